@@ -1,0 +1,1 @@
+"""Group images by anime character in FiftyOne, with CCIP."""

@@ -1,0 +1,1 @@
+"""CCIP without FiftyOne: models, preprocessing, embeddings, differences, neighbors, clustering, evaluation."""

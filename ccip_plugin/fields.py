@@ -1,0 +1,17 @@
+"""Names of the fields, keys and values that this plugin writes into a dataset."""
+
+EMBEDDINGS_FIELD = "ccip_embedding"
+SOURCE_FIELD = "ccip_source"
+ERROR_FIELD = "ccip_error"
+GROUP_FIELD = "character_group"
+
+RUN_KEY = "ccip_groups"
+SIMILARITY_KEY = "ccip_similarity"
+VISUALIZATION_KEY = "ccip_visualization"
+
+UNASSIGNED = "unassigned"
+
+STATUS_AUTO = "auto"
+STATUS_CONFIRMED = "confirmed"
+STATUS_IGNORED = "ignored"
+STATUSES = (STATUS_AUTO, STATUS_CONFIRMED, STATUS_IGNORED)

@@ -1,0 +1,265 @@
+"""The one door through which character groups are changed: planned outside, applied here, undone here."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from .core.errors import CCIPError
+from .core.progress import ProgressCallback, report
+from .fields import GROUP_FIELD
+from .identity import Draft, Registry, StaleGroupsError, load_registry, loaded_delta, save_delta, stored_delta
+from .journal import DONE, PREPARED, REDOING, UNDOING, UNDONE, WRITING, Change, Entry, Journal, Plan
+from .label_store import GroupLabel, LabelStore, batched, install_label_schema
+from .lease import Lease, lease
+from .runs import read_config, register, restore
+from .targets import resolve
+
+logger = logging.getLogger(__name__)
+
+
+class NothingToUndoError(CCIPError):
+    """There is no change to undo or redo."""
+
+
+class LabelChange(NamedTuple):
+    """The label that an item is to have; None for no label."""
+
+    id: str
+    sample_id: str
+    label: GroupLabel | None
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What is to be changed, as it was planned.
+
+    Attributes:
+        action: what is done, as the journal shows it
+        labels: the labels to write; items that are not named keep theirs
+        draft: the groups as planned, on the registry that the plan was made from
+        is_automatic: whether a machine decided; then the labels that people decided are kept, whatever the plan says
+        run_key: the run to record, None for none
+        run: the configuration of the run, with its ``method``
+    """
+
+    action: str
+    labels: Sequence[LabelChange]
+    draft: Draft
+    is_automatic: bool = True
+    run_key: str | None = None
+    run: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ApplyReport:
+    """What became of a change.
+
+    Attributes:
+        number: the number of the entry in the journal, None when there was nothing to write
+        action: what was done
+        n_written: labels written
+        n_kept: labels that a person decided, which the change did not touch
+        n_left: labels that somebody changed, or that went, while it was being written
+    """
+
+    number: int | None
+    action: str
+    n_written: int = 0
+    n_kept: int = 0
+    n_left: int = 0
+
+
+def apply(store: LabelStore, changes: Changes, *, progress: ProgressCallback | None = None) -> ApplyReport:
+    """Writes a planned change: all of it, or after a crash at the next call.
+
+    Every label is written only where the database still holds what was read just before, so that an edit made in the
+    App at the same moment is never overwritten.
+
+    Args:
+        store: where the labels are
+        changes: what to change
+        progress (None): called with the number of labels written
+
+    Returns:
+        an :class:`ApplyReport`
+
+    Raises:
+        StaleGroupsError: the groups were changed since the plan was made; plan again
+        LeaseHeldError: another process is writing
+    """
+    dataset = store.target.dataset
+    with lease(dataset, store.path) as held:
+        recover(store, held)
+        registry = load_registry(dataset, store.path)
+        if registry.revision != changes.draft.registry.revision:
+            raise StaleGroupsError(store.path)
+        store.declare()
+        install_label_schema(store)
+        journal = Journal(dataset, store.path)
+        entry, n_kept = _prepare(store, journal, changes)
+        if entry is None:
+            return ApplyReport(None, changes.action, n_kept=n_kept)
+        written = _write(store, journal, entry, held, progress=progress)
+        return ApplyReport(entry.number, changes.action, written, n_kept, entry.n_labels - written)
+
+
+def undo(
+    samples: Any,
+    *,
+    group_field: str = GROUP_FIELD,
+    patches_field: str | None = None,
+    progress: ProgressCallback | None = None,
+) -> ApplyReport:
+    """Takes back the last change of the character groups that is not taken back yet.
+
+    A label that was edited since that change is left as it is, and counted in ``n_left``.
+
+    Args:
+        samples: the dataset, or any view of it; the whole change is taken back
+        group_field ("character_group"): the field with the groups
+        patches_field (None): the field with the detections, when they were grouped
+        progress (None): called with the number of labels restored
+
+    Returns:
+        an :class:`ApplyReport`
+
+    Raises:
+        NothingToUndoError: there is nothing to take back
+    """
+    store = LabelStore(resolve(samples, patches_field).whole(), group_field)
+    return _turn(store, _last_done, UNDOING, "undo", progress)
+
+
+def redo(
+    samples: Any,
+    *,
+    group_field: str = GROUP_FIELD,
+    patches_field: str | None = None,
+    progress: ProgressCallback | None = None,
+) -> ApplyReport:
+    """Brings back the change that was last undone, unless another one was made since. See :func:`undo`."""
+    store = LabelStore(resolve(samples, patches_field).whole(), group_field)
+    return _turn(store, _last_undone, REDOING, "redo", progress)
+
+
+def recover(store: LabelStore, held: Lease) -> None:
+    """Finishes what a process that died had begun. Called by everything that writes, with the lease."""
+    journal = Journal(store.target.dataset, store.path)
+    for entry in journal.entries():
+        if entry.state == WRITING:
+            journal.remove(entry)
+        elif entry.state in (PREPARED, REDOING, UNDOING):
+            logger.warning("finishing %s number %d, which was interrupted", entry.action, entry.number)
+            _write(store, journal, entry, held)
+
+
+def _turn(
+    store: LabelStore,
+    choose: Callable[[list[Entry]], Entry | None],
+    state: str,
+    action: str,
+    progress: ProgressCallback | None,
+) -> ApplyReport:
+    dataset = store.target.dataset
+    with lease(dataset, store.path) as held:
+        recover(store, held)
+        journal = Journal(dataset, store.path)
+        entry = choose(journal.entries())
+        if entry is None:
+            raise NothingToUndoError(f"there is no change of {store.path!r} to {action}")
+        entry = journal.put(entry, state=state)
+        written = _write(store, journal, entry, held, progress=progress)
+        return ApplyReport(entry.number, f"{action} {entry.action}", written, 0, entry.n_labels - written)
+
+
+def _last_done(entries: list[Entry]) -> Entry | None:
+    return max((entry for entry in entries if entry.state == DONE), key=lambda entry: entry.number, default=None)
+
+
+def _last_undone(entries: list[Entry]) -> Entry | None:
+    last = _last_done(entries)
+    later = [entry for entry in entries if entry.state == UNDONE and (last is None or entry.number > last.number)]
+    return min(later, key=lambda entry: entry.number, default=None)
+
+
+def _prepare(store: LabelStore, journal: Journal, changes: Changes) -> tuple[Entry | None, int]:
+    """Journals exactly what is going to change; None when nothing is."""
+    dataset = store.target.dataset
+    entry: Entry | None = None
+    n_kept = 0
+    for chunk in batched(changes.labels):
+        before = store.read_raw([change.id for change in chunk], [change.sample_id for change in chunk])
+        rows: list[Change] = []
+        for change in chunk:
+            if change.id not in before:
+                continue  # deleted since the plan was made
+            row, is_kept = _row(store, change, before[change.id], changes.is_automatic)
+            n_kept += is_kept
+            if row is not None:
+                rows.append(row)
+        if rows:
+            entry = journal.add_chunk(entry or journal.begin(changes.action), rows)
+    run_before = read_config(dataset, changes.run_key) if changes.run_key else None
+    delta = changes.draft.delta()
+    is_same_run = run_before is not None and all(
+        run_before.get(name) == value for name, value in changes.run.items() if name != "at"
+    )
+    if entry is None and not delta and (changes.run_key is None or is_same_run):
+        return None, n_kept
+    entry = entry or journal.begin(changes.action)
+    run_after = dict(changes.run) if changes.run_key else None
+    journal.put_plan(entry, Plan(stored_delta(delta), run_before, run_after))
+    return journal.put(entry, state=PREPARED, next_id=changes.draft.next_id, run_key=changes.run_key), n_kept
+
+
+def _row(store: LabelStore, change: LabelChange, before: Any, is_automatic: bool) -> tuple[Change | None, bool]:
+    """What to write for an item, None for nothing; and whether that is because a person has decided."""
+    now = store.from_raw(before)
+    if is_automatic and now is not None and now.is_human:
+        is_promotion = change.label is not None and change.label.label == now.label and change.label.is_human
+        if now.is_settled or not is_promotion:
+            return None, True
+    after = store.to_raw(change.label, before)
+    return (
+        (None, False) if (after or None) == (before or None) else ((change.id, change.sample_id, before, after), False)
+    )
+
+
+def _write(
+    store: LabelStore, journal: Journal, entry: Entry, held: Lease, *, progress: ProgressCallback | None = None
+) -> int:
+    """Writes the labels, the groups and the run of an entry, forward or backward; may be repeated after a crash."""
+    dataset = store.target.dataset
+    is_backward = entry.state == UNDOING
+    seen = written = 0
+    for chunk in journal.chunks(entry):
+        held.check()
+        rows = [(i, s, after, before) for i, s, before, after in chunk] if is_backward else chunk
+        written += store.write_raw(rows)
+        store.write_rollup({row[1] for row in rows})
+        seen += len(rows)
+        report(progress, "writing labels", seen, entry.n_labels)
+    held.check()
+    plan = journal.plan(entry)
+    _write_groups(store, entry, plan, is_backward)
+    if entry.run_key is not None:
+        config = plan.run_before if is_backward else plan.run_after
+        if is_backward or config is None:
+            restore(dataset, entry.run_key, config)
+        else:
+            register(dataset, entry.run_key, **config)
+    journal.put(entry, state=UNDONE if is_backward else DONE)
+    store.refresh()
+    return written
+
+
+def _write_groups(store: LabelStore, entry: Entry, plan: Plan, is_backward: bool) -> None:
+    dataset = store.target.dataset
+    registry: Registry = load_registry(dataset, store.path)
+    groups = loaded_delta(plan.groups)
+    if is_backward:
+        groups = {key: (after, before) for key, (before, after) in groups.items()}
+    # a group that a later edit has changed again stays as that edit left it
+    groups = {key: pair for key, pair in groups.items() if registry.groups.get(key) == pair[0]}
+    save_delta(dataset, store.path, revision=registry.revision, next_id=entry.next_id, groups=groups)

@@ -1,0 +1,237 @@
+"""Who is who across runs: the ids and names of character groups, kept with the dataset.
+
+The registry of a grouped field is a custom run, so that it survives clone and export and loads in any process. It holds
+nothing per image: one edit costs the same at a thousand and at a million images.
+"""
+
+import datetime
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import fiftyone as fo
+import fiftyone.core.odm as foo
+import numpy as np
+from numpy.typing import NDArray
+
+from .core.errors import CCIPError
+from .fields import UNASSIGNED
+from .label_store import GroupLabel
+from .runs import key_of, read_config, refresh, register
+
+METHOD = "ccip_registry"
+
+
+class StaleGroupsError(CCIPError):
+    """The groups were changed by somebody else since they were looked at."""
+
+    def __init__(self, path: str):
+        super().__init__(f"the character groups of {path!r} were changed by another process meanwhile; run it again")
+        self.path = path
+
+
+class GroupNameError(CCIPError, ValueError):
+    """A name that a group cannot have."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """A character group: its id never changes and is never used again."""
+
+    name: str
+    created: str
+    merged_into: int | None = None
+
+    @property
+    def is_auto_named(self) -> bool:
+        """Whether no person has named it."""
+        return self.name.startswith("character_") and self.name.removeprefix("character_").isdigit()
+
+
+@dataclass(frozen=True)
+class Registry:
+    """The groups of one field.
+
+    Attributes:
+        revision: counts the changes; 0 before the first
+        next_id: the id of the next new group
+        groups: the groups by id
+        rejections: per group id, the ids of items of which a person said that they are not of the group
+    """
+
+    revision: int = 0
+    next_id: int = 1
+    groups: Mapping[int, Group] = field(default_factory=dict)
+    rejections: Mapping[int, frozenset[str]] = field(default_factory=dict)
+
+    def ids_by_name(self) -> dict[str, int]:
+        """The ids of the groups by their names."""
+        return {group.name: group_id for group_id, group in self.groups.items() if group.merged_into is None}
+
+
+class Draft:
+    """A registry while a change is planned: new groups get ids and names here."""
+
+    def __init__(self, registry: Registry):
+        self.registry, self.next_id = registry, registry.next_id
+        self.groups: dict[int, Group] = dict(registry.groups)
+        self._ids = registry.ids_by_name()
+
+    def new_group(self, name: str | None = None, group_id: int | None = None) -> int:
+        """Adds a group, named by its id when ``name`` is None; returns its id, the next free one if not given."""
+        group_id = self.next_id if group_id is None else group_id
+        while name is None and default_name(group_id) in self._ids:  # a person has used the name of a later id
+            group_id += 1
+        name = default_name(group_id) if name is None else name
+        check_name(name)
+        self.next_id = max(self.next_id, group_id + 1)
+        self.groups[group_id] = Group(name, datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"))
+        self._ids[name] = group_id
+        return group_id
+
+    def id_of(self, label: GroupLabel) -> int | None:
+        """The id of the group that a label means: its name wins over its id, an unknown name is a new group."""
+        name = label.group_name
+        if name is None:
+            return None
+        known = self.groups.get(label.group_id) if label.group_id is not None else None
+        if known is not None and known.name == name:
+            return label.group_id
+        if name in self._ids:
+            return self._ids[name]
+        # labels that came here by an export or a merge bring the ids of their old registry
+        is_foreign = label.group_id is not None and label.group_id >= self.next_id
+        return self.new_group(name, label.group_id if is_foreign else None)
+
+    def drop(self, group_ids: Iterable[int]) -> None:
+        """Forgets groups that have no members. Their ids are not used again."""
+        for group_id in group_ids:
+            self._ids.pop(self.groups.pop(group_id).name, None)
+
+    def delta(self) -> dict[int, tuple[Group | None, Group | None]]:
+        """The groups that differ from the registry, before and after."""
+        before, after = self.registry.groups, self.groups
+        keys = before.keys() | after.keys()
+        return {key: (before.get(key), after.get(key)) for key in sorted(keys) if before.get(key) != after.get(key)}
+
+
+def default_name(group_id: int) -> str:
+    """The name of a group that no person has named."""
+    return f"character_{group_id:04d}"
+
+
+def check_name(name: str) -> None:
+    """Checks a name that a person gave to a group.
+
+    Raises:
+        GroupNameError: the name is empty or has a meaning of its own
+    """
+    if not name.strip():
+        raise GroupNameError("a character group needs a name that is not empty")
+    if name == UNASSIGNED:
+        raise GroupNameError(f"{UNASSIGNED!r} means 'in no group'; choose another name for the character group")
+
+
+def match_clusters(
+    clusters: NDArray[np.integer[Any]], group_ids: Sequence[int | None], old: Iterable[int]
+) -> dict[int, int]:
+    """Matches new clusters to old groups by the members that they share, the largest share first.
+
+    Args:
+        clusters: the ``(n,)`` cluster of each item, negative for none
+        group_ids: the ``n`` ids of the groups in which the items are now, None for none
+        old: the ids that may be matched
+
+    Returns:
+        the id of the old group of a cluster, for each cluster that has one; no id is given twice
+    """
+    allowed = set(old)
+    shared = Counter(
+        (int(cluster), group_id)
+        for cluster, group_id in zip(clusters, group_ids, strict=True)
+        if cluster >= 0 and group_id in allowed
+    )
+    matched: dict[int, int] = {}
+    taken: set[int | None] = set()
+    for (cluster, group_id), _ in sorted(shared.items(), key=lambda item: (-item[1], item[0][1], item[0][0])):
+        if cluster not in matched and group_id is not None and group_id not in taken:
+            matched[cluster] = group_id
+            taken.add(group_id)
+    return matched
+
+
+def registry_key(path: str) -> str:
+    """The run key of the registry of a field."""
+    return key_of(METHOD, path)
+
+
+def load_registry(dataset: fo.Dataset, path: str) -> Registry:
+    """Reads the registry of a field from the database, as it is now."""
+    config = read_config(dataset, registry_key(path))
+    if config is None:
+        return Registry()
+    return Registry(
+        revision=config["revision"],
+        next_id=config["next_id"],
+        groups={int(key): _group(value) for key, value in config["groups"].items()},
+        rejections={int(key): frozenset(ids) for key, ids in config["rejections"].items()},
+    )
+
+
+def save_delta(
+    dataset: fo.Dataset,
+    path: str,
+    *,
+    revision: int,
+    next_id: int,
+    groups: Mapping[int, tuple[Group | None, Group | None]],
+) -> None:
+    """Writes changed groups into the registry, at a cost that depends only on their number.
+
+    Args:
+        dataset: the dataset
+        path: the path of the grouped field
+        revision: the revision that is expected; it is counted up by one
+        next_id: the id of the next new group; it never goes down
+        groups: per id the group before and after, None where there is none
+
+    Raises:
+        StaleGroupsError: the registry has another revision
+    """
+    key = registry_key(path)
+    if read_config(dataset, key) is None:
+        register(dataset, key, METHOD, version=1, path=path, revision=0, next_id=1, groups={}, rejections={})
+    change: dict[str, dict[str, Any]] = {"$inc": {"config.revision": 1}, "$max": {"config.next_id": next_id}}
+    for group_id, (_, after) in groups.items():
+        place = f"config.groups.{group_id}"
+        if after is None:
+            change.setdefault("$unset", {})[place] = ""
+        else:
+            change.setdefault("$set", {})[place] = _stored(after)
+    runs = foo.get_db_conn().runs
+    found = runs.update_one({"_dataset_id": dataset._doc.id, "key": key, "config.revision": revision}, change)
+    if not found.matched_count:
+        raise StaleGroupsError(path)
+    refresh(dataset, key)
+
+
+def stored_delta(delta: Mapping[int, tuple[Group | None, Group | None]]) -> dict[str, list[dict[str, Any] | None]]:
+    """A delta as plain values, for the journal."""
+    return {str(key): [_stored(group) if group else None for group in pair] for key, pair in delta.items()}
+
+
+def loaded_delta(stored: Mapping[str, Sequence[Any]]) -> dict[int, tuple[Group | None, Group | None]]:
+    """The opposite of :func:`stored_delta`."""
+    return {
+        int(key): (_group(pair[0]) if pair[0] else None, _group(pair[1]) if pair[1] else None)
+        for key, pair in stored.items()
+    }
+
+
+def _stored(group: Group) -> dict[str, Any]:
+    return {"name": group.name, "created": group.created, "merged_into": group.merged_into}
+
+
+def _group(stored: Mapping[str, Any]) -> Group:
+    return Group(stored["name"], stored["created"], stored["merged_into"])

@@ -1,0 +1,122 @@
+"""What was changed, kept so that a crash can be finished and any change can be undone.
+
+An entry is written in full before the first label is: its head in the state ``writing`` says that no label was touched
+yet, ``prepared`` that labels are being written, ``done`` that all of them are. The journal lives in an execution store
+of the dataset, and goes when the dataset goes; a clone starts with an empty one.
+"""
+
+import datetime
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import fiftyone as fo
+from fiftyone.operators.store import ExecutionStore
+
+STORE = "ccip_journal"
+CONTENT_STORE = "ccip_journal_content"
+
+WRITING = "writing"
+PREPARED = "prepared"
+DONE = "done"
+UNDOING = "undoing"
+UNDONE = "undone"
+REDOING = "redoing"
+
+Change = tuple[str, str, Any, Any]  # the id of an item, of its sample, the stored form before and after
+
+
+@dataclass(frozen=True)
+class Entry:
+    """The head of a change.
+
+    Attributes:
+        number: counts the changes of a field, from 1
+        action: what was done, e.g. ``group_characters``
+        state: how far it is
+        at: when it was begun (UTC)
+        n_chunks: how many chunks of labels belong to it
+        n_labels: how many labels it changes
+        next_id: the id of the next new group after it
+        run_key: the run that it recorded, None for none
+    """
+
+    number: int
+    action: str
+    state: str = WRITING
+    at: str = ""
+    n_chunks: int = 0
+    n_labels: int = 0
+    next_id: int = 1
+    run_key: str | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an entry changes besides labels.
+
+    Attributes:
+        groups: the changed groups, as :func:`~ccip_plugin.identity.stored_delta` gives them
+        run_before: the configuration that the run replaced
+        run_after: the configuration of the run
+    """
+
+    groups: dict[str, Any] = field(default_factory=dict)
+    run_before: dict[str, Any] | None = None
+    run_after: dict[str, Any] | None = None
+
+
+class Journal:
+    """The changes of one grouped field, oldest first."""
+
+    def __init__(self, dataset: fo.Dataset, path: str):
+        self._heads = ExecutionStore.create(STORE, dataset._doc.id)
+        self._content = ExecutionStore.create(CONTENT_STORE, dataset._doc.id)
+        self._path = path
+
+    def entries(self) -> list[Entry]:
+        """All heads, oldest first."""
+        keys = [key for key in self._heads.list_keys() if key.startswith(f"{self._path}/")]
+        return [Entry(**self._heads.get(key)) for key in sorted(keys)]
+
+    def begin(self, action: str) -> Entry:
+        """Starts an entry in the state ``writing``."""
+        numbers = [entry.number for entry in self.entries()]
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        return self.put(Entry(number=max(numbers, default=0) + 1, action=action, at=now))
+
+    def put(self, entry: Entry, **changes: Any) -> Entry:
+        """Writes the head, with some of its values changed."""
+        entry = replace(entry, **changes)
+        self._heads.set(self._key(entry), asdict(entry))
+        return entry
+
+    def add_chunk(self, entry: Entry, changes: Iterable[Change]) -> Entry:
+        """Adds changed labels to an entry that is being written."""
+        chunk = [list(change) for change in changes]
+        self._content.set(f"{self._key(entry)}/{entry.n_chunks:06d}", chunk)
+        return replace(entry, n_chunks=entry.n_chunks + 1, n_labels=entry.n_labels + len(chunk))
+
+    def chunks(self, entry: Entry) -> Iterator[list[Change]]:
+        """The changed labels of an entry."""
+        for number in range(entry.n_chunks):
+            yield [tuple(change) for change in self._content.get(f"{self._key(entry)}/{number:06d}")]
+
+    def put_plan(self, entry: Entry, plan: Plan) -> None:
+        """Adds the rest of what an entry changes."""
+        self._content.set(f"{self._key(entry)}/plan", asdict(plan))
+
+    def plan(self, entry: Entry) -> Plan:
+        """The rest of what an entry changes."""
+        return Plan(**self._content.get(f"{self._key(entry)}/plan"))
+
+    def remove(self, entry: Entry) -> None:
+        """Forgets an entry of which no label was written."""
+        self._content.delete(f"{self._key(entry)}/plan")
+        number = 0
+        while self._content.delete(f"{self._key(entry)}/{number:06d}"):
+            number += 1
+        self._heads.delete(self._key(entry))
+
+    def _key(self, entry: Entry) -> str:
+        return f"{self._path}/{entry.number:08d}"

@@ -1,0 +1,316 @@
+"""How a character group is kept on a sample or a detection: the fields, reading them, writing them safely."""
+
+import datetime
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import fiftyone as fo
+import fiftyone.core.sample as fos
+from bson import ObjectId
+from pymongo import UpdateOne
+
+from .core.errors import CCIPError
+from .fields import STATUS_CONFIRMED, STATUS_IGNORED, STATUSES, UNASSIGNED
+from .targets import Target
+
+CHUNK = 1000
+Raw = dict[str, Any]
+
+
+class FieldTypeError(CCIPError, TypeError):
+    """A field of the name that is needed exists and holds something else."""
+
+    def __init__(self, path: str, found: object, expected: str):
+        super().__init__(f"the field {path!r} holds {found}, not {expected}; choose another field name")
+        self.path = path
+
+
+@dataclass(frozen=True)
+class GroupLabel:
+    """The character group of one item.
+
+    Attributes:
+        label: the name of the group, or :data:`~ccip_plugin.fields.UNASSIGNED`
+        group_id: the id of the group, None when in no group
+        status: ``auto``, ``confirmed`` or ``ignored``
+        confidence: in (0, 1], 0.5 at the threshold; None when in no group
+        difference: the mean difference to the other images of the group, None when in no group
+        margin: how much larger the difference to the nearest other group is, None when there is none
+        assigned: the label that this plugin last wrote; another ``label`` means that a person changed it
+    """
+
+    label: str | None
+    group_id: int | None = None
+    status: str | None = None
+    confidence: float | None = None
+    difference: float | None = None
+    margin: float | None = None
+    assigned: str | None = None
+
+    @property
+    def is_human(self) -> bool:
+        """Whether a person decided this label: it is confirmed or ignored, was changed, or was there before us."""
+        return self.status in (STATUS_CONFIRMED, STATUS_IGNORED) or self.label != self.assigned
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the label says itself that it is human; one that does not is still to be promoted."""
+        return self.status in (STATUS_CONFIRMED, STATUS_IGNORED) and self.label == self.assigned
+
+    @property
+    def is_ignored(self) -> bool:
+        """Whether a person said that this is not a character."""
+        return self.status == STATUS_IGNORED
+
+    @property
+    def group_name(self) -> str | None:
+        """The name of the group, None for images in no group."""
+        is_nobody = not self.label or not self.label.strip() or self.label == UNASSIGNED or self.is_ignored
+        return None if is_nobody else self.label
+
+    def confirmed(self, group_id: int | None) -> "GroupLabel":
+        """The same label as a person's decision, with the id of the group of that name."""
+        status = STATUS_IGNORED if self.is_ignored else STATUS_CONFIRMED
+        return replace(self, status=status, assigned=self.label, group_id=group_id)
+
+
+_NAMES = tuple(field.name for field in fields(GroupLabel))
+_TYPES = {
+    "label": fo.StringField,
+    "group_id": fo.IntField,
+    "status": fo.StringField,
+    "confidence": fo.FloatField,
+    "difference": fo.FloatField,
+    "margin": fo.FloatField,
+    "assigned": fo.StringField,
+}
+
+
+class LabelStore:
+    """The character groups of the items of a target.
+
+    On samples a group is a ``fiftyone.Classification``. On detections it is a set of attributes beside the ones of the
+    detector, which are never touched, and a list of names on the sample that is derived from them.
+
+    Args:
+        target: the items
+        group_field: the field (on detections: the attribute) with the name of the group
+    """
+
+    def __init__(self, target: Target, group_field: str):
+        self.target, self.group_field = target, group_field
+        prefix = group_field.removesuffix("_group")
+        self._attributes = {
+            "label": group_field,
+            "group_id": f"{group_field}_id",
+            **{name: f"{prefix}_{name}" for name in ("status", "confidence", "difference", "margin", "assigned")},
+        }
+
+    @property
+    def path(self) -> str:
+        """The full path of the field; it names the lease, the journal and the registry."""
+        return self.target.path(self.group_field)
+
+    @property
+    def rollup_field(self) -> str | None:
+        """The field of samples that lists the names in its detections, None when the items are samples."""
+        return f"{self.target.patches_field}_characters" if self.target.is_patches else None
+
+    def attribute_path(self, name: str) -> str:
+        """The full path of one of our values, e.g. of ``difference``."""
+        if self.target.is_patches:
+            return self.target.path(self._attributes[name])
+        return f"{self.group_field}.{name}"
+
+    def declare(self) -> None:
+        """Declares every attribute on the dataset, as the App's sidebar needs to filter by it.
+
+        Raises:
+            FieldTypeError: a field of that name holds something else
+        """
+        dataset = self.target.dataset
+        if not self.target.is_patches:
+            _declare(dataset, self.group_field, fo.EmbeddedDocumentField, embedded_doc_type=fo.Classification)
+        for name in _NAMES:
+            _declare(dataset, self.attribute_path(name), _TYPES[name])
+        if self.rollup_field is not None:
+            _declare(dataset, self.rollup_field, fo.ListField, subfield=fo.StringField)
+
+    def schema_attributes(self) -> list[dict[str, Any]]:
+        """How the App's editor shows our attributes."""
+        numbers = {"group_id": "int", "difference": "float", "margin": "float"}
+        attributes = [
+            {"name": name, "type": kind, "component": "text", "read_only": True} for name, kind in numbers.items()
+        ]
+        attributes.append({"name": "status", "type": "str", "component": "radio", "values": list(STATUSES)})
+        if self.target.is_patches:
+            attributes.append({"name": "label", "type": "str", "component": "text"})
+            attributes.append({"name": "assigned", "type": "str", "component": "text", "read_only": True})
+            attributes.append({"name": "confidence", "type": "float", "component": "text", "read_only": True})
+            attributes = [{**attribute, "name": self._attributes[attribute["name"]]} for attribute in attributes]
+        return attributes
+
+    def is_declared(self) -> bool:
+        """Whether a run has declared the field before."""
+        return self.target.dataset.get_field(self.attribute_path("assigned")) is not None
+
+    def read(self, target: Target | None = None) -> tuple[list[str], list[str], list[GroupLabel | None]]:
+        """Reads the groups of the items, None where an item has none.
+
+        Args:
+            target (None): other items than the ones of this store
+
+        Returns:
+            the ids of the ``n`` items, the ids of their samples, and the ``n`` labels
+        """
+        target = target or self.target
+        names = [self._attributes[name] if target.is_patches else f"{self.group_field}.{name}" for name in _NAMES]
+        ids, sample_ids, columns = target.values(*names)
+        rows = zip(*(columns[name] for name in names), strict=True)
+        return ids, sample_ids, [GroupLabel(*row) if row[0] is not None else None for row in rows]
+
+    # -- what the journal keeps: the stored form, exactly as it is in the database
+
+    def read_raw(self, ids: list[str], sample_ids: list[str]) -> dict[str, Raw | None]:
+        """Reads the stored form of the labels of some items; an item that is gone is left out."""
+        field = self.target.labels_path if self.target.is_patches else self.group_field
+        query = {"_id": {"$in": [ObjectId(i) for i in set(sample_ids)]}}
+        found: dict[str, Raw | None] = {}
+        for document in self._samples.find(query, {field: True}):
+            if not self.target.is_patches:
+                found[str(document["_id"])] = document.get(self.group_field)
+                continue
+            for label in (document.get(self.target.patches_field) or {}).get("detections") or ():
+                found[str(label["_id"])] = {key: label[key] for key in self._attributes.values() if key in label}
+        wanted = set(ids)
+        return {key: raw for key, raw in found.items() if key in wanted}
+
+    def to_raw(self, label: GroupLabel | None, before: Raw | None) -> Raw | None:
+        """The stored form of a label; what others keep in the same place stays."""
+        if self.target.is_patches:
+            if label is None:
+                return {}
+            values = {self._attributes[name]: getattr(label, name) for name in _NAMES}
+            return {key: value for key, value in values.items() if value is not None}
+        if label is None:
+            return None
+        kept = before or {"_id": ObjectId(), "_cls": "Classification", "tags": []}
+        return {**kept, **{name: getattr(label, name) for name in _NAMES}}
+
+    def from_raw(self, raw: Raw | None) -> GroupLabel | None:
+        """The label of a stored form."""
+        if not raw:
+            return None
+        names = self._attributes if self.target.is_patches else {name: name for name in _NAMES}
+        label = GroupLabel(**{name: raw.get(key) for name, key in names.items()})
+        return label if label.label is not None else None
+
+    def write_raw(self, changes: Iterable[tuple[str, str, Raw | None, Raw | None]]) -> int:
+        """Writes stored forms, each only where the database still holds what is expected there.
+
+        Args:
+            changes: the id of an item, of its sample, what is expected and what to write
+
+        Returns:
+            how many were written; the rest was changed by somebody else meanwhile, or is gone
+        """
+        now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
+        written = 0
+        for chunk in batched(changes):
+            operations = [self._operation(*change, now) for change in chunk]
+            written += self._samples.bulk_write(operations, ordered=False).matched_count
+        return written
+
+    def refresh(self) -> None:
+        """Lets sample objects in memory see what was written."""
+        fos.Sample._reload_docs(self.target.dataset._sample_collection_name)
+
+    def write_rollup(self, sample_ids: Iterable[str]) -> None:
+        """Lists on each sample the names of the characters in its detections."""
+        if self.rollup_field is None:
+            return
+        unique = sorted(set(sample_ids))
+        for start in range(0, len(unique), CHUNK):
+            ids = [ObjectId(i) for i in unique[start : start + CHUNK]]
+            documents = self._samples.find({"_id": {"$in": ids}}, {self.target.labels_path: True})
+            operations = [self._rollup_operation(document) for document in documents]
+            if operations:
+                self._samples.bulk_write(operations, ordered=False)
+
+    @property
+    def _samples(self) -> Any:
+        return self.target.dataset._sample_collection
+
+    def _operation(
+        self, item_id: str, sample_id: str, before: Raw | None, after: Raw | None, now: datetime.datetime
+    ) -> UpdateOne:
+        if not self.target.is_patches:
+            expected = {"_id": ObjectId(sample_id), self.group_field: before}
+            return UpdateOne(expected, {"$set": {self.group_field: after, "last_modified_at": now}})
+        before, after = before or {}, after or {}
+        keys = self._attributes.values()
+        # null stands for "not there" as well
+        same = {"_id": ObjectId(item_id), **{key: before.get(key) for key in keys}}
+        place = f"{self.target.labels_path}.$[label]."
+        change: dict[str, Any] = {
+            "$set": {"last_modified_at": now, **{place + key: after[key] for key in keys if key in after}}
+        }
+        if gone := {place + key: "" for key in keys if key in before and key not in after}:
+            change["$unset"] = gone
+        return UpdateOne(
+            {"_id": ObjectId(sample_id), self.target.labels_path: {"$elemMatch": same}},
+            change,
+            array_filters=[{f"label.{key}": value for key, value in same.items()}],
+        )
+
+    def _rollup_operation(self, document: Raw) -> UpdateOne:
+        labels = [
+            self.from_raw({key: label[key] for key in self._attributes.values() if key in label})
+            for label in (document.get(self.target.patches_field) or {}).get("detections") or ()
+        ]
+        names = sorted({label.group_name for label in labels if label is not None and label.group_name})
+        value = names if any(label is not None for label in labels) else None
+        return UpdateOne({"_id": document["_id"]}, {"$set": {self.rollup_field: value}})
+
+
+def install_label_schema(store: LabelStore) -> None:
+    """Tells the App's editor how to edit the labels: status is a choice, numbers are read-only.
+
+    On detections the field is the detector's, and so is its schema: only our attributes are added to it.
+    """
+    dataset = store.target.dataset
+    field = store.target.patches_field or store.group_field
+    known = dataset.label_schemas.get(field)
+    wanted = {attribute["name"]: attribute for attribute in store.schema_attributes()}
+    if known is None:
+        schema = dataset.generate_label_schemas(field) if store.target.is_patches else {"type": "classification"}
+        schema.setdefault("component", "text")
+    else:
+        schema = known
+        if wanted.keys() <= {attribute["name"] for attribute in schema.get("attributes", ())}:
+            return
+    others = [attribute for attribute in schema.get("attributes", ()) if attribute["name"] not in wanted]
+    if store.target.is_patches:
+        schema.pop("component", None)
+    dataset.update_label_schema(field, {**schema, "attributes": [*others, *wanted.values()]})
+    if field not in dataset.active_label_schemas:
+        dataset.activate_label_schemas(field)
+
+
+def _declare(dataset: fo.Dataset, path: str, kind: type, **options: Any) -> None:
+    found = dataset.get_field(path)
+    if found is None:
+        dataset.add_sample_field(path, kind, **options)
+        return
+    expected = options.get("embedded_doc_type", kind)
+    actual = getattr(found, "document_type", type(found)) if "embedded_doc_type" in options else type(found)
+    if actual is not expected:
+        raise FieldTypeError(path, found, expected.__name__)
+
+
+def batched(changes: Iterable[Any]) -> Iterator[tuple[Any, ...]]:
+    iterator = iter(changes)
+    while chunk := tuple(itertools.islice(iterator, CHUNK)):
+        yield chunk

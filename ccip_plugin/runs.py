@@ -1,0 +1,55 @@
+"""Runs recorded with the dataset: readable in any process, with or without this plugin."""
+
+import copy
+import re
+from typing import Any
+
+import fiftyone as fo
+import fiftyone.core.odm as foo
+
+
+def key_of(prefix: str, path: str) -> str:
+    """A run key for a field, e.g. ``ccip_registry_character_group``."""
+    return f"{prefix}_{re.sub(r'[^0-9A-Za-z_]', '_', path)}"
+
+
+def read_config(dataset: fo.Dataset, key: str) -> dict[str, Any] | None:
+    """Reads the configuration of a run from the database as it is now, None when there is no such run."""
+    document = foo.get_db_conn().runs.find_one({"_dataset_id": dataset._doc.id, "key": key}, {"config": True})
+    return document["config"] if document else None
+
+
+def register(dataset: fo.Dataset, key: str, method: str, **config: Any) -> None:
+    """Records a run, in place of an earlier one of the same key.
+
+    Args:
+        dataset: the dataset
+        key: the key of the run
+        method: what kind of run it is
+        config: plain values
+    """
+    refresh(dataset, key)
+    dataset.register_run(key, dataset.init_run(method=method, **config), overwrite=True)
+
+
+def restore(dataset: fo.Dataset, key: str, config: dict[str, Any] | None) -> None:
+    """Brings back a configuration that :func:`read_config` gave; None deletes the run."""
+    refresh(dataset, key)
+    if config is None:
+        if dataset.has_run(key):
+            dataset.delete_run(key)
+        return
+    values = copy.deepcopy(config)
+    method = values.pop("method")
+    register(dataset, key, method, **{name: value for name, value in values.items() if name not in ("cls", "type")})
+
+
+def refresh(dataset: fo.Dataset, key: str) -> None:
+    """Lets a dataset object see a run that another process has registered, changed or deleted."""
+    known = dataset._doc.runs.get(key) if dataset._doc.runs else None
+    stored = foo.get_db_conn().runs.find_one({"_dataset_id": dataset._doc.id, "key": key}, {"_id": True})
+    if (known is None) != (stored is None) or (known is not None and str(known.id) != str(stored["_id"])):
+        dataset._doc.reload("runs")
+    elif known is not None:
+        known.reload()
+    dataset._run_cache.pop(key, None)

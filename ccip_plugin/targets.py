@@ -1,0 +1,137 @@
+"""What to work on: the samples of a collection, or the detections in one of its fields, as ids."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import fiftyone as fo
+import fiftyone.core.media as fomm
+import fiftyone.core.patches as fop
+
+from .core.errors import CCIPError
+
+
+class TargetError(CCIPError, ValueError):
+    """The collection or the field cannot be worked on."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """The items that a piece of work is about.
+
+    An item is a sample or, with a ``patches_field``, one of the detections in it. Items are known by their ids: an
+    order, a view or an object in memory may change, an id does not.
+
+    Attributes:
+        dataset: the dataset that holds the items; all writing goes there
+        view: the items, as a collection of ``dataset``; with a ``patches_field``, labels filtered out are not items
+        patches_field: the field whose detections are the items, None for whole samples
+    """
+
+    dataset: fo.Dataset
+    view: Any
+    patches_field: str | None = None
+
+    @property
+    def is_patches(self) -> bool:
+        """Whether the items are detections."""
+        return self.patches_field is not None
+
+    @property
+    def labels_path(self) -> str:
+        """The path of the list of detections."""
+        if self.patches_field is None:
+            raise TargetError("whole samples have no list of detections")
+        return f"{self.patches_field}.detections"
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every item of the dataset is meant, not a part of them."""
+        return isinstance(self.view, fo.Dataset)
+
+    def path(self, name: str) -> str:
+        """The full path of the attribute ``name`` of an item."""
+        return f"{self.labels_path}.{name}" if self.is_patches else name
+
+    def whole(self) -> "Target":
+        """The same kind of item, in the whole dataset."""
+        return Target(self.dataset, self.dataset, self.patches_field)
+
+    def values(self, *names: str) -> tuple[list[str], list[str], dict[str, list[Any]]]:
+        """Reads attributes of the items, in one query.
+
+        Args:
+            names: attributes of the items; one that the dataset does not declare reads as None
+
+        Returns:
+            the ``n`` ids of the items, the ``n`` ids of their samples, and per name the ``n`` values
+        """
+        schema = self.dataset.get_field_schema(flat=True)
+        known = [name for name in names if self.path(name) in schema]
+        if not self.is_patches:
+            ids, *columns = self.view.values(["id", *known])
+            sample_ids, item_ids = ids, ids
+        else:
+            paths = [self.path(name) for name in ("id", *known)]
+            owners, *nested = self.view.values(["id", *paths])
+            sample_ids = [owner for owner, labels in zip(owners, nested[0], strict=True) for _ in labels or ()]
+            item_ids, *columns = (_flatten(column) for column in nested)
+        found = dict(zip(known, columns, strict=True))
+        return item_ids, sample_ids, {name: found.get(name, [None] * len(item_ids)) for name in names}
+
+
+def resolve(samples: Any, patches_field: str | None = None) -> Target:
+    """Says what ``samples`` and ``patches_field`` stand for.
+
+    Args:
+        samples: a dataset or a view of images; a patches view stands for its detections
+        patches_field (None): the field with the detections to work on, None for whole samples
+
+    Returns:
+        a :class:`Target`
+
+    Raises:
+        TargetError: no images (video, 3D), several slices at once, no such field, or not a field of detections
+    """
+    if isinstance(samples, fop.PatchesView):
+        return _resolve_patches_view(samples, patches_field)
+    dataset = samples._root_dataset if isinstance(samples, fo.DatasetView) else samples
+    media_type = samples.media_type
+    if media_type == fomm.GROUP:
+        raise TargetError(
+            f"{dataset.name!r} is a grouped dataset: choose one slice first, e.g. "
+            f"dataset.select_group_slices({samples.default_group_slice!r}); slices: {', '.join(samples.group_slices)}"
+        )
+    if media_type not in (None, fomm.IMAGE):
+        raise TargetError(f"CCIP looks at images, {dataset.name!r} holds {media_type}; use to_frames() for video")
+    if patches_field is not None:
+        _check_detections(dataset, patches_field)
+    return Target(dataset, samples, patches_field)
+
+
+def _resolve_patches_view(patches: fop.PatchesView, patches_field: str | None) -> Target:
+    field = patches.patches_field
+    if patches_field not in (None, field):
+        raise TargetError(f"this view shows the patches of {field!r}, not of {patches_field!r}")
+    dataset = patches._root_dataset
+    _check_detections(dataset, field)
+    # the view keeps copies of the labels: their ids lead back to the labels themselves
+    view = dataset.select_labels(ids=patches.values("id"), fields=field)
+    return Target(dataset, view, field)
+
+
+def _check_detections(dataset: fo.Dataset, patches_field: str) -> None:
+    field = dataset.get_field(patches_field)
+    if field is None:
+        detections = [
+            name
+            for name, kind in dataset.get_field_schema().items()
+            if getattr(kind, "document_type", None) is fo.Detections
+        ]
+        known = ", ".join(detections) or "none"
+        raise TargetError(f"no field {patches_field!r} in {dataset.name!r}; fields with detections: {known}")
+    if getattr(field, "document_type", None) is not fo.Detections:
+        raise TargetError(f"{patches_field!r} holds {field}, not detections (fiftyone.Detections)")
+
+
+def _flatten(nested: list[list[Any] | None]) -> list[Any]:
+    return [value for values in nested for value in values or ()]
