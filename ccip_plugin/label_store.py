@@ -284,16 +284,13 @@ def install_label_schema(store: LabelStore) -> None:
     field = store.target.patches_field or store.group_field
     known = dataset.label_schemas.get(field)
     wanted = {attribute["name"]: attribute for attribute in store.schema_attributes()}
-    if known is None:
-        schema = dataset.generate_label_schemas(field) if store.target.is_patches else {"type": "classification"}
-        schema.setdefault("component", "text")
+    if known is None and store.target.is_patches:
+        schema = dataset.generate_label_schemas(field, scan_samples=False)
     else:
-        schema = known
-        if wanted.keys() <= {attribute["name"] for attribute in schema.get("attributes", ())}:
-            return
+        schema = known or {"type": "classification", "component": "text"}
+    if wanted.keys() <= {attribute["name"] for attribute in (known or {}).get("attributes", ())}:
+        return
     others = [attribute for attribute in schema.get("attributes", ()) if attribute["name"] not in wanted]
-    if store.target.is_patches:
-        schema.pop("component", None)
     dataset.update_label_schema(field, {**schema, "attributes": [*others, *wanted.values()]})
     if field not in dataset.active_label_schemas:
         dataset.activate_label_schemas(field)
