@@ -1,0 +1,124 @@
+"""Ids and names of groups: never used twice, matched by what clusters share."""
+
+import numpy as np
+import pytest
+
+from ccip_plugin.identity import (
+    Draft,
+    Group,
+    GroupNameError,
+    Registry,
+    StaleGroupsError,
+    check_name,
+    load_registry,
+    match_clusters,
+    save_delta,
+)
+from ccip_plugin.label_store import GroupLabel
+
+pytestmark = pytest.mark.mongo
+
+
+def registry_of(**names):
+    """``registry_of(Rei=3)``: the group 3 is called Rei."""
+    groups = {group_id: Group(name, "2024-01-01T00:00:00+00:00") for name, group_id in names.items()}
+    return Registry(1, max(groups, default=0) + 1, groups)
+
+
+@pytest.mark.parametrize(
+    "clusters, now, expected",
+    [
+        pytest.param([0, 0, 1, 1], [7, 7, 8, 8], {0: 7, 1: 8}, id="the same"),
+        pytest.param([1, 1, 0, 0], [7, 7, 8, 8], {1: 7, 0: 8}, id="other numbers"),
+        pytest.param([0, 0, 0, 1, 1], [7, 7, 7, 7, 7], {0: 7}, id="a split: the larger part keeps the id"),
+        pytest.param([0, 0, 1, 1], [7, 7, 7, 7], {0: 7}, id="an even split: the first part keeps it"),
+        pytest.param([0, 0, 0, 0, 0], [7, 7, 8, 8, 8], {0: 8}, id="a merge: the larger part gives the id"),
+        pytest.param([0, 0, 0, 0], [8, 8, 7, 7], {0: 7}, id="an even merge: the older id"),
+        pytest.param([-1, -1, 0], [7, 7, None], {}, id="noise takes no id"),
+        pytest.param([0, 0], [99, 99], {}, id="an id that is not known"),
+        pytest.param([], [], {}, id="nothing"),
+        pytest.param([0, 0, 0, 1, 1], [7, 7, 8, 8, 7], {0: 7, 1: 8}, id="no id twice"),
+    ],
+)
+def test_matches_clusters_to_the_groups_they_share_most_with(clusters, now, expected):
+    assert match_clusters(np.array(clusters, dtype=int), now, [7, 8]) == expected
+
+
+@pytest.mark.parametrize(
+    "label, expected",
+    [
+        pytest.param(GroupLabel("Rei", 3, assigned="Rei"), 3, id="name and id agree"),
+        pytest.param(GroupLabel("Rei", 4, assigned="Asuka"), 3, id="the name wins over the id"),
+        pytest.param(GroupLabel("Misato", 3, assigned="Rei"), 5, id="an unknown name is a new group"),
+        pytest.param(GroupLabel("Misato", 40), 40, id="an id from elsewhere is kept when it was never used here"),
+        pytest.param(GroupLabel("unassigned", None), None, id="unassigned"),
+        pytest.param(GroupLabel("", None), None, id="an emptied label"),
+        pytest.param(GroupLabel("Rei", 3, "ignored"), None, id="not a character"),
+        pytest.param(GroupLabel("レイ/綾波 🎤", None), 5, id="any script"),
+    ],
+)
+def test_says_which_group_a_label_means(label, expected):
+    draft = Draft(registry_of(Rei=3, Asuka=4))
+    assert draft.id_of(label) == expected
+    assert draft.id_of(label) == expected
+    if expected is not None:
+        assert draft.next_id > max(draft.groups)
+
+
+def test_names_new_groups_by_ids_that_nobody_used_as_names():
+    draft = Draft(registry_of(character_0003=1))
+    assert [draft.groups[draft.new_group()].name for _ in range(3)] == [
+        "character_0002",
+        "character_0004",
+        "character_0005",
+    ]
+
+
+@pytest.mark.parametrize("name", ["", "   ", "unassigned"])
+def test_refuses_names_that_mean_something_else(name):
+    with pytest.raises(GroupNameError):
+        check_name(name)
+
+
+def test_the_delta_has_only_what_changed():
+    draft = Draft(registry_of(Rei=3, character_0004=4))
+    draft.drop([4])
+    new = draft.new_group("Misato")
+    delta = draft.delta()
+    assert set(delta) == {4, new}
+    assert (delta[4][1], delta[new][0]) == (None, None)
+
+
+def test_saves_and_loads(dataset):
+    new = dataset()
+    assert load_registry(new, "x") == Registry()
+    draft = Draft(Registry())
+    draft.new_group("綾波.レイ$")
+    save_delta(new, "x", revision=0, next_id=draft.next_id, groups=draft.delta())
+    loaded = load_registry(new, "x")
+    assert loaded.groups == draft.groups
+    assert (loaded.revision, loaded.next_id) == (1, 2)
+    assert new.get_run_info("ccip_registry_x").config.groups["1"]["name"] == "綾波.レイ$"
+
+
+def test_refuses_to_save_on_another_revision(dataset):
+    new = dataset()
+    save_delta(new, "x", revision=0, next_id=1, groups={})
+    with pytest.raises(StaleGroupsError):
+        save_delta(new, "x", revision=0, next_id=1, groups={})
+
+
+def test_sees_what_another_process_registered(dataset, run_python):
+    new = dataset(persistent=True)
+    run_python(
+        """
+        import sys, fiftyone as fo
+        from ccip_plugin.identity import Group, save_delta
+        dataset = fo.load_dataset(sys.argv[1])
+        save_delta(dataset, "x", revision=0, next_id=2, groups={1: (None, Group("a", "now"))})
+        """,
+        new.name,
+    )
+    assert load_registry(new, "x").groups[1].name == "a"
+    save_delta(new, "x", revision=1, next_id=3, groups={2: (None, Group("b", "now"))})
+    assert new.get_run_info("ccip_registry_x").config.groups.keys() == {"1", "2"}
