@@ -1,0 +1,115 @@
+"""Thresholds and clustering parameters of a model, as published."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeGuard
+
+from . import hub
+from .errors import ModelFileDamagedError, UnknownPresetError
+from .registry import get_spec
+
+Preset = tuple[float, int]
+
+_MAX_BYTES = 1 << 20
+_PUBLISHED = {"dbscan_2": "dbscan_2", "dbscan_free": "dbscan_free", "optics": "optics_best"}  # name in the file: ours
+_DBSCAN_MIN_SAMPLES = 2
+_OPTICS: Preset = (0.5, 5)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What is published about how to use a model.
+
+    Attributes:
+        model_name: the model
+        threshold: the difference up to which two images are one character, inclusive
+        presets: ``(eps, min_samples)`` by name. "dbscan" (the threshold, 2) and "optics" (0.5, 5) are always there,
+            "dbscan_2", "dbscan_free" and "optics_best" when they were published
+    """
+
+    model_name: str
+    threshold: float
+    presets: dict[str, Preset]
+
+    def preset(self, name: str) -> Preset:
+        """Gives a preset as ``(eps, min_samples)``.
+
+        Raises:
+            UnknownPresetError: names those that the model has
+        """
+        if name not in self.presets:
+            raise UnknownPresetError(name, self.model_name, tuple(self.presets))
+        return self.presets[name]
+
+
+def load(model_name: str, *, model_dir: str | Path | None = None, revision: str | None = None) -> Calibration:
+    """Reads the calibration of a model from the small files beside it; what is not there comes from the registry.
+
+    Never downloads anything and doesn't need the model itself.
+
+    Args:
+        model_name: a name of the registry
+        model_dir (None): a folder of models; ``CCIP_MODEL_DIR`` by default
+        revision (None): as for :func:`ccip_plugin.core.hub.find_files`
+
+    Raises:
+        UnknownModelError: no such model
+        ModelFileDamagedError: a file is there and not what it should be
+    """
+    spec = get_spec(model_name)
+    paths = hub.find_jsons(model_name, model_dir=model_dir, revision=revision)
+    metrics, cluster = paths.get(hub.METRICS_JSON), paths.get(hub.CLUSTER_JSON)
+    threshold = spec.threshold if metrics is None else read_metrics(metrics)["threshold"]
+    published = spec.presets if cluster is None else read_presets(cluster)
+    return Calibration(
+        spec.name,
+        threshold,
+        {"dbscan": (threshold, _DBSCAN_MIN_SAMPLES), "optics": _OPTICS}
+        | {ours: published[name] for name, ours in _PUBLISHED.items() if name in published},
+    )
+
+
+def read_metrics(path: Path) -> dict[str, float]:
+    """Reads ``metrics.json``: ``threshold``, and the published scores that it has."""
+    content = _read(path)
+    wanted = ("f1_score", "precision", "recall", "threshold")
+    numbers = {name: float(content[name]) for name in wanted if _is_number(content.get(name))}
+    if not 0 <= numbers.get("threshold", -1) <= 1:
+        raise _damaged(path, f"has no threshold (it is {content.get('threshold')!r})", "a number from 0 to 1")
+    return numbers
+
+
+def read_presets(path: Path) -> dict[str, Preset]:
+    """Reads ``cluster.json``: ``(eps, min_samples)`` of "dbscan_2", "dbscan_free" and "optics", those that it has."""
+    content = _read(path)
+    return {name: _preset(path, name, content[name]) for name in _PUBLISHED if name in content}
+
+
+def _preset(path: Path, name: str, entry: Any) -> Preset:
+    eps = entry.get("eps") if isinstance(entry, dict) else None
+    min_samples = entry.get("min_samples") if isinstance(entry, dict) else None
+    if not _is_number(eps) or not 0 <= eps <= 1 or type(min_samples) is not int or min_samples < 1:
+        raise _damaged(path, f"has no usable {name!r} ({entry!r})", '{"eps": 0 to 1, "min_samples": 1 or more}')
+    return float(eps), min_samples
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if path.stat().st_size > _MAX_BYTES:
+        raise _damaged(path, f"has {path.stat().st_size:,} bytes", f"at most {_MAX_BYTES:,}")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise _damaged(path, f"is not JSON ({error})", "a JSON object") from error
+    if not isinstance(content, dict):
+        raise _damaged(path, f"holds a {type(content).__name__}", "a JSON object")
+    return content
+
+
+def _is_number(value: Any) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _damaged(path: Path, problem: str, expected: str) -> ModelFileDamagedError:
+    remedy = "Without the file the values of the registry are used: delete it, or fetch it again."
+    return ModelFileDamagedError(path, problem, expected=expected, remedy=remedy)

@@ -1,0 +1,237 @@
+"""The CCIP models: where their files are, what they take and give, how well they did when they were published."""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from .errors import UnknownModelError
+
+HUB_REPO = "deepghs/ccip_onnx"
+REVISION = "06cd75d67204e833cfe85526481b533f5870c0c8"
+BUNDLED = "bundled"
+DEFAULT_MODEL = "ccip-caformer-24-randaug-pruned"
+DEMO_MODEL = "ccip-demo"
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A CCIP model.
+
+    Attributes:
+        name: the folder of the model in the hub repository, and its name everywhere
+        backbone: the architecture of the image network
+        size_mb: about how large ``model_feat.onnx`` is
+        threshold: the difference up to which two images are one character
+        f1: published F1 score of "these two images are one character" at the threshold, None for a stand-in
+        precision: likewise, precision
+        recall: likewise, recall
+        cluster_2: published adjusted Rand score of the best DBSCAN with ``min_samples=2``
+        cluster_free: published adjusted Rand score of the best OPTICS
+        presets: published clustering parameters as ``(eps, min_samples)``: those of ``dbscan_2``, ``dbscan_free`` and
+            ``optics`` that were published
+        revision: full commit of the hub repository, so that results do not drift; "bundled" for what comes with us
+        is_stand_in: whether it only plays the part of a model, for demonstrations and tests
+        input_size: width and height of the images that it takes
+        dim: length of an embedding
+        license: under which the files are published
+    """
+
+    name: str
+    backbone: str
+    size_mb: int
+    threshold: float
+    f1: float | None = None
+    precision: float | None = None
+    recall: float | None = None
+    cluster_2: float | None = None
+    cluster_free: float | None = None
+    presets: Mapping[str, tuple[float, int]] = field(default_factory=dict, hash=False)
+    revision: str = REVISION
+    is_stand_in: bool = False
+    input_size: int = 384
+    dim: int = 768
+    license: str = "openrail"
+
+
+MODELS: Mapping[str, ModelSpec] = MappingProxyType(
+    {
+        spec.name: spec
+        for spec in (
+            ModelSpec(
+                name="ccip-caformer_b36-24",
+                backbone="caformer_b36",
+                size_mb=384,
+                f1=0.9409252669039146,
+                precision=0.9382540809084458,
+                recall=0.9436117059243397,
+                threshold=0.21323118981474148,
+                cluster_2=0.89508,
+                cluster_free=0.957017,
+                presets={
+                    "dbscan_2": (0.14131923458258427, 2),
+                    "dbscan_free": (0.14154183286367422, 2),
+                    "optics": (0.21196399114951675, 5),
+                },
+            ),
+            ModelSpec(
+                name="ccip-caformer-24-randaug-pruned",
+                backbone="caformer_s36",
+                size_mb=150,
+                f1=0.9172113289760349,
+                precision=0.9334811529933481,
+                recall=0.9014989293361885,
+                threshold=0.17847511429108218,
+                cluster_2=0.890366,
+                cluster_free=0.922375,
+                presets={
+                    "dbscan_2": (0.12921094122454668, 2),
+                    "dbscan_free": (0.1291187648928262, 2),
+                    "optics": (0.1836453739562513, 5),
+                },
+            ),
+            ModelSpec(
+                name="ccip-v2-caformer_s36-10",
+                backbone="caformer_s36",
+                size_mb=150,
+                f1=0.9064220183486239,
+                precision=0.9327794561933535,
+                recall=0.8815132048536759,
+                threshold=0.2077573707442962,
+                cluster_2=0.874592,
+                cluster_free=0.89241,
+                presets={
+                    "dbscan_2": (0.164073674320534, 2),
+                    "dbscan_free": (0.1640717730343776, 3),
+                    "optics": (0.1913291147868042, 4),
+                },
+            ),
+            ModelSpec(
+                name="ccip-caformer-6-randaug-pruned_fp32",
+                backbone="caformer_s36",
+                size_mb=150,
+                f1=0.878403,
+                precision=0.893648,
+                recall=0.863669,
+                threshold=0.1951224011983088,
+                cluster_2=0.810176,
+                cluster_free=0.897904,
+                presets={
+                    "dbscan_2": (0.13602043028285105, 2),
+                    "dbscan_free": (0.14055283543441566, 4),
+                    "optics": (0.19939865442140375, 4),
+                },
+            ),
+            ModelSpec(
+                name="ccip-caformer-5_fp32",
+                backbone="caformer_s36",
+                size_mb=150,
+                f1=0.864362690449647,
+                precision=0.9015503875968992,
+                recall=0.8301213418986438,
+                threshold=0.18397327797685215,
+                cluster_2=0.792051,
+                cluster_free=0.862289,
+                presets={
+                    "dbscan_2": (0.12584071601692626, 2),
+                    "dbscan_free": (0.12563902601678312, 2),
+                    "optics": (0.1700672904996856, 4),
+                },
+            ),
+            ModelSpec(
+                name="ccip-caformer-4_fp32",
+                backbone="caformer_s36",
+                size_mb=150,
+                f1=0.844967,
+                precision=0.870553,
+                recall=0.820842,
+                threshold=0.18367,
+                cluster_2=0.795565,
+                cluster_free=0.868133,
+                presets={},
+            ),
+            ModelSpec(
+                name="ccip-caformer_query-12",
+                backbone="caformer (query)",
+                size_mb=155,
+                f1=0.8239277652370204,
+                precision=0.8711217183770883,
+                recall=0.7815845824411135,
+                threshold=0.14130825509050327,
+                cluster_2=0.787237,
+                cluster_free=0.809426,
+                presets={
+                    "dbscan_2": (0.09595194009386476, 2),
+                    "dbscan_free": (0.10052283798760486, 2),
+                    "optics": (0.14285240231240065, 4),
+                },
+            ),
+            ModelSpec(
+                name="ccip-caformer-23_randaug_fp32",
+                backbone="caformer_s36",
+                size_mb=150,
+                f1=0.8162504658963847,
+                precision=0.8541341653666147,
+                recall=0.781585,
+                threshold=0.136797,
+                cluster_2=0.745697,
+                cluster_free=0.8068,
+                presets={
+                    "dbscan_2": (0.09289023352357711, 2),
+                    "dbscan_free": (0.09411060772710378, 2),
+                    "optics": (0.12631775527804834, 4),
+                },
+            ),
+            ModelSpec(
+                name="ccip-caformer-2-randaug-pruned_fp32",
+                backbone="caformer_s36",
+                size_mb=150,
+                f1=0.78561,
+                precision=0.800148,
+                recall=0.771592,
+                threshold=0.171053,
+                cluster_2=0.686617,
+                cluster_free=0.728195,
+                presets={},
+            ),
+            ModelSpec(
+                name="ccip-caformer-2_fp32",
+                backbone="caformer_s36",
+                size_mb=150,
+                f1=0.755125,
+                precision=0.790172,
+                recall=0.723055,
+                threshold=0.141275,
+                cluster_2=0.64977,
+                cluster_free=0.718516,
+                presets={},
+            ),
+            ModelSpec(
+                name=DEMO_MODEL,
+                backbone="none",
+                size_mb=1,
+                threshold=0.178,
+                revision=BUNDLED,
+                is_stand_in=True,
+                license="Apache-2.0",
+            ),
+        )
+    }
+)
+
+
+def get_spec(name: str) -> ModelSpec:
+    """Gives the record of a model.
+
+    Raises:
+        UnknownModelError: when there is none of that name; names those that are close
+    """
+    spec = MODELS.get(name)
+    if spec is None:
+        raise UnknownModelError(name, tuple(MODELS), _close_names(str(name).lower()))
+    return spec
+
+
+def _close_names(name: str) -> tuple[str, ...]:
+    containing = [known for known in MODELS if name and name in known]
+    return tuple(containing or difflib.get_close_matches(name, MODELS, n=2, cutoff=0.6))
