@@ -1,6 +1,7 @@
 """The whole road from embedded images to recorded character groups."""
 
 import datetime
+import functools
 import logging
 import time
 from collections import Counter
@@ -23,6 +24,7 @@ from .fields import EMBEDDINGS_FIELD, GROUP_FIELD, RUN_KEY, STATUS_AUTO, UNASSIG
 from .group_labels import ApplyReport, Changes, LabelChange, apply
 from .identity import Draft, StaleGroupsError, load_registry, match_clusters
 from .label_store import GroupLabel, LabelStore
+from .provenance import Provenance
 from .runs import key_of
 from .targets import resolve
 
@@ -156,7 +158,7 @@ def group_characters(
     clock = _Clock()
     report(progress, "reading embeddings", 0, None)
     embeddings = _read_embeddings(store, embeddings_field)
-    calibration = load_calibration(embeddings.provenance.model_name, model_dir=model_dir)
+    calibration = load_calibration(_provenance(embeddings).model_name, model_dir=model_dir)
     parameters = choose_parameters(
         calibration, method=method, eps=eps, min_samples=min_samples, embeddings_field=embeddings_field
     )
@@ -213,12 +215,12 @@ class _Plan:
 def _read_embeddings(store: LabelStore, embeddings_field: str) -> Embeddings:
     """The embeddings of the items and, for a part of a dataset, of the groups that exist outside of it."""
     target = store.target
-    options = {"embeddings_field": embeddings_field, "patches_field": target.patches_field}
-    embeddings = load_embeddings(target.view, **options)
+    read = functools.partial(load_embeddings, embeddings_field=embeddings_field, patches_field=target.patches_field)
+    embeddings = read(target.view)
     if not len(embeddings.ids):
         raise NothingToGroupError(embeddings_field, embeddings.n_missing)
     if not target.is_whole and store.is_declared():
-        members = load_embeddings(_grouped(store), **options)
+        members = read(_grouped(store))
         known = set(embeddings.ids)
         embeddings = embeddings.joined(members.select([i for i, key in enumerate(members.ids) if key not in known]))
     _, _, labels = store.read(target.whole())
@@ -227,6 +229,12 @@ def _read_embeddings(store: LabelStore, embeddings_field: str) -> Embeddings:
     return (
         embeddings.select([i for i, key in enumerate(embeddings.ids) if key not in ignored]) if ignored else embeddings
     )
+
+
+def _provenance(embeddings: Embeddings) -> Provenance:
+    if embeddings.provenance is None:
+        raise AssertionError("embeddings that are there have an origin")
+    return embeddings.provenance
 
 
 def _grouped(store: LabelStore) -> Any:
@@ -309,7 +317,7 @@ def _score(
 ) -> list[GroupLabel]:
     numbers = np.array([-1 if group_id is None else group_id for group_id in final], dtype=np.int64)
     statistics = group_statistics(vectors, numbers)
-    sure = confidence(statistics.difference, threshold)
+    sure = np.atleast_1d(confidence(statistics.difference, threshold))
     labels = []
     for i, group_id in enumerate(final):
         if group_id is None:
@@ -363,7 +371,7 @@ def _run(store: LabelStore, embeddings: Embeddings, parameters: Parameters, plan
         "patches_field": store.target.patches_field,
         "is_partial": not store.target.is_whole,
         "parameters": asdict(parameters),
-        "provenance": embeddings.provenance.as_dict(),
+        "provenance": _provenance(embeddings).as_dict(),
         "counts": {
             name: plan.counts[name] for name in ("items", "groups", "grouped", "unassigned", "ignored", "human")
         },

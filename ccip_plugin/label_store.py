@@ -4,27 +4,20 @@ import datetime
 import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import fiftyone as fo
 import fiftyone.core.sample as fos
 from bson import ObjectId
 from pymongo import UpdateOne
 
-from .core.errors import CCIPError
 from .fields import STATUS_CONFIRMED, STATUS_IGNORED, STATUSES, UNASSIGNED
+from .schema import declare
 from .targets import Target
 
 CHUNK = 1000
 Raw = dict[str, Any]
-
-
-class FieldTypeError(CCIPError, TypeError):
-    """A field of the name that is needed exists and holds something else."""
-
-    def __init__(self, path: str, found: object, expected: str):
-        super().__init__(f"the field {path!r} holds {found}, not {expected}; choose another field name")
-        self.path = path
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -132,25 +125,25 @@ class LabelStore:
         """
         dataset = self.target.dataset
         if not self.target.is_patches:
-            _declare(dataset, self.group_field, fo.EmbeddedDocumentField, embedded_doc_type=fo.Classification)
+            declare(dataset, self.group_field, fo.EmbeddedDocumentField, embedded_doc_type=fo.Classification)
         for name in _NAMES:
-            _declare(dataset, self.attribute_path(name), _TYPES[name])
+            declare(dataset, self.attribute_path(name), _TYPES[name])
         if self.rollup_field is not None:
-            _declare(dataset, self.rollup_field, fo.ListField, subfield=fo.StringField)
+            declare(dataset, self.rollup_field, fo.ListField, subfield=fo.StringField)
 
     def schema_attributes(self) -> list[dict[str, Any]]:
         """How the App's editor shows our attributes."""
         numbers = {"group_id": "int", "difference": "float", "margin": "float"}
-        attributes = [
-            {"name": name, "type": kind, "component": "text", "read_only": True} for name, kind in numbers.items()
-        ]
-        attributes.append({"name": "status", "type": "str", "component": "radio", "values": list(STATUSES)})
+        attributes: dict[str, dict[str, Any]] = {
+            name: {"type": kind, "component": "text", "read_only": True} for name, kind in numbers.items()
+        }
+        attributes["status"] = {"type": "str", "component": "radio", "values": list(STATUSES)}
         if self.target.is_patches:
-            attributes.append({"name": "label", "type": "str", "component": "text"})
-            attributes.append({"name": "assigned", "type": "str", "component": "text", "read_only": True})
-            attributes.append({"name": "confidence", "type": "float", "component": "text", "read_only": True})
-            attributes = [{**attribute, "name": self._attributes[attribute["name"]]} for attribute in attributes]
-        return attributes
+            attributes["label"] = {"type": "str", "component": "text"}
+            attributes["assigned"] = {"type": "str", "component": "text", "read_only": True}
+            attributes["confidence"] = {"type": "float", "component": "text", "read_only": True}
+        names = self._attributes if self.target.is_patches else {name: name for name in attributes}
+        return [{"name": names[name], **attribute} for name, attribute in attributes.items()]
 
     def is_declared(self) -> bool:
         """Whether a run has declared the field before."""
@@ -182,7 +175,7 @@ class LabelStore:
             if not self.target.is_patches:
                 found[str(document["_id"])] = document.get(self.group_field)
                 continue
-            for label in (document.get(self.target.patches_field) or {}).get("detections") or ():
+            for label in _detections(document, self.target):
                 found[str(label["_id"])] = {key: label[key] for key in self._attributes.values() if key in label}
         wanted = set(ids)
         return {key: raw for key, raw in found.items() if key in wanted}
@@ -219,7 +212,7 @@ class LabelStore:
         now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
         written = 0
         for chunk in batched(changes):
-            operations = [self._operation(*change, now) for change in chunk]
+            operations = [self._operation(change, now) for change in chunk]
             written += self._samples.bulk_write(operations, ordered=False).matched_count
         return written
 
@@ -243,9 +236,8 @@ class LabelStore:
     def _samples(self) -> Any:
         return self.target.dataset._sample_collection
 
-    def _operation(
-        self, item_id: str, sample_id: str, before: Raw | None, after: Raw | None, now: datetime.datetime
-    ) -> UpdateOne:
+    def _operation(self, row: tuple[str, str, Raw | None, Raw | None], now: datetime.datetime) -> UpdateOne:
+        item_id, sample_id, before, after = row
         if not self.target.is_patches:
             expected = {"_id": ObjectId(sample_id), self.group_field: before}
             return UpdateOne(expected, {"$set": {self.group_field: after, "last_modified_at": now}})
@@ -268,7 +260,7 @@ class LabelStore:
     def _rollup_operation(self, document: Raw) -> UpdateOne:
         labels = [
             self.from_raw({key: label[key] for key in self._attributes.values() if key in label})
-            for label in (document.get(self.target.patches_field) or {}).get("detections") or ()
+            for label in _detections(document, self.target)
         ]
         names = sorted({label.group_name for label in labels if label is not None and label.group_name})
         value = names if any(label is not None for label in labels) else None
@@ -296,18 +288,12 @@ def install_label_schema(store: LabelStore) -> None:
         dataset.activate_label_schemas(field)
 
 
-def _declare(dataset: fo.Dataset, path: str, kind: type, **options: Any) -> None:
-    found = dataset.get_field(path)
-    if found is None:
-        dataset.add_sample_field(path, kind, **options)
-        return
-    expected = options.get("embedded_doc_type", kind)
-    actual = getattr(found, "document_type", type(found)) if "embedded_doc_type" in options else type(found)
-    if actual is not expected:
-        raise FieldTypeError(path, found, expected.__name__)
+def _detections(document: Raw, target: Target) -> list[Raw]:
+    return (document.get(target.patches_field or "") or {}).get("detections") or []
 
 
-def batched(changes: Iterable[Any]) -> Iterator[tuple[Any, ...]]:
+def batched(changes: Iterable[T]) -> Iterator[tuple[T, ...]]:
+    """Cuts changes into parts that are read or written at once."""
     iterator = iter(changes)
     while chunk := tuple(itertools.islice(iterator, CHUNK)):
         yield chunk

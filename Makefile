@@ -1,0 +1,46 @@
+# One target for each chore. They need make and Python >= 3.11 with venv; `make doctor` names whatever is missing.
+
+VENV ?= .venv
+PYTHON_IN_VENV := $(VENV)/bin/python
+READY := $(VENV)/.set-up
+SET_UP_FROM := requirements.txt requirements-dev.txt scripts/setup.sh scripts/ensure_mongo.py
+ARGS ?=
+
+export VENV
+ifdef PYTHON
+export PYTHON
+endif
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup doctor check format test test-core
+
+help: ## this list
+	@echo "Group images by anime character in FiftyOne."
+	@echo
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1@\2/p' $(MAKEFILE_LIST) | awk -F@ '{ printf "%-20s %s\n", $$1, $$2 }'
+
+setup: $(READY) ## make the environment in .venv; does nothing when it is up to date
+
+$(READY): $(SET_UP_FROM)
+	@scripts/setup.sh
+	@touch $@
+
+doctor: ## name everything that is missing on this machine, in plain words
+	@if [ -x $(PYTHON_IN_VENV) ]; then python=$(PYTHON_IN_VENV); else python=$$(scripts/find-python.sh) || exit 1; fi; \
+	  $$python scripts/doctor.py
+
+check: $(READY) ## formatting, lint, types
+	$(PYTHON_IN_VENV) -m ruff format --check .
+	$(PYTHON_IN_VENV) -m ruff check .
+	$(PYTHON_IN_VENV) -m mypy -p ccip_plugin
+
+format: $(READY) ## put the code in shape
+	$(PYTHON_IN_VENV) -m ruff format .
+	$(PYTHON_IN_VENV) -m ruff check --fix .
+
+test: check ## everything: check, then all tests; ARGS="-k name" goes to pytest
+	$(PYTHON_IN_VENV) -m pytest $(ARGS)
+
+test-core: $(READY) ## seconds: the tests that need neither FiftyOne nor a browser
+	$(PYTHON_IN_VENV) -m pytest --core $(ARGS)

@@ -1,0 +1,528 @@
+"""CCIP embeddings of the images, or the detections, of a FiftyOne dataset: computing, resuming, reading."""
+
+import contextlib
+import functools
+import io
+import itertools
+import os
+import time
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import fiftyone.core.utils as fou
+import numpy as np
+from numpy.typing import NDArray
+
+from .core.differences import normalize
+from .core.encoder import Encoder
+from .core.errors import CCIPError
+from .core.preprocessing import MAX_PIXELS, READING_POLICY
+from .core.progress import ProgressCallback, report
+from .core.registry import DEFAULT_MODEL, get_spec
+from .embedding_store import Coverage, EmbeddingStore, Key, Keys
+from .extraction import MEMORY, Extracted, extract, file_state
+from .fields import EMBEDDINGS_FIELD, ERROR_FIELD
+from .lease import lease
+from .provenance import OriginChangedError, OtherOriginError, Provenance, UnknownOriginError, write_provenance
+from .targets import TargetError, resolve
+
+FLUSH_SECONDS = 2.0
+FLUSH_RESULTS = 500
+REPORT_SECONDS = 0.1
+MAX_REASONS = 1000
+UNIT_TOLERANCE = 1e-3
+NAMED_IDS = 5
+
+
+class BadVectorsError(CCIPError, ValueError):
+    """A field holds vectors that cannot be CCIP embeddings."""
+
+    def __init__(self, path: str, problem: str, ids: Sequence[str]):
+        named = ", ".join(ids[:NAMED_IDS])
+        others = f" and {len(ids) - NAMED_IDS:,} more" if len(ids) > NAMED_IDS else ""
+        super().__init__(
+            f"{path!r} has {len(ids):,} vectors that {problem} (ids {named}{others}); "
+            "compute_embeddings(..., overwrite=True) computes them anew"
+        )
+        self.path, self.problem, self.ids = path, problem, tuple(ids)
+
+
+@dataclass(frozen=True)
+class EmbeddingsReport:
+    """What :func:`compute_embeddings` did.
+
+    Attributes:
+        n_total: the images or detections that were asked for
+        n_computed: those embedded now
+        n_skipped: those that had an embedding
+        n_failed: those that could not be embedded
+        n_gone: those that were deleted while the work was going on
+        failures: the reasons by id; from the thousandth different reason on, where to find it
+        model_name: the model
+        provider: the execution provider that was used, None when there was nothing to do
+        embeddings_field: the field with the embeddings
+        seconds: how long everything took
+        images_per_second: how fast images or detections were embedded, 0.0 when there was nothing to do
+    """
+
+    n_total: int
+    n_computed: int
+    n_skipped: int
+    n_failed: int
+    n_gone: int
+    failures: Mapping[str, str]
+    model_name: str
+    provider: str | None
+    embeddings_field: str
+    seconds: float
+    images_per_second: float
+
+    def __str__(self) -> str:
+        text = f"{self.n_computed:,} of {self.n_total:,} embedded, {self.n_skipped:,} already done"
+        if self.n_failed:
+            text += f", {self.n_failed:,} failed"
+        if self.n_gone:
+            text += f", {self.n_gone:,} deleted meanwhile"
+        return text
+
+    def details(self, n_failures: int = 10) -> str:
+        """Several lines for people, with the first ``n_failures`` failures."""
+        speed = f", {self.images_per_second:.1f} a second on {self.provider}" if self.provider else ""
+        lines = [f"{self}", f"model {self.model_name}, field {self.embeddings_field!r}, {self.seconds:.1f} s{speed}"]
+        lines += [f"  {item_id}: {reason}" for item_id, reason in list(self.failures.items())[:n_failures]]
+        if len(self.failures) > n_failures:
+            lines.append(f"  and {len(self.failures) - n_failures:,} more, each in {ERROR_FIELD!r}")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True, eq=False)
+class Embeddings:
+    """Embeddings and whose they are.
+
+    Attributes:
+        ids: the ``n`` ids of the samples or detections
+        sample_ids: the ``n`` ids of their samples
+        vectors: ``(n, dim)`` float32, unit length
+        provenance: where they come from; None when there are none
+        n_missing: how many more were asked for that have no embedding
+    """
+
+    ids: list[str]
+    sample_ids: list[str]
+    vectors: NDArray[np.float32]
+    provenance: Provenance | None
+    n_missing: int
+
+    def select(self, indices: Sequence[int]) -> "Embeddings":
+        """Some of them, by their place."""
+        ids, sample_ids = ([names[i] for i in indices] for names in (self.ids, self.sample_ids))
+        return replace(self, ids=ids, sample_ids=sample_ids, vectors=self.vectors[np.asarray(indices, dtype=np.intp)])
+
+    def joined(self, other: "Embeddings") -> "Embeddings":
+        """These and then ``other``, of the same field."""
+        return Embeddings(
+            self.ids + other.ids,
+            self.sample_ids + other.sample_ids,
+            np.concatenate([self.vectors, other.vectors]),
+            self.provenance or other.provenance,
+            self.n_missing + other.n_missing,
+        )
+
+
+def compute_embeddings(
+    samples: Any,
+    *,
+    model_name: str | None = None,
+    embeddings_field: str = EMBEDDINGS_FIELD,
+    patches_field: str | None = None,
+    alpha: float = 0.0,
+    force_square: bool = False,
+    overwrite: bool = False,
+    verify: bool = False,
+    adopt: bool = False,
+    model_dir: str | Path | None = None,
+    revision: str | None = None,
+    provider: str = "auto",
+    workers: int | None = None,
+    max_pixels: int | None = MAX_PIXELS,
+    memory: int = MEMORY,
+    progress: ProgressCallback | None = None,
+) -> EmbeddingsReport:
+    """Embeds the images, or the detections, that have no embedding.
+
+    Embeddings are stored every few seconds, so the work can be stopped at any moment (Ctrl-C, a killed process, a
+    ``progress`` that raises) and goes on at the next call. What could not be embedded has its reason in ``ccip_error``
+    and is tried again at the next call. The field records the model and how files were read; embeddings of different
+    origin never mix:
+
+    - another model (or reading, or ``alpha``, ``force_square``) for all that the field holds replaces all of it: the
+      embeddings are set to None first. For a part it is an error
+    - vectors of unknown origin are an error, unless ``overwrite`` replaces all of them or ``adopt`` says which model
+      they are from
+    - when another process begins to fill the field in another way, this one stops with an error
+
+    Args:
+        samples: a dataset or view of images; a patches view stands for its detections
+        model_name (None): the CCIP model; the one that the field records by default, and else :data:`DEFAULT_MODEL`
+        embeddings_field ("ccip_embedding"): the field (on detections: the attribute) for the embeddings
+        patches_field (None): the field with the detections to embed, None for whole images
+        alpha (0.0): by which share boxes are enlarged, e.g. 0.1
+        force_square (False): whether boxes are made square
+        overwrite (False): compute also what is there
+        verify (False): compute also what is there but whose file has changed, by size and time, or of whose file the
+            state is not known. Where the file is not there any more, that is recorded and the embedding stays
+        adopt (False): the vectors in the field are from ``model_name``, a person says; they are checked and brought to
+            unit length, and the rest is computed
+        model_dir (None): a folder of models
+        revision (None): of the hub repository
+        provider ("auto"): the execution provider
+        workers (None): how many threads, one per usable core by default
+        max_pixels: larger images fail, None for no limit
+        memory: bytes that decoded images may take together
+        progress (None): told where the work is; may raise ``Cancelled``
+
+    Returns:
+        an :class:`EmbeddingsReport`
+
+    Raises:
+        TargetError: these samples, or this field, cannot be embedded
+        ProvenanceError: the embeddings would not go with those that are there
+        CCIPError: the model cannot be had or run
+    """
+    started = time.monotonic()
+    store = _store(samples, embeddings_field, patches_field)
+    wanted = _wanted(store, model_name, alpha, force_square)
+    if adopt:
+        _adopt(store, wanted, model_name)
+    all_anew = _must_replace(store, wanted, overwrite) or overwrite
+    n_total = store.coverage().n_total
+    todo = store.keys() if all_anew else _unfinished(store, verify, n_total, progress)
+    record = _Record(store, wanted, n_total, len(todo), progress)
+    if not todo:
+        return record.report(None, started)
+    store.declare()
+    report(progress, "loading the model", 0, None)
+    with Encoder.open(
+        wanted.model_name, model_dir=model_dir, provider=provider, revision=revision, progress=progress
+    ) as encoder:
+        record.wanted = _of_encoder(wanted, encoder)
+        if _begin(store, record.wanted, overwrite):
+            todo = store.keys()
+            record.n_todo = len(todo)
+        results = extract(
+            store.items(todo),
+            encoder,
+            workers=workers,
+            alpha=alpha,
+            force_square=force_square,
+            max_pixels=max_pixels,
+            memory=memory,
+        )
+        with contextlib.closing(results):
+            record.take(results)
+    return record.report(encoder.provider, started)
+
+
+def load_embeddings(
+    samples: Any, *, embeddings_field: str = EMBEDDINGS_FIELD, patches_field: str | None = None
+) -> Embeddings:
+    """Reads the embeddings of images or detections.
+
+    Args:
+        samples: a dataset or view of images; a patches view stands for its detections
+        embeddings_field ("ccip_embedding"): the field (on detections: the attribute) with the embeddings
+        patches_field (None): the field with the detections, None for whole images
+
+    Returns:
+        the :class:`Embeddings`; those that have none are counted
+
+    Raises:
+        TargetError: these samples, or this field, cannot have embeddings
+        UnknownOriginError: nothing is recorded about where the vectors come from
+        BadVectorsError: wrong length, not finite, or not unit length; names the ids
+    """
+    store = _store(samples, embeddings_field, patches_field)
+    coverage, provenance = store.coverage(), store.provenance
+    n = coverage.n_total - coverage.n_missing
+    if n and provenance is None:
+        raise UnknownOriginError(store.path, n)
+    dim = get_spec(provenance.model_name if provenance else DEFAULT_MODEL).dim
+    vectors = np.empty((n, dim), np.float32)
+    keys: list[Key] = []
+    for key, vector in _checked(store.path, itertools.islice(store.vectors(), n), dim):
+        vectors[len(keys)] = vector
+        keys.append(key)
+    ids, sample_ids = [key.item_id for key in keys], [str(key.sample_id) for key in keys]
+    return Embeddings(ids, sample_ids, vectors[: len(ids)], provenance, coverage.n_total - len(ids))
+
+
+def count_missing(
+    samples: Any, *, embeddings_field: str = EMBEDDINGS_FIELD, patches_field: str | None = None
+) -> Coverage:
+    """Counts images or detections without embedding, quickly enough for a form.
+
+    Args:
+        samples: a dataset or view of images; a patches view stands for its detections
+        embeddings_field ("ccip_embedding"): the field (on detections: the attribute) with the embeddings
+        patches_field (None): the field with the detections, None for whole images
+
+    Returns:
+        a :class:`Coverage` with ``n_total``, ``n_missing`` and ``n_failed``
+    """
+    return _store(samples, embeddings_field, patches_field).coverage()
+
+
+def _store(samples: Any, embeddings_field: str, patches_field: str | None) -> EmbeddingStore:
+    return EmbeddingStore(resolve(samples, patches_field), embeddings_field)
+
+
+# -- which origin the embeddings have, and may have
+
+
+def _wanted(store: EmbeddingStore, model_name: str | None, alpha: float, force_square: bool) -> Provenance:
+    """Where new embeddings would come from, as far as that is known without the model file."""
+    recorded = store.provenance
+    spec = get_spec(model_name or (recorded.model_name if recorded else DEFAULT_MODEL))
+    if store.target.is_patches:
+        return Provenance(spec.name, READING_POLICY, alpha=float(alpha), force_square=bool(force_square))
+    if alpha or force_square:
+        raise TargetError("alpha and force_square are about boxes: they need a patches_field")
+    return Provenance(spec.name, READING_POLICY)
+
+
+def _of_encoder(wanted: Provenance, encoder: Encoder) -> Provenance:
+    return replace(wanted, sha256=encoder.fingerprint, revision=encoder.revision, providers=(encoder.provider,))
+
+
+def _must_replace(store: EmbeddingStore, wanted: Provenance, overwrite: bool) -> bool:
+    """Whether all embeddings in the field have to go before new ones come.
+
+    Raises:
+        ProvenanceError: they would have to go, but may not
+    """
+    recorded = store.provenance
+    contrast = wanted.contrast(recorded)
+    if contrast is None:
+        return False
+    everywhere = store.coverage(everywhere=True)
+    n_vectors = everywhere.n_total - everywhere.n_missing
+    if n_vectors == 0:
+        return False
+    if recorded is None and not overwrite:
+        raise UnknownOriginError(store.path, n_vectors)
+    if n_others := store.n_vectors_elsewhere():
+        raise OtherOriginError(store.path, contrast, n_others)
+    return True
+
+
+def _begin(store: EmbeddingStore, wanted: Provenance, overwrite: bool) -> bool:
+    """Records the origin of what comes now; True when what was there had to go first.
+
+    The order matters: whenever this is interrupted, no embedding stands beside a record of another origin.
+    """
+    with lease(store.target.dataset, store.path):
+        is_replaced = _must_replace(store, wanted, overwrite)
+        if is_replaced:
+            store.clear()
+        recorded = store.provenance
+        known = recorded if wanted.contrast(recorded) is None else None
+        write_provenance(store.target.dataset, store.path, wanted.joined(known))
+    return is_replaced
+
+
+def _adopt(store: EmbeddingStore, wanted: Provenance, model_name: str | None) -> None:
+    """Records that the vectors in the field are from a model, after checking that they can be.
+
+    Raises:
+        BadVectorsError: some cannot be; nothing is changed
+    """
+    if model_name is None:
+        raise ValueError("adopt=True needs the model_name that the vectors are from")
+    dim = get_spec(model_name).dim
+    with lease(store.target.dataset, store.path):
+        everywhere = store.coverage(everywhere=True)
+        if store.provenance is not None or everywhere.n_missing == everywhere.n_total:
+            return
+        store.declare()
+        for _ in _checked(store.path, store.vectors(everywhere=True), dim, unit=False):
+            pass  # all of them, before the first is changed
+        vectors = _checked(store.path, store.vectors(everywhere=True), dim, unit=False)
+        odd = (Extracted(key, normalize(vector)) for key, vector in vectors if not _is_unit(vector))
+        while chunk := list(itertools.islice(odd, FLUSH_RESULTS)):
+            store.write(chunk)
+        write_provenance(store.target.dataset, store.path, replace(wanted, adopted=True))
+
+
+# -- what there is to do, and doing it
+
+
+def _unfinished(store: EmbeddingStore, verify: bool, n_total: int, progress: ProgressCallback | None) -> Keys:
+    """The items without embedding; with ``verify`` also those whose file is not known to be the one embedded."""
+    if not verify:
+        return store.missing()
+    todo = Keys()
+    say = _Sparing(progress)
+    state_of = functools.lru_cache(maxsize=1)(_file_state)  # the detections of an image follow each other
+    for n, stored in enumerate(store.scan()):
+        say("checking files", n, n_total)
+        is_done = stored.has_vector and stored.error is None and stored.source is not None
+        if not is_done or state_of(stored.filepath) != stored.source:
+            todo.append(stored.key)
+    return todo
+
+
+def _file_state(filepath: str) -> str | None:
+    try:
+        return file_state(os.stat(filepath))  # noqa: PTH116 - a name may be no path
+    except (OSError, ValueError):
+        return None
+
+
+class _Sparing:
+    """Tells of progress a few times a second, not each time."""
+
+    def __init__(self, progress: ProgressCallback | None):
+        self._progress, self._last = progress, 0.0
+
+    def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
+        now = time.monotonic()
+        if done == total or now - self._last >= REPORT_SECONDS:
+            self._last = now
+            report(self._progress, stage, done, total, note)
+
+
+class _Record:
+    """Stores results, and counts them."""
+
+    def __init__(
+        self, store: EmbeddingStore, wanted: Provenance, n_total: int, n_todo: int, progress: ProgressCallback | None
+    ):
+        self.wanted, self.n_todo = wanted, n_todo
+        self._store, self._n_total, self._say = store, n_total, _Sparing(progress)
+        self._n_done = 0
+        self._failures: dict[str, str] = {}
+        self._reasons: dict[str, str] = {}
+        self._waiting: list[Extracted] = []
+        self._flushed = time.monotonic()
+        self._seconds = 0.0
+
+    def take(self, results: Iterable[Extracted]) -> None:
+        """Stores results every few seconds, and what is there when the work is stopped.
+
+        Raises:
+            OriginChangedError: another process began to fill the field in another way
+        """
+        started = time.monotonic()
+        try:
+            for result in results:
+                self._add(result)
+                if len(self._waiting) >= FLUSH_RESULTS or time.monotonic() - self._flushed >= FLUSH_SECONDS:
+                    self._flush()
+                self._say("embedding", self._n_done, self.n_todo, self._note())
+        finally:
+            self._flush()
+            self._seconds = time.monotonic() - started
+
+    def report(self, provider: str | None, started: float) -> EmbeddingsReport:
+        """What was done since ``started``."""
+        return EmbeddingsReport(
+            n_total=self._n_total,
+            n_computed=self._n_done - len(self._failures),
+            n_skipped=max(0, self._n_total - self.n_todo),
+            n_failed=len(self._failures),
+            n_gone=self.n_todo - self._n_done,
+            failures=self._failures,
+            model_name=self.wanted.model_name,
+            provider=provider,
+            embeddings_field=self._store.path,
+            seconds=time.monotonic() - started,
+            images_per_second=self._n_done / self._seconds if self._seconds else 0.0,
+        )
+
+    def _add(self, result: Extracted) -> None:
+        self._waiting.append(result)
+        self._n_done += 1
+        if result.error is not None:
+            self._fail(result.key, result.error)
+
+    def _fail(self, key: Key, reason: str) -> None:
+        if len(self._reasons) < MAX_REASONS:
+            self._reasons.setdefault(reason, reason)
+        self._failures[key.item_id] = self._reasons.get(reason, f"see {ERROR_FIELD!r}")
+
+    def _note(self) -> str:
+        return f"{len(self._failures):,} failed" if self._failures else ""
+
+    def _flush(self) -> None:
+        if not self._waiting:
+            return
+        with lease(self._store.target.dataset, self._store.path) as held:
+            contrast = self.wanted.contrast(self._store.provenance)
+            if contrast is not None:
+                self._waiting.clear()
+                raise OriginChangedError(self._store.path, contrast)
+            held.check()
+            for key, reason in self._store.write(self._waiting).items():
+                self._fail(key, reason)
+        self._waiting.clear()
+        self._flushed = time.monotonic()
+
+
+# -- stored vectors
+
+
+def _checked(
+    path: str, rows: Iterable[tuple[Key, Any]], dim: int, *, unit: bool = True
+) -> Iterator[tuple[Key, NDArray[Any]]]:
+    """The vectors, decoded; at the end an error that names those that cannot be embeddings, if there are."""
+    bad: dict[str, list[str]] = {}
+    for key, stored in rows:
+        vector = _decode(stored)
+        problem = _problem(vector, dim, unit)
+        if vector is None or problem is not None:
+            bad.setdefault(problem or "", []).append(key.item_id)
+        else:
+            yield key, vector
+    for problem, ids in bad.items():
+        raise BadVectorsError(path, problem, ids)
+
+
+def _problem(vector: NDArray[Any] | None, dim: int, unit: bool) -> str | None:
+    if vector is None:
+        return "are no arrays"
+    if vector.shape != (dim,):
+        return f"do not have {dim} numbers"
+    if not np.isfinite(vector).all():
+        return "have NaN or infinite numbers"
+    if not vector.any():
+        return "have no length"
+    return "do not have unit length" if unit and not _is_unit(vector) else None
+
+
+def _is_unit(vector: NDArray[Any]) -> bool:
+    return abs(float(np.dot(vector, vector)) - 1.0) <= 2 * UNIT_TOLERANCE
+
+
+def _decode(stored: Any) -> NDArray[Any] | None:
+    """The array that FiftyOne stored; the usual kind of array without its slow general reader."""
+    if not isinstance(stored, bytes):
+        return None
+    try:
+        raw = zlib.decompress(stored)
+        if raw.startswith(_HEADER):
+            return np.frombuffer(raw, np.float32, offset=len(_HEADER))
+        return np.load(io.BytesIO(raw))
+    except (zlib.error, ValueError, EOFError):
+        return None
+
+
+def _header() -> bytes:
+    """How the file of a usual vector begins."""
+    vector = np.zeros(get_spec(DEFAULT_MODEL).dim, np.float32)
+    return zlib.decompress(fou.serialize_numpy_array(vector))[: -vector.nbytes]
+
+
+_HEADER = _header()

@@ -1,0 +1,86 @@
+"""Fields of a dataset as the database has them now, whatever a dataset object remembers."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import fiftyone as fo
+import fiftyone.core.odm as foo
+
+from .core.errors import CCIPError
+from .lease import lease
+
+LEASE = "schema"
+
+
+class DatasetGoneError(CCIPError):
+    """The dataset was deleted."""
+
+    def __init__(self, name: str):
+        super().__init__(f"the dataset {name!r} was deleted")
+        self.name = name
+
+
+class FieldTypeError(CCIPError, TypeError):
+    """A field of the name that is needed exists and holds something else."""
+
+    def __init__(self, path: str, found: object, expected: str):
+        super().__init__(f"the field {path!r} holds {found}, not {expected}; choose another field name")
+        self.path = path
+
+
+def stored_field(dataset: fo.Dataset, path: str) -> Mapping[str, Any] | None:
+    """Reads the declaration of a field from the database.
+
+    Args:
+        dataset: the dataset
+        path: the full path of the field
+
+    Returns:
+        the stored declaration, with ``info`` among others; None when the field is not declared
+
+    Raises:
+        DatasetGoneError: there is no such dataset any more
+    """
+    document = foo.get_db_conn().datasets.find_one({"_id": dataset._doc.id}, {"sample_fields": True})
+    if document is None:
+        raise DatasetGoneError(dataset.name)
+    fields, found = document["sample_fields"], None
+    for name in path.split("."):
+        found = next((field for field in fields if field["name"] == name), None)
+        if found is None:
+            return None
+        fields = found.get("fields") or ()
+    return found
+
+
+def declare(dataset: fo.Dataset, path: str, kind: type[fo.Field], **options: Any) -> None:
+    """Declares a field, unless it is declared.
+
+    A dataset object that has not seen what other processes declared would declare it again, and so erase the ``info``
+    of the field, or drop a field that was declared at the same moment. So the database is asked, and only one of our
+    processes declares at a time.
+
+    Args:
+        dataset: the dataset
+        path: the full path of the field
+        kind: its type
+        options: what else ``add_sample_field`` takes
+
+    Raises:
+        FieldTypeError: there is a field of that name and of another type
+    """
+    if stored_field(dataset, path) is None:
+        with lease(dataset, LEASE):
+            refresh(dataset, path)
+            dataset.add_sample_field(path, kind, **options)
+    refresh(dataset, path)
+    found = dataset.get_field(path)
+    document_type = options.get("embedded_doc_type")
+    if type(found) is not kind or (document_type is not None and found.document_type is not document_type):
+        raise FieldTypeError(path, found, (document_type or kind).__name__)
+
+
+def refresh(dataset: fo.Dataset, path: str) -> None:
+    """Lets a dataset object see a field that another process declared or deleted. Samples in memory are not touched."""
+    if (stored_field(dataset, path) is None) != (dataset.get_field(path) is None):
+        dataset._reload(hard=True)

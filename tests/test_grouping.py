@@ -1,0 +1,323 @@
+"""Grouping: from embeddings in a field to labels, over and over, with people in between."""
+
+import fiftyone as fo
+import numpy as np
+import pytest
+from fiftyone import ViewField as F
+
+from ccip_plugin.core.calibration import load
+from ccip_plugin.core.errors import CCIPError
+from ccip_plugin.core.registry import DEFAULT_MODEL
+from ccip_plugin.fields import EMBEDDINGS_FIELD
+from ccip_plugin.group_labels import undo
+from ccip_plugin.grouping import NothingToGroupError, choose_parameters, group_characters
+from ccip_plugin.identity import load_registry
+
+pytestmark = pytest.mark.mongo
+
+DIM = 768
+
+
+def vector(letter, n, spread=0.1):
+    """An embedding of the character ``letter``: capitals are near their small letter but not the same character."""
+    rng = np.random.default_rng([ord(letter), n])
+    base = np.random.default_rng(ord(letter.lower())).standard_normal(DIM)
+    if letter.isupper():
+        base += 0.9 * np.random.default_rng(ord(letter)).standard_normal(DIM)
+    made = base / np.linalg.norm(base) + spread * rng.standard_normal(DIM) / np.sqrt(DIM)
+    return (made / np.linalg.norm(made)).astype(np.float32)
+
+
+def embed(samples, letters, patches_field=None):
+    """Stores an embedding per letter, none for a blank, as the extraction would."""
+    from ccip_plugin.core.preprocessing import READING_POLICY
+    from ccip_plugin.provenance import Provenance, write_provenance
+
+    dataset = samples._root_dataset if isinstance(samples, fo.DatasetView) else samples
+    path = f"{patches_field}.detections.{EMBEDDINGS_FIELD}" if patches_field else EMBEDDINGS_FIELD
+    if dataset.get_field(path) is None:
+        dataset.add_sample_field(path, fo.VectorField)
+        boxes = {"alpha": 0.0, "force_square": False} if patches_field else {}
+        write_provenance(dataset, path, Provenance(DEFAULT_MODEL, READING_POLICY, **boxes))
+    vectors = [None if letter == " " else vector(letter, n) for n, letter in enumerate(letters)]
+    if patches_field:
+        ids = samples.values(f"{patches_field}.detections.id", unwind=True)
+        samples.set_label_values(f"{patches_field}.detections.{EMBEDDINGS_FIELD}", dict(zip(ids, vectors, strict=True)))
+    else:
+        samples.set_values(EMBEDDINGS_FIELD, vectors)
+
+
+@pytest.fixture
+def grouped(dataset):
+    """``grouped("aab ")`` gives a dataset with an embedding per letter."""
+
+    def make(letters, **options):
+        new = dataset(*[f"/絵/{n} {letter}.png" for n, letter in enumerate(letters)], **options)
+        embed(new, letters)
+        return new
+
+    return make
+
+
+def labels(samples):
+    if not samples.has_field("character_group"):
+        return [None] * len(samples)
+    return samples.values("character_group.label")
+
+
+def partition(samples):
+    """The groups as numbers in the order in which they appear, -1 for unassigned, None for no label."""
+    seen = {}
+    return [
+        None if label is None else -1 if label == "unassigned" else seen.setdefault(label, len(seen))
+        for label in labels(samples)
+    ]
+
+
+@pytest.mark.parametrize(
+    "letters, expected",
+    [
+        pytest.param("aabb", [0, 0, 1, 1], id="two characters"),
+        pytest.param("aaab", [0, 0, 0, -1], id="one image is nobody else"),
+        pytest.param("abc", [-1, -1, -1], id="nobody twice"),
+        pytest.param("a a", [0, None, 0], id="an image without embedding has no label"),
+        pytest.param("a", [-1], id="a single image"),
+        pytest.param("aaAA", [0, 0, 1, 1], id="twins"),
+    ],
+)
+def test_groups_images_of_the_same_character(grouped, letters, expected):
+    samples = grouped(letters)
+    report = group_characters(samples)
+    assert partition(samples) == expected
+    assert report.n_groups == max((number for number in expected if number is not None), default=-1) + 1
+    assert (report.n_unassigned, report.n_without_embedding) == (expected.count(-1), expected.count(None))
+    assert report.n_items == len(letters)
+    assert str(report.n_groups) in str(report)
+
+
+def test_the_largest_group_has_the_first_id_and_all_values_are_set(grouped):
+    samples = grouped("aabbb")
+    group_characters(samples)
+    assert labels(samples) == ["character_0002"] * 2 + ["character_0001"] * 3
+    label = samples.last().character_group
+    assert (label.group_id, label.status, label.assigned) == (1, "auto", "character_0001")
+    vectors = np.array(samples.values(EMBEDDINGS_FIELD))
+    expected = np.mean([(1 - vectors[4] @ vectors[n]) / 2 for n in (2, 3)])
+    assert label.difference == pytest.approx(expected, abs=1e-6)
+    others = np.mean([(1 - vectors[4] @ vectors[n]) / 2 for n in (0, 1)])
+    assert label.margin == pytest.approx(others - expected, abs=1e-6)
+    assert 0.5 < label.confidence <= 1
+
+
+@pytest.mark.parametrize(
+    "options, expected",
+    [
+        pytest.param({"method": "dbscan"}, [0, 0, 1, 1, -1], id="published threshold"),
+        pytest.param({"method": "dbscan_2"}, [0, 0, 1, 1, -1], id="preset"),
+        pytest.param({"eps": 0.0}, [-1, -1, -1, -1, -1], id="eps of 0 is 0"),
+        pytest.param({"eps": 1.0}, [0, 0, 0, 0, 0], id="eps of 1 is everything"),
+        pytest.param({"min_samples": 1}, [0, 0, 1, 1, 2], id="everybody is a core"),
+        pytest.param({"min_samples": 3}, [-1, -1, -1, -1, -1], id="more than there are"),
+    ],
+)
+def test_takes_parameters_at_their_word(grouped, options, expected):
+    samples = grouped("aabbc")
+    report = group_characters(samples, **options)
+    assert partition(samples) == expected
+    for name, value in options.items():
+        assert getattr(report.parameters, name) == value
+
+
+@pytest.mark.parametrize("options", [{"eps": -0.1}, {"eps": 1.5}, {"min_samples": 0}, {"method": "kmeans"}])
+def test_refuses_parameters_that_mean_nothing(grouped, options):
+    samples = grouped("aabb")
+    with pytest.raises(CCIPError):
+        group_characters(samples, **options)
+    assert labels(samples) == [None] * 4
+
+
+@pytest.mark.parametrize(
+    "model, expected",
+    [(DEFAULT_MODEL, "dbscan_2"), ("ccip-caformer-2_fp32", "dbscan")],
+    ids=["with", "without presets"],
+)
+def test_the_default_method_exists_for_every_model(model, expected):
+    parameters = choose_parameters(load(model))
+    assert parameters.method == expected
+    assert 0 < parameters.eps < 0.5
+
+
+def test_a_second_run_changes_nothing(grouped):
+    samples = grouped("aabbc ")
+    group_characters(samples)
+    before = (labels(samples), samples.values("last_modified_at"), samples.get_run_info("ccip_groups").timestamp)
+    report = group_characters(samples)
+    assert (report.n_written, report.number) == (0, None)
+    assert (labels(samples), samples.values("last_modified_at")) == before[:2]
+    assert samples.get_run_info("ccip_groups").timestamp == before[2]
+
+
+def test_groups_keep_their_ids_when_images_are_added_and_deleted(grouped):
+    samples = grouped("aabbb")
+    group_characters(samples)
+    samples.delete_samples(samples.first().id)
+    samples.add_samples([fo.Sample(filepath=f"/絵/new {n}.png") for n in range(5)])
+    embed(samples[4:], "aaccc")
+    group_characters(samples)
+    one, two, three = "character_0001", "character_0002", "character_0003"
+    assert labels(samples) == [two, one, one, one, two, two, three, three, three]
+
+
+def test_keeps_a_renamed_label_and_learns_the_name(grouped):
+    samples = grouped("aaabb")
+    group_characters(samples)
+    first = samples.first()
+    first.character_group.label = "綾波レイ"
+    first.save()
+    report = group_characters(samples)
+    assert labels(samples)[:3] == ["綾波レイ", "character_0001", "character_0001"]
+    assert report.n_human == 1
+    samples.reload()
+    label = samples.first().character_group
+    assert (label.status, label.assigned, label.group_id) == ("confirmed", "綾波レイ", 3)
+    assert load_registry(samples, "character_group").groups[3].name == "綾波レイ"
+
+
+def test_new_images_join_a_group_that_a_person_named(grouped):
+    samples = grouped("aabb")
+    group_characters(samples)
+    view = samples.match(F("character_group.label") == "character_0001")
+    view.set_values("character_group.label", ["Asuka"] * 2)
+    samples.add_sample(fo.Sample(filepath="/new.png"))
+    embed(samples[4:], "a")
+    group_characters(samples)
+    assert labels(samples) == ["Asuka"] * 2 + ["character_0002"] * 2 + ["Asuka"]
+    assert samples.last().character_group.status == "auto"
+    assert set(load_registry(samples, "character_group").groups) == {2, 3}
+
+
+def test_ignored_images_are_in_no_group_and_form_none(grouped):
+    samples = grouped("aabb")
+    group_characters(samples)
+    first = samples.first()
+    first.character_group.status = "ignored"
+    first.save()
+    report = group_characters(samples, min_samples=2)
+    assert partition(samples) == [0, -1, 1, 1]
+    assert (report.n_ignored, report.n_unassigned) == (1, 1)
+
+
+def test_a_view_is_compared_with_the_groups_that_exist_and_nothing_outside_changes(grouped):
+    samples = grouped("aabbcc")
+    group_characters(samples)
+    samples.add_samples([fo.Sample(filepath=f"/new {n}.png") for n in range(4)])
+    new = samples[6:]
+    embed(new, "abdd")
+    before = samples[:6].values("character_group")
+    report = group_characters(new)
+    assert labels(new) == ["character_0001", "character_0002", "character_0004", "character_0004"]
+    assert (report.n_items, report.n_groups) == (4, 3)
+    samples.reload()
+    assert samples[:6].values("character_group") == before
+
+
+def test_a_view_of_an_ungrouped_dataset_is_grouped_alone(grouped):
+    samples = grouped("aabb")
+    group_characters(samples[:3])
+    assert partition(samples) == [0, 0, -1, None]
+
+
+def test_undo_brings_back_what_was_there(grouped):
+    samples = grouped("aabb")
+    group_characters(samples)
+    before = samples.values("character_group")
+    group_characters(samples, eps=1.0)
+    assert partition(samples) == [0] * 4
+    undo(samples)
+    samples.reload()
+    assert samples.values("character_group") == before
+    undo(samples)
+    assert labels(samples) == [None] * 4
+    assert not samples.has_run("ccip_groups")
+
+
+def test_groups_detections(dataset):
+    samples = dataset("/a.png", "/b.png", "/c.png")
+    for sample, n in zip(samples, (2, 1, 0), strict=True):
+        boxes = [fo.Detection(label="girl", bounding_box=[0, 0, 0.5, 0.5]) for _ in range(n)]
+        sample["girls"] = fo.Detections(detections=boxes)
+        sample.save()
+    embed(samples, "aba", "girls")
+    report = group_characters(samples, patches_field="girls")
+    assert samples.values("girls.detections.character_group") == [
+        ["character_0001", "unassigned"],
+        ["character_0001"],
+        [],
+    ]
+    assert samples.values("girls_characters") == [["character_0001"], ["character_0001"], None]
+    assert samples.values("girls.detections.label", unwind=True) == ["girl"] * 3
+    assert (report.run_key, report.n_items) == ("ccip_groups_girls_detections_character_group", 3)
+
+    patch = samples.to_patches("girls").first()  # as a person edits it in the App's view of patches
+    patch["girls"].character_group = "Asuka"
+    patch.save()
+    group_characters(samples.to_patches("girls"))
+    assert samples.values("girls.detections.character_group", unwind=True) == ["Asuka", "unassigned", "character_0001"]
+    assert samples.values("girls.detections.character_status", unwind=True) == ["confirmed", "auto", "auto"]
+    assert samples.values("girls_characters") == [["Asuka"], ["character_0001"], None]
+
+
+@pytest.mark.parametrize("letters", ["", "  "], ids=["no samples", "no embeddings"])
+def test_says_when_there_is_nothing_to_group(grouped, letters):
+    with pytest.raises(NothingToGroupError, match="compute embeddings first"):
+        group_characters(grouped(letters))
+
+
+def test_an_empty_view_is_nothing(grouped):
+    with pytest.raises(NothingToGroupError):
+        group_characters(grouped("aab").limit(0))
+
+
+def test_warns_when_a_group_swallows_the_rest(grouped):
+    report = group_characters(grouped("a" * 150 + "b" * 60))
+    assert "150 of 210 images" in report.warnings[0]
+
+
+def test_progress_names_the_stages_and_can_stop_the_run(grouped):
+    from ccip_plugin.core.progress import Cancelled
+
+    samples = grouped("aabb")
+    stages = []
+    group_characters(samples, progress=lambda progress: stages.append(progress.stage))
+    assert [stage for n, stage in enumerate(stages) if stage not in stages[:n]][::2]
+    assert stages[0] == "reading embeddings"
+    assert stages[-1] == "writing labels"
+    undo(samples)
+
+    def stop(progress):
+        raise Cancelled(progress.stage)
+
+    with pytest.raises(Cancelled):
+        group_characters(samples, progress=stop)
+    assert labels(samples) == [None] * 4
+
+
+def test_plans_again_when_somebody_else_changed_the_groups(grouped, monkeypatch):
+    import ccip_plugin.grouping as grouping
+
+    samples = grouped("aabb")
+    plan = grouping._plan
+    calls = []
+
+    def interrupted(*args):
+        made = plan(*args)
+        calls.append(made)
+        if len(calls) == 1:
+            group_characters(samples, eps=1.0)  # somebody else, from planning to writing
+        return made
+
+    with monkeypatch.context() as context:
+        context.setattr(grouping, "_plan", interrupted)
+        group_characters(samples)
+    assert partition(samples) == [0, 0, 1, 1]
+    assert len(calls) == 3
