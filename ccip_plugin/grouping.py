@@ -32,7 +32,8 @@ logger = logging.getLogger(__name__)
 
 RUN_METHOD = "ccip_groups"
 _ATTEMPTS = 3
-_LARGE_SHARE = 0.05
+_LARGE_SHARE = 0.05  # of all images: a group above it is worth a look,
+_LARGE_RATIO = 3  # when it is also so much larger than the next one, as chains of groups are
 _LARGE_MINIMUM = 200
 _RECORDED = ("items", "groups", "grouped", "unassigned", "without_embedding", "ignored", "human")
 
@@ -358,7 +359,6 @@ def _labels_of_items(
         elif planned.get(key) != label:
             changes.append(LabelChange(key, sample_id, planned.get(key)))
     counts["groups"], counts["grouped"] = len(groups), groups.total()
-    counts["largest"] = max(groups.values(), default=0)
     return _Plan(changes, draft, counts, Counter(groups.values()))
 
 
@@ -396,20 +396,21 @@ def _report(
         n_written=done.n_written,
         n_left=done.n_left,
         sizes=plan.sizes,
-        warnings=_warnings(counts),
+        warnings=_warnings(plan.sizes, counts["items"]),
         seconds=seconds,
         number=done.number,
     )
 
 
-def _warnings(counts: Mapping[str, int]) -> tuple[str, ...]:
-    largest, n_items = counts["largest"], counts["items"]
-    if n_items >= _LARGE_MINIMUM and largest > _LARGE_SHARE * n_items and counts["groups"] > 1:
-        return (
-            f"the largest group has {largest} of {n_items} images ({largest / n_items:.0%}): several characters may "
-            "have been chained together; look at it, and try a smaller eps",
-        )
-    return ()
+def _warnings(sizes: Mapping[int, int], n_items: int) -> tuple[str, ...]:
+    largest, second = sorted([0, 0, *(size for size, count in sizes.items() for _ in range(count))])[:-3:-1]
+    is_odd = largest > _LARGE_SHARE * n_items and largest > _LARGE_RATIO * second > 0
+    if n_items < _LARGE_MINIMUM or not is_odd:
+        return ()
+    return (
+        f"the largest group has {largest} of {n_items} images ({largest / n_items:.0%}), the next {second}: several "
+        "characters may have been chained together; look at it, and try a smaller eps",
+    )
 
 
 def _run_key(store: LabelStore) -> str:

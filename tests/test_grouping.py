@@ -278,9 +278,17 @@ def test_an_empty_view_is_nothing(grouped):
         group_characters(grouped("aab").limit(0))
 
 
-def test_warns_when_a_group_swallows_the_rest(grouped):
-    report = group_characters(grouped("a" * 150 + "b" * 60))
-    assert "150 of 210 images" in report.warnings[0]
+@pytest.mark.parametrize(
+    "letters, is_warned",
+    [
+        pytest.param("a" * 150 + "b" * 30 + "c" * 30, True, id="one group is five times the next"),
+        pytest.param("abcdefgh" * 26, False, id="few characters of one size"),
+        pytest.param("a" * 15 + "bb" + "cc", False, id="too few images to tell"),
+    ],
+)
+def test_warns_when_a_group_swallows_the_rest(grouped, letters, is_warned):
+    warnings = group_characters(grouped(letters)).warnings
+    assert ["150 of 210 images" in warning for warning in warnings] == [True] * is_warned
 
 
 def test_progress_names_the_stages_and_can_stop_the_run(grouped):
