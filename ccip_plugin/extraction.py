@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from .core.differences import normalize
 from .core.errors import EmbeddingError, EmptyCropError, UnreadableImageError
-from .core.preprocessing import MAX_PIXELS, _identify, crop, load_image, preprocess
+from .core.preprocessing import MAX_PIXELS, crop, image_size, load_image, preprocess
 
 MEMORY = 1 << 30
 """Bytes that the decoded images in work may take by default; more are not decoded at once."""
@@ -407,8 +407,8 @@ def _open_file(filepath: str) -> Iterator[BinaryIO]:
 def _decoded_bytes(file: BinaryIO) -> int:
     """About how much memory reading an image takes; 0 for what is no image, which reading it will say."""
     try:
-        width, height = _identify(file).size
-    except Exception:  # headers of damaged files make Pillow raise nearly anything
+        width, height = image_size(file)
+    except UnreadableImageError:
         return 0
     return width * height * BYTES_PER_PIXEL
 

@@ -186,6 +186,13 @@ def test_optics_of_few(characters, eps, expected):
     assert optics(of_characters(characters), eps=eps, min_samples=2).tolist() == expected
 
 
+def test_equal_images_are_equal_to_optics_too():
+    """Their differences in a matrix of float32 are not quite zero."""
+    vectors = np.repeat(embeddings(3, dim=768, n_characters=3), 4, axis=0)
+    assert optics(vectors, eps=0, min_samples=3).tolist() == np.repeat([0, 1, 2], 4).tolist()
+    assert optics(vectors, eps=1, min_samples=3).tolist() == np.repeat([0, 1, 2], 4).tolist()
+
+
 def test_optics_refuses_more_than_it_can_hold(monkeypatch):
     monkeypatch.setattr("ccip_plugin.core.clustering.MAX_DENSE", 50)
     assert len(optics(embeddings(50), eps=0.5, min_samples=5)) == 50

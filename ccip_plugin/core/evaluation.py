@@ -1,0 +1,355 @@
+"""How good differences and groups are, where it is known who is who."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .differences import Vectors, normalize
+from .errors import ParameterError, VectorsError
+from .progress import ProgressCallback, report
+
+Counts = NDArray[np.int64]
+Codes = NDArray[np.int64]
+
+_BLOCK = 2048
+_MAX_BINS = 2**24  # float32 holds whole numbers up to it
+
+
+@dataclass(frozen=True, eq=False)
+class PairMetrics:
+    """How well differences tell pairs of one character from pairs of two.
+
+    Attributes:
+        n_same: how many pairs are of one character
+        n_different: how many are not
+        n_left_out: how many images have no known character and took no part
+        threshold: the least of the thresholds with the best F1, NaN without pairs of one character
+        f1: F1 of "same" there
+        precision: precision there
+        recall: recall there
+        roc_auc: area under the ROC curve, NaN where a kind of pairs is missing
+        roc_auc_error: by how much ``roc_auc`` can be off, since differences in one bin count as equal
+        average_precision: average precision, NaN without pairs of one character
+        average_precision_error: by how much ``average_precision`` can be off
+        same: ``(bins + 1,)`` pairs of one character by difference; bin ``k`` is for differences over ``(k - 1) / bins``
+            and up to ``k / bins``
+        different: ``(bins + 1,)`` the others
+    """
+
+    n_same: int
+    n_different: int
+    n_left_out: int
+    threshold: float
+    f1: float
+    precision: float
+    recall: float
+    roc_auc: float
+    roc_auc_error: float
+    average_precision: float
+    average_precision_error: float
+    same: Counts
+    different: Counts
+
+    def at(self, threshold: float) -> "PairScores":
+        """The scores at a threshold, itself included, to the width of a bin."""
+        last = int(np.clip(np.floor(threshold * (len(self.same) - 1)), -1, len(self.same) - 1))
+        tp, fp = int(self.same[: last + 1].sum()), int(self.different[: last + 1].sum())
+        return _pair_scores(threshold, tp, fp, self.n_same)
+
+
+@dataclass(frozen=True)
+class PairScores:
+    """Precision, recall and F1 of "same character" at a threshold; NaN where there is nothing to divide by."""
+
+    threshold: float
+    precision: float
+    recall: float
+    f1: float
+
+
+@dataclass(frozen=True)
+class GroupMetrics:
+    """How well groups agree with characters.
+
+    Attributes:
+        n_images: images that were compared
+        n_groups: groups among them; an image in no group counts as a group of its own
+        n_characters: characters among them
+        n_noise: images in no group
+        n_left_out: images without a known character, which took no part
+        coverage: share of the images that are in a group
+        ari: adjusted Rand index
+        ami: adjusted mutual information
+        pair_precision: share of the pairs in one group that are of one character
+        pair_recall: share of the pairs of one character that are in one group
+        pair_f1: their harmonic mean
+        bcubed_precision: mean over images: share of its group that is of its character
+        bcubed_recall: mean over images: share of its character that is in its group
+        bcubed_f1: their harmonic mean
+        homogeneity: whether groups hold one character only, by entropy
+        completeness: whether characters are in one group only, by entropy
+        v_measure: their harmonic mean
+        purity: share of the images that are of the most frequent character of their group
+        grouped: the same for the images in groups alone, None where all or none are
+    """
+
+    n_images: int
+    n_groups: int
+    n_characters: int
+    n_noise: int
+    n_left_out: int
+    coverage: float
+    ari: float
+    ami: float
+    pair_precision: float
+    pair_recall: float
+    pair_f1: float
+    bcubed_precision: float
+    bcubed_recall: float
+    bcubed_f1: float
+    homogeneity: float
+    completeness: float
+    v_measure: float
+    purity: float
+    grouped: "GroupMetrics | None" = None
+
+
+def pair_metrics(
+    embeddings: ArrayLike,
+    labels_true: ArrayLike,
+    *,
+    bins: int = 2**18,
+    progress: ProgressCallback | None = None,
+) -> PairMetrics:
+    """Measures how well differences tell characters apart, over all pairs of images.
+
+    Pairs are counted by difference into ``bins`` bins, block by block; no matrix of all pairs is held. Takes time
+    proportional to n^2, and 200 MiB beside a copy of the embeddings.
+
+    Args:
+        embeddings: ``(n, dim)`` embeddings of any length
+        labels_true: ``(n,)`` the character of each image, as numbers or names; images with None, NaN, an empty name or
+            a negative number have no known character and are left out
+        bins: how many bins there are between differences of 0 and 1, a power of two up to 2^24
+        progress (None): told after each block how many pairs were compared; may raise
+            :class:`~ccip_plugin.core.progress.Cancelled`
+
+    Returns:
+        counts and scores
+
+    Raises:
+        VectorsError: an embedding is zero or not finite, or there is another number of labels
+        ParameterError: bins is no power of two up to 2^24
+    """
+    if not 2 <= bins <= _MAX_BINS or bins & (bins - 1):
+        raise ParameterError("bins", bins, f"a power of two, at most {_MAX_BINS:,}")
+    codes = _codes(labels_true)
+    unit = normalize(embeddings) if len(codes) else np.empty((0, 1), np.float32)
+    if unit.ndim != 2 or len(unit) != len(codes):
+        raise VectorsError(f"want one label for each embedding, not {len(codes)} for {unit.shape}")
+    is_known = codes >= 0
+    same, different = _histograms(unit[is_known], codes[is_known], bins, progress)
+    return _summarized(same, different, int((~is_known).sum()))
+
+
+def group_metrics(labels_pred: ArrayLike, labels_true: ArrayLike) -> GroupMetrics:
+    """Measures how well groups agree with characters.
+
+    Args:
+        labels_pred: ``(n,)`` the group of each image, as numbers or names; images with None, NaN, an empty name or a
+            negative number are in no group
+        labels_true: ``(n,)`` the character of each image, likewise; images without a known one are left out
+
+    Returns:
+        the scores with each image in no group as a group of its own and, in ``grouped``, without those images. Scores
+        of nothing are NaN
+
+    Raises:
+        ParameterError: the two have different lengths
+    """
+    pred, true = _codes(labels_pred), _codes(labels_true)
+    if len(pred) != len(true):
+        raise ParameterError("labels_pred", f"{len(pred)} labels", f"as many as labels_true: {len(true)}")
+    is_known = true >= 0
+    pred, true = pred[is_known], true[is_known]
+    is_noise = pred < 0
+    n_noise, n_left_out = int(is_noise.sum()), int((~is_known).sum())
+    grouped = None
+    if 0 < n_noise < len(pred):
+        grouped = _group_scores(pred[~is_noise], true[~is_noise], 0, n_left_out, None)
+    pred[is_noise] = pred.max(initial=-1) + 1 + np.arange(n_noise)
+    return _group_scores(pred, true, n_noise, n_left_out, grouped)
+
+
+def _codes(labels: ArrayLike) -> Codes:
+    """Whole numbers from 0 for the different labels, -1 for none."""
+    values = labels.tolist() if isinstance(labels, np.ndarray) else list(labels)  # type: ignore[arg-type]
+    numbers: dict[object, int] = {}
+    return np.fromiter((_code(value, numbers) for value in values), np.int64, len(values))
+
+
+def _code(value: object, numbers: dict[object, int]) -> int:
+    is_number = isinstance(value, int | float | np.number)
+    if value is None or value == "" or (is_number and not value >= 0):  # type: ignore[operator]
+        return -1
+    return numbers.setdefault(value, len(numbers))
+
+
+# pairs ----------------------------------------------------------------------------------------------------------------
+
+
+def _histograms(unit: Vectors, codes: Codes, bins: int, progress: ProgressCallback | None) -> tuple[Counts, Counts]:
+    every, same = np.zeros((2, bins + 1), np.int64)
+    n, done = len(unit), 0
+    for i, j in _blocks(n):
+        numbers = unit[i : i + _BLOCK] @ unit[j : j + _BLOCK].T
+        _to_bins(numbers, bins)
+        is_same = codes[i : i + _BLOCK, None] == codes[None, j : j + _BLOCK]
+        if i == j:
+            upper = np.triu_indices(len(numbers), 1)
+            numbers, is_same = numbers[upper], is_same[upper]
+        every += np.bincount(numbers.ravel().astype(np.int64), minlength=bins + 1)
+        same += np.bincount(numbers[is_same].astype(np.int64), minlength=bins + 1)
+        done += numbers.size
+        report(progress, "comparing pairs", done, n * (n - 1) // 2)
+    return same, every - same
+
+
+def _blocks(n: int) -> Iterator[tuple[int, int]]:
+    """The blocks on and over the diagonal."""
+    for i in range(0, n, _BLOCK):
+        for j in range(i, n, _BLOCK):
+            yield i, j
+
+
+def _to_bins(cosines: Vectors, bins: int) -> None:
+    """Turns cosines into numbers of bins, in place; exact, since ``bins`` is a power of two."""
+    np.subtract(1, cosines, out=cosines)
+    np.clip(cosines, 0, 2, out=cosines)
+    np.multiply(cosines, bins / 2, out=cosines)
+    np.ceil(cosines, out=cosines)
+
+
+def _summarized(same: Counts, different: Counts, n_left_out: int) -> PairMetrics:
+    n_same, n_different = int(same.sum()), int(different.sum())
+    tp, fp = np.cumsum(same), np.cumsum(different)
+    best = _best_bin(tp, fp, n_same)
+    threshold = best / (len(same) - 1) if n_same else float("nan")
+    scores = _pair_scores(threshold, int(tp[best]), int(fp[best]), n_same)
+    auc, auc_error = _roc_auc(same, different)
+    average, average_error = _average_precision(same, different)
+    return PairMetrics(
+        n_same,
+        n_different,
+        n_left_out,
+        threshold,
+        scores.f1,
+        scores.precision,
+        scores.recall,
+        auc,
+        auc_error,
+        average,
+        average_error,
+        same,
+        different,
+    )
+
+
+def _best_bin(tp: Counts, fp: Counts, n_same: int) -> int:
+    return int(np.argmax(2 * tp / np.maximum(tp + fp + n_same, 1)))
+
+
+def _pair_scores(threshold: float, tp: int, fp: int, n_same: int) -> PairScores:
+    f1 = _ratio(2 * tp, tp + fp + n_same) if n_same else float("nan")
+    return PairScores(threshold, _ratio(tp, tp + fp), _ratio(tp, n_same), f1)
+
+
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole else float("nan")
+
+
+def _roc_auc(same: Counts, different: Counts) -> tuple[float, float]:
+    """Chance that a pair of one character has the smaller difference; half a chance within a bin."""
+    larger = different.sum() - np.cumsum(different)
+    pairs = float(same.sum()) * float(different.sum())
+    ties = float((same.astype(np.float64) * different).sum())
+    return _ratio(float((same.astype(np.float64) * larger).sum()) + ties / 2, pairs), _ratio(ties / 2, pairs)
+
+
+def _average_precision(same: Counts, different: Counts) -> tuple[float, float]:
+    """Mean of the precision at each pair of one character, those of a bin together; and how far it can be off.
+
+    Within a bin, the pairs of one character can be the first or the last ones.
+    """
+    kept = same > 0
+    tp, fp, new = np.cumsum(same)[kept], np.cumsum(different)[kept], same[kept]
+    n_same = float(new.sum())
+    together = new * (tp / (tp + fp))
+    at_most = new * (tp / (tp + fp - different[kept]))
+    at_least = new * ((tp - new + 1) / (tp - new + 1 + fp))
+    error = max(float((at_most - together).sum()), float((together - at_least).sum()))
+    return _ratio(float(together.sum()), n_same), _ratio(error, n_same)
+
+
+# groups ---------------------------------------------------------------------------------------------------------------
+
+
+def _group_scores(
+    pred: Codes, true: Codes, n_noise: int, n_left_out: int, grouped: GroupMetrics | None
+) -> GroupMetrics:
+    from sklearn.metrics import adjusted_mutual_info_score, homogeneity_completeness_v_measure
+
+    n = len(pred)
+    _, pred = np.unique(pred, return_inverse=True)
+    _, true = np.unique(true, return_inverse=True)
+    sizes, totals = np.bincount(pred), np.bincount(true)
+    cells, shared = np.unique(pred * (len(totals) + 1) + true, return_counts=True)
+    groups, characters = np.divmod(cells, len(totals) + 1)
+    ari, pair_precision, pair_recall = _pair_agreement(shared, sizes, totals)
+    precision = _ratio(float((shared**2 / sizes[groups]).sum()), n)
+    recall = _ratio(float((shared**2 / totals[characters]).sum()), n)
+    most = np.zeros(len(sizes), np.int64)
+    np.maximum.at(most, groups, shared)
+    by_entropy = homogeneity_completeness_v_measure(true, pred) if n else (float("nan"),) * 3
+    return GroupMetrics(
+        n_images=n,
+        n_groups=len(sizes),
+        n_characters=len(totals),
+        n_noise=n_noise,
+        n_left_out=n_left_out,
+        coverage=_ratio(n - n_noise, n),
+        ari=ari,
+        ami=float(adjusted_mutual_info_score(true, pred)) if n else float("nan"),
+        pair_precision=pair_precision,
+        pair_recall=pair_recall,
+        pair_f1=_harmonic(pair_precision, pair_recall),
+        bcubed_precision=precision,
+        bcubed_recall=recall,
+        bcubed_f1=_harmonic(precision, recall),
+        homogeneity=float(by_entropy[0]),
+        completeness=float(by_entropy[1]),
+        v_measure=float(by_entropy[2]),
+        purity=_ratio(int(most.sum()), n),
+        grouped=grouped,
+    )
+
+
+def _pair_agreement(shared: Counts, sizes: Counts, totals: Counts) -> tuple[float, float, float]:
+    """Adjusted Rand index, precision and recall over pairs of images, in whole numbers of any size."""
+    both, together, alike = (sum(k * (k - 1) // 2 for k in counts.tolist()) for counts in (shared, sizes, totals))
+    n = int(sizes.sum())
+    if not n:
+        return (float("nan"),) * 3
+    pairs = n * (n - 1) // 2
+    expected = together * alike / pairs if pairs else 0.0
+    largest = (together + alike) / 2
+    ari = (both - expected) / (largest - expected) if largest != expected else 1.0
+    return ari, _ratio(both, together), _ratio(both, alike)
+
+
+def _harmonic(a: float, b: float) -> float:
+    if np.isnan(a) or np.isnan(b):
+        return float("nan")
+    return 2 * a * b / (a + b) if a + b else 0.0
