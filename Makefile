@@ -3,6 +3,9 @@
 VENV ?= .venv
 PYTHON_IN_VENV := $(VENV)/bin/python
 READY := $(VENV)/.set-up
+IMGUTILS_VENV := .venv-parity
+IMGUTILS_READY := $(IMGUTILS_VENV)/.set-up
+BENCH_READY := .work/bench/.set-up
 SET_UP_FROM := requirements.txt requirements-dev.txt scripts/setup.sh scripts/ensure_mongo.py
 ARGS ?=
 
@@ -13,7 +16,7 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup doctor check format test test-core
+.PHONY: help setup doctor check format test test-core parity bench-setup bench
 
 help: ## this list
 	@echo "Group images by anime character in FiftyOne."
@@ -44,3 +47,21 @@ test: check ## everything: check, then all tests; ARGS="-k name" goes to pytest
 
 test-core: $(READY) ## seconds: the tests that need neither FiftyOne nor a browser
 	$(PYTHON_IN_VENV) -m pytest --core $(ARGS)
+
+parity: $(READY) $(IMGUTILS_READY) ## compare with dghs-imgutils (in .venv-parity): a table, and a failure on a difference
+	$(PYTHON_IN_VENV) -m parity.run $(ARGS)
+
+$(IMGUTILS_READY): parity/requirements.txt parity/setup.sh $(READY)
+	@parity/setup.sh $(IMGUTILS_VENV)
+	@touch $@
+
+bench-setup: $(BENCH_READY) ## what the measurements need: dghs-imgutils, models with random weights, image files
+
+$(BENCH_READY): $(IMGUTILS_READY) benchmarks/make_models.py benchmarks/common.py
+	$(PYTHON_IN_VENV) benchmarks/extraction.py --prepare
+	@touch $@
+
+bench: $(BENCH_READY) ## measure speed and memory (25 minutes; ARGS=--quick 5); tables here, plots in .work/bench
+	$(PYTHON_IN_VENV) benchmarks/extraction.py $(ARGS)
+	$(PYTHON_IN_VENV) benchmarks/operations.py $(ARGS)
+	$(PYTHON_IN_VENV) benchmarks/grouping.py $(ARGS)

@@ -1,1 +1,53 @@
-"""Group images by anime character in FiftyOne, with CCIP."""
+"""Group images by anime character in FiftyOne, with CCIP.
+
+The functions named here are imported when they are first used: importing the package imports neither FiftyOne nor a
+model. The core, which does without FiftyOne, is in :mod:`ccip_plugin.core`.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "__version__",
+    "add_images",
+    "compute_embeddings",
+    "compute_similarity",
+    "compute_visualization",
+    "count_missing",
+    "find_images",
+    "group_characters",
+    "load_embeddings",
+    "open_dataset",
+    "redo",
+    "undo",
+]
+
+if TYPE_CHECKING:
+    from .embeddings import compute_embeddings, count_missing, load_embeddings
+    from .group_labels import redo, undo
+    from .grouping import group_characters
+    from .ingest import add_images, find_images, open_dataset
+    from .similarity import compute_similarity
+    from .visualization import compute_visualization
+
+_MODULES = {
+    "embeddings": ("compute_embeddings", "count_missing", "load_embeddings"),
+    "group_labels": ("redo", "undo"),
+    "grouping": ("group_characters",),
+    "ingest": ("add_images", "find_images", "open_dataset"),
+    "similarity": ("compute_similarity",),
+    "visualization": ("compute_visualization",),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _MODULES.items():
+        if name in names:
+            return getattr(importlib.import_module(f".{module}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

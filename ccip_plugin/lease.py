@@ -5,6 +5,7 @@ MongoDB lets one process insert it. A process that dies stops renewing its lease
 """
 
 import contextlib
+import logging
 import os
 import socket
 import threading
@@ -16,9 +17,11 @@ from typing import Any
 import fiftyone as fo
 import fiftyone.core.odm as foo
 from pymongo import ReturnDocument
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from .core.errors import CCIPError
+
+logger = logging.getLogger(__name__)
 
 COLLECTION = "ccip_leases"
 TTL_SECONDS = 30.0
@@ -62,12 +65,23 @@ class Lease:
         if not renewed.matched_count:
             raise LeaseLostError(self.name)
 
+    @contextlib.contextmanager
+    def _renewed(self) -> Iterator[None]:
+        self._thread.start()
+        try:
+            yield
+        finally:
+            self._stopped.set()
+            self._thread.join()
+
     def _renew_always(self) -> None:
         while not self._stopped.wait(self._ttl / 3):
             try:
                 self.check()
             except LeaseLostError:
                 return  # the next check of the writer raises
+            except PyMongoError as error:  # a short outage is survived, after a long one the lease is lost
+                logger.warning("could not renew the lease on %r: %s", self.name, error)
 
 
 @contextlib.contextmanager
@@ -89,17 +103,15 @@ def lease(dataset: fo.Dataset, name: str, *, ttl: float = TTL_SECONDS, wait: flo
     key = f"{dataset._doc.id}/{name}"
     owner = f"process {os.getpid()} on {socket.gethostname()} ({uuid.uuid4().hex[:8]})"
     end = time.monotonic() + wait
-    while (holder := _take(key, owner, ttl)) != owner:
-        if time.monotonic() >= end:
-            raise LeaseHeldError(name, holder)
-        time.sleep(0.1)
-    held = Lease(key, name, owner, ttl)
-    held._thread.start()
-    try:
-        yield held
+    try:  # from here on, as Ctrl-C may come at any point
+        while (holder := _take(key, owner, ttl)) != owner:
+            if time.monotonic() >= end:
+                raise LeaseHeldError(name, holder)
+            time.sleep(0.1)
+        held = Lease(key, name, owner, ttl)
+        with held._renewed():
+            yield held
     finally:
-        held._stopped.set()
-        held._thread.join()
         _leases().delete_one({"_id": key, "owner": owner})
 
 

@@ -90,10 +90,20 @@ def resolve(samples: Any, patches_field: str | None = None) -> Target:
         a :class:`Target`
 
     Raises:
-        TargetError: no images (video, 3D), several slices at once, no such field, or not a field of detections
+        TargetError: no samples, no images (video, 3D), several slices at once, copies (of frames, clips or evaluated
+            patches), no such field, or not a field of detections
     """
+    if not isinstance(samples, fo.Dataset | fo.DatasetView):
+        raise TargetError(f"a {type(samples).__name__} is no dataset and no view")
     if isinstance(samples, fop.PatchesView):
         return _resolve_patches_view(samples, patches_field)
+    if isinstance(samples, fo.DatasetView) and samples._is_generated:
+        raise TargetError(
+            f"a {type(samples).__name__} shows copies that cannot be written back; work on a dataset of their own "
+            "(view.clone()), or on the dataset that they were made from"
+        )
+    if samples._is_dynamic_groups:
+        samples = samples.flatten()  # all of each group, not its first sample only
     dataset = samples._root_dataset if isinstance(samples, fo.DatasetView) else samples
     media_type = samples.media_type
     if media_type == fomm.GROUP:
@@ -102,10 +112,25 @@ def resolve(samples: Any, patches_field: str | None = None) -> Target:
             f"dataset.select_group_slices({samples.default_group_slice!r}); slices: {', '.join(samples.group_slices)}"
         )
     if media_type not in (None, fomm.IMAGE):
-        raise TargetError(f"CCIP looks at images, {dataset.name!r} holds {media_type}; use to_frames() for video")
+        raise TargetError(
+            f"CCIP looks at images, {dataset.name!r} holds {media_type}; for the frames of videos make a dataset of "
+            "their own, with to_frames(...).clone()"
+        )
     if patches_field is not None:
         _check_detections(dataset, patches_field)
-    return Target(dataset, samples, patches_field)
+    return Target(dataset, _with_all_fields(samples), patches_field)
+
+
+def _with_all_fields(samples: Any) -> Any:
+    """The same samples without the stages that hide fields: what is hidden is there, and must not look missing."""
+    hiding = (fo.SelectFields, fo.ExcludeFields)
+    if isinstance(samples, fo.Dataset) or not any(isinstance(stage, hiding) for stage in samples._stages):
+        return samples
+    view = samples._base_view
+    for stage in samples._stages:
+        if not isinstance(stage, hiding):
+            view = view.add_stage(stage)
+    return view
 
 
 def _resolve_patches_view(patches: fop.PatchesView, patches_field: str | None) -> Target:

@@ -150,7 +150,8 @@ class _Server:
         Args:
             folder: where its data and its log go; created when missing
             port: the port to listen on, None for a free one
-            outlives_us: keep it running when this process ends; otherwise Linux ends it with us, however we end
+            outlives_us: keep it running when this process ends; otherwise Linux ends it with the thread that started
+                it, however that ends
         """
         self.folder = Path(folder)
         self.port = port
@@ -177,10 +178,11 @@ class _Server:
             try:
                 self._wait(timeout)
                 return self
-            except ServiceError:
+            except BaseException as error:  # Ctrl-C, too, leaves nothing behind
                 status = self.process.poll() if self.process else None
                 self.stop()
-                if status != MONGOD_PORT_TAKEN or attempt + 1 == attempts:
+                is_port_taken = isinstance(error, ServiceError) and status == MONGOD_PORT_TAKEN
+                if not is_port_taken or attempt + 1 == attempts:
                     raise
         raise AssertionError("unreachable")
 

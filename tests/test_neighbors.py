@@ -10,7 +10,10 @@ from hypothesis import strategies as st
 from ccip_plugin.core.differences import normalize
 from ccip_plugin.core.errors import CCIPError, GraphTooLargeError, ParameterError, RadiusError, VectorsError
 from ccip_plugin.core.neighbors import NeighborGraph, radius_graph
+from ccip_plugin.core.pairs import GRID, exact_differences
 from ccip_plugin.core.progress import Cancelled, Progress
+
+ROUNDING = GRID / 2 + 1e-6
 
 
 def embeddings(n: int, dim: int = 32, n_characters: int = 8, noise: float = 0.5, seed: int = 0) -> np.ndarray:
@@ -48,14 +51,16 @@ def test_finds_every_pair_up_to_the_radius(n, radius, block_size, seed):
     graph = radius_graph(vectors, radius, block_size=block_size)
     want = pairs_slowly(vectors, radius)
     assert list(as_dict(graph)) == sorted(want)
-    assert as_dict(graph) == pytest.approx(want, abs=1e-6)
+    assert as_dict(graph) == pytest.approx(want, abs=ROUNDING)
     assert (graph.n, graph.radius, graph.n_pairs) == (n, radius, len(want))
     assert (graph.rows.dtype, graph.cols.dtype, graph.differences.dtype) == (np.int32, np.int32, np.float32)
 
 
 def test_published_dimension_and_several_blocks():
     vectors = embeddings(300, dim=768, n_characters=20)
-    assert as_dict(radius_graph(vectors, 0.178, block_size=64)) == pytest.approx(pairs_slowly(vectors, 0.178), abs=1e-6)
+    assert as_dict(radius_graph(vectors, 0.178, block_size=64)) == pytest.approx(
+        pairs_slowly(vectors, 0.178), abs=ROUNDING
+    )
 
 
 @pytest.mark.parametrize("block_size", [1, 7, 64, 129, 150, 5000])
@@ -70,12 +75,15 @@ def test_pairs_on_the_very_radius_are_in_whatever_the_block_size(block_size):
     few = embeddings(10, dim=768, n_characters=3)
     vectors = few[np.random.default_rng(1).integers(0, len(few), 150)]
     whole = radius_graph(vectors, 1.0)
-    radius = float(np.median(whole.differences[whole.differences > 0]))
+    exact = exact_differences(whole.vectors, whole.rows, whole.cols)
+    radius = float(np.median(exact[exact > 0]))
     graph = radius_graph(vectors, radius, block_size=block_size)
-    assert (graph.differences == radius).sum() > 1
+    assert (exact == radius).sum() > 1
+    assert graph.n_pairs == (exact <= radius).sum()
     assert contents(graph) == contents(whole.within(radius))
     below = radius_graph(vectors, float(np.nextafter(radius, 0)), block_size=block_size)
-    assert below.n_pairs == graph.n_pairs - (graph.differences == radius).sum()
+    assert below.n_pairs == (exact < radius).sum()
+    assert contents(below) == contents(whole.within(below.radius)) == contents(graph.within(below.radius))
 
 
 def test_threads_do_not_change_a_bit(tmp_path):
@@ -175,9 +183,14 @@ def test_progress_counts_pairs_and_can_stop_the_work():
 def test_within_is_the_graph_of_a_smaller_radius():
     vectors = embeddings(150, dim=768)
     graph = radius_graph(vectors, 0.3)
-    for eps in (0, 0.1, 0.178, float(graph.differences[5]), 0.3):
+    pairs = np.stack([graph.rows, graph.cols])
+    for eps in (0, 0.1, 0.178, float(graph.differences[5]), float(graph.differences[5]) + GRID / 2, 0.3):
         assert contents(graph.within(eps)) == contents(radius_graph(vectors, eps))
         assert graph.within(eps).radius == eps
+        exact = exact_differences(graph.vectors, graph.rows, graph.cols)
+        np.testing.assert_array_equal(np.concatenate(list(graph.pairs_within(eps)), axis=1), pairs[:, exact <= eps])
+        np.testing.assert_array_equal(graph.count_neighbors(eps), graph.within(eps).degrees)
+        np.testing.assert_array_equal(graph.components(eps=eps), graph.within(eps).components())
     with pytest.raises(RadiusError, match=r"0\.3.*0\.31") as caught:
         graph.within(0.31)
     assert (caught.value.eps, caught.value.radius) == (0.31, 0.3)

@@ -563,3 +563,9 @@ def test_says_when_nothing_is_left_to_crop(box, alpha):
     with pytest.raises(EmptyCropError, match="100 x 60") as caught:
         crop(odd_images.drawing(100, 60), box, alpha=alpha)
     assert len(caught.value.box) == len(box)
+
+
+@pytest.mark.parametrize("content", [b"n", b"no", b"\xff\xd8\xff"], ids=["1 byte", "2 bytes", "a JPEG's first 3"])
+def test_a_file_of_a_few_bytes_is_said_to_be_no_image(content):
+    with pytest.raises(UnreadableImageError, match=f"ends after {len(content)} bytes"):
+        load_image(content)

@@ -198,3 +198,16 @@ class TooManyImagesError(CCIPError, ValueError):
             "use dbscan, dbscan_2 or dbscan_free, or fewer images"
         )
         self.n, self.limit = n, limit
+
+
+class ContradictionError(CCIPError, ValueError):
+    """Decisions about who belongs together cannot all be kept.
+
+    Attributes:
+        pairs: numbers of two images each that are to be together by one decision and apart by another
+    """
+
+    def __init__(self, pairs: list[tuple[int, int]]):
+        shown = ", ".join(f"{a} and {b}" for a, b in pairs[:5]) + (", ..." if len(pairs) > 5 else "")
+        super().__init__(f"images {shown} are to be in one group and in different groups: take one decision back")
+        self.pairs = pairs

@@ -1,35 +1,52 @@
 """Which images lie near each other: every pair of embeddings with a difference up to a radius."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .differences import Vectors, normalize
-from .errors import GraphTooLargeError, ParameterError, RadiusError, VectorsError
-from .progress import ProgressCallback, report
+from .differences import Vectors
+from .errors import GraphTooLargeError, RadiusError
+from .forest import Forest
+from .pairs import (
+    BLOCK,
+    GRID,
+    Pairs,
+    block_that_fits,
+    bytes_of_block,
+    check_radius,
+    exact_differences,
+    joined,
+    near_pairs,
+    sorted_by_row,
+    unit_vectors,
+)
+from .progress import ProgressCallback
 
 MEMORY_BYTES = 4 << 30
 """Default limit of what a graph may take while it is built: 4 GiB, about 250 million pairs."""
 
 _BYTES_PER_PAIR = 16  # two int32 and a float32, and one of them twice while the parts are joined
-_BYTES_PER_CELL = 32  # of a block where all pairs are near: a float32, a boolean, and the numbers of the pair
-_SLACK = 1e-4  # more than a float32 dot product of 768 numbers can be off, whatever the order of its sum
-_CHUNK = 512  # pairs whose vectors fit into the cache together
+_PAIRS = 1 << 22  # of a graph that are looked at together
 
 
 @dataclass(frozen=True, eq=False)
 class NeighborGraph:
     """Every pair of ``n`` images with a difference up to ``radius``, each once, sorted by row and column.
 
+    Which pairs are in is decided by their exact differences, in this graph and in any part of it. The differences that
+    it holds are rounded.
+
     Attributes:
         n: how many images there are
         radius: the largest difference
         rows: ``(n_pairs,)`` int32, the first image of each pair
         cols: ``(n_pairs,)`` int32, the second, always the larger number
-        differences: ``(n_pairs,)`` float32
+        differences: ``(n_pairs,)`` float32, rounded to multiples of ``pairs.GRID``; as they are where there are
+            no ``vectors``
+        vectors: the unit vectors, for what rounded differences cannot decide; None where differences are exact
     """
 
     n: int
@@ -37,6 +54,7 @@ class NeighborGraph:
     rows: NDArray[np.int32]
     cols: NDArray[np.int32]
     differences: Vectors
+    vectors: Vectors | None = None
 
     @property
     def n_pairs(self) -> int:
@@ -46,7 +64,24 @@ class NeighborGraph:
     @cached_property
     def degrees(self) -> NDArray[np.int64]:
         """``(n,)``: how many neighbors each image has, itself not counted."""
-        return np.bincount(self.rows, minlength=self.n) + np.bincount(self.cols, minlength=self.n)
+        return self.count_neighbors(self.radius)
+
+    def count_neighbors(self, eps: float) -> NDArray[np.int64]:
+        """``(n,)``: how many neighbors each image has up to a difference, itself not counted."""
+        counts = np.zeros(self.n, np.int64)
+        for rows, cols in self.pairs_within(eps):
+            counts += np.bincount(rows, minlength=self.n) + np.bincount(cols, minlength=self.n)
+        return counts
+
+    def pairs_within(self, eps: float) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int32]]]:
+        """Gives the pairs with differences up to ``eps``, some millions at a time, as rows and columns.
+
+        Raises:
+            RadiusError: ``eps`` is larger than the radius
+        """
+        for part, is_near in self._parts(eps):
+            rows, cols = np.asarray(self.rows[part]), np.asarray(self.cols[part])
+            yield (rows, cols) if is_near is None else (rows[is_near], cols[is_near])
 
     def within(self, eps: float) -> "NeighborGraph":
         """Gives the part of the graph with differences up to ``eps``.
@@ -54,51 +89,68 @@ class NeighborGraph:
         Raises:
             RadiusError: ``eps`` is larger than the radius
         """
-        _check_radius("eps", eps)
-        if eps > self.radius:
-            raise RadiusError(eps, self.radius)
+        parts = [
+            Pairs(*(array[part] if is_near is None else array[part][is_near] for array in self._arrays))
+            for part, is_near in self._parts(eps)
+        ]
         if eps == self.radius:
             return self
-        is_near = self.differences.astype(np.float64) <= eps
-        return NeighborGraph(self.n, eps, self.rows[is_near], self.cols[is_near], self.differences[is_near])
+        return NeighborGraph(self.n, eps, *joined(parts), self.vectors)
 
-    def components(self, among: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:
+    def components(self, among: NDArray[np.bool_] | None = None, *, eps: float | None = None) -> NDArray[np.int64]:
         """Finds the connected components.
 
         Args:
             among (None): an ``(n,)`` mask of the images that connect; all by default
+            eps (None): the largest difference that connects; the radius by default
 
         Returns:
             ``(n,)`` numbers of components 0, 1, ... in the order of their first images; -1 for images left out
         """
-        from scipy.sparse import coo_matrix
-        from scipy.sparse.csgraph import connected_components
+        forest = Forest(self.n)
+        for rows, cols in self.pairs_within(self.radius if eps is None else eps):
+            connects = slice(None) if among is None else among[rows] & among[cols]
+            forest.add(rows[connects], cols[connects])
+        return forest.labels(among)
 
-        labels = np.full(self.n, -1, np.int64)
-        if among is None:
-            among = np.ones(self.n, np.bool_)
-        connects = among[self.rows] & among[self.cols]
-        pairs = (self.rows[connects], self.cols[connects])
-        matrix = coo_matrix((np.ones(len(pairs[0]), np.int8), pairs), shape=(self.n, self.n))
-        found = connected_components(matrix, directed=False)[1][among]
-        _, first, numbers = np.unique(found, return_index=True, return_inverse=True)
-        labels[among] = np.argsort(np.argsort(first))[numbers]
-        return labels
+    @property
+    def _arrays(self) -> "Pairs":
+        return Pairs(self.rows, self.cols, self.differences)
+
+    def _parts(self, eps: float) -> Iterator[tuple[slice, NDArray[np.bool_] | None]]:
+        """Slices of the pairs, and which of each are up to ``eps``; None for all."""
+        check_radius("eps", eps)
+        if eps > self.radius:
+            raise RadiusError(eps, self.radius)
+        for start in range(0, self.n_pairs, _PAIRS):
+            part = slice(start, start + _PAIRS)
+            yield part, None if eps == self.radius else self._is_near(part, eps)
+
+    def _is_near(self, part: slice, eps: float) -> NDArray[np.bool_]:
+        differences = self.differences[part]
+        if self.vectors is None:
+            return differences.astype(np.float64) <= eps
+        is_near = differences <= np.float32(eps)
+        open_ones = np.flatnonzero(np.abs(differences - np.float32(eps)) <= np.float32(0.51 * GRID))
+        rows, cols = self.rows[part][open_ones], self.cols[part][open_ones]
+        is_near[open_ones] = exact_differences(self.vectors, rows, cols) <= eps
+        return is_near
 
 
 def radius_graph(
     embeddings: ArrayLike,
     radius: float,
     *,
-    block_size: int = 2048,
+    block_size: int = BLOCK,
     memory_bytes: int = MEMORY_BYTES,
     progress: ProgressCallback | None = None,
 ) -> NeighborGraph:
     """Finds every pair of embeddings with a difference up to ``radius``.
 
-    Compares all pairs, block by block, in time proportional to n^2. The blocks only pick out candidates, with a margin
-    for their rounding; what decides, and is kept, is ``||a - b||^2 / 4`` of the unit vectors, computed pair by pair. So
-    the result depends neither on ``block_size`` nor on threads, and equal embeddings have a difference of exactly 0.
+    Compares all pairs, block by block, in time proportional to n^2. What lies too near to the radius for the rounding
+    of the blocks is decided by ``||a - b||^2 / 4`` of the unit vectors in float64, pair by pair; and so are differences
+    that lie too near to the middle between two multiples of ``pairs.GRID``. So the result depends neither on
+    ``block_size`` nor on threads, and equal embeddings have a difference of exactly 0.
 
     Args:
         embeddings: ``(n, dim)`` embeddings of any length
@@ -116,87 +168,19 @@ def radius_graph(
         ParameterError: the radius is not from 0 to 1
         VectorsError: an embedding is zero or not finite; names its row
     """
-    _check_radius("radius", radius)
-    unit = _unit_vectors(embeddings)
-    block_size = max(1, min(block_size, len(unit), int((memory_bytes / 4 / _BYTES_PER_CELL) ** 0.5)))
-    cells = np.empty(block_size**2, np.float32)
-    budget = (memory_bytes - _BYTES_PER_CELL * len(cells)) // _BYTES_PER_PAIR
-    n, n_pairs, n_compared = len(unit), 0, 0
-    total = n * (n - 1) // 2
-    parts: list[_Pairs] = []
-    for i in range(0, n, block_size):
-        row_parts: list[_Pairs] = []
-        for j in range(i, n, block_size):
-            row_parts.append(_pairs_of_block(unit, i, j, block_size, radius, cells))
-            n_pairs += len(row_parts[-1].rows)
-            n_compared += _n_in_block(n, i, j, block_size)
-            if n_pairs > budget:
-                raise GraphTooLargeError(n_pairs, n_compared / total, radius, memory_bytes)
-            report(progress, "comparing images", n_compared, total, f"{n_pairs:,} pairs alike")
-        parts.append(_in_order(_joined(row_parts)))
-    return NeighborGraph(n, float(radius), *_joined(parts))
-
-
-class _Pairs(NamedTuple):
-    rows: NDArray[np.int32]
-    cols: NDArray[np.int32]
-    differences: Vectors
-
-
-def _pairs_of_block(unit: Vectors, i: int, j: int, size: int, radius: float, cells: Vectors) -> _Pairs:
-    """The pairs of the images from ``i`` with those from ``j``, at most ``size`` of each."""
-    first, second = unit[i : i + size], unit[j : j + size]
-    cosines = cells[: len(first) * len(second)].reshape(len(first), len(second))
-    np.matmul(first, second.T, out=cosines)
-    rows, cols = np.divmod(np.flatnonzero(cosines >= np.float32(1 - 2 * radius - _SLACK)), len(second))
-    if i == j:
-        is_upper = cols > rows
-        rows, cols = rows[is_upper], cols[is_upper]
-    pairs = _Pairs((rows + i).astype(np.int32), (cols + j).astype(np.int32), np.empty(len(rows), np.float32))
-    _fill_differences(unit, pairs)
-    is_near = pairs.differences.astype(np.float64) <= radius
-    return pairs if is_near.all() else _picked(pairs, is_near)
-
-
-def _fill_differences(unit: Vectors, pairs: _Pairs) -> None:
-    """Computes each pair by itself, always in the same order of additions."""
-    for start in range(0, len(pairs.rows), _CHUNK):
-        chunk = slice(start, start + _CHUNK)
-        apart = unit[pairs.rows[chunk]] - unit[pairs.cols[chunk]]
-        np.einsum("ij,ij->i", apart, apart, out=pairs.differences[chunk])
-    np.multiply(pairs.differences, 0.25, out=pairs.differences)
-    np.minimum(pairs.differences, 1, out=pairs.differences)
-
-
-def _n_in_block(n: int, i: int, j: int, size: int) -> int:
-    n_rows, n_cols = min(size, n - i), min(size, n - j)
-    return n_rows * (n_rows - 1) // 2 if i == j else n_rows * n_cols
-
-
-def _joined(parts: list[_Pairs]) -> _Pairs:
-    if not parts:
-        return _Pairs(np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.float32))
-    return parts[0] if len(parts) == 1 else _Pairs(*map(np.concatenate, zip(*parts, strict=True)))
-
-
-def _in_order(pairs: _Pairs) -> _Pairs:
-    """Sorted by row; columns are in order already."""
-    return _picked(pairs, np.argsort(pairs.rows, kind="stable"))
-
-
-def _picked(pairs: _Pairs, which: NDArray[np.bool_] | NDArray[np.int64]) -> _Pairs:
-    return _Pairs(pairs.rows[which], pairs.cols[which], pairs.differences[which])
-
-
-def _check_radius(name: str, value: float) -> None:
-    if not 0 <= value <= 1:
-        raise ParameterError(name, value, "a difference from 0 to 1")
-
-
-def _unit_vectors(embeddings: ArrayLike) -> Vectors:
-    vectors = np.asarray(embeddings, np.float32)
-    if len(np.atleast_1d(vectors)) == 0:
-        return np.empty((0, 1), np.float32)
-    if vectors.ndim != 2:
-        raise VectorsError(f"want embeddings of shape (n, dim), not {vectors.shape}")
-    return normalize(vectors)
+    check_radius("radius", radius)
+    unit = unit_vectors(embeddings)
+    block_size = block_that_fits(len(unit), memory_bytes, block_size)
+    budget = (memory_bytes - bytes_of_block(block_size)) // _BYTES_PER_PAIR
+    n_pairs = 0
+    parts: list[Pairs] = []
+    stripe: list[Pairs] = []
+    for block in near_pairs(unit, radius, block_size=block_size, progress=progress):
+        stripe.append(block.pairs)
+        n_pairs += len(block.pairs.rows)
+        if n_pairs > budget:
+            raise GraphTooLargeError(n_pairs, block.share, radius, memory_bytes)
+        if block.ends_stripe:
+            parts.append(sorted_by_row(joined(stripe)))
+            stripe = []
+    return NeighborGraph(len(unit), float(radius), *joined(parts), unit)

@@ -31,6 +31,7 @@ STD = (0.26862954, 0.26130258, 0.27577711)
 REFUSED_FORMATS = frozenset({"EPS", "WMF"})
 """Formats that are programs or drawings; Pillow hands them to another program or to the system."""
 
+_SHORTEST = 4  # bytes by which Pillow's readers know their formats
 _WHITE = (255, 255, 255)
 _TRANSPOSE = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -213,6 +214,8 @@ def _identify(file: IO[bytes]) -> ImageFile.ImageFile:
     prefix = file.read(16)
     if not prefix:
         raise ValueError("the file is empty")
+    if len(prefix) < _SHORTEST:
+        raise ValueError(f"not an image: the file ends after {len(prefix)} bytes")
     tried, notes = set(REFUSED_FORMATS), []
     for find_readers in (Image.preinit, Image.init):  # the common formats first, then all
         find_readers()
