@@ -368,7 +368,7 @@ def test_two_processes_never_interleave(store, start_python):
 
 def name_of(raw):
     """The name in a stored form, None for no label."""
-    return raw and raw.get(FIELD, raw.get("label"))
+    return raw.get(FIELD, raw.get("label")) if raw else None
 
 
 def test_an_edit_at_the_same_moment_wins(store, monkeypatch):
