@@ -1,29 +1,73 @@
 """Groups embeddings by character: each image gets the number of its group, or none."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import calibration
+from .constraints import Constraints, check
 from .differences import Vectors, differences, normalize
 from .errors import ParameterError, TooManyImagesError
+from .forest import Forest
+from .linkage import Linkage, LinkageOptions, link, numbered
 from .neighbors import NeighborGraph, radius_graph
+from .pairs import near_pairs, unit_vectors
 from .progress import ProgressCallback, report
 from .registry import DEFAULT_MODEL
 
 NOISE = -1
 """The label of images in no group."""
 
-METHODS = ("dbscan", "dbscan_2", "dbscan_free", "optics", "optics_best")
-"""What :func:`cluster` can do: DBSCAN and OPTICS, each with several published parameters."""
+METHODS = ("linkage", "dbscan", "dbscan_2", "dbscan_free", "hdbscan", "optics", "optics_best", "optics_cut")
+"""What :func:`cluster` can do: average linkage, DBSCAN and OPTICS with several published parameters, HDBSCAN."""
 
 MAX_DENSE = 10_000
 """The most images that OPTICS takes: its matrix of differences is then 1.2 GB, as float32 and as float64 together."""
 
-Labels = NDArray[np.int64]
+PAIRS_BYTES = 256 << 20
+"""How much memory DBSCAN takes for pairs before it rather compares images twice."""
 
+Labels = NDArray[np.int64]
+_RowsAndCols = tuple[NDArray[np.int32], NDArray[np.int32]]
+
+_SMALLEST = {"linkage": 2, "hdbscan": 3, "optics_cut": 5}  # min_samples where nothing is published
+_FAR = 1.001  # of the cut: the difference of what is farther, for HDBSCAN
+_BEYOND = 1.4  # thresholds up to which HDBSCAN looks
+_OPTICS_CUT = 0.8  # of the threshold
+_NEAR_DOUBLE = 0.11  # thresholds; somewhat more than makes a near-duplicate
 _ROUNDING = np.float32(1e-6)  # differences below this are rounding errors of a dense matrix
+
+
+@dataclass(frozen=True, eq=False)
+class Clustering:
+    """Groups of ``n`` images, and what is to say about them.
+
+    Attributes:
+        labels: ``(n,)``: 0, 1, ... for groups, in the order of their first images; :data:`NOISE` for images in none
+        rescued: ``(n,)`` images that average linkage left alone or in a tiny group, and that strong evidence put into
+            this one; nothing for other methods
+        nearest: ``(n,)`` for these, the mean difference to their group; NaN for others
+        second: ``(n,)`` for these, the mean difference to the second nearest group, infinite without one
+        before: ``(n,)`` labels as they would be without the rescue, by numbers of their own
+        method: what was done
+        eps: with which eps; the threshold for ``linkage``
+        min_samples: with which min_samples
+        limit: up to which mean difference large groups were merged; eps for other methods
+    """
+
+    labels: Labels
+    rescued: NDArray[np.bool_]
+    nearest: NDArray[np.float64]
+    second: NDArray[np.float64]
+    before: Labels
+    method: str
+    eps: float
+    min_samples: int
+    limit: float
 
 
 def cluster(
@@ -34,20 +78,33 @@ def cluster(
     min_samples: int | None = None,
     model_name: str = DEFAULT_MODEL,
     model_dir: str | Path | None = None,
+    constraints: Constraints | None = None,
     progress: ProgressCallback | None = None,
 ) -> Labels:
     """Groups images by character.
 
     Args:
-        embeddings_or_graph: ``(n, dim)`` embeddings of any length or, for DBSCAN, a graph of neighbors
-        method ("dbscan"): one of :data:`METHODS`. ``dbscan`` takes the threshold of the model as its eps; ``dbscan_2``,
-            ``dbscan_free`` and ``optics_best`` take what was found best for the model; ``optics`` takes 0.5 and 5
-        eps (None): the largest difference between two neighbors, itself included; what is published for the method and
-            the model by default
-        min_samples (None): how many images within eps, itself included, make an image the core of a group; what is
-            published by default
+        embeddings_or_graph: ``(n, dim)`` embeddings of any length or, but for OPTICS, a graph of neighbors
+        method ("dbscan"): one of :data:`METHODS`
+
+            -   ``linkage``: average linkage inside the components of the graph up to the threshold of the model, with a
+                limit between large groups that is learned from the images, and a rescue of single images on strong
+                evidence. The best of these where nothing is tuned, and the steadiest as datasets grow
+            -   ``dbscan``: DBSCAN with the threshold of the model as its eps. ``dbscan_2``, ``dbscan_free``: with what
+                was found best for the model. Groups chain together as datasets grow
+            -   ``hdbscan``: HDBSCAN on the graph up to 1.4 thresholds. Good with large groups, leaves many images of
+                small ones alone
+            -   ``optics``, ``optics_best``: OPTICS with 0.5 and 5, or with what was found best, and extraction by
+                steepness, as published; splits large characters by outfit. ``optics_cut``: the same ordering, cut at
+                0.8 thresholds, which gives far better groups
+        eps (None): the largest difference between two neighbors, itself included; for ``linkage`` the largest mean
+            difference in a group, for ``hdbscan`` that of the graph, for ``optics_cut`` where it is cut. What is
+            published for the method and the model by default
+        min_samples (None): how many images within eps, itself included, make an image the core of a group; for
+            ``linkage`` and ``hdbscan`` how many make a group. What is published by default, or 2, 3, and 5
         model_name: the model that the embeddings are of
         model_dir (None): a folder with files of models
+        constraints (None): what people decided; for ``linkage`` only
         progress (None): told how far the work is; may raise :class:`~ccip_plugin.core.progress.Cancelled`
 
     Returns:
@@ -56,25 +113,155 @@ def cluster(
     Raises:
         ParameterError: the method or a parameter has no meaning
         UnknownPresetError: nothing is published for this method and this model
+        ContradictionError: the constraints cannot all be kept
         RadiusError: eps is larger than the radius of the graph
+        GraphTooLargeError: more pairs than fit into memory
         TooManyImagesError: more images than OPTICS takes
         VectorsError: an embedding is zero or not finite; names its row
     """
+    return cluster_details(
+        embeddings_or_graph,
+        method=method,
+        eps=eps,
+        min_samples=min_samples,
+        model_name=model_name,
+        model_dir=model_dir,
+        constraints=constraints,
+        progress=progress,
+    ).labels
+
+
+def cluster_details(
+    embeddings_or_graph: ArrayLike | NeighborGraph,
+    *,
+    method: str = "linkage",
+    eps: float | None = None,
+    min_samples: int | None = None,
+    model_name: str = DEFAULT_MODEL,
+    model_dir: str | Path | None = None,
+    constraints: Constraints | None = None,
+    progress: ProgressCallback | None = None,
+) -> Clustering:
+    """Groups images as :func:`cluster` does, and tells which were rescued, and with what parameters."""
     if method not in METHODS:
         raise ParameterError("method", method, f"one of {', '.join(METHODS)}")
+    if constraints is not None and method != "linkage":
+        raise ParameterError("constraints", f"given with {method}", "None: only linkage keeps them")
     if eps is None or min_samples is None:
-        published = calibration.load(model_name, model_dir=model_dir).preset(method)
+        published = _published(method, model_name, model_dir)
         eps = published[0] if eps is None else eps
         min_samples = published[1] if min_samples is None else min_samples
+    if method == "linkage":
+        found = linkage(
+            embeddings_or_graph,
+            threshold=eps,
+            min_samples=min_samples,
+            constraints=constraints,
+            progress=progress,
+        )
+        rescued, nearest, second = found.rescued, found.nearest, found.second
+        return Clustering(
+            found.labels, rescued, nearest, second, found.before, method, eps, int(min_samples), found.limit
+        )
     if method.startswith("optics"):
         if isinstance(embeddings_or_graph, NeighborGraph):
-            raise ParameterError("method", method, "a form of dbscan where a graph is given: OPTICS takes embeddings")
-        return optics(embeddings_or_graph, eps=eps, min_samples=min_samples, progress=progress)
-    _check(eps, min_samples, least=1)
-    graph = embeddings_or_graph
-    if not isinstance(graph, NeighborGraph):
-        graph = radius_graph(graph, eps, progress=progress)
-    return dbscan(graph, eps=eps, min_samples=min_samples)
+            raise ParameterError("method", method, "another where a graph is given: OPTICS takes embeddings")
+        by = optics_cut if method == "optics_cut" else optics
+        labels = by(embeddings_or_graph, eps=eps, min_samples=min_samples, progress=progress)
+    else:
+        _check(eps, min_samples, least=1 if method.startswith("dbscan") else 2)
+        graph = embeddings_or_graph
+        if not isinstance(graph, NeighborGraph) and method == "hdbscan":
+            graph = radius_graph(graph, eps, progress=progress)
+        if not isinstance(graph, NeighborGraph):
+            labels = dbscan_of_embeddings(graph, eps=eps, min_samples=min_samples, progress=progress)
+        else:
+            labels = (hdbscan if method == "hdbscan" else dbscan)(graph, eps=eps, min_samples=min_samples)
+    nothing = np.full(len(labels), np.nan)
+    is_rescued = np.zeros(len(labels), np.bool_)
+    return Clustering(labels, is_rescued, nothing, nothing, labels, method, eps, int(min_samples), eps)
+
+
+def _published(method: str, model_name: str, model_dir: str | Path | None) -> tuple[float, int]:
+    """Eps and min_samples of a method."""
+    known = calibration.load(model_name, model_dir=model_dir)
+    if method not in _SMALLEST:
+        return known.preset(method)
+    share = {"linkage": 1.0, "hdbscan": _BEYOND, "optics_cut": _OPTICS_CUT}[method]
+    return min(share * known.threshold, 1.0), _SMALLEST[method]
+
+
+def linkage(
+    embeddings_or_graph: ArrayLike | NeighborGraph,
+    *,
+    threshold: float,
+    min_samples: int = 2,
+    constraints: Constraints | None = None,
+    options: LinkageOptions | None = None,
+    progress: ProgressCallback | None = None,
+) -> Linkage:
+    """Groups images by average linkage, as :func:`ccip_plugin.core.linkage.link` says.
+
+    Takes, beside the vectors, memory for a block and a few numbers for each image; no pairs are kept.
+
+    Args:
+        embeddings_or_graph: ``(n, dim)`` embeddings of any length, or a graph that has their vectors
+        threshold: the largest mean difference in a group
+        min_samples: how many images make a group; images of smaller ones are :data:`NOISE`, unless people put one of
+            them there
+        constraints (None): what people decided
+        options (None): how to decide
+        progress (None): told how far the work is
+
+    Returns:
+        the groups, as ``labels`` with :data:`NOISE`
+
+    Raises:
+        ContradictionError: the constraints cannot all be kept
+        ParameterError: the threshold or a constraint has no meaning, or the graph has no vectors
+        RadiusError: the threshold is larger than the radius of the graph
+        VectorsError: an embedding is zero or not finite; names its row
+    """
+    _check(threshold, min_samples, least=1)
+    if isinstance(embeddings_or_graph, NeighborGraph):
+        graph = embeddings_or_graph
+        if graph.vectors is None:
+            raise ParameterError("graph", "without vectors", "a graph with vectors for linkage, or embeddings")
+        unit, parts = graph.vectors, graph.parts_within(threshold)
+    else:
+        unit = unit_vectors(embeddings_or_graph)
+        blocks = near_pairs(unit, threshold, with_differences=False, progress=progress)
+        parts = (block.pairs for block in blocks)
+    decisions = None if constraints is None else check(constraints, len(unit))
+    forest, has_double = Forest(len(unit)), np.zeros(len(unit), np.bool_)
+    for pairs in parts:
+        forest.add(pairs.rows, pairs.cols)
+        is_double = pairs.differences <= _NEAR_DOUBLE * threshold
+        has_double[pairs.rows[is_double]] = has_double[pairs.cols[is_double]] = True
+    push = constraints.push if constraints is not None else 0.0
+    found = link(
+        unit,
+        forest.labels(),
+        has_double,
+        threshold,
+        decisions=decisions,
+        push=push,
+        options=options,
+        progress=progress,
+    )
+    is_owned = None if decisions is None else decisions.owners >= 0
+    return replace(found, labels=_without_small(found.labels, min_samples, is_owned))
+
+
+def _without_small(labels: Labels, least: int, is_owned: NDArray[np.bool_] | None) -> Labels:
+    """Labels without those of small groups that nobody decided on, numbered anew."""
+    sizes = np.bincount(labels)
+    if is_owned is not None:
+        sizes[labels[is_owned]] = max(least, len(labels))
+    is_kept = sizes[labels] >= least if len(labels) else np.empty(0, np.bool_)
+    result = np.full(len(labels), NOISE, np.int64)
+    result[is_kept] = numbered(labels[is_kept])
+    return result
 
 
 def dbscan(graph: NeighborGraph, *, eps: float, min_samples: int) -> Labels:
@@ -93,9 +280,94 @@ def dbscan(graph: NeighborGraph, *, eps: float, min_samples: int) -> Labels:
         ParameterError: eps or min_samples has no meaning
     """
     _check(eps, min_samples, least=1)
-    near = graph.within(eps)
-    is_core = near.degrees + 1 >= min_samples
-    return _attach_borders(near.components(is_core), near, is_core)
+    is_core = graph.count_neighbors(eps) + 1 >= min_samples
+    return _grouped(is_core, graph.pairs_within(eps))
+
+
+def dbscan_of_embeddings(
+    embeddings: ArrayLike, *, eps: float, min_samples: int, progress: ProgressCallback | None = None
+) -> Labels:
+    """As :func:`dbscan` on the graph of embeddings, without keeping more pairs than :data:`PAIRS_BYTES` hold.
+
+    Where there are more, images are compared twice: first to count neighbors, then to connect them. With
+    ``min_samples`` up to 2, once.
+    """
+    _check(eps, min_samples, least=1)
+    unit = unit_vectors(embeddings)
+    counts = np.zeros(len(unit), np.int64)
+    kept: list[_RowsAndCols] | None = []
+    n_kept = 0
+    forest = Forest(len(unit))
+    for block in near_pairs(unit, eps, with_differences=False, progress=progress):
+        rows, cols, _ = block.pairs
+        if min_samples <= 2:  # whoever has a neighbor is a core image
+            forest.add(rows, cols)
+            counts[rows] = counts[cols] = 1
+            continue
+        np.add.at(counts, rows, 1)
+        np.add.at(counts, cols, 1)
+        n_kept += len(rows)
+        if 8 * n_kept > PAIRS_BYTES:
+            kept = None
+        elif kept is not None:
+            kept.append((rows, cols))
+    is_core = counts + 1 >= min_samples
+    if min_samples <= 2:
+        return forest.labels(is_core)
+    if kept is None:
+        blocks = near_pairs(unit, eps, with_differences=False, progress=progress)
+        return _grouped(is_core, (block.pairs[:2] for block in blocks))
+    return _grouped(is_core, kept)
+
+
+def hdbscan(graph: NeighborGraph, *, eps: float, min_samples: int = 3) -> Labels:
+    """Groups images by how long groups last while the radius grows (Campello et al., 2013): scikit-learn's HDBSCAN.
+
+    Works on the pairs of the graph. What is farther counts as just beyond it, as a large number there would make
+    whole components look stable.
+
+    Args:
+        graph: every pair of ``n`` images with a difference up to ``graph.radius``
+        eps: the largest difference that it sees, at most ``graph.radius``
+        min_samples: how many images make a group, and a core image; at least 2
+
+    Returns:
+        ``(n,)`` labels; :data:`NOISE` for images in no group
+
+    Raises:
+        RadiusError: eps is larger than the radius of the graph
+        ParameterError: eps or min_samples has no meaning
+    """
+    _check(eps, min_samples, least=2)
+    if graph.n <= min_samples:
+        return np.full(graph.n, NOISE, np.int64)
+    from sklearn.cluster import HDBSCAN
+
+    matrix = _hdbscan_matrix(graph, eps, min_samples)
+    found = HDBSCAN(metric="precomputed", min_cluster_size=int(min_samples), copy=False).fit_predict(matrix)
+    labels = np.full(graph.n, NOISE, np.int64)
+    labels[found >= 0] = numbered(found[found >= 0])
+    return labels
+
+
+def optics_cut(
+    embeddings: ArrayLike, *, eps: float, min_samples: int, progress: ProgressCallback | None = None
+) -> Labels:
+    """Groups images by OPTICS' ordering, cut at one density: where reachability goes over ``eps``.
+
+    What DBSCAN gives with that eps, but for images at the border of groups, which may be left alone. The ordering is
+    the one of :func:`optics`; extraction by steepness takes the outfits of a large character for groups, a cut does
+    not.
+
+    Args:
+        embeddings: ``(n, dim)`` embeddings of any length, at most :data:`MAX_DENSE`
+        eps: where the ordering is cut
+        min_samples: how many images, itself included, make a core image; at least 2
+
+    Raises:
+        as :func:`optics`
+    """
+    return _ordered(embeddings, eps, min_samples, progress, cut=True)
 
 
 def optics(embeddings: ArrayLike, *, eps: float, min_samples: int, progress: ProgressCallback | None = None) -> Labels:
@@ -117,6 +389,12 @@ def optics(embeddings: ArrayLike, *, eps: float, min_samples: int, progress: Pro
         ParameterError: eps or min_samples has no meaning
         VectorsError: an embedding is zero or not finite; names its row
     """
+    return _ordered(embeddings, eps, min_samples, progress, cut=False)
+
+
+def _ordered(
+    embeddings: ArrayLike, eps: float, min_samples: int, progress: ProgressCallback | None, *, cut: bool
+) -> Labels:
     _check(eps, min_samples, least=2)
     n = len(np.atleast_1d(np.asarray(embeddings)))
     if n > MAX_DENSE:
@@ -126,7 +404,7 @@ def optics(embeddings: ArrayLike, *, eps: float, min_samples: int, progress: Pro
             normalize(embeddings)  # so that a bad row is an error here, too
         return np.full(n, NOISE, np.int64)
     report(progress, "ordering images", 0, n)
-    labels = _optics_labels(differences(embeddings, memory=4 * MAX_DENSE**2), eps, min_samples)
+    labels = _optics_labels(differences(embeddings, memory=4 * MAX_DENSE**2), eps, min_samples, cut)
     report(progress, "ordering images", n, n)
     return labels
 
@@ -138,19 +416,43 @@ def _check(eps: float, min_samples: int, *, least: int) -> None:
         raise ParameterError("min_samples", min_samples, f"a whole number, at least {least}")
 
 
-def _attach_borders(labels: Labels, near: NeighborGraph, is_core: NDArray[np.bool_]) -> Labels:
-    """Puts images that are near core images into the first of the groups of these."""
-    nowhere = np.iinfo(labels.dtype).max
-    labels = np.where(is_core, labels, nowhere)
-    for core, border in ((near.rows, near.cols), (near.cols, near.rows)):
-        reaches = is_core[core] & ~is_core[border]
-        np.minimum.at(labels, border[reaches], labels[core[reaches]])
+def _grouped(is_core: NDArray[np.bool_], parts: Iterable[_RowsAndCols]) -> Labels:
+    """DBSCAN's groups: core images that are connected, and images near them, in the first of the groups of these."""
+    forest = Forest(len(is_core))
+    borders: list[_RowsAndCols] = []
+    for rows, cols in parts:
+        are_core = is_core[rows] & is_core[cols]
+        forest.add(rows[are_core], cols[are_core])
+        for core, border in ((rows, cols), (cols, rows)):
+            reaches = is_core[core] & ~is_core[border]
+            borders.append((core[reaches], border[reaches]))  # few: an image that is no core has few neighbors
+    nowhere = np.iinfo(np.int64).max
+    labels = np.where(is_core, forest.labels(is_core), nowhere)
+    for core, border in borders:
+        np.minimum.at(labels, border, labels[core])
     labels[labels == nowhere] = NOISE
     return labels
 
 
-def _optics_labels(dense: Vectors, eps: float, min_samples: int) -> Labels:
-    from sklearn.cluster import OPTICS
+def _hdbscan_matrix(graph: NeighborGraph, eps: float, min_samples: int) -> Any:
+    """Differences up to eps, and as many more pairs just beyond it as it takes to connect all images."""
+    from scipy.sparse import coo_matrix
+
+    near = graph.within(eps)
+    images = np.arange(graph.n)
+    steps = np.arange(1, min(min_samples, graph.n - 1) + 1)
+    rows, cols = np.tile(images, len(steps)), ((images + steps[:, None]) % graph.n).ravel()
+    keys = np.minimum(rows, cols) * graph.n + np.maximum(rows, cols)
+    far = np.setdiff1d(keys, near.rows.astype(np.int64) * graph.n + near.cols)
+    differences = np.maximum(near.differences, _ROUNDING)
+    rows, cols = np.concatenate([near.rows, far // graph.n]), np.concatenate([near.cols, far % graph.n])
+    values = np.concatenate([differences, np.full(len(far), max(_FAR * eps, 2 * _ROUNDING))]).astype(np.float64)
+    pairs = (np.concatenate([rows, cols]), np.concatenate([cols, rows]))
+    return coo_matrix((np.tile(values, 2), pairs), shape=(graph.n, graph.n)).tocsr()
+
+
+def _optics_labels(dense: Vectors, eps: float, min_samples: int, cut: bool) -> Labels:
+    from sklearn.cluster import OPTICS, cluster_optics_dbscan
 
     dense[dense < _ROUNDING] = 0
     core_differences = np.partition(dense, min_samples - 1, axis=1)[:, min_samples - 1]
@@ -158,4 +460,11 @@ def _optics_labels(dense: Vectors, eps: float, min_samples: int) -> Labels:
         return np.full(len(dense), NOISE, np.int64)
     with np.errstate(divide="ignore", invalid="ignore"):  # steepness between equal images
         found = OPTICS(max_eps=eps, min_samples=int(min_samples), metric="precomputed").fit(dense)
+    if cut:
+        return cluster_optics_dbscan(
+            reachability=found.reachability_,
+            core_distances=found.core_distances_,
+            ordering=found.ordering_,
+            eps=eps,
+        ).astype(np.int64)
     return found.labels_.astype(np.int64)

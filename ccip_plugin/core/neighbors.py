@@ -20,6 +20,7 @@ from .pairs import (
     exact_differences,
     joined,
     near_pairs,
+    picked,
     sorted_by_row,
     unit_vectors,
 )
@@ -73,15 +74,24 @@ class NeighborGraph:
             counts += np.bincount(rows, minlength=self.n) + np.bincount(cols, minlength=self.n)
         return counts
 
-    def pairs_within(self, eps: float) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int32]]]:
-        """Gives the pairs with differences up to ``eps``, some millions at a time, as rows and columns.
+    def parts_within(self, eps: float) -> Iterator[Pairs]:
+        """Gives the pairs with differences up to ``eps``, some millions at a time.
 
         Raises:
             RadiusError: ``eps`` is larger than the radius
         """
-        for part, is_near in self._parts(eps):
-            rows, cols = np.asarray(self.rows[part]), np.asarray(self.cols[part])
-            yield (rows, cols) if is_near is None else (rows[is_near], cols[is_near])
+        check_radius("eps", eps)
+        if eps > self.radius:
+            raise RadiusError(eps, self.radius)
+        for start in range(0, self.n_pairs, _PAIRS):
+            part = slice(start, start + _PAIRS)
+            rows, cols, differences = self.rows[part], self.cols[part], self.differences[part]
+            pairs = Pairs(np.asarray(rows), np.asarray(cols), np.asarray(differences))
+            yield pairs if eps == self.radius else picked(pairs, self._is_near(pairs, eps))
+
+    def pairs_within(self, eps: float) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int32]]]:
+        """As :meth:`parts_within`, rows and columns only."""
+        return ((pairs.rows, pairs.cols) for pairs in self.parts_within(eps))
 
     def within(self, eps: float) -> "NeighborGraph":
         """Gives the part of the graph with differences up to ``eps``.
@@ -89,13 +99,9 @@ class NeighborGraph:
         Raises:
             RadiusError: ``eps`` is larger than the radius
         """
-        parts = [
-            Pairs(*(array[part] if is_near is None else array[part][is_near] for array in self._arrays))
-            for part, is_near in self._parts(eps)
-        ]
         if eps == self.radius:
             return self
-        return NeighborGraph(self.n, eps, *joined(parts), self.vectors)
+        return NeighborGraph(self.n, eps, *joined(list(self.parts_within(eps))), self.vectors)
 
     def components(self, among: NDArray[np.bool_] | None = None, *, eps: float | None = None) -> NDArray[np.int64]:
         """Finds the connected components.
@@ -113,27 +119,12 @@ class NeighborGraph:
             forest.add(rows[connects], cols[connects])
         return forest.labels(among)
 
-    @property
-    def _arrays(self) -> "Pairs":
-        return Pairs(self.rows, self.cols, self.differences)
-
-    def _parts(self, eps: float) -> Iterator[tuple[slice, NDArray[np.bool_] | None]]:
-        """Slices of the pairs, and which of each are up to ``eps``; None for all."""
-        check_radius("eps", eps)
-        if eps > self.radius:
-            raise RadiusError(eps, self.radius)
-        for start in range(0, self.n_pairs, _PAIRS):
-            part = slice(start, start + _PAIRS)
-            yield part, None if eps == self.radius else self._is_near(part, eps)
-
-    def _is_near(self, part: slice, eps: float) -> NDArray[np.bool_]:
-        differences = self.differences[part]
+    def _is_near(self, pairs: Pairs, eps: float) -> NDArray[np.bool_]:
         if self.vectors is None:
-            return differences.astype(np.float64) <= eps
-        is_near = differences <= np.float32(eps)
-        open_ones = np.flatnonzero(np.abs(differences - np.float32(eps)) <= np.float32(0.51 * GRID))
-        rows, cols = self.rows[part][open_ones], self.cols[part][open_ones]
-        is_near[open_ones] = exact_differences(self.vectors, rows, cols) <= eps
+            return pairs.differences.astype(np.float64) <= eps
+        is_near = pairs.differences <= np.float32(eps)
+        undecided = np.flatnonzero(np.abs(pairs.differences - np.float32(eps)) <= np.float32(0.51 * GRID))
+        is_near[undecided] = exact_differences(self.vectors, pairs.rows[undecided], pairs.cols[undecided]) <= eps
         return is_near
 
 

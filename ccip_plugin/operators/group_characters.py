@@ -1,0 +1,267 @@
+"""Operator: character groups from embeddings."""
+
+from typing import Any
+
+import fiftyone as fo
+import fiftyone.operators as foo
+from fiftyone import ViewField as F
+from fiftyone.operators import types
+
+from ..embeddings import Coverage
+from ..fields import EMBEDDINGS_FIELD, GROUP_FIELD, STATUS_CONFIRMED, STATUS_IGNORED
+from ..grouping import Calibration, GroupingReport, choose_parameters, group_characters, load_calibration
+from ..label_store import LabelStore
+from ..provenance import Provenance
+from ..targets import CCIPError, Target
+from . import bridge, inputs, outputs
+
+TITLE = "CCIP: group by character"
+COMPUTE_FIRST = "Run 'CCIP: compute embeddings' first."
+METHODS = {
+    "dbscan_2": ("Balanced", "two images that look alike make a group; a little stricter than the threshold"),
+    "dbscan": ("Threshold", "joins all that are within the model's threshold for one character: fewer, larger groups"),
+    "dbscan_free": ("Balanced, tuned freely", "like Balanced, with the smallest group size tuned as well"),
+    "optics_best": ("Dense cores", "looks for crowds of images that are alike; slower, for up to 10,000 images"),
+    "optics": ("Dense cores, untuned", "the plain defaults of the method; slower, for up to 10,000 images"),
+}
+"""What a curator should know of a method; one that is not listed is shown by its name."""
+
+
+class GroupCharacters(foo.Operator):
+    """Writes character groups; see :func:`~ccip_plugin.grouping.group_characters`."""
+
+    @property
+    def config(self) -> foo.OperatorConfig:
+        return foo.OperatorConfig(
+            name="group_characters",
+            label=TITLE,
+            description="Put images, or detections, that show the same character into groups, as labels to review",
+            icon="/assets/ccip.svg",
+            dynamic=True,
+            execute_as_generator=True,
+            allow_immediate_execution=True,
+            allow_delegated_execution=True,
+            risk_level=types.RiskLevel.MEDIUM,
+        )
+
+    def resolve_placement(self, ctx: Any) -> types.Placement:
+        button = types.Button(label=TITLE, icon="/assets/ccip.svg", prompt=True)
+        return types.Placement(types.Places.SAMPLES_GRID_SECONDARY_ACTIONS, button)
+
+    def resolve_input(self, ctx: Any) -> types.Property:
+        form = inputs.Form(ctx, TITLE)
+        target = form.target("Group")
+        if target is None:
+            return form.property()
+        field, provenance = _ask_for_embeddings(form, target)
+        if field is None or provenance is None:
+            return form.property()
+        _say_what_is_there(form, target, field, provenance, form.coverage(target, field))
+        calibration = _calibration(form, provenance)
+        if calibration is not None:
+            _ask_for_method(form, calibration)
+        _ask_for_group_field(form, target, field)
+        if not target.is_whole:
+            form.hint("part", "Only what is chosen above gets labels; it is compared with the groups that exist.")
+        return form.property()
+
+    def execute(self, ctx: Any) -> Any:
+        def work(progress: Any) -> GroupingReport:
+            return group_characters(ctx.target_view(require_flat=True), progress=progress, **_options(ctx))
+
+        return bridge.execute(
+            ctx,
+            work,
+            title="CCIP could not group the images",
+            results_of=_results,
+            outputs_of=_outputs,
+            is_clean=lambda done: not done.warnings,
+            message_of=lambda done: f"CCIP: {done.n_groups:,} character groups with {done.n_grouped:,} images",
+        )
+
+    def resolve_output(self, ctx: Any) -> types.Property:
+        return _outputs(ctx.results)
+
+    def __call__(self, samples: Any, *, delegate: bool = False, **options: Any) -> Any:
+        """Groups from Python; however long it takes, it is one ordinary call.
+
+        Args:
+            samples: a dataset or view
+            delegate (False): schedule it instead, for a worker
+            options: those of :func:`~ccip_plugin.grouping.group_characters`
+
+        Returns:
+            a :class:`~ccip_plugin.grouping.GroupingReport`; what ``execute_operator`` returns when it is delegated
+        """
+        if delegate:
+            return bridge.schedule(self.uri, samples, options)
+        return group_characters(samples, **options)
+
+
+def _ask_for_embeddings(form: inputs.Form, target: Target) -> tuple[str | None, Provenance | None]:
+    """Asks for the field with the embeddings, where there is a choice."""
+    fields = inputs.embeddings_fields(target)
+    chosen = inputs.text_of(form.ctx, "embeddings_field") or next(iter(fields), None)
+    if len(fields) > 1:
+        choices = types.Dropdown()
+        for name, provenance in fields.items():
+            choices.add_choice(name, label=f"{name} ({provenance.model_name})")
+        default = next(iter(fields))
+        form.inputs.enum(
+            "embeddings_field", choices.values(), label="Embeddings in the field", default=default, view=choices
+        )
+    if chosen in fields:
+        return chosen, fields[chosen]
+    what = "detections" if target.is_patches else "images"
+    form.error("embeddings", f"The {what} have no CCIP embeddings yet. {COMPUTE_FIRST}")
+    return None, None
+
+
+def _say_what_is_there(
+    form: inputs.Form, target: Target, field: str, provenance: Provenance, coverage: Coverage | None
+) -> None:
+    of = f"embedded with {provenance.model_name}"
+    if coverage is None:
+        form.hint("count", f"About {inputs.n_samples(target.dataset):,} images, {of}.")
+        return
+    there = coverage.n_total - coverage.n_missing
+    all_of_them = inputs.things(target, coverage.n_total)
+    if not there:
+        form.error("count", f"None of the {all_of_them} has an embedding in {field!r} yet. {COMPUTE_FIRST}")
+    elif coverage.n_missing:
+        without = f"{coverage.n_missing:,} have no embedding and will have no group."
+        form.hint("count", f"{all_of_them}, {there:,} of them {of}. {without}")
+    else:
+        form.hint("count", f"{all_of_them}, all {of}.")
+
+
+def _calibration(form: inputs.Form, provenance: Provenance) -> Calibration | None:
+    try:
+        return load_calibration(provenance.model_name, model_dir=inputs.model_folder(form.ctx))
+    except CCIPError as error:
+        form.error("model", str(error))
+        return None
+
+
+def _ask_for_method(form: inputs.Form, calibration: Calibration) -> None:
+    default = choose_parameters(calibration).method
+    choices = types.RadioGroup(orientation="vertical")
+    for name in (default, *(name for name in (*METHODS, *calibration.presets) if name != default)):
+        if name in calibration.presets and name not in choices.values():
+            label, description = METHODS.get(name, (name, ""))
+            published = " (published, recommended)" if name == default else ""
+            choices.add_choice(name, label=f"{label}{published}", description=description)
+    form.inputs.enum("method", choices.values(), label="Method", default=default, view=choices)
+    method = form.ctx.params.get("method") or default
+    eps, min_samples = calibration.presets.get(method, calibration.preset(default))
+    _ask_for_eps(form, eps)
+    _ask_for_min_samples(form, min_samples)
+
+
+def _ask_for_eps(form: inputs.Form, published: float) -> None:
+    asked = form.inputs.float(
+        "eps",
+        label="Largest difference between neighbors (eps)",
+        description="Smaller makes stricter, smaller groups. Empty means the published value",
+        view=types.TextFieldView(placeholder=f"{published:.4f}", space=6),
+    )
+    eps = inputs.number_of(form.ctx, "eps")
+    if eps is not None and not (_is_number(eps) and 0 <= eps <= 1):
+        asked.invalid, asked.error_message = True, "A difference is a number from 0 to 1"
+
+
+def _ask_for_min_samples(form: inputs.Form, published: int) -> None:
+    asked = form.inputs.int(
+        "min_samples",
+        label="Smallest crowd (min_samples)",
+        description="How many images alike begin a group. Empty means the published value",
+        view=types.TextFieldView(placeholder=str(published), space=6),
+    )
+    n = inputs.number_of(form.ctx, "min_samples")
+    if n is not None and not (_is_number(n) and n == int(n) and n >= 1):
+        asked.invalid, asked.error_message = True, "A whole number, 1 or more"
+
+
+def _ask_for_group_field(form: inputs.Form, target: Target, embeddings_field: str) -> None:
+    asked = form.inputs.str(
+        "group_field",
+        label="Field for the groups",
+        description="An attribute of each detection" if target.is_patches else "A field of each image",
+        default=GROUP_FIELD,
+    )
+    name = inputs.text_of(form.ctx, "group_field", GROUP_FIELD) or GROUP_FIELD
+    kind = fo.StringField if target.is_patches else fo.Classification
+    problem = inputs.name_problem(target, name, kind, "character groups")
+    if name == embeddings_field:
+        problem = "This field has the embeddings"
+    if problem is not None:
+        asked.invalid, asked.error_message = True, problem
+        return
+    store = LabelStore(target, name)
+    is_new = target.dataset.get_field(store.attribute_path("label")) is None
+    if is_new or inputs.n_samples(target.dataset) > inputs.COUNT_LIMIT:
+        return
+    n = inputs.remembered(target, store.path, lambda: _count_human(store))
+    if n:
+        form.hint("human", f"{inputs.things(target, n)} in {name!r} have a label that people decided. It is kept.")
+
+
+def _count_human(store: LabelStore) -> int:
+    """How many labels people decided, as :attr:`~ccip_plugin.label_store.GroupLabel.is_human` has it."""
+    target = store.target
+    paths = (store.attribute_path(name) for name in ("status", "label", "assigned"))
+    status, label, assigned = (F(path.rpartition(".")[2] if target.is_patches else path) for path in paths)
+    is_human = label.exists() & (status.is_in([STATUS_CONFIRMED, STATUS_IGNORED]) | (label != assigned))
+    if not target.is_patches:
+        return target.view.match(is_human).count()
+    return target.view.filter_labels(target.patches_field, is_human).count(target.labels_path)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _options(ctx: Any) -> dict[str, Any]:
+    """The arguments of the function."""
+    options = inputs.options(ctx, ("method", "eps", "min_samples", "run_key", "model_dir"))
+    if "min_samples" in options:
+        options["min_samples"] = int(options["min_samples"])
+    options["patches_field"] = inputs.patches_field_of(ctx)
+    options["embeddings_field"] = inputs.text_of(ctx, "embeddings_field", EMBEDDINGS_FIELD)
+    options["group_field"] = inputs.text_of(ctx, "group_field", GROUP_FIELD)
+    return options
+
+
+def _results(report: GroupingReport) -> dict[str, Any]:
+    """The report as plain values."""
+    used = report.parameters
+    method = METHODS.get(used.method, (used.method, ""))[0]
+    pairs = [
+        ("Character groups", report.n_groups),
+        ("Images in a group", report.n_grouped),
+        ("Unassigned", report.n_unassigned),
+        ("Without embedding", report.n_without_embedding or None),
+        ("Not a character (ignored)", report.n_ignored or None),
+        ("Decided by people, kept", report.n_human),
+        ("Labels written", report.n_written),
+        ("Changed by somebody meanwhile, left alone", report.n_left or None),
+        ("Method", f"{method} ({used.method}, eps {used.eps:.4f}, min_samples {used.min_samples})"),
+        ("Embeddings", f"{used.embeddings_field}, {used.model_name}"),
+        ("Field", report.group_field),
+        ("Time", f"{sum(report.seconds.values()):.1f} s"),
+    ]
+    return {
+        "facts": outputs.facts(pairs),
+        "sizes": outputs.sizes_plot(report.sizes),
+        "warnings": list(report.warnings),
+        "run_key": report.run_key,
+    }
+
+
+def _outputs(results: dict[str, Any]) -> types.Property:
+    shown = types.Object()
+    outputs.add_warnings(shown, results.get("warnings") or ())
+    outputs.add_facts(shown, "CCIP: character groups")
+    if results.get("sizes"):
+        outputs.add_sizes(shown)
+    return types.Property(shown, view=types.View(label=TITLE))

@@ -1,0 +1,87 @@
+"""Pieces of what operators show when they are done."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from fiftyone.operators import types
+
+Results = dict[str, Any]
+Rows = list[dict[str, Any]]
+
+_LAYOUT = {
+    "height": 260,
+    "margin": {"t": 10, "b": 45, "l": 50, "r": 10},
+    "xaxis": {"title": {"text": "images in a group"}, "type": "category"},
+    "yaxis": {"title": {"text": "groups"}, "rangemode": "tozero"},
+    "bargap": 0.15,
+}
+_BINS = (2, 3, 4, 5, 10, 20, 50, 100, 200, 500, 1000)
+
+
+def facts(pairs: Sequence[tuple[str, object]]) -> Rows:
+    """Names and what there is to say of them, as the rows of a table; what is None or empty is left out."""
+    return [{"fact": name, "value": _text(value)} for name, value in pairs if value is not None and value != ""]
+
+
+def add_facts(outputs: types.Object, label: str) -> None:
+    """Shows the rows of :func:`facts` under the key ``facts``."""
+    _add_table(outputs, "facts", {"fact": " ", "value": "  "}, label)
+
+
+def add_warnings(outputs: types.Object, warnings: Sequence[str]) -> None:
+    """Shows each warning."""
+    for number, warning in enumerate(warnings):
+        outputs.view(f"warning_{number}", types.Warning(label=warning))
+
+
+def add_failures(outputs: types.Object, label: str) -> None:
+    """Shows the rows of the key ``failures``, each with ``image`` and ``reason``."""
+    _add_table(outputs, "failures", {"image": "Image", "reason": "Why"}, label)
+
+
+def filepaths(dataset: Any, ids: Iterable[str], patches_field: str | None) -> dict[str, str]:
+    """The files of some images, or of the images of some detections, by id."""
+    wanted = set(ids)
+    if patches_field is None:
+        return dict(zip(*dataset.select(list(wanted)).values(["id", "filepath"]), strict=True))
+    path = f"{patches_field}.detections.id"
+    files, labels = dataset.select_labels(ids=list(wanted), fields=patches_field).values(["filepath", path])
+    return {label: file for file, found in zip(files, labels, strict=True) for label in found or () if label in wanted}
+
+
+def add_sizes(outputs: types.Object) -> None:
+    """Shows the plot of the key ``sizes``."""
+    outputs.plot("sizes", label="How many groups have how many images", layout=_LAYOUT, height=260)
+
+
+def sizes_plot(sizes: Mapping[int, int]) -> list[dict[str, Any]]:
+    """A bar per size of groups; large sizes share bars.
+
+    Args:
+        sizes: per size, how many groups have it
+    """
+    counts: dict[str, int] = {}
+    for size in sorted(sizes):
+        counts[_bin(size)] = counts.get(_bin(size), 0) + sizes[size]
+    return [{"type": "bar", "x": list(counts), "y": list(counts.values())}]
+
+
+def _bin(size: int) -> str:
+    first = max((edge for edge in _BINS if edge <= size), default=size)
+    after = next((edge for edge in _BINS if edge > first), None)
+    if size < _BINS[0] or after == first + 1:
+        return f"{size}"
+    return f"{first} or more" if after is None else f"{first} to {after - 1}"
+
+
+def _add_table(outputs: types.Object, key: str, columns: Mapping[str, str], label: str) -> None:
+    view = types.TableView()
+    for name, title in columns.items():
+        view.add_column(name, label=title)
+    outputs.list(key, types.Object(), label=label, view=view)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.1f}"

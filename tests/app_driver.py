@@ -1,0 +1,165 @@
+"""Drives the FiftyOne App in a browser: forms of operators, progress, tiles, the sidebar, the editor of a sample."""
+
+import contextlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import services
+
+
+class App:
+    """The App in a page.
+
+    Args:
+        page: a Playwright page
+        url: where the App is
+        shots: the folder for screenshots
+    """
+
+    def __init__(self, page: Any, url: str, shots: Path):
+        self.page, self.url = page, url
+        self.problems: list[str] = []
+        self._shots = Path(services.INHERITED.get("CCIP_SCREENSHOTS") or shots)
+        self._shots.mkdir(parents=True, exist_ok=True)
+        page.on("pageerror", lambda error: self.problems.append(str(error)))
+
+    def cy(self, name: str) -> Any:
+        """What the App itself marks with a name for tests."""
+        return self.page.locator(f'[data-cy="{name}"]')
+
+    def shot(self, name: str) -> Path:
+        """Takes a screenshot, into the folder of ``CCIP_SCREENSHOTS`` when that is set."""
+        path = self._shots / f"{name}.png"
+        self.page.screenshot(path=str(path))
+        return path
+
+    @contextlib.contextmanager
+    def shot_on_failure(self, name: str) -> Iterator[None]:
+        """Takes a screenshot of what there is to see when a test fails."""
+        try:
+            yield
+        except BaseException:
+            self.shot(f"failed-{name}")
+            raise
+
+    def open(self, dataset: str) -> None:
+        """Opens a dataset and waits for its tiles."""
+        self.page.goto(f"{self.url}/datasets/{dataset}")
+        self.cy("looker").first.wait_for()
+
+    # -- operators
+
+    def operator(self, label: str) -> None:
+        """Opens the form of an operator by its label."""
+        self.page.keyboard.press("`")
+        self.cy("operators-browser-search").fill(label)
+        self.cy("operators-browser").get_by_text(label, exact=True).click()
+        self.prompt.wait_for()
+
+    @property
+    def prompt(self) -> Any:
+        """The form of an operator."""
+        return self.cy("operators-prompt-modal")
+
+    @property
+    def dialog(self) -> Any:
+        """What an operator shows: its progress, its summary, its error."""
+        return self.cy("operators-prompt-view-modal")
+
+    def field(self, label: str) -> Any:
+        """The part of the form with a label; inputs carry no name of their own."""
+        here = self.page.get_by_text(label, exact=True)
+        return self.prompt.locator(".MuiGrid-item", has=here).last
+
+    def fill(self, label: str, text: str) -> None:
+        """Types into a text field."""
+        self.field(label).locator("input").fill(text)
+
+    def choose(self, label: str, option: str | re.Pattern[str]) -> None:
+        """Chooses from a drop-down list."""
+        self.field(label).get_by_role("combobox").click()
+        self.page.get_by_role("option", name=option).click()
+
+    def tick(self, label: str, option: str) -> None:
+        """Chooses a radio button."""
+        self.field(label).get_by_role("radio", name=option).check()
+
+    @property
+    def execute_button(self) -> Any:
+        """The button that submits the form."""
+        return self.prompt.get_by_role("button", name="Execute", exact=True)
+
+    def says(self, text: str | re.Pattern[str]) -> None:
+        """Waits until the form says something."""
+        self.prompt.get_by_text(text).first.wait_for()
+
+    def execute(self) -> None:
+        """Submits the form; the button waits for the validation."""
+        self.execute_button.click()
+
+    def close_dialog(self) -> None:
+        """Closes what an operator shows."""
+        self.dialog.get_by_role("button", name="Done").click()
+        self.dialog.wait_for(state="detached")
+
+    def cancel(self) -> None:
+        """Closes a form."""
+        self.page.keyboard.press("Escape")
+        self.prompt.wait_for(state="detached")
+
+    def schedule(self) -> None:
+        """Submits the form for a worker instead."""
+        self.prompt.get_by_role("group", name="split button").get_by_role("button").last.click()
+        self.page.get_by_role("menuitem").filter(has_text="Schedule").click()
+        self.prompt.get_by_role("button", name="Schedule", exact=True).click()
+
+    def toast(self, variant: str, text: str | re.Pattern[str]) -> None:
+        """Waits for a message in the corner."""
+        self.page.locator(f".notistack-MuiContent-{variant}", has_text=text).first.wait_for()
+
+    # -- what the dataset looks like
+
+    def button(self, uri: str) -> Any:
+        """The button of an operator over the tiles."""
+        return self.page.locator(f'[data-item-id="{uri}"]')
+
+    def tags(self, field: str, n: int) -> list[str]:
+        """Waits for ``n`` labels of a field on the tiles, and gives them."""
+        tags = self.cy(f"tag-{field}")
+        self.page.wait_for_function(
+            "([name, n]) => document.querySelectorAll(`[data-cy='${name}']`).length === n", arg=[f"tag-{field}", n]
+        )
+        return tags.all_inner_texts()
+
+    def filter(self, path: str, value: str) -> None:
+        """Filters by a value of an attribute in the sidebar."""
+        field = path.partition(".")[0]
+        search = self.cy(f"selector-sidebar-search-{path}")
+        if not search.count():
+            self.cy(f"sidebar-field-arrow-enabled-{field}").click()
+        search.click()
+        search.fill(value)
+        self.cy(f"selector-results-container-sidebar-search-{path}").get_by_text(value, exact=True).wait_for()
+        self.page.keyboard.press("Enter")
+
+    def count(self, text: str) -> None:
+        """Waits until the App says how many samples it shows, such as "3 samples"."""
+        self.cy("entry-counts").get_by_text(text, exact=True).first.wait_for()
+
+    def rename(self, old: str, new: str) -> None:
+        """Opens the first sample and gives its label another name, in the App's own editor."""
+        self.cy("looker").first.click()
+        modal = self.cy("modal")
+        modal.get_by_text("Annotate", exact=True).click()
+        modal.get_by_text(old, exact=True).last.click()
+        label = self.cy("root_label_container").locator("input")
+        label.fill(new)
+        with self.page.expect_response(lambda response: response.request.method == "PATCH") as patched:
+            label.press("Enter")
+        assert patched.value.ok
+        self.shot("editor")
+        while modal.count():
+            self.page.keyboard.press("Escape")
+            self.page.wait_for_timeout(200)

@@ -1,0 +1,351 @@
+"""The command line, as a person runs it: from a folder to groups, again, stopped in the middle, and when it cannot."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import fiftyone as fo
+import fiftyone.brain as fob
+import numpy as np
+import pytest
+
+from ccip_plugin.__main__ import _Work, main
+from ccip_plugin.cli import undo_parser
+from ccip_plugin.core.progress import Progress
+from ccip_plugin.fields import (
+    EMBEDDINGS_FIELD,
+    ERROR_FIELD,
+    GROUP_FIELD,
+    SIMILARITY_KEY,
+    STATUS_CONFIRMED,
+    VISUALIZATION_KEY,
+)
+
+pytestmark = pytest.mark.mongo
+
+
+@pytest.fixture
+def name(dataset):
+    """The name of a dataset that is not there yet."""
+    free = dataset().name
+    fo.delete_dataset(free)
+    return free
+
+
+@pytest.fixture
+def run(model_dir, capsys):
+    """``run("folder", "--dataset", name, status=0)`` runs the command in this process; gives what it printed."""
+
+    def run(*arguments, status=0):
+        capsys.readouterr()
+        found = main([*map(str, arguments), "--model-dir", str(model_dir)])
+        out, err = capsys.readouterr()
+        assert found == status, f"{out}\n{err}"
+        return out, err
+
+    return run
+
+
+def labels(data):
+    return dict(zip(*data.values(["filepath", f"{GROUP_FIELD}.label"]), strict=True))
+
+
+class TestMainJob:
+    def test_a_folder_becomes_groups(self, run, images, name, tmp_path):
+        folder = images("aaabbbc")[0].parent
+        (folder / "in").mkdir()
+        images("bc", folder=folder / "in")
+        (folder / "壊れた.png").write_bytes(b"no image")
+        (folder / "notes.txt").touch()
+
+        out, _ = run(folder, "--dataset", name)
+        data = fo.load_dataset(name)
+        assert data.persistent
+        assert len(data) == 10
+        assert data.count(EMBEDDINGS_FIELD) == 9
+        assert data.exists(ERROR_FIELD).values("filepath") == [str(folder / "壊れた.png")]
+        groups = {}
+        for path, label in labels(data).items():
+            groups.setdefault(label, set()).add(Path(path).name[0])
+        assert groups.pop(None) == {"壊"}
+        assert sorted(map(sorted, groups.values())) == [["a"], ["b"], ["c"]]
+        assert sorted(data.list_brain_runs()) == [SIMILARITY_KEY, VISUALIZATION_KEY]
+        assert data.load_brain_results(SIMILARITY_KEY).total_index_size == 9
+
+        table = dict(line.split(maxsplit=1) for line in out.splitlines() if line[:1].strip())
+        assert table["images"] == "10 found, 10 of them new"
+        assert table["failures"] == "1"
+        assert f"{folder / '壊れた.png'}: not an image" in out
+        assert table["groups"].startswith("3 with 9 images")
+        assert table["unassigned"] == "0"
+        assert "images/s on CPUExecutionProvider" in out
+        assert all(stage in table["seconds"] for stage in ("load", "embed", "group", "similarity", "visualization"))
+        assert f"fiftyone app launch '{name}'" in out
+
+    def test_again_does_nothing_twice_and_keeps_what_people_decided(self, run, images, name):
+        folder = images("aabb")[0].parent
+        run(folder, "--dataset", name)
+        data = fo.load_dataset(name)
+        sample = data.first()
+        sample[GROUP_FIELD].label = "初音ミク"
+        sample.save()
+        before = labels(data)
+
+        out, _ = run(folder, "--dataset", name)
+        assert "4 found, 0 of them new" in out
+        assert "0 images embedded now, 4 before" in out
+        assert "no model was loaded" in out
+        assert "0 written" not in out  # the decision of a person is noted as such
+        assert "1 decided by people and kept" in out
+        assert labels(data) == before
+        data.reload()
+        assert data.first()[GROUP_FIELD].status == STATUS_CONFIRMED
+        out, _ = run(folder, "--dataset", name)
+        assert "0 written to 'character_group', 1 decided by people and kept" in out
+
+    def test_new_images_join_the_groups_that_are_there(self, run, images, name):
+        folder = images("aabb")[0].parent
+        run(folder, "--dataset", name)
+        before = labels(fo.load_dataset(name))
+        (new,) = images("a", folder=folder)
+        out, _ = run(folder, "--dataset", name)
+        after = labels(fo.load_dataset(name))
+        assert "5 found, 1 of them new" in out
+        assert after == before | {str(new): before[str(folder / "a 000.png")]}
+
+    def test_files_and_folders_at_once(self, run, images, name, tmp_path):
+        one, two = images("ab", folder=tmp_path / "一"), images("aa", folder=tmp_path / "二")
+        run(one[0], tmp_path / "二", "--dataset", name)
+        assert sorted(fo.load_dataset(name).values("filepath")) == sorted(map(str, [one[0], *two]))
+
+    def test_without_images_it_groups_what_is_there(self, run, images, dataset):
+        data = dataset(*images("aabb"))
+        out, _ = run("--dataset", data.name, "--eps", "0", "--min-samples", "1", "--method", "dbscan")
+        assert "dbscan, eps 0.0000, min_samples 1" in out
+        assert len(set(labels(data).values())) == 4
+        assert data.persistent
+
+    def test_detections(self, run, images, dataset):
+        data = dataset(*images("ab"))
+        for sample in data:
+            boxes = ([0, 0, 0.5, 1], [0.5, 0, 0.5, 1])
+            sample["faces"] = fo.Detections(detections=[fo.Detection(label="face", bounding_box=box) for box in boxes])
+            sample.save()
+        out, _ = run("--dataset", data.name, "--patches-field", "faces")
+        assert "4 detections in 'faces' embedded now" in out
+        groups = data.values("faces.detections.character_group")
+        assert [len(set(each)) for each in groups] == [1, 1]
+        assert len({*groups[0], *groups[1]}) == 2
+        assert data.count(EMBEDDINGS_FIELD) == 0 if EMBEDDINGS_FIELD in data.get_field_schema() else True
+
+    def test_options_reach_the_work(self, run, images, name):
+        folder = images("aabb")[0].parent
+        options = ("--embeddings-field", "mine", "--group-field", "who", "--no-similarity", "--no-visualization")
+        out, err = run(folder, "--dataset", name, *options, "--workers", "1", "--provider", "cpu", "--quiet")
+        data = fo.load_dataset(name)
+        assert data.count("mine") == 4
+        assert None not in data.values("who.label")
+        assert data.list_brain_runs() == []
+        assert err == ""
+        assert "visualization" not in out.partition("look at")[0]
+        before = data.values("mine")
+        out, _ = run("--dataset", name, *options, "--overwrite")
+        assert "4 images embedded now" in out
+        np.testing.assert_array_equal(data.values("mine"), before)
+
+
+class TestWhatFails:
+    @pytest.mark.parametrize(
+        "arguments, text",
+        [
+            pytest.param(["/no/such/folder", "--dataset", "ccip never"], "/no/such/folder is not there", id="folder"),
+            pytest.param(["{empty}", "--dataset", "ccip never"], "no images in", id="no image"),
+            pytest.param(["--dataset", "ccip never"], "there is no dataset 'ccip never'", id="dataset"),
+            pytest.param(["{folder}", "--dataset", "絵"], "no dataset can be called '絵'", id="name"),
+            pytest.param(
+                ["{folder}", "--dataset", "ccip never", "--model", "ccip-b36"], "unknown CCIP model", id="model"
+            ),
+            pytest.param(["undo", "--dataset", "ccip never"], "there is no dataset 'ccip never'", id="undo"),
+        ],
+    )
+    def test_says_why_and_leaves_nothing_behind(self, arguments, text, images, tmp_path, capsys):
+        folder, empty = images("a")[0].parent, tmp_path / "empty"
+        empty.mkdir()
+        assert main([argument.format(folder=folder, empty=empty) for argument in arguments]) == 1
+        out, err = capsys.readouterr()
+        assert f"error: {text}" in err
+        assert out == ""
+        assert not fo.dataset_exists("ccip never")
+
+    def test_a_model_that_is_not_there(self, run, images, name, tmp_path):
+        images("ab")
+        _, err = run(tmp_path / "images", "--dataset", name, "--model", "ccip-caformer-5_fp32", status=1)
+        assert "ccip-caformer-5_fp32" in err
+        assert "model_feat.onnx" in err
+        assert len(fo.load_dataset(name)) == 2
+
+    def test_nothing_but_broken_images(self, run, name, tmp_path):
+        (tmp_path / "images").mkdir()
+        (tmp_path / "images" / "a.png").touch()
+        out, err = run(tmp_path / "images", "--dataset", name, status=1)
+        assert "the file is empty" in out
+        assert "error: none of the 1 images has an embedding" in err
+
+    def test_an_index_or_a_map_that_fails_leaves_the_groups(self, run, images, dataset):
+        data = dataset(*images("aabb"))
+        for key in (SIMILARITY_KEY, VISUALIZATION_KEY):
+            taken = fob.compute_visualization if key == SIMILARITY_KEY else fob.compute_similarity
+            options = {"points": np.zeros((4, 2))} if key == SIMILARITY_KEY else {"embeddings": np.eye(4)}
+            taken(data, brain_key=key, **options)
+        out, _ = run("--dataset", data.name, status=3)
+        assert "similarity     FAILED: the brain key 'ccip_similarity' is that of a visualization run" in out
+        assert "visualization  FAILED: the brain key 'ccip_visualization' is that of a similarity run" in out
+        assert None not in labels(data).values()
+
+    @pytest.mark.parametrize(
+        "arguments, text",
+        [
+            pytest.param(["a.png"], "arguments are required: --dataset", id="no dataset"),
+            pytest.param(
+                ["a.png", "--dataset", "x", "--workers", "0"], "'0' is not a whole number from 1", id="workers"
+            ),
+            pytest.param(["--dataset", "x", "--method", "kmeans"], "invalid choice: 'kmeans'", id="method"),
+            pytest.param(["models", "chuck"], "invalid choice: 'chuck'", id="models"),
+        ],
+    )
+    def test_a_wrong_command_line(self, arguments, text, capsys):
+        with pytest.raises(SystemExit) as stop:
+            main(arguments)
+        assert stop.value.code == 2
+        assert text in capsys.readouterr().err
+
+    def test_no_arguments(self, capsys):
+        assert main([]) == 2
+        assert "exit status:" in capsys.readouterr().err
+
+    def test_a_folder_with_the_name_of_a_command(self, run, images, name, tmp_path, monkeypatch, capsys):
+        images("aabb", folder=tmp_path / "models")
+        monkeypatch.chdir(tmp_path)
+        with pytest.raises(SystemExit):
+            main(["models", "--dataset", name])
+        assert "(the folder models is written ./models)" in capsys.readouterr().err
+        run("./models", "--dataset", name)
+        assert len(fo.load_dataset(name)) == 4
+
+
+class TestOtherCommands:
+    def test_models(self, run):
+        out, _ = run("models")
+        assert "ccip-caformer-24-randaug-pruned      yes" in out
+        assert "ccip-demo" in out
+
+    def test_models_check(self, run):
+        out, _ = run("models", "check", "ccip-caformer-24-randaug-pruned", status=1)
+        assert "FAILED  size" in out  # the models of the tests are tiny
+        assert out.rstrip().endswith("1 of 13 checks failed, 1 could not be judged")
+
+    def test_models_check_with_images(self, run, images):
+        paths = images("abcd")
+        out, _ = run("models", "check", "ccip-caformer-24-randaug-pruned", "--images", *paths, status=1)
+        assert "FAILED  published example   differs from the published differences" in out
+
+    def test_models_download(self, run, model_dir):
+        out, _ = run("models", "download", "ccip-caformer-24-randaug-pruned")
+        assert str(model_dir) in out
+
+    def test_undo_and_redo(self, run, images, name, capsys):
+        run(images("aabb")[0].parent, "--dataset", name)
+        data = fo.load_dataset(name)
+        before = labels(data)
+        assert main(["undo", "--dataset", name]) == 0
+        assert "undo group_characters (change 1): 4 labels" in capsys.readouterr().out
+        assert set(labels(data).values()) == {None}
+        assert main(["redo", "--dataset", name]) == 0
+        assert labels(data) == before
+        assert main(["redo", "--dataset", name]) == 1
+        assert "error: there is no change of 'character_group' to redo" in capsys.readouterr().err
+
+
+class Interrupted:
+    """A run of the command that gets a signal when it says that a stage began."""
+
+    def __init__(self, process, stage, number):
+        self.seen = []
+        for line in process.stderr:
+            self.seen.append(line)
+            if line.startswith(stage):
+                process.send_signal(number)
+                break
+        self.out, rest = process.communicate(timeout=120)
+        self.seen.append(rest)
+        self.status = process.returncode
+
+
+@pytest.mark.slow
+def test_stopped_and_killed_on_the_way_the_same_command_goes_on(start_python, run_python, images, name, model_dir):
+    paths = images("abcdefgh" * 40)
+    command = ["-m", "ccip_plugin", paths[0].parent, "--dataset", name, "--model-dir", model_dir, "--workers", "1"]
+
+    def interrupt(stage, number):
+        found = Interrupted(start_python([*map(str, command)]), stage, number)
+        assert found.status == {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9}[number], found.seen
+        return found
+
+    early = interrupt("starting FiftyOne", signal.SIGINT)
+    assert "the same command goes on:" in early.seen[-1]
+    assert "Traceback" not in early.seen[-1]
+    assert not fo.dataset_exists(name)
+
+    interrupt("adding images", signal.SIGKILL)
+    stopped = interrupt("embedding", signal.SIGINT)
+    data = fo.load_dataset(name)
+    n = data.count(EMBEDDINGS_FIELD)
+    assert f"embeddings  {n} of 320 images" in stopped.out
+    assert "Traceback" not in stopped.seen[-1]
+    assert f"--dataset '{name}'" in stopped.seen[-1]
+    interrupt("embedding", signal.SIGKILL)
+    assert data.count(EMBEDDINGS_FIELD) >= n
+    interrupt("computing the map", signal.SIGTERM)
+    data.reload()
+    assert None not in labels(data).values()
+
+    out = run_python([*map(str, command)]).stdout
+    assert "320 found, 0 of them new" in out
+    assert "0 images embedded now, 320 before" in out
+    assert sorted(data.values("filepath")) == sorted(map(str, paths))
+    groups = {}
+    for path, label in labels(data).items():
+        groups.setdefault(label, set()).add(Path(path).name[0])
+    assert sorted(map(len, groups.values())) == [1] * 8
+    data.reload()
+    assert sorted(data.list_brain_runs()) == [SIMILARITY_KEY, VISUALIZATION_KEY]
+    assert len(data.load_brain_results(VISUALIZATION_KEY).points) == 320
+
+
+def test_a_ctrl_c_that_a_library_swallows_is_not_lost():
+    options = undo_parser("ccip").parse_args(["--dataset", "x", "--quiet"])
+    reached = []
+
+    def careless(work):
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(5)
+        except:  # noqa: E722 - what some libraries do
+            reached.append("swallowed")
+        work.progress(Progress("going on", 1, 2))
+        reached.append("went on")
+        return 0
+
+    assert _Work(options, "ccip").do(careless) == 130
+    assert reached == ["swallowed"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_no_database(run_python, tmp_path):
+    gone = {"FIFTYONE_DATABASE_URI": "mongodb://127.0.0.1:9/?serverSelectionTimeoutMS=500"}
+    (tmp_path / "a.png").touch()
+    done = run_python(["-m", "ccip_plugin", str(tmp_path), "--dataset", "x"], status=1, **gone)
+    assert "error: " in done.stderr
+    assert "Could not connect to `mongod`; FIFTYONE_DATABASE_URI" in done.stderr
+    assert "Traceback" not in done.stderr

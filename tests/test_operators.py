@@ -1,0 +1,652 @@
+"""The operators, as FiftyOne loads and runs them: forms, runs, delegation, calls from Python."""
+
+import asyncio
+import importlib
+import json
+import re
+import threading
+
+import fiftyone as fo
+import fiftyone.operators as foo
+import numpy as np
+import pytest
+import tiny_models
+from fiftyone.operators.delegated import DelegatedOperationService
+from fiftyone.operators.executor import ExecutionContext, ExecutionError, Executor
+from fiftyone.operators.server import create_response_generator
+
+from ccip_plugin.core.clustering import MAX_DENSE
+from ccip_plugin.fields import ERROR_FIELD
+from ccip_plugin.grouping import group_characters
+from ccip_plugin.journal import Journal
+
+pytestmark = pytest.mark.mongo
+
+COMPUTE, GROUP = "@ccip/characters/compute_embeddings", "@ccip/characters/group_characters"
+UNDO, REDO = "@ccip/characters/undo", "@ccip/characters/redo"
+OTHER_MODEL = "ccip-caformer_b36-24"
+WHOLE_IMAGES = "(whole images)"
+
+
+@pytest.fixture(autouse=True)
+def models(model_dir, monkeypatch):
+    """Two tiny models, where CCIP_MODEL_DIR says."""
+    tiny_models.write_model_dir(model_dir, name=OTHER_MODEL, variant="other_weights")
+    monkeypatch.setenv("CCIP_MODEL_DIR", str(model_dir))
+    return model_dir
+
+
+@pytest.fixture
+def gallery(dataset, images):
+    """``gallery("aab")`` gives a dataset of small images."""
+    return lambda characters: dataset(*images(characters))
+
+
+@pytest.fixture
+def boxes(gallery):
+    """A dataset with two detections in each of its images."""
+    new = gallery("aabb")
+    for sample in new:
+        both = ([0, 0, 0.5, 1], [0.5, 0, 0.5, 1])
+        detections = [fo.Detection(label="face", bounding_box=box, confidence=0.9) for box in both]
+        sample["faces"] = fo.Detections(detections=detections)
+        sample.save()
+    return new
+
+
+def context(samples, *, selected=(), **params):
+    """What the App sends."""
+    is_dataset = isinstance(samples, fo.Dataset)
+    return ExecutionContext(
+        {
+            "dataset_name": samples._root_dataset.name if not is_dataset else samples.name,
+            "view": [] if is_dataset else samples._serialize(),
+            "selected": list(selected),
+            "params": params,
+        },
+        executor=Executor(),
+    )
+
+
+def form(uri, samples, **options):
+    """The form of an operator, by the names of its inputs."""
+    resolved = foo.get_operator(uri).resolve_type(context(samples, **options), "inputs").to_json()
+    return resolved["type"]["properties"]
+
+
+def said(inputs, name):
+    """What a part of a form says, None when it is not there."""
+    return inputs[name]["view"]["label"] if name in inputs else None
+
+
+def problems(inputs):
+    """What is wrong with a form."""
+    return {name: each["error_message"] for name, each in inputs.items() if each["invalid"]}
+
+
+def choices(inputs, name):
+    """What can be chosen, with the words for it."""
+    return {choice["value"]: choice["label"] for choice in inputs[name]["view"]["choices"]}
+
+
+def run(uri, samples, **params):
+    """Runs an operator as the server does for the App; gives the last of each kind of message."""
+    ctx = context(samples, **params)
+    messages = foo.get_operator(uri).execute(ctx)
+    lines = [json.loads(line) for line in create_response_generator(messages)]
+    shown = {line["body"]["operator_uri"]: line["body"]["params"] for line in lines}
+    samples._root_dataset.reload() if isinstance(samples, fo.DatasetView) else samples.reload()
+    return shown
+
+
+def facts(results):
+    """The table of a summary."""
+    return {row["fact"]: row["value"] for row in results["facts"]}
+
+
+def labels(dataset, path="character_group.label"):
+    return dataset.values(path)
+
+
+# -- what FiftyOne knows of them
+
+
+def test_each_says_what_it_is():
+    for uri in (COMPUTE, GROUP, UNDO, REDO):
+        config = foo.get_operator(uri).config.to_json()
+        assert (config["risk_level"], config["dynamic"], config["execute_as_generator"]) == ("medium", True, True)
+        assert config["allow_immediate_execution"] and not config["default_choice_to_delegated"]
+        assert config["allow_delegated_execution"] == (uri in (COMPUTE, GROUP))
+
+
+def test_there_is_a_button_and_it_asks_the_database_nothing(gallery):
+    placement = foo.get_operator(GROUP).resolve_placement(ExecutionContext({"dataset_name": "no such dataset"}))
+    assert placement.to_json()["view"]["label"] == "CCIP: group by character"
+
+
+def test_loading_the_plugin_is_light(run_python):
+    code = """
+        import sys
+        import fiftyone as fo
+        before = set(sys.modules)
+        import fiftyone.operators as foo
+        assert foo.get_operator("@ccip/characters/group_characters")
+        print(*sorted({name.split(".")[0] for name in set(sys.modules) - before}))
+    """
+    loaded = set(run_python(code).stdout.split())
+    assert loaded.isdisjoint({"onnxruntime", "sklearn", "scipy", "huggingface_hub", "torch"})
+
+
+# -- what to work on
+
+
+@pytest.mark.parametrize("uri", [COMPUTE, GROUP])
+def test_without_a_dataset_the_form_says_so(uri):
+    resolved = foo.get_operator(uri).resolve_type(ExecutionContext({"params": {}}), "inputs").to_json()
+    assert problems(resolved["type"]["properties"]) == {"dataset_error": "Open a dataset first."}
+
+
+@pytest.mark.parametrize("uri", [COMPUTE, GROUP])
+def test_ticked_tiles_are_not_the_default_target(gallery, uri):
+    dataset = gallery("aabb")
+    ticked = dataset.values("id")[:1]
+    assert form(uri, dataset)["view_target"]["view"]["name"] == "HiddenView"
+    asked = form(uri, dataset, selected=ticked)["view_target"]
+    assert (asked["default"], asked["type"]["values"]) == ("DATASET", ["DATASET", "SELECTED_SAMPLES"])
+    asked = form(uri, dataset.limit(3), selected=ticked)["view_target"]
+    assert asked["default"] == "CURRENT_VIEW"
+    assert asked["type"]["values"] == ["DATASET", "CURRENT_VIEW", "SELECTED_SAMPLES"]
+
+
+@pytest.mark.parametrize(
+    "target, n",
+    [
+        pytest.param(None, 3, id="the view"),
+        pytest.param("CURRENT_VIEW", 3, id="the view, chosen"),
+        pytest.param("DATASET", 4, id="the dataset"),
+        pytest.param("SELECTED_SAMPLES", 1, id="ticked tiles"),
+    ],
+)
+def test_works_on_what_was_chosen(gallery, target, n):
+    dataset = gallery("aabb")
+    view, ticked = dataset.limit(3), dataset.values("id")[:1]
+    params = {} if target is None else {"view_target": target}
+    counted = said(form(COMPUTE, view, selected=ticked, **params), "count_hint")
+    assert counted.startswith(f"{n} image")
+    run(COMPUTE, view, selected=ticked, **params)
+    assert dataset.count("ccip_embedding") == n
+
+
+def test_offers_the_detections(boxes):
+    asked = form(COMPUTE, boxes)
+    assert choices(asked, "patches_field") == {WHOLE_IMAGES: "Whole images", "faces": "Detections in 'faces'"}
+    assert asked["patches_field"]["default"] == WHOLE_IMAGES
+    assert said(asked, "count_hint") == "4 images, 4 without an embedding."
+    assert "alpha" not in asked
+    asked = form(COMPUTE, boxes, patches_field="faces")
+    assert said(asked, "count_hint") == "8 detections, 8 without an embedding."
+    assert "alpha" in asked
+
+
+def test_a_patches_view_stands_for_its_detections(boxes):
+    patches = boxes.to_patches("faces")
+    asked = form(COMPUTE, patches.limit(3))
+    assert "patches_field" not in asked
+    assert said(asked, "count_hint") == "3 detections, 3 without an embedding."
+    run(COMPUTE, patches)
+    run(GROUP, patches)
+    assert boxes.count("faces.detections.ccip_embedding") == 8
+    assert set(boxes.values("faces.detections.character_group", unwind=True)) == {"character_0001", "character_0002"}
+    assert boxes.count_values("faces.detections.label") == {"face": 8}
+
+
+def test_whatever_cannot_be_worked_on_is_said(dataset):
+    new = dataset()
+    new.add_sample(fo.Sample(filepath="/絵/a.mp4"))
+    (problem,) = problems(form(COMPUTE, new)).values()
+    assert problem.startswith("CCIP looks at images")
+
+
+# -- the form of compute_embeddings
+
+
+def test_the_models_are_described(gallery, models, monkeypatch):
+    asked = form(COMPUTE, gallery("a"))
+    words = choices(asked, "model_name")
+    assert asked["model_name"]["default"] == tiny_models.NAME
+    assert re.fullmatch(rf"{tiny_models.NAME}: default, F1 0.917, under 1 MB, on this machine", words[tiny_models.NAME])
+    assert words["ccip-v2-caformer_s36-10"].endswith("F1 0.906, 150 MB, not in the folder of models")
+    assert words["ccip-demo"] == "ccip-demo: stand-in, knows only the demo drawings"
+    monkeypatch.delenv("CCIP_MODEL_DIR")
+    words = choices(form(COMPUTE, gallery("a")), "model_name")
+    assert words[tiny_models.NAME] == f"{tiny_models.NAME}: default, F1 0.917, 150 MB, will be downloaded"
+
+
+def test_a_model_that_is_not_there_is_downloaded_or_refused(gallery, models, monkeypatch):
+    dataset, absent = gallery("a"), "ccip-v2-caformer_s36-10"
+    (problem,) = problems(form(COMPUTE, dataset, model_name=absent)).values()
+    assert str(models) in problem and absent in problem
+    monkeypatch.delenv("CCIP_MODEL_DIR")
+    asked = form(COMPUTE, dataset, model_name=absent)
+    assert problems(asked) == {}
+    assert said(asked, "model_hint") == f"{absent} is not on this machine: 150 MB will be downloaded first."
+    assert problems(form(COMPUTE, dataset, model_dir=str(models))) == {}
+
+
+@pytest.mark.parametrize(
+    "name, problem",
+    [
+        pytest.param("髪の色", None, id="Japanese"),
+        pytest.param("", None, id="empty is the default"),
+        pytest.param("a b", "Letters, digits and _ only", id="a space"),
+        pytest.param("faces.x", "Letters, digits and _ only", id="a path"),
+        pytest.param("faces", "'faces' has something else in it, not vectors: choose another name", id="another type"),
+    ],
+)
+def test_the_name_of_the_field_is_checked(boxes, name, problem):
+    expected = {} if problem is None else {"embeddings_field": problem}
+    assert problems(form(COMPUTE, boxes, embeddings_field=name)) == expected
+
+
+def test_asks_about_the_embeddings_that_are_there(gallery):
+    dataset = gallery("aab")
+    assert "existing" not in form(COMPUTE, dataset)
+    run(COMPUTE, dataset.limit(2))
+    asked = form(COMPUTE, dataset)
+    assert said(asked, "count_hint") == "3 images, 1 without an embedding."
+    assert list(choices(asked, "existing")) == ["keep", "verify", "overwrite"]
+    assert asked["existing"]["default"] == "keep"
+
+
+def test_says_that_another_model_replaces_the_embeddings(gallery):
+    dataset = gallery("aab")
+    run(COMPUTE, dataset, model_name=OTHER_MODEL)
+    asked = form(COMPUTE, dataset)
+    assert asked["model_name"]["default"] == OTHER_MODEL, "the one of the embeddings that are there"
+    asked = form(COMPUTE, dataset, model_name=tiny_models.NAME)
+    assert said(asked, "model_warning").startswith(f"The 3 embeddings that are there are from {OTHER_MODEL}")
+    assert "they will be replaced" in said(asked, "model_warning")
+    assert "existing" not in asked
+    assert "choose the whole dataset" in said(
+        form(COMPUTE, dataset.limit(1), model_name=tiny_models.NAME), "model_warning"
+    )
+    assert facts(run(COMPUTE, dataset, model_name=tiny_models.NAME)["show_output"]["results"])["Embedded now"] == "3"
+
+
+def test_vectors_of_unknown_origin_need_a_word(gallery):
+    dataset = gallery("aab")
+    dataset.add_sample_field("ccip_embedding", fo.VectorField)
+    vectors = np.random.default_rng(0).normal(size=(3, 768)).astype(np.float32)
+    dataset.set_values("ccip_embedding", list(vectors / np.linalg.norm(vectors, axis=1, keepdims=True)))
+    asked = form(COMPUTE, dataset)
+    assert list(problems(asked)) == ["existing_error"]
+    assert "adopt" in choices(asked, "existing")
+    assert problems(form(COMPUTE, dataset, existing="adopt", model_name=tiny_models.NAME)) == {}
+    run(COMPUTE, dataset, existing="adopt", model_name=tiny_models.NAME)
+    assert dataset.get_field("ccip_embedding").info["model_name"] == tiny_models.NAME
+
+
+def test_boxes_are_cut_as_before(boxes):
+    run(COMPUTE, boxes, patches_field="faces", alpha=0.25, force_square=True)
+    asked = form(COMPUTE, boxes, patches_field="faces")
+    assert (asked["alpha"]["default"], asked["force_square"]["default"]) == (0.25, True)
+
+
+@pytest.mark.parametrize("uri", [COMPUTE, GROUP])
+def test_large_datasets_are_not_counted(gallery, monkeypatch, uri):
+    dataset = gallery("aab")
+    run(COMPUTE, dataset)
+    folder = type(foo.get_operator(uri)).__module__.rpartition(".")[0]
+    monkeypatch.setattr(importlib.import_module(f"{folder}.inputs"), "COUNT_LIMIT", 2)
+    asked = form(uri, dataset)
+    assert "bout 3 images" in said(asked, "count_hint")
+    assert problems(asked) == {}
+
+
+def test_counts_follow_the_data(gallery):
+    dataset = gallery("aab")
+    for n_missing in (3, 1, 2):
+        if n_missing == 1:
+            run(COMPUTE, dataset.limit(2))
+        elif n_missing == 2:
+            dataset.match({"filepath": dataset.first().filepath}).set_field("ccip_embedding", None).save()
+        expected = f"3 images, {n_missing} without an embedding."
+        assert [said(form(COMPUTE, dataset), "count_hint") for _ in range(2)] == [expected, expected]
+
+
+# -- the form of group_characters
+
+
+def test_says_to_compute_embeddings_first(boxes):
+    first = "Run 'CCIP: compute embeddings' first."
+    assert problems(form(GROUP, boxes)) == {"embeddings_error": f"The images have no CCIP embeddings yet. {first}"}
+    asked = form(GROUP, boxes, patches_field="faces")
+    assert problems(asked) == {"embeddings_error": f"The detections have no CCIP embeddings yet. {first}"}
+    run(COMPUTE, boxes.limit(1))
+    expected = f"None of the 3 images has an embedding in 'ccip_embedding' yet. {first}"
+    assert problems(form(GROUP, boxes.skip(1))) == {"count_error": expected}
+
+
+def test_says_what_is_embedded(gallery):
+    dataset = gallery("aabb")
+    run(COMPUTE, dataset.limit(3))
+    expected = f"4 images, 3 of them embedded with {tiny_models.NAME}. 1 have no embedding and will have no group."
+    assert said(form(GROUP, dataset), "count_hint") == expected
+    run(COMPUTE, dataset)
+    assert said(form(GROUP, dataset), "count_hint") == f"4 images, all embedded with {tiny_models.NAME}."
+
+
+def test_methods_are_explained_and_show_what_was_published(gallery):
+    dataset = gallery("aabb")
+    run(COMPUTE, dataset)
+    asked = form(GROUP, dataset)
+    assert asked["method"]["default"] == "dbscan_2"
+    assert choices(asked, "method") == {
+        "dbscan_2": "Balanced (published, recommended)",
+        "dbscan": "Threshold",
+        "dbscan_free": "Balanced, tuned freely",
+        "optics_best": "Dense cores",
+        "optics": "Dense cores, untuned",
+    }
+    words = {choice["value"]: choice["description"] for choice in asked["method"]["view"]["choices"]}
+    assert all(words.values())
+    assert all(f"{MAX_DENSE:,}" in words[name] for name in ("optics", "optics_best"))
+    for method, published in (("dbscan_2", ("0.1292", "2")), ("optics_best", ("0.1836", "5"))):
+        asked = form(GROUP, dataset, method=method)
+        assert tuple(asked[name]["view"]["placeholder"] for name in ("eps", "min_samples")) == published
+
+
+@pytest.mark.parametrize(
+    "name, value, problem",
+    [
+        pytest.param("eps", 0, None, id="eps 0"),
+        pytest.param("eps", 1, None, id="eps 1"),
+        pytest.param("eps", "", None, id="no eps"),
+        pytest.param("eps", 1.01, "A difference is a number from 0 to 1", id="eps too large"),
+        pytest.param("eps", -0.1, "A difference is a number from 0 to 1", id="eps negative"),
+        pytest.param("eps", "much", "A difference is a number from 0 to 1", id="eps no number"),
+        pytest.param("min_samples", 1, None, id="one image is a group"),
+        pytest.param("min_samples", 0, "A whole number, 1 or more", id="no image is a group"),
+        pytest.param("min_samples", 2.5, "A whole number, 1 or more", id="half an image"),
+        pytest.param("group_field", "キャラ", None, id="Japanese"),
+        pytest.param("group_field", "", None, id="empty is the default"),
+        pytest.param("group_field", "my groups", "Letters, digits and _ only", id="a space"),
+        pytest.param("group_field", "ccip_embedding", "This field has the embeddings", id="the embeddings"),
+        pytest.param(
+            "group_field",
+            "faces",
+            "'faces' has something else in it, not character groups: choose another name",
+            id="another type",
+        ),
+    ],
+)
+def test_answers_are_checked(boxes, name, value, problem):
+    run(COMPUTE, boxes)
+    expected = {} if problem is None else {name: problem}
+    assert problems(form(GROUP, boxes, **{name: value})) == expected
+
+
+@pytest.mark.parametrize("patches_field", [None, "faces"], ids=["images", "detections"])
+def test_says_how_many_labels_people_decided(boxes, patches_field):
+    options = {"patches_field": patches_field}
+    run(COMPUTE, boxes, **options)
+    run(GROUP, boxes, **options)
+    assert said(form(GROUP, boxes, **options), "human_hint") is None
+    sample = boxes.first()
+    if patches_field:
+        sample.faces.detections[0]["character_group"] = "Rei"
+    else:
+        sample.character_group.label = "Rei"
+    sample.save()
+    noun = "detection" if patches_field else "image"
+    expected = f"1 {noun} in 'character_group' have a label that people decided. It is kept."
+    assert said(form(GROUP, boxes, **options), "human_hint") == expected
+
+
+def test_asks_which_embeddings_when_there_are_several(gallery):
+    dataset = gallery("aabb")
+    run(COMPUTE, dataset, embeddings_field="a_other", model_name=OTHER_MODEL)
+    assert "embeddings_field" not in form(GROUP, dataset)
+    run(COMPUTE, dataset)
+    asked = form(GROUP, dataset)
+    assert list(choices(asked, "embeddings_field")) == ["ccip_embedding", "a_other"], "the default first"
+    assert OTHER_MODEL in said(form(GROUP, dataset, embeddings_field="a_other"), "count_hint")
+    results = run(GROUP, dataset, embeddings_field="a_other", group_field="other_group")["show_output"]["results"]
+    assert facts(results)["Embeddings"] == f"a_other, {OTHER_MODEL}"
+
+
+# -- running
+
+
+def test_computes_embeddings_and_shows_a_summary(gallery, tmp_path):
+    dataset = gallery("aabb")
+    broken = tmp_path / "壊れた 💔.png"
+    broken.write_bytes(b"no image")
+    dataset.add_sample(fo.Sample(filepath=str(broken)))
+    shown = run(COMPUTE, dataset)
+    assert dataset.count("ccip_embedding") == 4
+    assert shown["notify"] == {"message": "CCIP: 4 of 5 embedded, 0 already done, 1 failed", "variant": "warning"}
+    results = shown["show_output"]["results"]
+    found = facts(results)
+    assert {name: found[name] for name in ("Embedded now", "Already there", "Failed", "Model", "Field")} == {
+        "Embedded now": "4",
+        "Already there": "0",
+        "Failed": "1",
+        "Model": tiny_models.NAME,
+        "Field": "ccip_embedding",
+    }
+    assert found["Speed"].endswith("images/s on CPU")
+    assert results["failures"] == [{"image": str(broken), "reason": dataset.last()[ERROR_FIELD]}]
+    again = facts(run(COMPUTE, dataset)["show_output"]["results"])
+    assert (again["Embedded now"], again["Already there"]) == ("0", "4")
+
+
+def test_failures_of_detections_are_named_by_their_file(boxes):
+    sample = boxes.first()
+    sample.faces.detections[1].bounding_box = [2, 2, 0.5, 0.5]
+    sample.save()
+    results = run(COMPUTE, boxes, patches_field="faces")["show_output"]["results"]
+    assert [row["image"] for row in results["failures"]] == [sample.filepath]
+
+
+@pytest.mark.parametrize("existing, n_computed", [("keep", "0"), ("verify", "1"), ("overwrite", "3")])
+def test_existing_embeddings(gallery, images, existing, n_computed):
+    dataset = gallery("aab")
+    run(COMPUTE, dataset)
+    with open(dataset.first().filepath, "ab") as file:  # noqa: PTH123
+        file.write(b" ")
+    results = run(COMPUTE, dataset, existing=existing)["show_output"]["results"]
+    assert facts(results)["Embedded now"] == n_computed
+
+
+def test_groups_and_shows_a_summary(gallery):
+    dataset = gallery("aabbbc")
+    run(COMPUTE, dataset)
+    shown = run(GROUP, dataset)
+    assert labels(dataset) == ["character_0002"] * 2 + ["character_0001"] * 3 + ["unassigned"]
+    assert shown["notify"] == {"message": "CCIP: 2 character groups with 5 images", "variant": "success"}
+    results = shown["show_output"]["results"]
+    found = facts(results)
+    assert (found["Character groups"], found["Images in a group"], found["Unassigned"]) == ("2", "5", "1")
+    assert found["Method"] == "Balanced (dbscan_2, eps 0.1292, min_samples 2)"
+    assert results["sizes"] == [{"type": "bar", "x": ["2", "3"], "y": [1, 1]}]
+    outputs = shown["show_output"]["outputs"]["type"]["properties"]
+    assert list(outputs) == ["facts", "sizes"]
+
+
+def test_eps_and_min_samples_override_the_published_values(gallery):
+    dataset = gallery("aab")
+    run(COMPUTE, dataset)
+    results = run(GROUP, dataset, eps=0, min_samples=1)["show_output"]["results"]
+    assert facts(results)["Method"] == "Balanced (dbscan_2, eps 0.0000, min_samples 1)"
+    assert len(set(labels(dataset))) == 3
+
+
+def test_a_human_label_survives_and_undo_restores(gallery):
+    dataset = gallery("aabb")
+    run(COMPUTE, dataset)
+    run(GROUP, dataset)
+    sample = dataset.first()
+    sample.character_group.label = "綾波レイ"
+    sample.save()
+    before = labels(dataset)
+    run(GROUP, dataset, eps=0)
+    assert labels(dataset)[0] == "綾波レイ"
+    assert labels(dataset) != before
+    run(UNDO, dataset)
+    assert labels(dataset) == before
+
+
+def test_errors_are_shown_and_say_what_to_do(gallery, models):
+    dataset = gallery("a")
+    (models / tiny_models.NAME / "model_feat.onnx").unlink()
+    shown = run(COMPUTE, dataset)
+    assert shown["notify"] == {"message": "CCIP could not compute the embeddings", "variant": "error"}
+    (error,) = [
+        each for each in shown["show_output"]["outputs"]["type"]["properties"].values() if "error" in str(each)
+    ][:1]
+    assert "model_feat.onnx" in error["view"]["description"] and "CCIP_MODEL_DIR" in error["view"]["description"]
+    assert "Traceback" in shown["show_output"]["results"]["details"][0]["details"]
+
+
+def test_errors_reach_scripts(gallery, models):
+    dataset = gallery("a")
+    (models / tiny_models.NAME / "model_feat.onnx").write_bytes(b"PK\x03\x04")
+    with pytest.raises(ExecutionError, match="zip archive"):
+        foo.execute_operator(COMPUTE, {"dataset": dataset})
+    with pytest.raises(ExecutionError, match="compute embeddings"):
+        foo.execute_operator(GROUP, {"dataset": dataset}, params={"eps": 7})
+
+
+def test_scripts_may_run_them_with_every_default(gallery):
+    dataset = gallery("aab")
+    foo.execute_operator(COMPUTE, {"dataset": dataset})
+    foo.execute_operator(GROUP, {"dataset": dataset})
+    dataset.reload()
+    assert labels(dataset) == ["character_0001"] * 2 + ["unassigned"]
+
+
+def test_leaving_while_labels_are_written_leaves_a_whole_change(gallery):
+    dataset = gallery("aabb" * 10)
+    run(COMPUTE, dataset)
+    running = foo.get_operator(GROUP).execute(context(dataset))
+    next(running)
+    running.close()
+    for thread in threading.enumerate():
+        if thread.name == "ccip-work":
+            thread.join(30)
+    states = {entry.state for entry in Journal(dataset, "character_group").entries()}
+    assert states <= {"done"}
+
+
+# -- undo and redo
+
+
+def test_undo_and_redo(gallery):
+    dataset = gallery("aabb")
+    assert problems(form(UNDO, dataset)) == {
+        "nothing_error": "There is no change to undo: this dataset has no character groups."
+    }
+    run(COMPUTE, dataset)
+    run(GROUP, dataset)
+    grouped = labels(dataset)
+    assert problems(form(REDO, dataset)) == {"nothing_error": "There is no change to redo."}
+    hint = said(form(UNDO, dataset), "change_hint")
+    assert re.match(
+        r"Undo 'group characters' of \d{4}-\d\d-\d\d \d\d:\d\d:\d\d \(UTC\), which changed 4 labels\. ", hint
+    )
+    shown = run(UNDO, dataset)
+    assert labels(dataset) == [None] * 4
+    assert facts(shown["show_output"]["results"])["Labels"] == "4"
+    assert problems(form(UNDO, dataset)) == {"nothing_error": "There is no change to undo."}
+    run(REDO, dataset)
+    assert labels(dataset) == grouped
+
+
+def test_undo_asks_which_groups(boxes):
+    for patches_field in (None, "faces"):
+        run(COMPUTE, boxes, patches_field=patches_field)
+        run(GROUP, boxes, patches_field=patches_field)
+    paths = ["character_group", "faces.detections.character_group"]
+    assert sorted(choices(form(UNDO, boxes), "path")) == paths
+    assert "8 labels" in said(form(UNDO, boxes, path=paths[1]), "change_hint")
+    run(UNDO, boxes, path=paths[1])
+    assert boxes.count("faces.detections.character_group") == 0
+    assert boxes.count("character_group.label") == 4
+    run(REDO, boxes, patches_field="faces", group_field="character_group")
+    assert boxes.count("faces.detections.character_group") == 8
+
+
+def test_undo_with_nothing_to_undo_says_so(gallery):
+    shown = run(UNDO, gallery("a"))
+    assert "there is no change" in json.dumps(shown["show_output"]["outputs"])
+
+
+# -- from Python
+
+
+def test_calls_from_python_are_plain_calls(boxes):
+    report = foo.get_operator(COMPUTE)(boxes, patches_field="faces", workers=1)
+    assert (report.n_computed, report.embeddings_field) == (8, "faces.detections.ccip_embedding")
+    report = foo.get_operator(GROUP)(boxes.limit(2), patches_field="faces", method="dbscan")
+    assert report.n_items == 4
+    assert foo.get_operator(UNDO)(boxes, patches_field="faces").n_written == 4
+    assert foo.get_operator(REDO)(boxes, patches_field="faces").n_written == 4
+
+
+def test_calls_work_in_a_notebook(gallery):
+    dataset = gallery("aab")
+
+    async def cell():
+        foo.get_operator(COMPUTE)(dataset)
+        return foo.get_operator(GROUP)(dataset)
+
+    assert asyncio.run(cell()).n_groups == 1
+
+
+def test_calls_raise_our_errors(gallery):
+    with pytest.raises(Exception, match="compute embeddings first"):
+        foo.get_operator(GROUP)(gallery("aab"))
+
+
+# -- delegated
+
+
+def work_through_the_queue():
+    service = DelegatedOperationService()
+    service.execute_queued_operations()
+    return {operation.operator: operation for operation in service.list_operations()}
+
+
+def test_delegated_operations_run_to_their_end(gallery, models):
+    dataset = gallery("aabb")
+    foo.get_operator(COMPUTE)(dataset, delegate=True, model_dir=models)
+    done = work_through_the_queue()[COMPUTE]
+    assert (done.run_state, facts(done.result.result)["Embedded now"]) == ("completed", "4")
+    foo.get_operator(GROUP)(dataset.limit(2), delegate=True, eps=0.1)
+    done = work_through_the_queue()[GROUP]
+    assert (done.run_state, facts(done.result.result)["Character groups"]) == ("completed", "1")
+    dataset.reload()
+    assert labels(dataset) == ["character_0001"] * 2 + [None] * 2
+    outputs = foo.get_operator(GROUP).resolve_type(
+        ExecutionContext({"params": {}, "results": done.result.result}), "outputs"
+    )
+    assert list(outputs.to_json()["type"]["properties"]) == ["facts", "sizes"]
+
+
+def test_delegated_failures_are_recorded(gallery, models):
+    dataset = gallery("a")
+    foo.get_operator(COMPUTE)(dataset, delegate=True)
+    (models / tiny_models.NAME / "model_feat.onnx").unlink()
+    done = work_through_the_queue()[COMPUTE]
+    assert done.run_state == "failed"
+    assert "CCIP_MODEL_DIR" in done.result.error
+
+
+def test_the_groups_are_the_ones_of_the_function(gallery):
+    by_operator, by_function = gallery("aabbc"), gallery("aabbc")
+    for dataset in (by_operator, by_function):
+        run(COMPUTE, dataset)
+    run(GROUP, by_operator)
+    group_characters(by_function)
+    assert labels(by_operator) == labels(by_function)

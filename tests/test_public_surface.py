@@ -1,0 +1,137 @@
+"""What others may rely on: names, versions, documented commands. A change here is a change for them."""
+
+import importlib
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import ccip_plugin
+from ccip_plugin import cli
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+FUNCTIONS = {
+    "add_images",
+    "compute_embeddings",
+    "compute_similarity",
+    "compute_visualization",
+    "count_missing",
+    "find_images",
+    "group_characters",
+    "load_embeddings",
+    "open_dataset",
+    "redo",
+    "undo",
+}
+CORE = {
+    "registry": {"MODELS", "get_spec", "DEFAULT_MODEL"},
+    "preprocessing": {"load_image", "preprocess"},
+    "encoder": {"Encoder"},
+    "differences": {"difference", "differences", "same", "merge"},
+    "calibration": {"load"},
+    "neighbors": {"radius_graph", "NeighborGraph"},
+    "clustering": {"cluster", "NOISE"},
+    "evaluation": {"pair_metrics", "group_metrics"},
+}
+OPTIONS = {
+    "group": {
+        "--dataset",
+        "--no-recursive",
+        "--patches-field",
+        "--embeddings-field",
+        "--group-field",
+        "--model",
+        "--model-dir",
+        "--provider",
+        "--workers",
+        "--max-pixels",
+        "--alpha",
+        "--force-square",
+        "--overwrite",
+        "--verify",
+        "--method",
+        "--eps",
+        "--min-samples",
+        "--no-similarity",
+        "--no-visualization",
+        "--quiet",
+        "--verbose",
+    },
+    "models": {"--model-dir", "--quiet", "--verbose"},
+    "undo": {"--dataset", "--patches-field", "--group-field", "--quiet", "--verbose"},
+    "redo": {"--dataset", "--patches-field", "--group-field", "--quiet", "--verbose"},
+}
+
+
+def test_names():
+    assert set(ccip_plugin.__all__) == FUNCTIONS | {"__version__"}
+    assert set(dir(ccip_plugin)) >= FUNCTIONS
+
+
+@pytest.mark.mongo
+@pytest.mark.parametrize("name", sorted(FUNCTIONS))
+def test_functions(name):
+    assert getattr(ccip_plugin, name).__doc__
+
+
+def test_other_names_are_not_there():
+    with pytest.raises(AttributeError, match="no attribute 'regroup'"):
+        ccip_plugin.regroup  # noqa: B018
+
+
+@pytest.mark.parametrize("module", CORE)
+def test_core(module):
+    assert set(dir(importlib.import_module(f"ccip_plugin.core.{module}"))) >= CORE[module]
+
+
+def test_version():
+    assert ccip_plugin.__version__ == PROJECT["version"]
+
+
+def test_console_script():
+    module, _, function = PROJECT["scripts"]["ccip"].partition(":")
+    assert callable(getattr(importlib.import_module(module), function))
+
+
+def test_importing_the_package_and_its_help_needs_no_fiftyone(run_python):
+    code = """
+        import contextlib, sys
+        import ccip_plugin, ccip_plugin.__main__
+        with contextlib.suppress(SystemExit):
+            ccip_plugin.__main__.main(["--help"])
+        assert {"fiftyone", "onnxruntime", "sklearn", "pymongo"}.isdisjoint(sys.modules), "heavy"
+    """
+    assert "exit status:" in run_python(code).stdout
+
+
+class TestHelp:
+    @pytest.mark.parametrize("command", OPTIONS)
+    def test_names_every_option(self, command):
+        text = getattr(cli, f"{command}_parser")("ccip").format_help()
+        assert set(re.findall(r"^ +(?:-h, )?(--[a-z-]+)", text, re.MULTILINE)) == OPTIONS[command] | {"--help"}
+
+    def test_shows_every_command_and_exit_status(self):
+        text = cli.group_parser("ccip").format_help()
+        for words in ("ccip models", "ccip models check NAME", "ccip models download NAME", "./models"):
+            assert words in text
+        for words in ("ccip undo --dataset NAME", "ccip redo --dataset NAME"):
+            assert words in text
+        assert re.findall(r"^  (\d+) ", text.partition("exit status:")[2], re.MULTILINE) == ["0", "1", "2", "3", "130"]
+
+    def test_the_examples_are_commands(self):
+        text = cli.group_parser("ccip").format_help()
+        examples = re.findall(
+            r"^  ccip (.*)$", text.partition("examples:")[2].partition("other commands")[0], re.MULTILINE
+        )
+        assert len(examples) == 4
+        for example in examples:
+            assert cli.group_parser("ccip").parse_args(example.split()).dataset
+
+    def test_fits_a_narrow_terminal(self, monkeypatch):
+        monkeypatch.setenv("COLUMNS", "80")
+        parsers = (cli.group_parser, cli.models_parser, cli.undo_parser, cli.redo_parser)
+        for parser in parsers:
+            assert max(map(len, parser("python -m ccip_plugin").format_help().splitlines())) <= 80

@@ -1,0 +1,165 @@
+"""Similarity indexes: exact, brought up to date instead of failing, readable without the plugin."""
+
+import fiftyone as fo
+import fiftyone.brain as fob
+import numpy as np
+import pytest
+
+from ccip_plugin.core.differences import differences
+from ccip_plugin.embeddings import compute_embeddings, load_embeddings
+from ccip_plugin.fields import EMBEDDINGS_FIELD, SIMILARITY_KEY
+from ccip_plugin.provenance import UnknownOriginError
+from ccip_plugin.similarity import BrainKeyError, SimilarityError, compute_similarity
+
+pytestmark = pytest.mark.mongo
+
+
+@pytest.fixture
+def embedded(dataset, images, model_dir):
+    """``embedded("aab")`` gives a dataset with embedded images of these characters."""
+
+    def make(letters):
+        data = dataset(*images(letters))
+        compute_embeddings(data, model_dir=model_dir)
+        return data
+
+    return make
+
+
+@pytest.fixture
+def boxed(dataset, images, model_dir):
+    """A dataset of three images with two embedded detections each, in ``faces``."""
+    data = dataset(*images("abc"))
+    boxes = ([0, 0, 0.5, 1], [0.5, 0, 0.5, 1])
+    for sample in data:
+        sample["faces"] = fo.Detections(detections=[fo.Detection(label="face", bounding_box=box) for box in boxes])
+        sample.save()
+    compute_embeddings(data, patches_field="faces", model_dir=model_dir)
+    return data
+
+
+def nearest(data, item_id):
+    """The nearest neighbor by the index."""
+    itself, neighbor = data.sort_by_similarity(item_id, k=2, brain_key=SIMILARITY_KEY).values("id")
+    assert itself == item_id
+    return neighbor
+
+
+def by_difference(data, **options):
+    """The ids in the order of their exact differences to the first one, and these differences."""
+    found = load_embeddings(data, **options)
+    to_first = differences(found.vectors[:1], found.vectors)[0]
+    order = np.argsort(to_first, kind="stable")
+    return [found.ids[i] for i in order], to_first[order]
+
+
+def test_order_by_id_is_the_exact_order_of_the_differences(embedded):
+    data = embedded("abcdefghaabbcc")
+    report = compute_similarity(data)
+    assert (report.brain_key, report.n_vectors, report.n_missing, report.is_new) == (SIMILARITY_KEY, 14, 0, True)
+    ids, exact = by_difference(data)
+    view = data.sort_by_similarity(ids[0], brain_key=SIMILARITY_KEY, dist_field="distance")
+    found, distances = view.values(["id", "distance"])
+    assert sorted(found) == sorted(ids)
+    # of unit vectors, the square of the distance is four times the difference
+    np.testing.assert_allclose(np.square(distances) / 4, exact, atol=1e-6)
+    np.testing.assert_allclose([dict(zip(ids, exact, strict=True))[key] for key in found], exact, atol=1e-6)
+
+
+def test_detections_have_an_index_of_their_own(boxed, model_dir):
+    compute_embeddings(boxed, model_dir=model_dir)
+    whole, faces = compute_similarity(boxed), compute_similarity(boxed, patches_field="faces")
+    assert (whole.n_vectors, faces.n_vectors) == (3, 6)
+    assert sorted(boxed.list_brain_runs()) == sorted([whole.brain_key, faces.brain_key])
+    ids, _ = by_difference(boxed, patches_field="faces")
+    patches = boxed.to_patches("faces").sort_by_similarity(ids[0], k=2, brain_key=faces.brain_key)
+    assert patches.values("id") == ids[:2]
+
+
+def test_a_view_or_patches_stand_for_the_whole_dataset(boxed):
+    assert compute_similarity(boxed.to_patches("faces").limit(1)).n_vectors == 6
+    assert not compute_similarity(boxed.limit(1), patches_field="faces").is_new
+
+
+class TestAgain:
+    def test_holds_what_was_added_and_not_what_was_deleted(self, embedded, images, model_dir):
+        data = embedded("abcd")
+        compute_similarity(data)
+        first = data.first().id
+        nearest(data, first)  # now the index is in memory
+        data.delete_samples([data.skip(1).first().id])
+        added = data.add_samples([fo.Sample(str(path)) for path in images("ae")])
+        compute_embeddings(data, model_dir=model_dir)
+        data.add_samples([fo.Sample("/no/such/image.png")])
+
+        report = compute_similarity(data)
+        assert (report.n_vectors, report.n_missing, report.is_new) == (5, 1, False)
+        assert data.load_brain_results(SIMILARITY_KEY).total_index_size == 5
+        assert nearest(data, first) == added[0]
+
+    def test_knows_vectors_that_changed(self, embedded):
+        data = embedded("abca")
+        compute_similarity(data)
+        first, _, third, twin = data.values("id")
+        assert nearest(data, first) == twin
+        vectors = dict(zip(*data.values(["id", EMBEDDINGS_FIELD]), strict=True))
+        swapped = {twin: vectors[third], third: vectors[twin]}
+        data.set_values(EMBEDDINGS_FIELD, swapped, key_field="id")
+        compute_similarity(data)
+        assert nearest(data, first) == third
+
+    def test_replaces_an_index_about_something_else(self, embedded, model_dir):
+        data = embedded("abc")
+        compute_embeddings(data, embeddings_field="other", model_dir=model_dir)
+        compute_similarity(data, embeddings_field="other", brain_key="mine")
+        fob.compute_similarity(data, embeddings="other", brain_key="theirs", backend="sklearn", metric="cosine")
+        for key in ("mine", "theirs"):
+            assert compute_similarity(data, brain_key=key).is_new
+            config = data.get_brain_info(key).config
+            assert (config.embeddings_field, config.metric) == (EMBEDDINGS_FIELD, "euclidean")
+        assert data.count("other") == 3
+
+    def test_finishes_an_index_that_was_interrupted(self, embedded):
+        data = embedded("abc")
+        compute_similarity(data)
+        document = data._doc.brain_methods[SIMILARITY_KEY]
+        document.results.delete()  # what a process leaves that dies between the two steps
+        document.save()
+        assert compute_similarity(data).is_new
+        assert len(data.sort_by_similarity(data.first().id, brain_key=SIMILARITY_KEY)) == 3
+
+    def test_sees_what_another_process_made(self, embedded, run_python):
+        data = embedded("abc")
+        data.persistent = True
+        code = """
+            import sys
+            import fiftyone as fo
+            from ccip_plugin.similarity import compute_similarity
+            print(compute_similarity(fo.load_dataset(sys.argv[1])).is_new)
+        """
+        assert run_python(code, data.name).stdout.split() == ["True"]
+        assert not compute_similarity(data).is_new
+        assert data.list_brain_runs() == [SIMILARITY_KEY]
+
+
+@pytest.mark.parametrize(
+    "options, error, text",
+    [
+        pytest.param(
+            {"backend": "milvus"}, SimilarityError, "unknown backend 'milvus'; available: sklearn", id="backend"
+        ),
+        pytest.param({"brain_key": "no key"}, BrainKeyError, "'no key' cannot be a brain key", id="key"),
+        pytest.param({"brain_key": "taken"}, BrainKeyError, "'taken' is that of a visualization run", id="taken key"),
+        pytest.param({"embeddings_field": "empty"}, SimilarityError, "none of the 3 images", id="no embeddings"),
+        pytest.param(
+            {"embeddings_field": "theirs"}, UnknownOriginError, "'theirs' has 3 vectors", id="of unknown origin"
+        ),
+    ],
+)
+def test_says_why_not(embedded, options, error, text):
+    data = embedded("abc")
+    fob.compute_visualization(data, embeddings=EMBEDDINGS_FIELD, method="pca", brain_key="taken")
+    data.set_values("theirs", [np.ones(768)] * 3)
+    with pytest.raises(error, match=text):
+        compute_similarity(data, **options)
+    assert data.list_brain_runs() == ["taken"]
