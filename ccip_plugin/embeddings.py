@@ -31,6 +31,7 @@ from .targets import TargetError, resolve
 
 FLUSH_SECONDS = 2.0
 FLUSH_RESULTS = 500
+LEASE_SECONDS = 10.0  # a process killed while it stores keeps the next one waiting that long
 REPORT_SECONDS = 0.1
 MAX_REASONS = 1000
 UNIT_TOLERANCE = 1e-3
@@ -138,8 +139,8 @@ def compute_embeddings(
     model_name: str | None = None,
     embeddings_field: str = EMBEDDINGS_FIELD,
     patches_field: str | None = None,
-    alpha: float = 0.0,
-    force_square: bool = False,
+    alpha: float | None = None,
+    force_square: bool | None = None,
     overwrite: bool = False,
     verify: bool = False,
     adopt: bool = False,
@@ -169,8 +170,8 @@ def compute_embeddings(
         model_name (None): the CCIP model; the one that the field records by default, and else :data:`DEFAULT_MODEL`
         embeddings_field ("ccip_embedding"): the field (on detections: the attribute) for the embeddings
         patches_field (None): the field with the detections to embed, None for whole images
-        alpha (0.0): by which share boxes are enlarged, e.g. 0.1
-        force_square (False): whether boxes are made square
+        alpha (None): by which share boxes are enlarged, e.g. 0.1; as the field records by default, and else 0
+        force_square (None): whether boxes are made square; as the field records by default, and else not
         overwrite (False): compute also what is there
         verify (False): compute also what is there but whose file has changed, by size and time, or of whose file the
             state is not known. Where the file is not there any more, that is recorded and the embedding stays
@@ -216,8 +217,8 @@ def compute_embeddings(
             store.items(todo),
             encoder,
             workers=workers,
-            alpha=alpha,
-            force_square=force_square,
+            alpha=wanted.alpha or 0.0,
+            force_square=wanted.force_square or False,
             max_pixels=max_pixels,
             memory=memory,
         )
@@ -282,12 +283,19 @@ def _store(samples: Any, embeddings_field: str, patches_field: str | None) -> Em
 # -- which origin the embeddings have, and may have
 
 
-def _wanted(store: EmbeddingStore, model_name: str | None, alpha: float, force_square: bool) -> Provenance:
+def _wanted(
+    store: EmbeddingStore, model_name: str | None, alpha: float | None, force_square: bool | None
+) -> Provenance:
     """Where new embeddings would come from, as far as that is known without the model file."""
     recorded = store.provenance
     spec = get_spec(model_name or (recorded.model_name if recorded else DEFAULT_MODEL))
     if store.target.is_patches:
-        return Provenance(spec.name, READING_POLICY, alpha=float(alpha), force_square=bool(force_square))
+        before = recorded or Provenance(spec.name, READING_POLICY)
+        boxes = (
+            before.alpha if alpha is None else alpha,
+            before.force_square if force_square is None else force_square,
+        )
+        return Provenance(spec.name, READING_POLICY, alpha=float(boxes[0] or 0), force_square=bool(boxes[1]))
     if alpha or force_square:
         raise TargetError("alpha and force_square are about boxes: they need a patches_field")
     return Provenance(spec.name, READING_POLICY)
@@ -459,7 +467,7 @@ class _Record:
     def _flush(self) -> None:
         if not self._waiting:
             return
-        with lease(self._store.target.dataset, self._store.path) as held:
+        with lease(self._store.target.dataset, self._store.path, ttl=LEASE_SECONDS) as held:
             contrast = self.wanted.contrast(self._store.provenance)
             if contrast is not None:
                 self._waiting.clear()

@@ -19,7 +19,8 @@ from .core.preprocessing import MAX_PIXELS, crop, image_size, load_image, prepro
 MEMORY = 1 << 30
 """Bytes that the decoded images in work may take by default; more are not decoded at once."""
 
-BYTES_PER_PIXEL = 8  # Pillow keeps 4 for RGB; turning an image, or putting it on white, makes a second one
+BYTES_PER_PIXEL = 10  # while Pillow reads: 4 for RGB, 8 with a second copy (turned, on white), 10 for progressive JPEG
+WEBP_BYTES_PER_PIXEL = 16
 BATCH_SIZE = 32
 WAITING_RESULTS = 1024
 
@@ -410,7 +411,9 @@ def _decoded_bytes(file: BinaryIO) -> int:
         width, height = image_size(file)
     except UnreadableImageError:
         return 0
-    return width * height * BYTES_PER_PIXEL
+    file.seek(0)
+    is_webp = file.read(12)[8:] == b"WEBP"
+    return width * height * (WEBP_BYTES_PER_PIXEL if is_webp else BYTES_PER_PIXEL)
 
 
 def _numbers(box: Sequence[float] | None) -> Sequence[float]:

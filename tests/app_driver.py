@@ -103,6 +103,7 @@ class App:
         """Closes what an operator shows."""
         self.dialog.get_by_role("button", name="Done").click()
         self.dialog.wait_for(state="detached")
+        self.prompt.wait_for(state="detached")  # the form goes when the App knows that it has nothing more to show
 
     def cancel(self) -> None:
         """Closes a form."""
@@ -160,6 +161,5 @@ class App:
             label.press("Enter")
         assert patched.value.ok
         self.shot("editor")
-        while modal.count():
-            self.page.keyboard.press("Escape")
-            self.page.wait_for_timeout(200)
+        self.page.goto(self.page.url.partition("?")[0])  # the sample that is open is in the query
+        self.cy("looker").first.wait_for()

@@ -101,10 +101,8 @@ def computes_embeddings(app, dataset):
 
 
 def groups(app, dataset):
-    app.button("@ccip/characters/group_characters").hover()
-    app.shot("button")
     app.button("@ccip/characters/group_characters").click()
-    app.says("241 images, 240 of them embedded with ccip-caformer-24-randaug-pruned.")
+    app.says(re.compile("^241 images, 240 of them embedded with .*; 1 without an embedding will have no group"))
     app.shot("group-form")
     app.fill(EPS, "2")
     app.says("A difference is a number from 0 to 1")
@@ -138,7 +136,7 @@ def filters(app):
 def renames_and_groups_again(app, dataset):
     app.rename("character_0001", "惣流アスカ")
     app.operator(GROUP)
-    app.says("1 image in 'character_group' have a label that people decided. It is kept.")
+    app.says("Kept as they are: 1 image with a label in 'character_group' that people decided.")
     app.execute()
     app.dialog.get_by_role("row", name=re.compile("Decided by people, kept")).wait_for()
     app.close_dialog()
@@ -155,7 +153,7 @@ def undoes(app, dataset):
     app.shot("undo-form")
     for _ in range(2):  # the second run, then the first
         app.prompt.get_by_role("button", name="Undo", exact=True).click()
-        app.dialog.get_by_role("row", name=re.compile("^Labels")).wait_for()
+        app.dialog.get_by_role("row", name=re.compile("^Labels changed back")).wait_for()
         app.shot("undo-summary")
         app.close_dialog()
         app.operator(UNDO)
@@ -163,7 +161,7 @@ def undoes(app, dataset):
     app.shot("undo-nothing")
     app.cancel()
     dataset.reload()
-    assert dataset.count_values("character_group.label") == {"惣流アスカ": 1}, "what a person wrote stays"
+    assert dataset.count_values("character_group.label") == {None: 240, "惣流アスカ": 1}, "what a person wrote stays"
 
 
 def test_detections(app, gallery):

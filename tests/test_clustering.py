@@ -7,9 +7,19 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.cluster import DBSCAN, OPTICS
+from sklearn.cluster import DBSCAN, HDBSCAN, OPTICS
 
-from ccip_plugin.core.clustering import METHODS, NOISE, cluster, dbscan, optics
+from ccip_plugin.core.clustering import (
+    METHODS,
+    NOISE,
+    cluster,
+    cluster_details,
+    dbscan,
+    dbscan_of_embeddings,
+    hdbscan,
+    optics,
+    optics_cut,
+)
 from ccip_plugin.core.differences import normalize
 from ccip_plugin.core.errors import (
     ParameterError,
@@ -18,6 +28,7 @@ from ccip_plugin.core.errors import (
     UnknownModelError,
     VectorsError,
 )
+from ccip_plugin.core.evaluation import group_metrics
 from ccip_plugin.core.neighbors import radius_graph
 from ccip_plugin.core.progress import Cancelled
 from ccip_plugin.core.registry import DEFAULT_MODEL, MODELS
@@ -127,6 +138,54 @@ def test_the_method_alone_means_the_default_model():
             cluster(vectors, method=method), cluster(vectors, method=method, model_name=DEFAULT_MODEL)
         )
     np.testing.assert_array_equal(cluster(vectors), cluster(vectors, method="dbscan"))
+
+
+@pytest.mark.parametrize("min_samples", [1, 2, 3, 5, 8])
+@pytest.mark.parametrize("kept", [0, 1 << 20])
+def test_dbscan_without_a_graph_is_the_same_whether_pairs_are_kept_or_not(monkeypatch, kept, min_samples):
+    monkeypatch.setattr("ccip_plugin.core.clustering.PAIRS_BYTES", kept)
+    graph = radius_graph(everywhere(), 0.01)
+    want = dbscan(graph, eps=0.01, min_samples=min_samples)
+    found = dbscan_of_embeddings(everywhere(), eps=0.01, min_samples=min_samples)
+    np.testing.assert_array_equal(found, want)
+
+
+def test_details_of_other_methods_have_no_rescue():
+    vectors = embeddings(60)
+    found = cluster_details(vectors, method="dbscan", eps=0.1)
+    np.testing.assert_array_equal(found.labels, cluster(vectors, eps=0.1))
+    assert not found.rescued.any() and np.isnan(found.nearest).all()
+    assert (found.method, found.eps, found.min_samples, found.limit) == ("dbscan", 0.1, 2, 0.1)
+
+
+def same_partition(a, b) -> bool:
+    return len(set(zip(a.tolist(), b.tolist(), strict=True))) == len(set(a.tolist())) == len(set(b.tolist()))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_hdbscan_of_a_whole_graph_is_that_of_scikit_learn(seed):
+    vectors = embeddings(120, seed=seed)
+    want = HDBSCAN(metric="precomputed", min_cluster_size=5, copy=True).fit_predict(exact_differences(vectors))
+    found = hdbscan(radius_graph(vectors, 1), eps=1, min_samples=5)
+    assert found.max() > 0 and group_metrics(found, want).ari > 0.999
+
+
+def test_hdbscan_finds_characters_that_are_not_connected():
+    labels = hdbscan(radius_graph(of_characters("aaaabbbbbcccd"), 0.2), eps=0.2, min_samples=3)
+    assert labels.tolist() == [0] * 4 + [1] * 5 + [2] * 3 + [NOISE]
+    assert hdbscan(radius_graph(of_characters("aa"), 0.2), eps=0.2).tolist() == [NOISE] * 2
+    with pytest.raises(RadiusError):
+        hdbscan(radius_graph(of_characters("aaaa"), 0.2), eps=0.3)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_cut_ordering_has_the_cores_of_dbscan(seed):
+    vectors = embeddings(120, seed=seed)
+    graph = radius_graph(vectors, 0.14)
+    is_core = graph.degrees + 1 >= 5
+    found, want = optics_cut(vectors, eps=0.14, min_samples=5), dbscan(graph, eps=0.14, min_samples=5)
+    assert same_partition(found[is_core], want[is_core]) and want.max() > 0
+    assert ((found >= 0) <= (want >= 0)).all()
 
 
 def test_zero_is_not_the_default():
@@ -264,7 +323,7 @@ def test_input_is_not_changed():
 
 
 def test_importing_is_light():
-    names = "clustering differences evaluation neighbors preprocessing scores"
+    names = "agglomeration clustering constraints differences evaluation linkage neighbors preprocessing scores sweep"
     program = "".join(f"import ccip_plugin.core.{name}; " for name in names.split())
     program += "import sys; print({'sklearn', 'scipy', 'onnxruntime', 'fiftyone'}.intersection(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], env=os.environ, capture_output=True, text=True, check=True)

@@ -384,6 +384,7 @@ def test_samples_that_are_deleted_or_added_meanwhile(dataset, images, embed, tol
     samples = dataset(*images("abcd" * 10))
     ids = samples.values("id")
     added = images("a")[0]
+    in_memory = samples.first()
 
     def change():
         samples._sample_collection.delete_many({"_id": {"$in": [ObjectId(i) for i in (ids[0], ids[39])]}})
@@ -393,6 +394,7 @@ def test_samples_that_are_deleted_or_added_meanwhile(dataset, images, embed, tol
     assert report.n_total == 40
     assert report.n_computed + report.n_gone == 40
     assert samples.exists(FIELD).count() == 38
+    assert in_memory[FIELD] is None
     assert embed(samples).n_computed == 1
 
 
@@ -449,31 +451,41 @@ def test_a_dataset_object_older_than_the_field(dataset, images, embed, model_dir
     assert samples.exists(FIELD).count() == 2
 
 
-TWO_AT_ONCE = """
+AT_ONCE = """
 import sys
 import fiftyone as fo
 from ccip_plugin import embeddings
 
 embeddings.FLUSH_RESULTS = 7
 samples = fo.load_dataset(sys.argv[1])
-print("ready", flush=True)
-sys.stdin.readline()
-print(embeddings.compute_embeddings(samples, model_dir=sys.argv[2], overwrite=True))
+report = embeddings.compute_embeddings(samples, model_dir=sys.argv[2], model_name=sys.argv[3], overwrite=True)
+print(report.n_computed)
 """
 
 
 @pytest.mark.slow
-def test_two_processes_at_once_with_one_model(dataset, images, vectors_of, model_dir, start_python):
+@pytest.mark.parametrize(
+    "models",
+    [
+        pytest.param((tiny_models.NAME, tiny_models.NAME), id="with one model"),
+        pytest.param((tiny_models.NAME, OTHER_MODEL), id="with two models"),
+    ],
+)
+def test_two_processes_at_once(models, dataset, images, vectors_of, model_dir, start_python):
     paths = images("abcde" * 20)
     samples = dataset(*paths, persistent=True)
-    processes = [start_python(TWO_AT_ONCE, samples.name, model_dir) for _ in range(2)]
-    outputs = [process.communicate(timeout=100) for process in processes]
-    for process, (out, err) in zip(processes, outputs, strict=True):
-        assert process.returncode == 0, err
-        assert "100 of 100 embedded" in out
+    processes = {start_python(AT_ONCE, samples.name, model_dir, name): name for name in models}
+    outputs = {process: process.communicate(timeout=100) for process in processes}
     samples.reload()
-    assert np.array_equal(stored(samples), vectors_of(paths))
-    assert list(samples.get_field(FIELD).info["providers"]) == ["CPUExecutionProvider"]
+    recorded = samples.get_field(FIELD).info["model_name"]
+    for process, name in processes.items():
+        out, errors = outputs[process]
+        if process.returncode == 0:
+            assert out == "100\n"
+        else:
+            assert name != recorded, errors
+            assert "OriginChangedError" in errors
+    assert np.array_equal(stored(samples), vectors_of(paths, recorded))
     assert [name for name in samples.get_field_schema() if name.startswith("ccip")] == [
         FIELD,
         ERROR_FIELD,
@@ -776,6 +788,8 @@ def test_embeds_every_detection_and_decodes_each_image_once(detected, embed, vec
     recorded = read_provenance(samples, VECTORS)
     assert (recorded.alpha, recorded.force_square) == (0.1, True)
     assert embed(samples, **PATCHES, alpha=0.1, force_square=True).n_failed == 1
+    again = embed(samples, **PATCHES)  # boxes are cut as the field records
+    assert (again.n_computed, again.n_failed) == (0, 1)
     assert len(decoded) == 3
 
 

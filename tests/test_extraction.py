@@ -55,6 +55,9 @@ class Failing(Wrapped):
 both_lines = pytest.mark.parametrize("is_cpu", [pytest.param(True, id="cpu"), pytest.param(False, id="batches")])
 
 
+ONE = 100 * 100 * extraction.BYTES_PER_PIXEL  # what an image of 100 x 100 takes
+
+
 def items_of(paths):
     return [Item(number, str(path)) for number, path in enumerate(paths)]
 
@@ -260,11 +263,15 @@ def test_items_are_not_taken_far_ahead_of_a_slow_reader(encoder, images, monkeyp
     monkeypatch.setattr(extraction, "WAITING_RESULTS", 4)
     path = str(images("a")[0])
     taken = []
-    items = (taken.append(number) or Item(number, path) for number in range(60))
-    for done, _ in enumerate(extract(items, encoder, workers=2)):
-        if done % 10 == 0:
-            time.sleep(0.1)
-            assert len(taken) <= done + 1 + 4 + 2 + 2
+    items = (taken.append(number) or Item(number, path) for number in range(200))
+    results = extract(items, encoder, workers=2)
+    next(results)
+    n_taken = 0
+    while len(taken) > n_taken:  # until nobody takes any more
+        n_taken = len(taken)
+        time.sleep(0.5)
+    assert n_taken <= 1 + 4 + 2 + 1
+    assert len(list(results)) == 199
 
 
 def test_ctrl_c_leaves_no_thread(encoder, images):
@@ -285,8 +292,8 @@ def test_ctrl_c_leaves_no_thread(encoder, images):
 @pytest.mark.parametrize(
     "memory, at_once",
     [
-        pytest.param(100 * 100 * 8, 1, id="one fits"),
-        pytest.param(3 * 100 * 100 * 8, 3, id="three fit"),
+        pytest.param(ONE, 1, id="one fits"),
+        pytest.param(3 * ONE, 3, id="three fit"),
         pytest.param(1, 1, id="each is larger than all"),
     ],
 )
@@ -309,13 +316,26 @@ def test_decoded_images_stay_within_the_memory(memory, at_once, encoder, images,
     assert most[0] == at_once
 
 
-def test_a_large_image_gets_its_turn_among_small_ones(encoder, images, tmp_path):
-    small = images("a" * 60, size=(100, 100))
-    Image.new("RGB", (800, 800)).save(tmp_path / "large.png")
-    paths = [*small[:8], tmp_path / "large.png", *small[8:]]
-    order = [result.key for result in extract(items_of(paths), encoder, workers=3, memory=4 * 100 * 100 * 8)]
-    assert sorted(order) == list(range(61))
-    assert order.index(8) < 20
+def test_a_large_image_gets_its_turn_among_small_ones(encoder, images, tmp_path, monkeypatch):
+    small, large, other = images("a", size=(100, 100))[0], tmp_path / "large.png", images("b", size=(100, 100))[0]
+    Image.new("RGB", (800, 800)).save(large)
+    begun, go_on = [], threading.Event()
+
+    def waiting(file, **limits):
+        begun.append(file.name)
+        go_on.wait(20)
+        return load_image(file, **limits)
+
+    def items():
+        for path in (small, large, other):
+            yield Item(path.name, str(path))
+            time.sleep(0.3)  # until the worker asks for the memory of this one
+        assert begun == [str(small)]  # the large one waits for the first, the third one for the large one
+        go_on.set()
+
+    monkeypatch.setattr(extraction, "load_image", waiting)
+    assert len(by_key(extract(items(), encoder, workers=4, memory=4 * ONE))) == 3
+    assert begun == [str(small), str(large), str(other)]
 
 
 @pytest.mark.parametrize("options", [{"workers": 0}, {"batch_size": 0}])

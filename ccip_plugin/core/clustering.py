@@ -344,7 +344,9 @@ def hdbscan(graph: NeighborGraph, *, eps: float, min_samples: int = 3) -> Labels
     from sklearn.cluster import HDBSCAN
 
     matrix = _hdbscan_matrix(graph, eps, min_samples)
-    found = HDBSCAN(metric="precomputed", min_cluster_size=int(min_samples), copy=False).fit_predict(matrix)
+    others = int(min_samples) - 1  # where pairs are sparse, an image itself is not counted
+    model = HDBSCAN(metric="precomputed", min_cluster_size=int(min_samples), min_samples=others, copy=False)
+    found = _of_main_component(model.fit_predict(matrix), graph.components(eps=eps))
     labels = np.full(graph.n, NOISE, np.int64)
     labels[found >= 0] = numbered(found[found >= 0])
     return labels
@@ -432,6 +434,21 @@ def _grouped(is_core: NDArray[np.bool_], parts: Iterable[_RowsAndCols]) -> Label
         np.minimum.at(labels, border, labels[core])
     labels[labels == nowhere] = NOISE
     return labels
+
+
+def _of_main_component(labels: Labels, components: Labels) -> Labels:
+    """Labels without images that only pairs beyond eps connect with most of their group."""
+    grouped = np.flatnonzero(labels >= 0)
+    keys, which, sizes = np.unique(
+        labels[grouped] * np.int64(len(labels)) + components[grouped], return_inverse=True, return_counts=True
+    )
+    order = np.lexsort((-sizes, keys // len(labels)))
+    is_main = np.zeros(len(keys), np.bool_)
+    is_main[order[np.append(True, np.diff(keys[order] // len(labels)) > 0)[: len(order)]]] = True
+    result = np.full(len(labels), NOISE, np.int64)
+    kept = grouped[is_main[which]]
+    result[kept] = labels[kept]
+    return result
 
 
 def _hdbscan_matrix(graph: NeighborGraph, eps: float, min_samples: int) -> Any:

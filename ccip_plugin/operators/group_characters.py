@@ -1,5 +1,7 @@
 """Operator: character groups from embeddings."""
 
+import contextlib
+from collections.abc import Iterable
 from typing import Any
 
 import fiftyone as fo
@@ -9,7 +11,7 @@ from fiftyone.operators import types
 
 from ..embeddings import Coverage
 from ..fields import EMBEDDINGS_FIELD, GROUP_FIELD, STATUS_CONFIRMED, STATUS_IGNORED
-from ..grouping import Calibration, GroupingReport, choose_parameters, group_characters, load_calibration
+from ..grouping import Calibration, GroupingReport, Parameters, choose_parameters, group_characters, load_calibration
 from ..label_store import LabelStore
 from ..provenance import Provenance
 from ..targets import CCIPError, Target
@@ -18,11 +20,17 @@ from . import bridge, inputs, outputs
 TITLE = "CCIP: group by character"
 COMPUTE_FIRST = "Run 'CCIP: compute embeddings' first."
 METHODS = {
+    "linkage": ("Average", "joins groups whose images are alike on average; the steadiest, in large datasets too"),
     "dbscan_2": ("Balanced", "two images that look alike make a group; a little stricter than the threshold"),
     "dbscan": ("Threshold", "joins all that are within the model's threshold for one character: fewer, larger groups"),
     "dbscan_free": ("Balanced, tuned freely", "like Balanced, with the smallest group size tuned as well"),
-    "optics_best": ("Dense cores", "looks for crowds of images that are alike; slower, for up to 10,000 images"),
-    "optics": ("Dense cores, untuned", "the plain defaults of the method; slower, for up to 10,000 images"),
+    "hdbscan": ("Large groups", "finds groups of any density, and leaves many images of small ones alone"),
+    "optics_best": (
+        "Crowds",
+        "looks for crowds of images that are alike, often one for each outfit; up to 10,000 images",
+    ),
+    "optics_cut": ("Crowds, cut", "like Crowds, with one limit for all groups; up to 10,000 images"),
+    "optics": ("Crowds, untuned", "like Crowds, with the plain defaults of the method; up to 10,000 images"),
 }
 """What a curator should know of a method; one that is not listed is shown by its name."""
 
@@ -129,8 +137,8 @@ def _say_what_is_there(
     if not there:
         form.error("count", f"None of the {all_of_them} has an embedding in {field!r} yet. {COMPUTE_FIRST}")
     elif coverage.n_missing:
-        without = f"{coverage.n_missing:,} have no embedding and will have no group."
-        form.hint("count", f"{all_of_them}, {there:,} of them {of}. {without}")
+        without = f"{coverage.n_missing:,} without an embedding will have no group."
+        form.hint("count", f"{all_of_them}, {there:,} of them {of}; {without}")
     else:
         form.hint("count", f"{all_of_them}, all {of}.")
 
@@ -145,17 +153,25 @@ def _calibration(form: inputs.Form, provenance: Provenance) -> Calibration | Non
 
 def _ask_for_method(form: inputs.Form, calibration: Calibration) -> None:
     default = choose_parameters(calibration).method
+    known = _parameters(calibration, (default, *METHODS, *calibration.presets))
     choices = types.RadioGroup(orientation="vertical")
-    for name in (default, *(name for name in (*METHODS, *calibration.presets) if name != default)):
-        if name in calibration.presets and name not in choices.values():
-            label, description = METHODS.get(name, (name, ""))
-            published = " (published, recommended)" if name == default else ""
-            choices.add_choice(name, label=f"{label}{published}", description=description)
+    for name in known:
+        label, description = METHODS.get(name, (name, ""))
+        label += " (recommended)" if name == default else ""
+        choices.add_choice(name, label=label, description=description)
     form.inputs.enum("method", choices.values(), label="Method", default=default, view=choices)
-    method = form.ctx.params.get("method") or default
-    eps, min_samples = calibration.presets.get(method, calibration.preset(default))
-    _ask_for_eps(form, eps)
-    _ask_for_min_samples(form, min_samples)
+    used = known.get(form.ctx.params.get("method") or default, known[default])
+    _ask_for_eps(form, used.eps)
+    _ask_for_min_samples(form, used.min_samples)
+
+
+def _parameters(calibration: Calibration, names: Iterable[str]) -> dict[str, Parameters]:
+    """What each method would use for this model; those that it cannot use are left out."""
+    found: dict[str, Parameters] = {}
+    for name in names:
+        with contextlib.suppress(CCIPError):
+            found.setdefault(name, choose_parameters(calibration, method=name))
+    return found
 
 
 def _ask_for_eps(form: inputs.Form, published: float) -> None:
@@ -203,7 +219,9 @@ def _ask_for_group_field(form: inputs.Form, target: Target, embeddings_field: st
         return
     n = inputs.remembered(target, store.path, lambda: _count_human(store))
     if n:
-        form.hint("human", f"{inputs.things(target, n)} in {name!r} have a label that people decided. It is kept.")
+        form.hint(
+            "human", f"Kept as they are: {inputs.things(target, n)} with a label in {name!r} that people decided."
+        )
 
 
 def _count_human(store: LabelStore) -> int:

@@ -105,7 +105,7 @@ def _execute(ctx: Any, turn: Callable[..., ApplyReport], title: str) -> Any:
         title=title,
         results_of=_results,
         outputs_of=_outputs,
-        message_of=lambda done: f"CCIP: {done.action}, {done.n_written:,} labels",
+        message_of=lambda done: f"CCIP: {_words(done.action)}, {done.n_written:,} labels",
     )
 
 
@@ -135,15 +135,19 @@ def _split(path: str) -> tuple[str | None, str]:
 def _described(entry: Entry) -> str:
     """A change in words."""
     at = entry.at.replace("T", " ").removesuffix("+00:00")
-    return f"'{entry.action.replace('_', ' ')}' of {at} (UTC), which changed {entry.n_labels:,} labels"
+    return f"'{_words(entry.action)}' of {at} (UTC), which changed {entry.n_labels:,} labels"
+
+
+def _words(action: str) -> str:
+    return action.replace("_", " ")
 
 
 def _results(report: ApplyReport) -> dict[str, Any]:
     return {
         "facts": outputs.facts(
             [
-                ("Change", f"number {report.number}, {report.action.replace('_', ' ')}"),
-                ("Labels", report.n_written),
+                ("Done", f"{_words(report.action)} (change number {report.number})"),
+                ("Labels changed back", report.n_written),
                 ("Edited since then, left as they are", report.n_left),
             ]
         )
@@ -152,5 +156,5 @@ def _results(report: ApplyReport) -> dict[str, Any]:
 
 def _outputs(results: dict[str, Any]) -> types.Property:
     shown = types.Object()
-    outputs.add_facts(shown, "CCIP: done")
-    return types.Property(shown, view=types.View(label="CCIP: done"))
+    outputs.add_facts(shown, "CCIP: character groups")
+    return types.Property(shown, view=types.View(label="CCIP: character groups"))

@@ -1,0 +1,159 @@
+"""How good and how fast grouping is: quality over settings, speed against matrix products, memory.
+
+python benchmarks/engine.py quality [--sizes 2000 8000 20000] [--seeds 5] [--settings all] [--quick]
+python benchmarks/engine.py speed [--sizes 20000 50000 100000] [--quick]
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from engine_data import DIM, SETTINGS, characters
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from ccip_plugin.core.agglomeration import agglomerate
+from ccip_plugin.core.clustering import cluster
+from ccip_plugin.core.evaluation import group_metrics
+from ccip_plugin.core.neighbors import radius_graph
+from ccip_plugin.core.pairs import BLOCK
+from ccip_plugin.core.registry import DEFAULT_MODEL, get_spec
+
+THRESHOLD = get_spec(DEFAULT_MODEL).threshold
+MIB = 1 << 20
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("quality", "speed", "task"))
+    parser.add_argument("--sizes", type=int, nargs="+")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--settings", nargs="+", default=["all"], choices=["all", *SETTINGS])
+    parser.add_argument("--plain-linkage", action="store_true", help="compare with plain average linkage, too")
+    parser.add_argument("--quick", action="store_true", help="small sizes, one seed")
+    parser.add_argument("--task", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.what == "quality":
+        quality(args)
+    elif args.what == "speed":
+        speed(args.sizes or ([4000] if args.quick else [20_000, 50_000, 100_000]))
+    else:
+        print(json.dumps(TASKS[args.task](*_saved(args.sizes[0]))))
+
+
+def quality(args: argparse.Namespace) -> None:
+    """Prints ARI and B-cubed F of the default method, and gains over plain average linkage."""
+    names = list(SETTINGS) if "all" in args.settings else args.settings
+    for n in args.sizes or ([1000] if args.quick else [2000, 8000, 20_000]):
+        scores, gains = [], []
+        for name in names:
+            for seed in range(args.first_seed, args.first_seed + (1 if args.quick else args.seeds)):
+                vectors, truth = characters(n, seed, SETTINGS[name])
+                start = time.perf_counter()
+                found = _scores(cluster(vectors, method="linkage"), truth)
+                seconds = time.perf_counter() - start
+                line = f"{n:>7} {name:<9} seed {seed}  ARI {found[0]:.3f}  B3F {found[1]:.3f}  {seconds:6.1f} s"
+                scores.append(found)
+                if args.plain_linkage or args.quick:
+                    plain = agglomerate(vectors, np.ones(n), THRESHOLD)[0]
+                    gains.append(np.subtract(found, _scores(plain, truth)))
+                    line += f"  gain {gains[-1][0]:+.3f} {gains[-1][1]:+.3f}"
+                print(line, flush=True)
+        print(f"{n:>7} mean ARI {np.mean(scores, axis=0)[0]:.4f}  B3F {np.mean(scores, axis=0)[1]:.4f}")
+        if gains:
+            mean, worst = np.mean(gains, axis=0), np.min(gains, axis=0)
+            print(f"{n:>7} mean gain {mean[0]:+.4f} {mean[1]:+.4f}  worst {worst[0]:+.4f} {worst[1]:+.4f}", flush=True)
+
+
+def speed(sizes: list[int]) -> None:
+    """Prints times and memory, each task in a process of its own, with matrix products measured before and after."""
+    for n in sizes:
+        _saved(n)
+        for task in TASKS:
+            command = [sys.executable, __file__, "task", "--task", task, "--sizes", str(n)]
+            done = subprocess.run(command, check=True, capture_output=True, text=True)
+            result = json.loads(done.stdout)
+            print(f"{n:>7} {task:<10}", "  ".join(f"{key} {value}" for key, value in result.items()), flush=True)
+
+
+def _scores(labels: Any, truth: Any) -> tuple[float, float]:
+    metrics = group_metrics(labels, truth)
+    return metrics.ari, metrics.bcubed_f1
+
+
+def _saved(n: int) -> tuple[Any, Any]:
+    folder = Path(__file__).resolve().parents[1] / ".work" / "bench"
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"engine_{n}_{what}.npy" for what in ("vectors", "truth")]
+    if not all(path.exists() for path in paths):
+        for path, array in zip(paths, characters(n, 0), strict=True):
+            np.save(path, array)
+    return np.load(paths[0]), np.load(paths[1])
+
+
+def _gemm_rate(vectors: Any) -> float:
+    """Multiplications and additions a second of products of blocks, as the comparison makes them."""
+    a = vectors[:BLOCK]
+    b = vectors[-BLOCK:]
+    out = np.empty((len(a), len(b)), np.float32)
+    np.matmul(a, b.T, out=out)
+    start, count = time.perf_counter(), 0
+    while time.perf_counter() - start < 2:
+        np.matmul(a, b.T, out=out)
+        count += 1
+    return count * 2 * len(a) * len(b) * DIM / (time.perf_counter() - start)
+
+
+def _peak_memory() -> int:
+    """Most bytes that this process had so far. (What ``getrusage`` gives comes from the parent process.)"""
+    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    raise SystemExit("memory is measured on Linux only")
+
+
+def _measured(vectors: Any, work: Callable[[], Any]) -> tuple[Any, dict[str, Any]]:
+    before = _gemm_rate(vectors)
+    peak = _peak_memory()
+    start = time.perf_counter()
+    result = work()
+    seconds = time.perf_counter() - start
+    grown = _peak_memory() - peak
+    rate = (before + _gemm_rate(vectors)) / 2
+    ideal = len(vectors) ** 2 * DIM / rate
+    numbers = {"s": round(seconds, 1), "of_peak": round(ideal / seconds, 2), "MiB_above": round(grown / MIB)}
+    return result, {**numbers, "gflops": round(rate / 1e9)}
+
+
+def _grouping(method: str) -> Callable[[Any, Any], dict[str, Any]]:
+    def run(vectors: Any, truth: Any) -> dict[str, Any]:
+        labels, numbers = _measured(vectors, lambda: cluster(vectors, method=method))
+        ari, b3 = _scores(labels, truth)
+        return {**numbers, "ARI": round(ari, 3), "B3F": round(b3, 3)}
+
+    return run
+
+
+def _graph(vectors: Any, truth: Any) -> dict[str, Any]:
+    graph, numbers = _measured(vectors, lambda: radius_graph(vectors, THRESHOLD))
+    start = time.perf_counter()
+    cluster(graph, method="dbscan_2")
+    return {**numbers, "pairs": graph.n_pairs, "dbscan_at_other_eps_s": round(time.perf_counter() - start, 2)}
+
+
+def _steps() -> Iterator[tuple[str, Callable[[Any, Any], dict[str, Any]]]]:
+    yield from ((method, _grouping(method)) for method in ("dbscan", "linkage"))
+    yield "graph", _graph
+
+
+TASKS = dict(_steps())
+
+if __name__ == "__main__":
+    main()

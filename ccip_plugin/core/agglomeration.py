@@ -1,0 +1,196 @@
+"""Average linkage without a matrix: groups whose mean difference is small are merged, the nearest first."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .differences import Vectors
+
+Numbers = NDArray[np.int64]
+
+_CELLS = 1 << 23  # of a block of groups compared at a time: 32 MiB
+_TIE = np.float32(4e-6)  # cosines nearer to each other than this are compared again, in float64
+_FORBIDDEN = np.float32(-4)  # below any cosine
+
+
+@dataclass(frozen=True, eq=False)
+class Rules:
+    """What changes how near two groups are, beside their mean difference. Each can only keep groups apart.
+
+    Attributes:
+        large: weight from which a group counts as large
+        large_limit: the largest mean difference at which two large groups are merged; None for that of all groups
+        owners: ``(n,)`` groups of different owners never merge; -1 for no owner. None when nothing has one
+        apart: ``(k, 2)`` numbers of groups that never merge
+        shared: ``(k, 2)`` numbers of groups that were seen in one image, one row for each image
+        push: what being seen together adds to the difference, times the share of the smaller group seen so
+    """
+
+    large: float = np.inf
+    large_limit: float | None = None
+    owners: Numbers | None = None
+    apart: Numbers = field(default_factory=lambda: np.empty((0, 2), np.int64))
+    shared: Numbers = field(default_factory=lambda: np.empty((0, 2), np.int64))
+    push: float = 0.0
+
+    @property
+    def are_gradual(self) -> bool:
+        """Whether a merger may bring groups nearer to a third one, so that nothing is final before the end."""
+        return bool(self.push and len(self.shared))
+
+
+def agglomerate(
+    means: Vectors, weights: NDArray[np.float64], cut: float, rules: Rules | None = None
+) -> tuple[Numbers, Vectors, NDArray[np.float64]]:
+    """Merges groups, always two that are nearest to each other, while their mean difference is up to ``cut``.
+
+    Average linkage (Sokal and Michener, 1958), exactly: the mean difference of all pairs between two groups of unit
+    vectors is ``(1 - a . b) / 2`` of their mean vectors, which are not of unit length. Pairs that are nearest to each
+    other are merged all at once, which gives the same groups as one after the other, since no merger brings a group
+    nearer to a third one. Takes memory for the means and a block; time is that of comparing all pairs two or three
+    times.
+
+    Args:
+        means: ``(n, dim)`` mean vectors of the groups at the start; single images are their own
+        weights: ``(n,)`` how much each counts in a mean
+        cut: the largest mean difference at which groups are merged
+        rules (None): what keeps groups apart
+
+    Returns:
+        ``(n,)`` numbers 0, 1, ... of the groups at the end, in the order of their first members, and the means and
+        weights of these
+    """
+    state = _State(means, weights, cut, rules or Rules())
+    while state.round():
+        pass
+    return state.result()
+
+
+class _State:
+    """Groups that may still merge, and the nearest of each."""
+
+    def __init__(self, means: Vectors, weights: NDArray[np.float64], cut: float, rules: Rules) -> None:
+        self.means, self.weights = means.copy(), weights.astype(np.float64)
+        self.cut, self.rules = cut, rules
+        self.into = np.arange(len(means))  # the group that each was merged into
+        self.owners = None if rules.owners is None else rules.owners.copy()
+        self.apart, self.shared = rules.apart.copy(), rules.shared.copy()
+        self.active = np.arange(len(means))
+        self.nearest = np.full(len(means), -1)
+        self.costs = np.full(len(means), np.inf)
+        self.dirty = self.active
+
+    def round(self) -> bool:
+        """Merges all pairs that are nearest to each other; False when there is none."""
+        self._find_nearest()
+        if self.rules.are_gradual:
+            candidates = self.active[self.costs[self.active] <= self.cut]
+        else:
+            candidates = self.active = self.active[self.costs[self.active] <= self.cut]
+        if not len(candidates):
+            return False
+        back = self.nearest[self.nearest[candidates]]
+        first = candidates[(back == candidates) & (candidates < self.nearest[candidates])]
+        if not len(first):  # rounding made a ring of groups that are as near as each other
+            best = candidates[np.argmin(self.costs[candidates])]
+            first = np.array([best])
+        self._merge(first, self.nearest[first])
+        return True
+
+    def result(self) -> tuple[Numbers, Vectors, NDArray[np.float64]]:
+        roots = self._roots()
+        kept, numbers = np.unique(roots, return_inverse=True)
+        return numbers, self.means[kept], self.weights[kept]
+
+    def _roots(self) -> Numbers:
+        while True:
+            further = self.into[self.into]
+            if (further == self.into).all():
+                return self.into
+            self.into = further
+
+    def _merge(self, first: Numbers, second: Numbers) -> None:
+        one, other = np.minimum(first, second), np.maximum(first, second)
+        total = self.weights[one] + self.weights[other]
+        share = (self.weights[one] / total)[:, None]
+        self.means[one] = (share * self.means[one] + (1 - share) * self.means[other]).astype(np.float32)
+        self.weights[one] = total
+        self.into[other] = one
+        if self.owners is not None:
+            self.owners[one] = np.maximum(self.owners[one], self.owners[other])
+        is_gone = np.zeros(len(self.into), np.bool_)
+        is_gone[other] = True
+        is_new = is_gone.copy()
+        is_new[one] = True
+        self.active = self.active[~is_gone[self.active]]
+        if len(self.apart) or len(self.shared):
+            roots = self._roots()
+            self.apart, self.shared = roots[self.apart], roots[self.shared]
+        if self.rules.are_gradual:
+            self.dirty = self.active
+            return
+        is_alive = np.zeros(len(self.into), np.bool_)
+        is_alive[self.active] = True
+        of_nearest = self.nearest[self.active]
+        self.dirty = self.active[is_new[self.active] | is_new[of_nearest] | ~is_alive[of_nearest]]
+
+    def _find_nearest(self) -> None:
+        """Finds the nearest group of each dirty one."""
+        if len(self.active) < 2:
+            self.costs[self.active] = np.inf
+            return
+        columns = self.means[self.active]
+        position = np.full(len(self.into), -1)
+        position[self.active] = np.arange(len(self.active))
+        step = max(1, _CELLS // len(self.active))
+        for start in range(0, len(self.dirty), step):
+            rows = self.dirty[start : start + step]
+            closeness = self.means[rows] @ columns.T
+            closeness[np.arange(len(rows)), position[rows]] = _FORBIDDEN
+            self._apply_rules(closeness, rows, position)
+            self._pick(closeness, rows)
+
+    def _apply_rules(self, closeness: Vectors, rows: Numbers, position: Numbers) -> None:
+        """Lowers the closeness of groups that the rules keep apart; twice the difference, as it is a cosine."""
+        rules = self.rules
+        if rules.large_limit is not None:
+            is_large = self.weights >= rules.large
+            among = np.ix_(is_large[rows], is_large[self.active])
+            closeness[among] -= np.float32(2 * (self.cut - rules.large_limit))
+        if self.owners is not None:
+            of_rows, of_columns = self.owners[rows][:, None], self.owners[self.active]
+            closeness[(of_rows != of_columns) & (of_rows >= 0) & (of_columns >= 0)] = _FORBIDDEN
+        row_of = np.full(len(self.into), -1)
+        row_of[rows] = np.arange(len(rows))
+        if len(self.shared) and rules.push:
+            one, other = _both_ways(self.shared)
+            here = (row_of[one] >= 0) & (position[other] >= 0) & (one != other)
+            one, other = one[here], other[here]
+            push = 2 * rules.push / np.minimum(self.weights[one], self.weights[other])
+            np.subtract.at(closeness, (row_of[one], position[other]), push.astype(np.float32))
+        if len(self.apart):
+            one, other = _both_ways(self.apart)
+            here = (row_of[one] >= 0) & (position[other] >= 0)
+            closeness[row_of[one[here]], position[other[here]]] = _FORBIDDEN
+
+    def _pick(self, closeness: Vectors, rows: Numbers) -> None:
+        best = closeness.argmax(axis=1)
+        value = closeness[np.arange(len(rows)), best]
+        n_near = np.count_nonzero(closeness >= (value - _TIE)[:, None], axis=1)
+        for row in np.flatnonzero((n_near > 1) & (value > _FORBIDDEN)):
+            best[row] = self._settle(closeness, rows, int(row), value[row])
+        value = closeness[np.arange(len(rows)), best]
+        self.nearest[rows] = self.active[best]
+        self.costs[rows] = np.where(value > _FORBIDDEN / 2, (1 - value.astype(np.float64)) / 2, np.inf)
+
+    def _settle(self, closeness: Vectors, rows: Numbers, row: int, value: np.float32) -> int:
+        """Which of several groups that are about as near is the nearest: the first of the truly nearest."""
+        near = np.flatnonzero(closeness[row] >= value - _TIE)
+        exact = self.means[self.active[near]].astype(np.float64) @ self.means[rows[row]].astype(np.float64)
+        lowered = (exact - closeness[row, near]).round(4)  # by the rules
+        return int(near[np.argmax((exact - lowered).round(9))])
+
+
+def _both_ways(pairs: Numbers) -> tuple[Numbers, Numbers]:
+    return np.concatenate([pairs[:, 0], pairs[:, 1]]), np.concatenate([pairs[:, 1], pairs[:, 0]])

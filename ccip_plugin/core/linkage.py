@@ -1,0 +1,278 @@
+"""Groups by average linkage inside connected components, with a stricter limit between large groups and a rescue."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .agglomeration import Rules, agglomerate
+from .constraints import Decisions
+from .differences import Vectors
+from .forest import Forest
+from .progress import ProgressCallback, report
+from .rescue import rescue
+from .tail import tail_limit
+
+Labels = NDArray[np.int64]
+
+_PACK = 256  # images of small components that are grouped together
+_SUMMED = 1 << 14  # vectors that are summed at a time
+
+
+@dataclass(frozen=True)
+class LinkageOptions:
+    """How :func:`link` decides; differences are in thresholds, so that they fit every model.
+
+    Attributes:
+        scene: images whose mean difference is up to this are near-duplicates: together they count as one image
+        sure: up to this mean difference, groups are merged whatever their size
+        large: how many images, near-duplicates counted once, make a large group
+        floor: the least limit of the mean difference between large groups
+        small: groups of fewer images are rescued where the evidence is strong
+        reach: the largest mean difference at which a small group is put into a group that is not small
+        evidence: how strong the evidence for it must be; see :func:`~ccip_plugin.core.rescue.rescue`
+    """
+
+    scene: float = 0.1
+    sure: float = 0.784
+    large: int = 5
+    floor: float = 0.868
+    small: int = 3
+    reach: float = 1.6
+    evidence: float = 0.41
+
+
+@dataclass(frozen=True, eq=False)
+class Linkage:
+    """Groups of ``n`` images, and why some are where they are.
+
+    Attributes:
+        labels: ``(n,)`` groups 0, 1, ... in the order of their first images; images alone have one of their own
+        rescued: ``(n,)`` images that were put into a group by the rescue
+        nearest: ``(n,)`` mean difference of the small group of an image to the group that it was put into; NaN for
+            images that were not rescued
+        second: ``(n,)`` the same to the second nearest group, infinite where there was none
+        before: ``(n,)`` labels as they would be without the rescue, numbered on their own
+        limit: the mean difference up to which large groups were merged
+        threshold: the one up to which other groups were
+    """
+
+    labels: Labels
+    rescued: NDArray[np.bool_]
+    nearest: NDArray[np.float64]
+    second: NDArray[np.float64]
+    before: Labels
+    limit: float
+    threshold: float
+
+
+def link(
+    unit: Vectors,
+    components: Labels,
+    has_double: NDArray[np.bool_],
+    threshold: float,
+    *,
+    decisions: Decisions | None = None,
+    push: float = 0.0,
+    options: LinkageOptions | None = None,
+    progress: ProgressCallback | None = None,
+) -> Linkage:
+    """Groups images by average linkage, with a limit between large groups learned from the images, and a rescue.
+
+    1. Near-duplicates, such as the frames of a still scene, are taken together and count as one image from then on.
+    2. Inside each component, groups are merged up to a mean difference that is surely of one character.
+    3. :func:`~ccip_plugin.core.tail.tail_limit` finds up to where large groups are rather one character than two,
+       and merging goes on up to it, or up to the threshold where one of two groups is not large.
+    4. :func:`~ccip_plugin.core.rescue.rescue` puts small groups and single images into the nearest group where the
+       evidence is strong, even beyond the threshold.
+
+    Deterministic. Of the order of the images only exact ties depend on it, and rounding of float32 sums.
+
+    Args:
+        unit: ``(n, dim)`` vectors of unit length
+        components: ``(n,)`` components of the graph of all pairs up to ``threshold``; images of different ones never
+            meet before the rescue
+        has_double: ``(n,)`` whether an image has another that is a near-duplicate; may be true too often
+        threshold: the largest mean difference
+        decisions (None): what people decided
+        push: what being crops of one picture adds to a difference, in thresholds
+        options (None): how to decide
+        progress (None): told how many images are grouped
+    """
+    options = options or LinkageOptions()
+    run = _Run(unit, threshold, options, decisions, push * threshold)
+    if decisions is not None:
+        components = _tied(components, decisions.sets)
+    scenes = np.arange(len(unit))
+    doubles = np.flatnonzero(has_double)
+    for chosen in _packs(components[doubles]):
+        scenes[doubles[chosen]] = doubles[chosen][run.scenes(doubles[chosen])]
+    start = scenes if decisions is None else _tied(scenes, decisions.sets)
+    packs = list(_packs(components))
+    sure, done = np.empty_like(scenes), 0
+    for chosen in packs:
+        sure[chosen] = chosen[run.merged(chosen, start, scenes, options.sure * threshold, None)]
+        done += len(chosen)
+        report(progress, "grouping images", done, 2 * len(unit))
+    means, weights = run.groups(sure, scenes, at_least=options.large)
+    limit = tail_limit(means[weights >= options.large], threshold, floor=options.floor)
+    labels = np.empty_like(sure)
+    for chosen in packs:
+        labels[chosen] = chosen[run.merged(chosen, sure, scenes, threshold, limit)]
+        done += len(chosen)
+        report(progress, "grouping images", done, 2 * len(unit))
+    before = numbered(labels)
+    return run.rescued(before, scenes, limit)
+
+
+def numbered(labels: Labels) -> Labels:
+    """The same groups, numbered 0, 1, ... in the order of their first images."""
+    _, first, found = np.unique(labels, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first))[found]
+
+
+class _Run:
+    """What stays the same from step to step. Groups are named by the number of one of their images."""
+
+    def __init__(
+        self, unit: Vectors, threshold: float, options: LinkageOptions, decisions: Decisions | None, push: float
+    ) -> None:
+        self.unit, self.threshold, self.options, self.decisions, self.push = unit, threshold, options, decisions, push
+
+    def scenes(self, chosen: Labels) -> Labels:
+        """Position in ``chosen`` of one image of the scene of each."""
+        rules = None
+        if self.decisions is not None:  # no scene connects what people decided on
+            sets = np.where(self.decisions.is_bound[chosen], self.decisions.sets[chosen], -1)
+            rules = Rules(owners=sets)
+        found = agglomerate(self.unit[chosen], np.ones(len(chosen)), self.options.scene * self.threshold, rules)[0]
+        return _first_positions(found)
+
+    def merged(self, chosen: Labels, start: Labels, scenes: Labels, cut: float, limit: float | None) -> Labels:
+        """Position in ``chosen`` of one image of the group of each."""
+        names, groups = np.unique(start[chosen], return_inverse=True)
+        means, weights = self._means(chosen, groups, scenes)
+        rules = Rules(large=self.options.large, large_limit=limit)
+        if self.decisions is not None:
+            rules = self._rules(chosen, groups, len(names), limit)
+        return _first_positions(agglomerate(means, weights, cut, rules)[0][groups])
+
+    def groups(self, labels: Labels, scenes: Labels, *, at_least: int) -> tuple[Vectors, NDArray[np.float64]]:
+        """Means and weights of the groups with so many images."""
+        sizes = np.bincount(labels, minlength=len(labels))
+        chosen = np.flatnonzero(sizes[labels] >= at_least)
+        return self._means(chosen, np.unique(labels[chosen], return_inverse=True)[1], scenes)
+
+    def rescued(self, before: Labels, scenes: Labels, limit: float) -> Linkage:
+        weights = np.bincount(before[np.unique(scenes)], minlength=before.max(initial=-1) + 1).astype(np.float64)
+        is_small = weights < self.options.small
+        small, big = np.flatnonzero(is_small), np.flatnonzero(~is_small)
+        position = np.full(len(weights), -1)
+        position[small], position[big] = np.arange(len(small)), np.arange(len(big))
+        of_small, of_big = (
+            self._means(chosen, position[before[chosen]], scenes)[0]
+            for chosen in (np.flatnonzero(is_small[before]), np.flatnonzero(~is_small[before]))
+        )
+        rules = None
+        if self.decisions is not None:
+            rules = self._rules(np.arange(len(before)), before, len(weights), None)
+        reach, evidence = self.options.reach * self.threshold, self.options.evidence * self.threshold
+        finder = _Closest(self.unit, before, of_small, position)
+        into, first, second = rescue(
+            of_small, of_big, small, big, weights, reach=reach, evidence=evidence, closest=finder, rules=rules
+        )
+        rescued = (into != np.arange(len(into)))[before]
+        nearest, further = np.where(rescued, first[before], np.nan), np.where(rescued, second[before], np.nan)
+        return Linkage(numbered(into[before]), rescued, nearest, further, before, limit, self.threshold)
+
+    def _means(self, chosen: Labels, groups: Labels, scenes: Labels) -> tuple[Vectors, NDArray[np.float64]]:
+        """Means of groups of chosen images in which each scene counts as one; how many scenes each group has."""
+        _, scene, counts = np.unique(scenes[chosen], return_inverse=True, return_counts=True)
+        shares = 1 / counts[scene]
+        n_groups = int(groups.max(initial=-1)) + 1
+        weights = np.rint(np.bincount(groups, shares, n_groups))
+        if n_groups == len(chosen):
+            means = np.empty((n_groups, self.unit.shape[1]), np.float32)
+            means[groups] = self.unit[chosen]
+            return means, weights
+        order = np.argsort(groups, kind="stable")
+        means = np.zeros((n_groups, self.unit.shape[1]), np.float32)
+        for start in range(0, len(order), _SUMMED):
+            part = order[start : start + _SUMMED]
+            weighted = self.unit[chosen[part]] * shares[part, None].astype(np.float32)
+            begins = np.flatnonzero(np.append(True, groups[part][1:] != groups[part][:-1]))
+            means[groups[part][begins]] += np.add.reduceat(weighted, begins, axis=0)
+        means /= weights[:, None].astype(np.float32)
+        return means, weights
+
+    def _rules(self, chosen: Labels, groups: Labels, n_groups: int, limit: float | None) -> Rules:
+        """The decisions as rules between groups; pairs of which one image is not among the chosen fall away."""
+        assert self.decisions is not None
+        group_of = np.full(len(self.unit), -1)
+        group_of[chosen] = groups
+        owners = np.full(n_groups, -1, np.int64)
+        np.maximum.at(owners, groups, self.decisions.owners[chosen])
+        apart, shared = group_of[self.decisions.apart], group_of[self.decisions.shared]
+        return Rules(
+            large=self.options.large,
+            large_limit=limit,
+            owners=owners if (owners >= 0).any() else None,
+            apart=apart[(apart >= 0).all(axis=1)],
+            shared=shared[(shared >= 0).all(axis=1) & (shared[:, 0] != shared[:, 1])],
+            push=self.push,
+        )
+
+
+class _Closest:
+    """Finds the difference of a small group to the member of a big one that is the closest to it."""
+
+    def __init__(self, unit: Vectors, labels: Labels, means: Vectors, position: Labels) -> None:
+        self.unit, self.means, self.position = unit, means, position
+        self.order = np.argsort(labels, kind="stable")
+        self.ends = np.cumsum(np.bincount(labels))
+
+    def __call__(self, small: Labels, big: Labels) -> NDArray[np.float64]:
+        result = np.empty(len(small))
+        order = np.argsort(big, kind="stable")
+        for chosen in np.split(order, np.flatnonzero(np.diff(big[order])) + 1) if len(order) else []:
+            end = self.ends[big[chosen[0]]]
+            begin = self.ends[big[chosen[0]] - 1] if big[chosen[0]] else 0
+            members = self.unit[self.order[begin:end]]
+            result[chosen] = 0.5 - 0.5 * (self.means[self.position[small[chosen]]] @ members.T).max(axis=1)
+        return result
+
+
+def _packs(components: Labels) -> Iterator[Labels]:
+    """Numbers of images, component by component; small components together, images alone not at all.
+
+    Images of different components are farther apart than any cut, so taking components together changes nothing.
+    """
+    if not len(components):
+        return
+    order = np.argsort(components, kind="stable")
+    pending: list[Labels] = []
+    n_pending = 0
+    for chosen in np.split(order, np.flatnonzero(np.diff(components[order])) + 1):
+        pending.append(chosen)
+        n_pending += len(chosen)
+        if n_pending >= _PACK or len(chosen) >= _PACK // 2:
+            yield np.sort(np.concatenate(pending))
+            pending, n_pending = [], 0
+    if pending:
+        yield np.sort(np.concatenate(pending))
+
+
+def _first_positions(groups: Labels) -> Labels:
+    """For each entry, the position of the first that is equal."""
+    _, first, found = np.unique(groups, return_index=True, return_inverse=True)
+    return first[found]
+
+
+def _tied(labels: Labels, sets: Labels) -> Labels:
+    """Groups of which those that have an image in the same set are one."""
+    forest = Forest(len(labels))
+    images = np.arange(len(labels), dtype=np.int32)
+    for tie in (labels, sets):
+        forest.add(images, _first_positions(tie).astype(np.int32))
+    return _first_positions(forest.labels())

@@ -1,0 +1,76 @@
+import numpy as np
+import pytest
+
+from ccip_plugin.core.clustering import cluster
+from ccip_plugin.core.errors import ParameterError
+from ccip_plugin.core.graph_files import stored_graph
+from ccip_plugin.core.neighbors import NeighborGraph, radius_graph
+from ccip_plugin.core.progress import Cancelled
+
+
+def embeddings(n: int = 300, seed: int = 0) -> np.ndarray:
+    random = np.random.default_rng(seed)
+    characters = random.normal(size=(12, 64))
+    return (characters[random.integers(0, 12, n)] + 0.7 * random.normal(size=(n, 64))).astype(np.float32)
+
+
+def contents(graph: NeighborGraph) -> tuple:
+    return graph.n, graph.radius, *(np.asarray(x).tobytes() for x in (graph.rows, graph.cols, graph.differences))
+
+
+def test_a_stored_graph_is_the_one_in_memory_and_is_not_built_twice(tmp_path):
+    folder = tmp_path / "グラフ folder"
+    steps: list = []
+    built = stored_graph(embeddings(), 0.2, folder, block_size=64, progress=steps.append)
+    assert contents(built) == contents(radius_graph(embeddings(), 0.2)) and built.n_pairs > 100 and steps
+    steps.clear()
+    assert contents(stored_graph(embeddings(), 0.2, folder, progress=steps.append)) == contents(built) and not steps
+    assert len(list(folder.iterdir())) == 1
+
+
+def test_labels_of_a_stored_graph(tmp_path):
+    graph = stored_graph(embeddings(), 0.25, tmp_path)
+    for method in ("linkage", "dbscan", "dbscan_2", "hdbscan"):
+        found = cluster(graph, method=method, eps=0.15)
+        np.testing.assert_array_equal(found, cluster(embeddings(), method=method, eps=0.15))
+    np.testing.assert_array_equal(graph.within(0.1).components(), radius_graph(embeddings(), 0.1).components())
+
+
+def test_other_vectors_and_radii_are_other_graphs(tmp_path):
+    for vectors, radius in ((embeddings(), 0.2), (embeddings(), 0.21), (embeddings(seed=1), 0.2)):
+        assert contents(stored_graph(vectors, radius, tmp_path)) == contents(radius_graph(vectors, radius))
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+@pytest.mark.parametrize("name", ["rows", "cols", "differences", "graph.json"])
+@pytest.mark.parametrize("damage", ["gone", "cut short"])
+def test_a_graph_that_is_not_whole_is_built_anew(tmp_path, name, damage):
+    want = contents(stored_graph(embeddings(), 0.2, tmp_path))
+    file = next(tmp_path.iterdir()) / name
+    if damage == "gone":
+        file.unlink()
+    else:
+        file.write_bytes(file.read_bytes()[:-3])
+    assert contents(stored_graph(embeddings(), 0.2, tmp_path)) == want
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_what_is_stopped_leaves_nothing(tmp_path):
+    def stop(step) -> None:
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        stored_graph(embeddings(), 0.2, tmp_path, progress=stop)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("n", [0, 1, 2])
+def test_of_few(tmp_path, n):
+    graph = stored_graph(embeddings(n), 0.01, tmp_path)
+    assert (graph.n, graph.n_pairs) == (n, 0)
+    assert contents(stored_graph(embeddings(n), 0.01, tmp_path)) == contents(graph)
+
+
+def test_a_radius_is_a_difference(tmp_path):
+    with pytest.raises(ParameterError, match="radius"):
+        stored_graph(embeddings(), 2, tmp_path)
