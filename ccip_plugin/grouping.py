@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from .core.calibration import Calibration
 from .core.calibration import load as load_calibration
-from .core.clustering import cluster
+from .core.clustering import cluster, published_parameters
 from .core.errors import CCIPError
 from .core.progress import ProgressCallback, report
 from .core.scores import confidence, group_statistics
@@ -193,7 +193,7 @@ def choose_parameters(
     """
     if method is None:
         method = "dbscan_2" if "dbscan_2" in calibration.presets else "dbscan"
-    preset_eps, preset_min_samples = calibration.preset(method)
+    preset_eps, preset_min_samples = published_parameters(calibration, method)
     return Parameters(
         method,
         preset_eps if eps is None else float(eps),

@@ -114,6 +114,7 @@ def test_the_largest_group_has_the_first_id_and_all_values_are_set(grouped):
     [
         pytest.param({"method": "dbscan"}, [0, 0, 1, 1, -1], id="published threshold"),
         pytest.param({"method": "dbscan_2"}, [0, 0, 1, 1, -1], id="preset"),
+        pytest.param({"method": "linkage"}, [0, 0, 1, 1, -1], id="average linkage"),
         pytest.param({"eps": 0.0}, [-1, -1, -1, -1, -1], id="eps of 0 is 0"),
         pytest.param({"eps": 1.0}, [0, 0, 0, 0, 0], id="eps of 1 is everything"),
         pytest.param({"min_samples": 1}, [0, 0, 1, 1, 2], id="everybody is a core"),

@@ -148,7 +148,7 @@ def cluster_details(
     if constraints is not None and method != "linkage":
         raise ParameterError("constraints", f"given with {method}", "None: only linkage keeps them")
     if eps is None or min_samples is None:
-        published = _published(method, model_name, model_dir)
+        published = published_parameters(calibration.load(model_name, model_dir=model_dir), method)
         eps = published[0] if eps is None else eps
         min_samples = published[1] if min_samples is None else min_samples
     if method == "linkage":
@@ -182,9 +182,16 @@ def cluster_details(
     return Clustering(labels, is_rescued, nothing, nothing, labels, method, eps, int(min_samples), eps)
 
 
-def _published(method: str, model_name: str, model_dir: str | Path | None) -> tuple[float, int]:
-    """Eps and min_samples of a method."""
-    known = calibration.load(model_name, model_dir=model_dir)
+def published_parameters(known: calibration.Calibration, method: str) -> tuple[float, int]:
+    """Gives eps and min_samples of a method: as published, or derived from the threshold of the model.
+
+    Args:
+        known: the calibration of the model
+        method: one of :data:`METHODS`
+
+    Raises:
+        UnknownPresetError: nothing is published for this method and this model
+    """
     if method not in _SMALLEST:
         return known.preset(method)
     share = {"linkage": 1.0, "hdbscan": _BEYOND, "optics_cut": _OPTICS_CUT}[method]
