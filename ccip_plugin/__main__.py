@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import logging
+import os
 import shlex
 import signal
 import sys
@@ -76,6 +77,9 @@ class _Work:
                 return self._stopped()
             except CCIPError as error:
                 return self._failed(str(error))
+            except BrokenPipeError:  # whoever read the output has enough, e.g. `... | head`
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains at its end
+                return NOT_DONE
             except (ConnectionError, _database_errors()) as error:
                 return self._failed(
                     f"the database of FiftyOne: {error}; FIFTYONE_DATABASE_URI, if set, says where it is"

@@ -349,3 +349,10 @@ def test_no_database(run_python, tmp_path):
     assert "error: " in done.stderr
     assert "Could not connect to `mongod`; FIFTYONE_DATABASE_URI" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_reader_that_has_enough_is_no_error(start_python):
+    process = start_python(["-m", "ccip_plugin", "models"])
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    assert process.wait(60) == 1
