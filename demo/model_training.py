@@ -1,0 +1,310 @@
+"""Trains the small networks of ``ccip-demo`` on drawings. Needs PyTorch, which nothing else here does."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import numpy as np
+import torch  # type: ignore[import-not-found,unused-ignore]
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor, nn  # type: ignore[import-not-found,unused-ignore]
+from torch.nn import functional as F  # type: ignore[import-not-found,unused-ignore]  # noqa: N812 - its usual name
+
+from . import character as traits
+from .character import Character, Piece
+from .colours import to_oklch
+from .model_graph import CELLS, FIND, FIND_POOL, MEAN, STD, VIEWS, Layer, View, cells
+
+logger = logging.getLogger(__name__)
+
+EMBEDDING = 96
+PIECES = (*traits.HEAD_PIECES, *traits.HAIR_PIECES, *traits.HATS, *traits.FACE_PIECES)
+BACKS = tuple(dict.fromkeys((*traits.GIRL_BACKS, *traits.BOY_BACKS)))
+KINDS = (len(traits.BANGS), len(BACKS), len(traits.SIDES), len(traits.EYE_SHAPES), 3, 2)
+BATCH, RATE = 64, 3e-3
+FIND_EPOCHS, LOOK_EPOCHS = 6, 20
+SCALE, MARGIN = 16.0, 0.15  # of the normalised softmax over characters
+
+
+class Stack(nn.Module):
+    """The layers of a part of the graph, with batch normalisation that is folded away later."""
+
+    def __init__(self, layers: tuple[Layer, ...], out: int) -> None:
+        super().__init__()
+        inputs = [3, *(layer.out for layer in layers)]
+        self.layers = layers
+        self.convs = nn.ModuleList(
+            nn.Conv2d(a, layer.out, layer.kernel, layer.stride, layer.pad, layer.dilation, bias=False)
+            for a, layer in zip(inputs, layers, strict=False)
+        )
+        self.norms = nn.ModuleList(nn.BatchNorm2d(layer.out) for layer in layers)
+        self.last = nn.Conv2d(layers[-1].out, out, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.contiguous(memory_format=torch.channels_last)
+        for layer, conv, norm in zip(self.layers, self.convs, self.norms, strict=True):
+            y = norm(conv(x))
+            x = F.relu(y + x if layer.added else y)
+        return self.last(x)
+
+    def folded(self, part: str, last: str) -> dict[str, NDArray[np.float32]]:
+        """The weights by their names in the graph, batch normalisation folded into the convolutions."""
+        weights = {f"{last}.weight": self.last.weight, f"{last}.bias": self.last.bias}
+        for i, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
+            gain = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+            weights[f"{part}{i}.weight"] = conv.weight * gain[:, None, None, None]
+            weights[f"{part}{i}.bias"] = norm.bias - norm.running_mean * gain
+        return {name: value.detach().contiguous().numpy() for name, value in weights.items()}
+
+
+class Looker(nn.Module):
+    """What looks at head and eyes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stacks = nn.ModuleDict({name: Stack(view.layers, view.channels) for name, view in VIEWS.items()})
+        self.embed = nn.Linear(sum(view.length for view in VIEWS.values()), EMBEDDING, bias=False)
+
+    def forward(self, cuts: dict[str, Tensor]) -> Tensor:
+        """What is kept of the normalised cuts of each view."""
+        kept = [F.relu(stack(cuts[name])).flatten(1) for name, stack in self.stacks.items()]
+        return torch.cat(kept, dim=1)
+
+
+class Questions(nn.Module):
+    """What is asked of the features while training: who it is, and what they look like."""
+
+    def __init__(self, n_characters: int, width: int) -> None:
+        super().__init__()
+        self.proxies = nn.Parameter(torch.randn(n_characters, EMBEDDING))
+        self.colours = nn.Linear(width, 9)
+        self.kinds = nn.ModuleList(nn.Linear(width, n) for n in KINDS)
+        self.pieces = nn.Linear(width, len(PIECES) + 1)
+
+    def loss(self, seen: Tensor, embedding: Tensor, who: Tensor, looks: dict[str, Tensor]) -> Tensor:
+        cosines = F.normalize(embedding) @ F.normalize(self.proxies).T
+        margin = F.one_hot(who, len(self.proxies)) * MARGIN
+        total = F.cross_entropy(SCALE * (cosines - margin), who)
+        total = total + 6.0 * F.smooth_l1_loss(self.colours(seen), looks["colours"][who], beta=0.1)
+        for i, head in enumerate(self.kinds):
+            total = total + 0.25 * F.cross_entropy(head(seen), looks["kinds"][who, i])
+        pieces = F.binary_cross_entropy_with_logits(self.pieces(seen), looks["pieces"][who])
+        return total + 2.0 * pieces
+
+
+class Pixels:
+    """Drawings at the sizes at which they are looked at, as uint8.
+
+    Attributes:
+        by_pool: for each number of pixels that a mean is taken over, ``(n, 384 / pool, 384 / pool, 3)``
+    """
+
+    def __init__(self, images: NDArray[np.uint8]) -> None:
+        pools = {FIND_POOL, *(view.pool for view in VIEWS.values())} - {1}
+        self.by_pool = {1: images} | {pool: _pooled(images, pool) for pool in pools}
+
+    def __len__(self) -> int:
+        return len(self.by_pool[1])
+
+    def cut(self, view: View, chosen: NDArray[np.int64], faces: NDArray[np.float32]) -> Tensor:
+        """What a view shows of the chosen images with ``faces``, as GridSample cuts it: (n, 3, rows, columns)."""
+        images = self.by_pool[view.pool]
+        side = images.shape[1]
+        places = view.grid()[None] * faces[:, None, None, 2:] + faces[:, None, None, :2]
+        places = np.clip(((places + 1) * side - 1) / 2, 0, side - 1)
+        low = np.floor(places).astype(np.int64)
+        share = (places - low).astype(np.float32)
+        x0, y0 = low[..., 0], low[..., 1]
+        x1, y1 = np.minimum(x0 + 1, side - 1), np.minimum(y0 + 1, side - 1)
+        which, (fx, fy) = chosen[:, None, None], np.moveaxis(share, -1, 0)[..., None]
+        upper = images[which, y0, x0] * (1 - fx) + images[which, y0, x1] * fx
+        lower = images[which, y1, x0] * (1 - fx) + images[which, y1, x1] * fx
+        return _normalised(upper * (1 - fy) + lower * fy)
+
+
+def train_finder(pixels: Pixels, faces: NDArray[np.float32], *, epochs: int = FIND_EPOCHS) -> Stack:
+    """Trains what finds the face.
+
+    Args:
+        pixels: of the drawings
+        faces: ``(n, 4)`` middle and size of the face in each, from -1 to 1 over the image
+        epochs (6): how often every image is seen
+    """
+    finder = Stack(FIND, 5)
+
+    def loss(chosen: NDArray[np.int64], random: np.random.Generator) -> Tensor:
+        small, true = _moved(_normalised(pixels.by_pool[FIND_POOL][chosen]), faces[chosen], random)
+        place = ((true[:, :2] + 1) / 2 * CELLS).long().clamp(0, CELLS - 1)
+        index = place[:, 1] * CELLS + place[:, 0]
+        found = finder(small).flatten(2)
+        there = found[torch.arange(len(found)), 1:, index]
+        middle = torch.from_numpy(cells()).T[index]
+        wanted = torch.cat([(true[:, :2] - middle) * CELLS, torch.log(true[:, 2:])], dim=1)
+        scaled = torch.cat([there[:, :2] * CELLS, there[:, 2:]], dim=1)
+        return F.cross_entropy(found[:, 0], index) + 6.0 * F.smooth_l1_loss(scaled, wanted, beta=0.1)
+
+    _train("finding faces", [*finder.parameters()], loss, len(pixels), epochs)
+    return finder.eval()
+
+
+def train_looker(
+    pixels: Pixels,
+    faces: NDArray[np.float32],
+    who: NDArray[np.int64],
+    cast: list[Character],
+    *,
+    epochs: int = LOOK_EPOCHS,
+) -> Looker:
+    """Trains what looks at head and eyes.
+
+    Args:
+        pixels: of the drawings
+        faces: ``(n, 4)`` middle and size of the face in each, as drawn
+        who: ``(n,)`` indices into ``cast``
+        cast: the characters
+        epochs (20): how often every image is seen
+    """
+    looker = Looker()
+    questions, looks = Questions(len(cast), looker.embed.in_features), _looks(cast)
+
+    def loss(chosen: NDArray[np.int64], random: np.random.Generator) -> Tensor:
+        n = len(chosen)
+        true = faces[chosen]
+        rough = np.empty_like(true)  # the face as the finder could have found it, half of the time mirrored
+        rough[:, :2] = true[:, :2] + random.normal(0, 0.05, (n, 2)) * true[:, 2:]
+        rough[:, 2:] = true[:, 2:] * np.exp(random.normal(0, 0.05, (n, 1)) + random.normal(0, 0.03, (n, 2)))
+        rough[:, 2] *= random.choice([-1.0, 1.0], n)
+        tint = random.normal(1, 0.05, (n, 3)), random.normal(0, 0.06, (n, 3))
+        cuts = {name: _tinted(pixels.cut(view, chosen, rough), *tint) for name, view in VIEWS.items()}
+        seen = looker(cuts)
+        return questions.loss(seen, looker.embed(seen), torch.from_numpy(who[chosen]), looks)
+
+    _train("looking at faces", [*looker.parameters(), *questions.parameters()], loss, len(pixels), epochs)
+    return looker.eval()
+
+
+@torch.no_grad()
+def find(finder: Stack, pixels: Pixels) -> NDArray[np.float32]:
+    """The faces that are found, ``(n, 4)``, as the graph does it."""
+    parts = []
+    for start in range(0, len(pixels), BATCH):
+        found = finder(_normalised(pixels.by_pool[FIND_POOL][start : start + BATCH])).flatten(2)
+        index = found[:, 0].argmax(dim=1)
+        there = found[torch.arange(len(found)), 1:, index]
+        middle = there[:, :2] + torch.from_numpy(cells()).T[index]
+        parts.append(torch.cat([middle, torch.exp(there[:, 2:])], dim=1))
+    return torch.cat(parts).numpy()
+
+
+@torch.no_grad()
+def look(looker: Looker, pixels: Pixels, faces: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What is kept of the drawings, ``(n, all that is kept)``."""
+    parts = []
+    for start in range(0, len(pixels), BATCH):
+        chosen = np.arange(start, min(start + BATCH, len(pixels)))
+        parts.append(looker({name: pixels.cut(view, chosen, faces[chosen]) for name, view in VIEWS.items()}))
+    return torch.cat(parts).numpy()
+
+
+def folded(finder: Stack, looker: Looker) -> dict[str, NDArray[np.float32]]:
+    """All weights but those of the last map, by their names in the graph."""
+    weights = finder.folded("find", "face")
+    for name, stack in looker.stacks.items():
+        weights |= stack.folded(name, name)
+    return weights
+
+
+def _train(
+    what: str,
+    parameters: list,
+    loss_of: Callable[[NDArray[np.int64], np.random.Generator], Tensor],
+    n: int,
+    epochs: int,
+) -> None:
+    optimizer = torch.optim.AdamW(parameters, lr=RATE, weight_decay=0.02)
+    steps = n // BATCH
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps * epochs, pct_start=0.15)
+    random = np.random.default_rng(0)
+    for epoch in range(epochs):
+        order, mean = random.permutation(n), 0.0
+        for step in range(steps):
+            loss = loss_of(np.sort(order[step * BATCH : (step + 1) * BATCH]), random)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            mean += loss.item() / steps
+        logger.info("%s: epoch %d of %d, loss %.3f", what, epoch + 1, epochs, mean)
+
+
+def prepare(seed: int) -> None:
+    """Makes training repeatable on one kind of processor: sums in one order, known random numbers."""
+    torch.manual_seed(seed)
+    torch.set_num_threads(1)  # the networks are too small to gain from more
+    torch.use_deterministic_algorithms(True)
+
+
+def _pooled(images: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Means over ``side`` x ``side`` pixels."""
+    n, height, width, _ = images.shape
+    pooled = np.empty((n, height // side, width // side, 3), dtype=np.uint8)
+    for i, image in enumerate(images):
+        pooled[i] = np.asarray(Image.fromarray(image).reduce(side))
+    return pooled
+
+
+def _normalised(images: NDArray) -> Tensor:
+    """``(n, rows, columns, 3)`` from 0 to 255 -> ``(n, 3, rows, columns)`` as the model gets it."""
+    x = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 255
+    return (x - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
+
+
+def _tinted(x: Tensor, gain: NDArray[np.float64], more: NDArray[np.float64]) -> Tensor:
+    return x * torch.from_numpy(gain).float()[:, :, None, None] + torch.from_numpy(more).float()[:, :, None, None]
+
+
+def _moved(x: Tensor, faces: NDArray[np.float32], random: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """Images mirrored, moved, stretched and tinted a little, and where their faces are then."""
+    n = len(x)
+    zoom = random.uniform(0.85, 1.15, (n, 2))
+    move = random.uniform(-0.12, 0.12, (n, 2))
+    mirrored = random.choice([-1.0, 1.0], n)
+    affine = np.zeros((n, 2, 3))
+    affine[:, 0, 0], affine[:, 1, 1], affine[:, :, 2] = mirrored * zoom[:, 0], zoom[:, 1], move
+    grid = F.affine_grid(torch.from_numpy(affine).float(), list(x.shape), align_corners=False)
+    x = F.grid_sample(x, grid, align_corners=False, padding_mode="border")
+    middle = (faces[:, :2] - move) / zoom
+    middle[:, 0] *= mirrored
+    tint = random.normal(1, 0.05, (n, 3)), random.normal(0, 0.06, (n, 3))
+    return _tinted(x, *tint), torch.from_numpy(np.concatenate([middle, faces[:, 2:] / zoom], axis=1)).float()
+
+
+def _looks(cast: list[Character]) -> dict[str, Tensor]:
+    """What every character looks like, as targets."""
+    kinds = [
+        (
+            traits.BANGS.index(c.hair.bangs),
+            BACKS.index(c.hair.back),
+            traits.SIDES.index(c.hair.sides),
+            traits.EYE_SHAPES.index(c.eyes.shape),
+            c.hair.ahoge,
+            int(c.build == "boy"),
+        )
+        for c in cast
+    ]
+    colours = [[*_place(c.hair.colour), *_place(c.eyes.colour), *_place(c.skin)] for c in cast]
+    pieces = [[*_worn(c.pieces), float(c.hair.tips is not None or c.hair.streak is not None)] for c in cast]
+    return {"kinds": torch.tensor(kinds), "colours": torch.tensor(colours), "pieces": torch.tensor(pieces)}
+
+
+def _worn(pieces: tuple[Piece, ...]) -> list[float]:
+    kinds = {piece.kind for piece in pieces}
+    return [float(kind in kinds) for kind in PIECES]
+
+
+def _place(colour: tuple[int, int, int]) -> tuple[float, float, float]:
+    """A colour as lightness and two opponent colours, all about 0..1 in range."""
+    lightness, chroma, hue = to_oklch(colour)
+    return lightness, 4 * chroma * float(np.cos(np.radians(hue))), 4 * chroma * float(np.sin(np.radians(hue)))
