@@ -65,3 +65,7 @@ bench: $(BENCH_READY) ## measure speed and memory (25 minutes; ARGS=--quick 5); 
 	$(PYTHON_IN_VENV) benchmarks/extraction.py $(ARGS)
 	$(PYTHON_IN_VENV) benchmarks/operations.py $(ARGS)
 	$(PYTHON_IN_VENV) benchmarks/grouping.py $(ARGS)
+ifeq ($(findstring --quick,$(ARGS)),)
+	$(PYTHON_IN_VENV) benchmarks/fiftyone_overhead.py
+	$(PYTHON_IN_VENV) benchmarks/extraction_memory.py
+endif

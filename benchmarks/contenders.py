@@ -59,7 +59,7 @@ def native(folder: Path) -> Embed:
     """``dataset.compute_embeddings`` with a plain FiftyOne model: FiftyOne reads the files."""
     from scripts.local_services import Mongo, isolated_environment
 
-    place = common.WORK / "native"
+    place = folder.parent / "native"
     mongo = Mongo(place / "mongo").start()
     env = isolated_environment(os.environ, place, uri=mongo.uri, database=f"native_{os.getpid()}")
     os.environ.clear()

@@ -80,7 +80,9 @@ def main() -> None:
 
 
 def chosen(plans: Sequence[Plan], arguments: argparse.Namespace) -> list[Plan]:
-    """The plans that the command line asks for."""
+    """The plans that the command line asks for, also for models that are not among them."""
+    others = [model for model in arguments.model or () if model not in {plan.model for plan in plans}]
+    plans = [*plans, *(Plan(model, 16, 5, is_busy) for model in others for is_busy in (False, True))]
     wanted = {"yes": (True,), "no": (False,), "both": (True, False)}[arguments.busy]
     return [
         Plan(plan.model, arguments.files or plan.n_files, arguments.rounds or plan.rounds, plan.is_busy)
@@ -105,7 +107,9 @@ def run(plan: Plan) -> None:
         return
     files = [str(path) for path in common.draw_images(common.WORK / "images", plan.n_files)]
     with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ccip-bench-")))
+        folder = Path(
+            stack.enter_context(tempfile.TemporaryDirectory(prefix="ccip-bench-", ignore_cleanup_errors=True))
+        )
         shutil.copytree(source, folder / "models" / MODEL_NAME)
         env = common.hub_cache(folder / "cache", {MODEL_NAME: source}) | {"CCIP_CACHE_DIR": str(folder / "ccip")}
         workers = {}

@@ -128,7 +128,7 @@ def undo(
         NothingToUndoError: there is nothing to take back
     """
     store = LabelStore(resolve(samples, patches_field).whole(), group_field)
-    return _turn(store, _last_done, UNDOING, "undo", progress)
+    return _turn(store, last_done, UNDOING, "undo", progress)
 
 
 def redo(
@@ -140,7 +140,7 @@ def redo(
 ) -> ApplyReport:
     """Brings back the change that was last undone, unless another one was made since. See :func:`undo`."""
     store = LabelStore(resolve(samples, patches_field).whole(), group_field)
-    return _turn(store, _last_undone, REDOING, "redo", progress)
+    return _turn(store, last_undone, REDOING, "redo", progress)
 
 
 def recover(store: LabelStore, held: Lease) -> None:
@@ -173,12 +173,12 @@ def _turn(
         return ApplyReport(entry.number, f"{action} {entry.action}", written, 0, entry.n_labels - written)
 
 
-def _last_done(entries: list[Entry]) -> Entry | None:
+def last_done(entries: list[Entry]) -> Entry | None:
     return max((entry for entry in entries if entry.state == DONE), key=lambda entry: entry.number, default=None)
 
 
-def _last_undone(entries: list[Entry]) -> Entry | None:
-    last = _last_done(entries)
+def last_undone(entries: list[Entry]) -> Entry | None:
+    last = last_done(entries)
     later = [entry for entry in entries if entry.state == UNDONE and (last is None or entry.number > last.number)]
     return min(later, key=lambda entry: entry.number, default=None)
 

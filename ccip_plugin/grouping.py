@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 RUN_METHOD = "ccip_groups"
 _ATTEMPTS = 3
+_DIGITS = 6  # of what is written beside a label; the vectors are no more exact
 _LARGE_SHARE = 0.05  # of all images: a group above it is worth a look,
 _LARGE_RATIO = 3  # when it is also so much larger than the next one, as chains of groups are
 _LARGE_MINIMUM = 200
@@ -418,7 +419,7 @@ def _run_key(store: LabelStore) -> str:
 
 
 def _number(value: np.floating[Any]) -> float | None:
-    return float(value) if np.isfinite(value) else None
+    return round(float(value), _DIGITS) if np.isfinite(value) else None
 
 
 class _Clock:

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import fiftyone as fo
+from bson import json_util
 from fiftyone.operators.store import ExecutionStore
 
 STORE = "ccip_journal"
@@ -22,6 +23,9 @@ DONE = "done"
 UNDOING = "undoing"
 UNDONE = "undone"
 REDOING = "redoing"
+
+# the App turns every value of every store into JSON, which an ObjectId cannot be: so content is kept as text
+_AS_STORED = json_util.JSONOptions(json_mode=json_util.JSONMode.CANONICAL, tz_aware=False)
 
 Change = tuple[str, str, Any, Any]  # the id of an item, of its sample, the stored form before and after
 
@@ -94,21 +98,22 @@ class Journal:
     def add_chunk(self, entry: Entry, changes: Iterable[Change]) -> Entry:
         """Adds changed labels to an entry that is being written."""
         chunk = [list(change) for change in changes]
-        self._content.set(f"{self._key(entry)}/{entry.n_chunks:06d}", chunk)
+        self._content.set(f"{self._key(entry)}/{entry.n_chunks:06d}", json_util.dumps(chunk, json_options=_AS_STORED))
         return replace(entry, n_chunks=entry.n_chunks + 1, n_labels=entry.n_labels + len(chunk))
 
     def chunks(self, entry: Entry) -> Iterator[list[Change]]:
         """The changed labels of an entry."""
         for number in range(entry.n_chunks):
-            yield [tuple(change) for change in self._content.get(f"{self._key(entry)}/{number:06d}")]
+            text = self._content.get(f"{self._key(entry)}/{number:06d}")
+            yield [tuple(change) for change in json_util.loads(text, json_options=_AS_STORED)]
 
     def put_plan(self, entry: Entry, plan: Plan) -> None:
         """Adds the rest of what an entry changes."""
-        self._content.set(f"{self._key(entry)}/plan", asdict(plan))
+        self._content.set(f"{self._key(entry)}/plan", json_util.dumps(asdict(plan), json_options=_AS_STORED))
 
     def plan(self, entry: Entry) -> Plan:
         """The rest of what an entry changes."""
-        return Plan(**self._content.get(f"{self._key(entry)}/plan"))
+        return Plan(**json_util.loads(self._content.get(f"{self._key(entry)}/plan"), json_options=_AS_STORED))
 
     def remove(self, entry: Entry) -> None:
         """Forgets an entry of which no label was written."""

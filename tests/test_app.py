@@ -38,6 +38,7 @@ def app_server(mongo, models, tmp_path_factory):
     """An App whose CCIP_MODEL_DIR is the folder."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CCIP_MODEL_DIR", str(models))
+        patch.setenv("FIFTYONE_OPERATOR_TIMEOUT", "3")  # seconds; what shows its progress is not bound by it
         with services.AppServer(tmp_path_factory.mktemp("app")) as server:
             yield server
             assert "Traceback" not in server.log.read_text(encoding="utf-8"), (
@@ -186,7 +187,9 @@ def test_detections(app, gallery):
         app.says("16 detections, all embedded with ccip-caformer-24-randaug-pruned.")
         app.execute()
         app.dialog.get_by_role("row", name=re.compile("faces.detections.character_group")).wait_for()
+        app.toast("success", "CCIP: 4 character groups with 16 detections")
         app.close_dialog()
+        app.cy("looker").first.wait_for()
         app.shot("group-tiles-detections")
     dataset.reload()
     assert len(dataset.distinct("faces.detections.character_group")) == 4
@@ -216,6 +219,8 @@ def test_closing_the_browser_stops_the_work(app, app_server, gallery, models):
         app.execute()
         app.dialog.get_by_text(re.compile(r"^embedding \d+ of 3,000 \(\d")).wait_for()
         app.shot("compute-speed")
+        app.page.wait_for_timeout(2000)
+        app.dialog.get_by_text(re.compile("^embedding")).wait_for()
     app.page.close()
     end = time.monotonic() + PATIENCE
     while "nobody waits" not in app_server.log.read_text(encoding="utf-8"):
@@ -239,10 +244,10 @@ def test_a_model_that_is_not_there_without_network(page, gallery, tmp_path, monk
             app.shot("compute-form-download")
             app.execute()
             app.dialog.get_by_text("CCIP could not compute the embeddings").wait_for()
-            app.dialog.get_by_text(re.compile("CCIP_MODEL_DIR")).wait_for()
+            app.dialog.get_by_text(re.compile("CCIP_MODEL_DIR")).first.wait_for()
             app.toast("error", "CCIP could not compute the embeddings")
-            app.dialog.get_by_text("Details").click()
-            app.dialog.get_by_text(re.compile("Traceback")).wait_for()
             app.shot("error")
+            app.dialog.get_by_text(re.compile("CCIP_MODEL_DIR")).first.click()
+            app.dialog.get_by_text(re.compile("Traceback")).wait_for()
             app.close_dialog()
     assert app.problems == []

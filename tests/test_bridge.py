@@ -86,12 +86,11 @@ def broken(progress):
 def test_the_app_gets_errors_with_what_to_do(ctx, caplog):
     messages = dict(sent(run(ctx, broken)))
     assert messages["notify"] == {"message": "Could not do it", "variant": "error"}
-    shown = json.dumps(messages["show_output"]["outputs"])
-    assert "Could not do it" in shown
-    assert "the model is not there: put it into <folder>" in shown
-    (details,) = messages["show_output"]["results"]["details"]
-    assert "in broken" in details["details"], "the trace of the thread"
-    assert "FileNotFoundError" in details["details"], "its cause"
+    assert "Could not do it" in json.dumps(messages["show_output"]["outputs"])
+    (error,) = messages["show_output"]["results"]["errors"]
+    assert error["reason"] == "the model is not there: put it into <folder>"
+    assert "in broken" in error["details"], "the trace of the thread"
+    assert "FileNotFoundError" in error["details"], "its cause"
     assert "Could not do it" in caplog.text, "the log of the server"
 
 
@@ -131,6 +130,22 @@ def test_closing_the_browser_stops_the_work(ctx):
     messages.close()
     assert has_ended.wait(PATIENCE)
     assert len(ended) == 1
+
+
+def test_labels_are_written_to_the_end_though_the_browser_was_closed(ctx):
+    left, written = threading.Event(), threading.Event()
+
+    def work(progress):
+        assert left.wait(PATIENCE)
+        for done in range(3):
+            progress(Progress(bridge.WRITING_LABELS, done, 3))
+        written.set()
+
+    messages = create_response_generator(run(ctx, work))
+    next(messages)
+    messages.close()
+    left.set()
+    assert written.wait(PATIENCE)
 
 
 def test_a_delegated_operation_gives_its_results():

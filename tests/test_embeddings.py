@@ -684,7 +684,7 @@ bad_vectors = pytest.mark.parametrize(
 
 
 @bad_vectors
-def test_vectors_that_cannot_be_embeddings_are_not_adopted(bad, says, foreign, embed):
+def test_vectors_that_cannot_be_embeddings_are_not_adopted(bad, says, foreign, embed, every_result):
     samples = foreign([2 * np.ones(768), bad])
     with pytest.raises(BadVectorsError, match=says) as raised:
         embed(samples, adopt=True, model_name=tiny_models.NAME)
@@ -788,9 +788,9 @@ def test_embeds_every_detection_and_decodes_each_image_once(detected, embed, vec
     recorded = read_provenance(samples, VECTORS)
     assert (recorded.alpha, recorded.force_square) == (0.1, True)
     assert embed(samples, **PATCHES, alpha=0.1, force_square=True).n_failed == 1
+    assert len(decoded) == 3
     again = embed(samples, **PATCHES)  # boxes are cut as the field records
     assert (again.n_computed, again.n_failed) == (0, 1)
-    assert len(decoded) == 3
 
 
 def test_detections_of_a_patches_view(detected, embed):

@@ -4,7 +4,7 @@ import asyncio
 import importlib
 import json
 import re
-import threading
+from pathlib import Path
 
 import fiftyone as fo
 import fiftyone.operators as foo
@@ -17,11 +17,13 @@ from fiftyone.operators.server import create_response_generator
 
 from ccip_plugin.core.clustering import MAX_DENSE
 from ccip_plugin.fields import ERROR_FIELD
+from ccip_plugin.group_labels import undo
 from ccip_plugin.grouping import group_characters
-from ccip_plugin.journal import Journal
+from ccip_plugin.operators.bridge import WRITING_LABELS
 
 pytestmark = pytest.mark.mongo
 
+ROOT = Path(__file__).resolve().parents[1]
 COMPUTE, GROUP = "@ccip/characters/compute_embeddings", "@ccip/characters/group_characters"
 UNDO, REDO = "@ccip/characters/undo", "@ccip/characters/redo"
 OTHER_MODEL = "ccip-caformer_b36-24"
@@ -115,6 +117,8 @@ def test_each_says_what_it_is():
     for uri in (COMPUTE, GROUP, UNDO, REDO):
         config = foo.get_operator(uri).config.to_json()
         assert (config["risk_level"], config["dynamic"], config["execute_as_generator"]) == ("medium", True, True)
+        for name in ("icon", "light_icon", "dark_icon"):
+            assert (ROOT / config[name].removeprefix("/")).is_file()
         assert config["allow_immediate_execution"] and not config["default_choice_to_delegated"]
         assert config["allow_delegated_execution"] == (uri in (COMPUTE, GROUP))
 
@@ -198,6 +202,24 @@ def test_a_patches_view_stands_for_its_detections(boxes):
     assert boxes.count("faces.detections.ccip_embedding") == 8
     assert set(boxes.values("faces.detections.character_group", unwind=True)) == {"character_0001", "character_0002"}
     assert boxes.count_values("faces.detections.label") == {"face": 8}
+
+
+def test_a_grouped_dataset_is_taken_slice_by_slice(dataset, images):
+    new = dataset()
+    new.add_group_field("shot", default="front")
+    samples = []
+    for front, back in zip(images("aabb"), images("ccdd"), strict=True):
+        group = fo.Group()
+        samples += [fo.Sample(filepath=str(front), shot=group.element("front"))]
+        samples += [fo.Sample(filepath=str(back), shot=group.element("back"))]
+    new.add_samples(samples)
+    asked = form(COMPUTE, new)
+    assert asked["view_target"]["default"] == "CURRENT_VIEW"
+    assert said(asked, "count_hint") == "4 images, 4 without an embedding."
+    run(COMPUTE, new)
+    run(GROUP, new)
+    assert new.count_values("character_group.label") == {"character_0001": 2, "character_0002": 2}
+    assert new.select_group_slices("back").count("ccip_embedding") == 0
 
 
 def test_whatever_cannot_be_worked_on_is_said(dataset):
@@ -463,7 +485,7 @@ def test_groups_and_shows_a_summary(gallery):
     assert shown["notify"] == {"message": "CCIP: 2 character groups with 5 images", "variant": "success"}
     results = shown["show_output"]["results"]
     found = facts(results)
-    assert (found["Character groups"], found["Images in a group"], found["Unassigned"]) == ("2", "5", "1")
+    assert (found["Character groups"], found["In a group"], found["Unassigned"]) == ("2", "5", "1")
     assert found["Method"] == "Balanced (dbscan_2, eps 0.1292, min_samples 2)"
     assert results["sizes"] == [{"type": "bar", "x": ["2", "3"], "y": [1, 1]}]
     outputs = shown["show_output"]["outputs"]["type"]["properties"]
@@ -498,11 +520,9 @@ def test_errors_are_shown_and_say_what_to_do(gallery, models):
     (models / tiny_models.NAME / "model_feat.onnx").unlink()
     shown = run(COMPUTE, dataset)
     assert shown["notify"] == {"message": "CCIP could not compute the embeddings", "variant": "error"}
-    (error,) = [
-        each for each in shown["show_output"]["outputs"]["type"]["properties"].values() if "error" in str(each)
-    ][:1]
-    assert "model_feat.onnx" in error["view"]["description"] and "CCIP_MODEL_DIR" in error["view"]["description"]
-    assert "Traceback" in shown["show_output"]["results"]["details"][0]["details"]
+    (error,) = shown["show_output"]["results"]["errors"]
+    assert "model_feat.onnx" in error["reason"] and "CCIP_MODEL_DIR" in error["reason"]
+    assert "Traceback" in error["details"]
 
 
 def test_errors_reach_scripts(gallery, models):
@@ -522,17 +542,14 @@ def test_scripts_may_run_them_with_every_default(gallery):
     assert labels(dataset) == ["character_0001"] * 2 + ["unassigned"]
 
 
-def test_leaving_while_labels_are_written_leaves_a_whole_change(gallery):
-    dataset = gallery("aabb" * 10)
+def test_the_stage_that_is_always_finished_is_the_one_that_writes(gallery):
+    dataset = gallery("aabb")
     run(COMPUTE, dataset)
-    running = foo.get_operator(GROUP).execute(context(dataset))
-    next(running)
-    running.close()
-    for thread in threading.enumerate():
-        if thread.name == "ccip-work":
-            thread.join(30)
-    states = {entry.state for entry in Journal(dataset, "character_group").entries()}
-    assert states <= {"done"}
+    stages = []
+    group_characters(dataset, progress=lambda progress: stages.append(progress.stage))
+    undo(dataset, progress=lambda progress: stages.append(progress.stage))
+    assert stages.count(WRITING_LABELS) == 2
+    assert stages[-1] == WRITING_LABELS
 
 
 # -- undo and redo
@@ -575,7 +592,7 @@ def test_undo_asks_which_groups(boxes):
 
 def test_undo_with_nothing_to_undo_says_so(gallery):
     shown = run(UNDO, gallery("a"))
-    assert "there is no change" in json.dumps(shown["show_output"]["outputs"])
+    assert "there is no change" in shown["show_output"]["results"]["errors"][0]["reason"]
 
 
 # -- from Python

@@ -97,7 +97,7 @@ def _failure(ctx: Any, title: str, error: Exception) -> Iterator[GeneratedMessag
     """
     logger.error("%s", title, exc_info=error)
     yield ctx.ops.notify(title, variant="error")
-    shown = _Watched(ctx.ops.show_output(_error_outputs(title, error).to_json(), _error_results(error)))
+    shown = _Watched(ctx.ops.show_output(_error_outputs(title).to_json(), _error_results(error)))
     yield shown
     if not shown.was_read:
         raise error
@@ -115,15 +115,16 @@ class _Watched(GeneratedMessage):
         return super().to_json_line()
 
 
-def _error_outputs(title: str, error: Exception) -> types.Property:
+def _error_outputs(title: str) -> types.Property:
     outputs = types.Object()
-    outputs.view("error", types.Error(label=title, description=str(error) or type(error).__name__))
-    outputs.list("details", types.Object(), view=types.ErrorView(detailed=True))
+    outputs.view("title", types.Error(label=title))
+    outputs.list("errors", types.Object(), view=types.ErrorView(detailed=True))
     return types.Property(outputs, view=types.View(label=title))
 
 
 def _error_results(error: Exception) -> Results:
-    return {"details": [{"reason": "Details", "details": "".join(traceback.format_exception(error))}]}
+    details = "".join(traceback.format_exception(error))
+    return {"errors": [{"reason": str(error) or type(error).__name__, "details": details}]}
 
 
 def _delegated_progress(ctx: Any) -> Callable[[Any], None]:

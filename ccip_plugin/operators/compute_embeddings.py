@@ -26,7 +26,7 @@ class ComputeEmbeddings(foo.Operator):
             name="compute_embeddings",
             label=TITLE,
             description="Describe each image, or each detection, by a CCIP vector: the first step to character groups",
-            icon="/assets/ccip.svg",
+            **inputs.ICONS,
             dynamic=True,
             execute_as_generator=True,
             allow_immediate_execution=True,

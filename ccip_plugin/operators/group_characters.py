@@ -44,7 +44,7 @@ class GroupCharacters(foo.Operator):
             name="group_characters",
             label=TITLE,
             description="Put images, or detections, that show the same character into groups, as labels to review",
-            icon="/assets/ccip.svg",
+            **inputs.ICONS,
             dynamic=True,
             execute_as_generator=True,
             allow_immediate_execution=True,
@@ -53,7 +53,7 @@ class GroupCharacters(foo.Operator):
         )
 
     def resolve_placement(self, ctx: Any) -> types.Placement:
-        button = types.Button(label=TITLE, icon="/assets/ccip.svg", prompt=True)
+        button = types.Button(label=TITLE, icon=inputs.ICONS["icon"], prompt=True)
         return types.Placement(types.Places.SAMPLES_GRID_SECONDARY_ACTIONS, button)
 
     def resolve_input(self, ctx: Any) -> types.Property:
@@ -84,7 +84,7 @@ class GroupCharacters(foo.Operator):
             results_of=_results,
             outputs_of=_outputs,
             is_clean=lambda done: not done.warnings,
-            message_of=lambda done: f"CCIP: {done.n_groups:,} character groups with {done.n_grouped:,} images",
+            message_of=_message,
         )
 
     def resolve_output(self, ctx: Any) -> types.Property:
@@ -178,7 +178,7 @@ def _ask_for_eps(form: inputs.Form, published: float) -> None:
     asked = form.inputs.float(
         "eps",
         label="Largest difference between neighbors (eps)",
-        description="Smaller makes stricter, smaller groups. Empty means the published value",
+        description="Smaller makes stricter, smaller groups. Empty means the value shown",
         view=types.TextFieldView(placeholder=f"{published:.4f}", space=6),
     )
     eps = inputs.number_of(form.ctx, "eps")
@@ -190,7 +190,7 @@ def _ask_for_min_samples(form: inputs.Form, published: int) -> None:
     asked = form.inputs.int(
         "min_samples",
         label="Smallest crowd (min_samples)",
-        description="How many images alike begin a group. Empty means the published value",
+        description="How many images alike begin a group. Empty means the value shown",
         view=types.TextFieldView(placeholder=str(published), space=6),
     )
     n = inputs.number_of(form.ctx, "min_samples")
@@ -250,13 +250,18 @@ def _options(ctx: Any) -> dict[str, Any]:
     return options
 
 
+def _message(report: GroupingReport) -> str:
+    noun = "detections" if "." in report.group_field else "images"
+    return f"CCIP: {report.n_groups:,} character groups with {report.n_grouped:,} {noun}"
+
+
 def _results(report: GroupingReport) -> dict[str, Any]:
     """The report as plain values."""
     used = report.parameters
     method = METHODS.get(used.method, (used.method, ""))[0]
     pairs = [
         ("Character groups", report.n_groups),
-        ("Images in a group", report.n_grouped),
+        ("In a group", report.n_grouped),
         ("Unassigned", report.n_unassigned),
         ("Without embedding", report.n_without_embedding or None),
         ("Not a character (ignored)", report.n_ignored or None),

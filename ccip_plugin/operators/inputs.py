@@ -21,6 +21,11 @@ COUNT_LIMIT = 50_000
 """Forms are built again at each keystroke; in larger datasets they do not count."""
 FIRST_CHOICES = (ViewTarget.CURRENT_VIEW, ViewTarget.BASE_VIEW, ViewTarget.DATASET)
 MAX_COUNTS = 50
+ICONS = {
+    "icon": "/assets/ccip.svg",
+    "light_icon": "/assets/ccip-light.svg",
+    "dark_icon": "/assets/ccip-dark.svg",
+}
 PROVIDERS = ("cpu", "cuda", "coreml", "directml", "openvino", "rocm", "tensorrt")
 
 T = TypeVar("T")

@@ -7,7 +7,7 @@ import fiftyone.operators as foo
 from fiftyone.operators import types
 
 from ..fields import GROUP_FIELD
-from ..group_labels import ApplyReport, _last_done, _last_undone, redo, undo
+from ..group_labels import ApplyReport, last_done, last_undone, redo, undo
 from ..identity import METHOD as REGISTRY
 from ..journal import Entry, Journal
 from ..runs import read_config
@@ -22,7 +22,7 @@ class Undo(foo.Operator):
         return _config("undo", "CCIP: undo the last change of character groups", "Take the last change back")
 
     def resolve_input(self, ctx: Any) -> types.Property:
-        return _form(ctx, self.config.label, "Undo", _last_done, "There is no change to undo")
+        return _form(ctx, self.config.label, "Undo", last_done, "There is no change to undo")
 
     def execute(self, ctx: Any) -> Any:
         return _execute(ctx, undo, "CCIP could not undo the change")
@@ -43,7 +43,7 @@ class Redo(foo.Operator):
         return _config("redo", "CCIP: redo the change of character groups", "Bring back the change last undone")
 
     def resolve_input(self, ctx: Any) -> types.Property:
-        return _form(ctx, self.config.label, "Redo", _last_undone, "There is no change to redo")
+        return _form(ctx, self.config.label, "Redo", last_undone, "There is no change to redo")
 
     def execute(self, ctx: Any) -> Any:
         return _execute(ctx, redo, "CCIP could not redo the change")
@@ -61,7 +61,7 @@ def _config(name: str, label: str, description: str) -> foo.OperatorConfig:
         name=name,
         label=label,
         description=f"{description}; labels that were edited since then stay as they are",
-        icon="/assets/ccip.svg",
+        **inputs.ICONS,
         dynamic=True,
         execute_as_generator=True,
         allow_immediate_execution=True,
