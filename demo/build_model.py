@@ -161,21 +161,22 @@ def embedded(
 
 
 def drawings(part: str, n_characters: int, *, work: Path, workers: int | None = None) -> Drawings:
-    """The drawings of a part of the work, about 4 MB per character; taken from ``work`` when they are there."""
-    seed, n = SEEDS[part], n_characters * PER_CHARACTER
+    """The drawings of a part of the work, about 4 MB per character; those that are in ``work`` are not drawn again."""
+    seed, shape = SEEDS[part], (n_characters * PER_CHARACTER, SIZE, SIZE, 3)
     cast = training_cast(seed, n_characters)
-    images_file, faces_file = work / f"{part}-images.npy", work / f"{part}-faces.npy"
-    if not faces_file.exists():
-        work.mkdir(parents=True, exist_ok=True)
-        images = np.lib.format.open_memmap(images_file, "w+", np.uint8, (n, SIZE, SIZE, 3))
-        faces = np.empty((n, 4), dtype=np.float32)
-        jobs = [(seed, c, number, k) for number, c in enumerate(cast) for k in range(PER_CHARACTER)]
-        for i, (image, face) in enumerate(_mapped(_small, jobs, workers)):
-            images[i], faces[i] = image, face
-        images.flush()
-        np.save(faces_file, faces)
-    who = np.repeat(np.arange(n_characters), PER_CHARACTER)
-    return Drawings(np.load(images_file, mmap_mode="r"), np.load(faces_file), who, cast)
+    work.mkdir(parents=True, exist_ok=True)
+    images = _kept(work / f"{part}-images.npy", np.uint8, shape)
+    faces = _kept(work / f"{part}-faces.npy", np.float32, (shape[0], 4))
+    missing = np.flatnonzero(faces[:, 2] == 0)
+    jobs = [(seed, cast[i // PER_CHARACTER], i // PER_CHARACTER, i % PER_CHARACTER) for i in map(int, missing)]
+    for i, (image, face) in zip(missing, _mapped(_small, jobs, workers), strict=True):
+        images[i], faces[i] = image, face
+    return Drawings(images, np.array(faces), np.repeat(np.arange(n_characters), PER_CHARACTER), cast)
+
+
+def _kept(path: Path, kind: type, shape: tuple[int, ...]) -> NDArray:
+    """An array in a file; zeros when the file is new."""
+    return np.lib.format.open_memmap(path, "r+" if path.exists() else "w+", None if path.exists() else kind, shape)
 
 
 def training_cast(seed: int, n_characters: int) -> list[Character]:
