@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 from common import MIB, WORK, machine, table
-from fiftyone_overhead import own_database, tiny_model
+from fiftyone_overhead import tiny_model, use_own_database
 from PIL import Image
 
 MODEL = "ccip-caformer-24-randaug-pruned"
@@ -37,6 +37,7 @@ def main() -> None:
     _print("their size", [("mixed", most, side, workers) for side in (500, 2000, 6000)])
     _print("the number of workers", [("mixed", 4 * n, 3000, n) for n in (1, 2, 4)])
     _print("the kind of file", [(kind, most, 4000, workers) for kind in KINDS_OF_FILES])
+    _print("the size of WebP files", [("WebP", most, side, workers) for side in (1200, 6000)])
 
 
 def _print(what: str, cases: list[tuple[str, int, int, int]]) -> None:
@@ -55,26 +56,26 @@ def _row(kind: str, n: int, side: int, workers: int) -> tuple[object, ...]:
 
 def _measure(kind: str, n: int, side: int, workers: int) -> dict[str, float]:
     paths = _files(kind, n, side)
-    with own_database():
-        import fiftyone as fo
+    use_own_database()
+    import fiftyone as fo
 
-        from ccip_plugin.embeddings import compute_embeddings
+    from ccip_plugin.embeddings import compute_embeddings
 
-        model_dir = tiny_model(MODEL)
-        first = _files("JPEG", 2, 64)
-        samples = fo.Dataset("memory")
-        samples.add_samples([fo.Sample(str(path)) for path in [*first, *paths]], progress=False)
-        compute_embeddings(samples[:2], model_dir=model_dir)  # everything is loaded now
-        loaded = _status("VmRSS")
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # forget the peak
-        report = compute_embeddings(samples, model_dir=model_dir, workers=workers)
-        assert report.n_computed == n, report.details()
-        return {"loaded": loaded, "over": _status("VmHWM") - loaded}
+    model_dir = tiny_model(MODEL)
+    first = _files("JPEG", 2, 64)
+    samples = fo.Dataset("memory")
+    samples.add_samples([fo.Sample(str(path)) for path in [*first, *paths]], progress=False)
+    compute_embeddings(samples[:2], model_dir=model_dir)  # everything is loaded now
+    loaded = _status("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # forget the peak
+    report = compute_embeddings(samples, model_dir=model_dir, workers=workers)
+    assert report.n_computed == n, report.details()
+    return {"loaded": loaded, "over": _status("VmHWM") - loaded}
 
 
 def _files(kind: str, n: int, side: int) -> list[Path]:
     """``n`` files of a kind: one of each that is named, again and again, under names of their own."""
-    kinds = ("JPEG", "PNG", "PNG with alpha") if kind == "mixed" else (kind,)
+    kinds = ("JPEG", "PNG", "PNG with alpha", "WebP") if kind == "mixed" else (kind,)
     folder = WORK / "memory"
     originals = [_file(folder, name, side) for name in kinds]
     paths = [folder / f"{number:06d}-{originals[number % len(kinds)].name}" for number in range(n)]

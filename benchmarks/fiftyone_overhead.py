@@ -7,11 +7,11 @@ leases. The target is 3 ms per image. Starts a MongoDB of its own.
 """
 
 import argparse
+import atexit
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -26,18 +26,18 @@ def main() -> None:
     """The command line."""
     options = _parser().parse_args()
     print(machine())
-    with own_database():
-        import fiftyone as fo
+    use_own_database()
+    import fiftyone as fo
 
-        paths = draw_images(WORK / f"images-{options.side}", options.images, sides=(options.side, options.side))
-        model = {"model_name": options.model, "model_dir": options.model_dir or tiny_model(options.model)}
-        samples = fo.Dataset("overhead")
-        box = fo.Detection(label="all", bounding_box=[0, 0, 1, 1])
-        samples.add_samples(
-            [fo.Sample(str(path), found=fo.Detections(detections=[box.copy()])) for path in paths], progress=False
-        )
-        _print_extraction(samples, paths, model, options.rounds)
-        _print_done(samples, options.rounds)
+    paths = draw_images(WORK / f"images-{options.side}", options.images, sides=(options.side, options.side))
+    model = {"model_name": options.model, "model_dir": options.model_dir or tiny_model(options.model)}
+    samples = fo.Dataset("overhead")
+    box = fo.Detection(label="all", bounding_box=[0, 0, 1, 1])
+    samples.add_samples(
+        [fo.Sample(str(path), found=fo.Detections(detections=[box.copy()])) for path in paths], progress=False
+    )
+    _print_extraction(samples, paths, model, options.rounds)
+    _print_done(samples, options.rounds)
 
 
 def _print_extraction(samples: Any, paths: list[Path], model: dict[str, Any], rounds: int) -> None:
@@ -85,14 +85,15 @@ def _print_done(samples: Any, rounds: int) -> None:
     table(f"{len(samples):,} images that have embeddings", ("call", "seconds"), rows)
 
 
-@contextmanager
-def own_database() -> Iterator[None]:
-    """A MongoDB for this process, to be entered before FiftyOne is imported."""
-    with tempfile.TemporaryDirectory(prefix="ccip-bench-") as folder, Mongo(Path(folder) / "mongo") as mongo:
-        env = isolated_environment(os.environ, Path(folder), uri=mongo.uri, database="bench")
-        os.environ.clear()
-        os.environ.update(env)
-        yield
+def use_own_database() -> None:
+    """Starts a MongoDB for this process, to be called before FiftyOne is imported: FiftyOne's farewell needs it."""
+    running = ExitStack()
+    atexit.register(running.close)
+    folder = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="ccip-bench-")))
+    mongo = running.enter_context(Mongo(folder / "mongo"))
+    env = isolated_environment(os.environ, folder, uri=mongo.uri, database="bench")
+    os.environ.clear()
+    os.environ.update(env)
 
 
 def tiny_model(name: str) -> Path:

@@ -13,7 +13,7 @@ from typing import Any
 import common
 import simulation
 from common import Timing, seconds, span, table, timed
-from fiftyone_overhead import own_database
+from fiftyone_overhead import use_own_database
 
 # Seconds for 10,000 images
 WANTED = {"group and label": 30.0, "group again, nothing new": 5.0, "compute_embeddings, all done": 5.0}
@@ -29,11 +29,11 @@ def main() -> None:
     arguments = parser.parse_args()
     n, rounds = (2000, 1) if arguments.quick else (arguments.images, arguments.rounds)
     print(f"Grouping. {common.machine()}")
-    with own_database():
-        found: dict[str, list[Timing]] = {}
-        for seed in range(rounds):
-            for what, timing in one_round(n, seed, arguments.method).items():
-                found.setdefault(what, []).append(timing)
+    use_own_database()
+    found: dict[str, list[Timing]] = {}
+    for seed in range(rounds):
+        for what, timing in one_round(n, seed, arguments.method).items():
+            found.setdefault(what, []).append(timing)
     rows = [
         (what, span(seconds(timings)), span([timing.cpu for timing in timings]), _wanted(what, n))
         for what, timings in found.items()

@@ -7,7 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, BinaryIO, Generic, Protocol, TypeVar
+from typing import Any, BinaryIO, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +19,12 @@ from .core.preprocessing import MAX_PIXELS, crop, image_size, load_image, prepro
 MEMORY = 1 << 30
 """Bytes that the decoded images in work may take by default; more are not decoded at once."""
 
-BYTES_PER_PIXEL = 10  # while Pillow reads: 4 for RGB, 8 with a second copy (turned, on white), 10 for progressive JPEG
-WEBP_BYTES_PER_PIXEL = 16
+DECODED_BYTES_PER_PIXEL = 4
+READING_BYTES_PER_PIXEL = 10  # while Pillow reads: 8 with a second copy (turned, on white), 10 for progressive JPEG,
+WEBP_BYTES_PER_PIXEL = 12  # and 12 for WebP
+WORKER_BYTES = 48 << 20
+"""What each worker may take beside twice the decoded bytes of the largest image in work."""
+
 BATCH_SIZE = 32
 WAITING_RESULTS = 1024
 
@@ -108,7 +112,8 @@ def extract(
         alpha (0.0): by which share boxes are enlarged
         force_square (False): whether boxes are made square
         max_pixels: larger images fail, None for no limit
-        memory: bytes that decoded images may take together; an image larger than that is worked on alone
+        memory: bytes that images may take together while they are read, at most; an image larger than that is worked
+            on alone. Less is taken where this is more than ``workers`` x (48 MiB + twice the largest decoded image)
         batch_size: images per run of an accelerator
 
     Yields:
@@ -121,7 +126,7 @@ def extract(
     workers = usable_cores() if workers is None else workers
     if min(workers, batch_size) < 1:
         raise ValueError(f"workers is {workers} and batch_size {batch_size}; at least 1 is needed")
-    reader = _Reader(_Budget(memory), alpha=alpha, force_square=force_square, max_pixels=max_pixels)
+    reader = _Reader(_Budget(memory, workers), alpha=alpha, force_square=force_square, max_pixels=max_pixels)
     line = _Line(items, reader, encoder) if encoder.is_cpu else _BatchLine(items, reader, encoder, batch_size)
     try:
         line.start(workers)
@@ -144,18 +149,26 @@ class _Stopped(Exception):  # noqa: N818 - a signal between threads
     """The consumer has gone."""
 
 
-class _Budget:
-    """Bytes for decoded images, given out in the order of asking, so that large images get their turn."""
+class _Cost(NamedTuple):
+    """Bytes of an image."""
 
-    def __init__(self, total: int):
-        self._total, self._used = total, 0
+    reading: int = 0
+    decoded: int = 0
+
+
+class _Budget:
+    """Bytes for images that are read, given out in the order of asking, so that large images get their turn."""
+
+    def __init__(self, total: int, workers: int):
+        self._total, self._workers = total, workers
+        self._held: list[_Cost] = []
         self._waiting: deque[object] = deque()
         self._changed = threading.Condition()
         self._closed = False
 
     @contextlib.contextmanager
-    def hold(self, cost: int) -> Iterator[None]:
-        """Waits until ``cost`` bytes are free, or everything is, and holds them."""
+    def hold(self, cost: _Cost) -> Iterator[None]:
+        """Waits until there is room for an image, or for nothing else, and holds it."""
         ticket = object()
         with self._changed:
             self._waiting.append(ticket)
@@ -163,13 +176,13 @@ class _Budget:
             self._waiting.remove(ticket)
             if self._closed:
                 raise _Stopped
-            self._used += cost
+            self._held.append(cost)
             self._changed.notify_all()
         try:
             yield
         finally:
             with self._changed:
-                self._used -= cost
+                self._held.remove(cost)
                 self._changed.notify_all()
 
     def close(self) -> None:
@@ -178,8 +191,10 @@ class _Budget:
             self._closed = True
             self._changed.notify_all()
 
-    def _fits(self, cost: int) -> bool:
-        return self._used == 0 or self._used + cost <= self._total
+    def _fits(self, cost: _Cost) -> bool:
+        together = [*self._held, cost]
+        most = self._workers * (WORKER_BYTES + 2 * max(image.decoded for image in together))
+        return len(together) == 1 or sum(image.reading for image in together) <= min(self._total, most)
 
 
 class _Channel(Generic[T]):
@@ -260,7 +275,7 @@ class _Reader:
 
     def _read_open(self, item: Item, file: BinaryIO, source: str) -> Iterator[tuple[Extracted, Vector | None]]:
         with contextlib.ExitStack() as holding:
-            holding.enter_context(self.budget.hold(_decoded_bytes(file)))
+            holding.enter_context(self.budget.hold(_cost(file)))
             try:
                 image = load_image(file, max_pixels=self._max_pixels)
             except UnreadableImageError as error:
@@ -405,15 +420,16 @@ def _open_file(filepath: str) -> Iterator[BinaryIO]:
         yield file
 
 
-def _decoded_bytes(file: BinaryIO) -> int:
-    """About how much memory reading an image takes; 0 for what is no image, which reading it will say."""
+def _cost(file: BinaryIO) -> _Cost:
+    """About how much memory reading an image takes; nothing for what is no image, which reading it will say."""
     try:
         width, height = image_size(file)
     except UnreadableImageError:
-        return 0
+        return _Cost()
     file.seek(0)
     is_webp = file.read(12)[8:] == b"WEBP"
-    return width * height * (WEBP_BYTES_PER_PIXEL if is_webp else BYTES_PER_PIXEL)
+    each = WEBP_BYTES_PER_PIXEL if is_webp else READING_BYTES_PER_PIXEL
+    return _Cost(width * height * each, width * height * DECODED_BYTES_PER_PIXEL)
 
 
 def _numbers(box: Sequence[float] | None) -> Sequence[float]:

@@ -55,7 +55,8 @@ class Failing(Wrapped):
 both_lines = pytest.mark.parametrize("is_cpu", [pytest.param(True, id="cpu"), pytest.param(False, id="batches")])
 
 
-ONE = 100 * 100 * extraction.BYTES_PER_PIXEL  # what an image of 100 x 100 takes
+ONE = 100 * 100 * extraction.READING_BYTES_PER_PIXEL  # what an image of 100 x 100 takes
+MUCH = 1 << 30
 
 
 def items_of(paths):
@@ -290,14 +291,16 @@ def test_ctrl_c_leaves_no_thread(encoder, images):
 
 
 @pytest.mark.parametrize(
-    "memory, at_once",
+    "memory, of_worker, at_once",
     [
-        pytest.param(ONE, 1, id="one fits"),
-        pytest.param(3 * ONE, 3, id="three fit"),
-        pytest.param(1, 1, id="each is larger than all"),
+        pytest.param(ONE, MUCH, 1, id="one fits"),
+        pytest.param(3 * ONE, MUCH, 3, id="three fit"),
+        pytest.param(1, MUCH, 1, id="each is larger than all"),
+        pytest.param(MUCH, 0, 4, id="as many as have room in twice the decoded bytes for each worker"),
     ],
 )
-def test_decoded_images_stay_within_the_memory(memory, at_once, encoder, images, monkeypatch):
+def test_decoded_images_stay_within_the_memory(memory, of_worker, at_once, encoder, images, monkeypatch):
+    monkeypatch.setattr(extraction, "WORKER_BYTES", of_worker)
     lock, now, most = threading.Lock(), [0], [0]
 
     def counted(file, **limits):

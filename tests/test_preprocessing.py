@@ -514,8 +514,9 @@ def cropped_by_fiftyone(image: np.ndarray, box, alpha, square) -> np.ndarray:
 )
 def test_crops_have_the_pixels_that_fiftyone_cuts_out(box, alpha, square, size):
     image = odd_images.drawing(*size)
+    has_pixels = cropped_by_fiftyone(np.asarray(image), box, alpha, False).size
     want = cropped_by_fiftyone(np.asarray(image), box, alpha, square)
-    if want.size:
+    if has_pixels:
         np.testing.assert_array_equal(np.asarray(crop(image, box, alpha=alpha, square=square)), want)
     else:
         with pytest.raises(EmptyCropError):
@@ -545,10 +546,13 @@ def test_a_crop_of_everything_is_not_copied():
     assert crop(image, [0, 0, 1, 1]) is image
 
 
+@pytest.mark.parametrize("square", [False, True], ids=["as it is", "square"])
 @pytest.mark.parametrize(
     "box, alpha",
     [
         pytest.param([0.5, 0.5, 0, 0.2], 0, id="no width"),
+        pytest.param([0.2, 0, 0, 1], 0, id="a line from top to bottom"),
+        pytest.param([1.5, 0, 0.5, 1], 0, id="a strip beside the image"),
         pytest.param([0.5, 0.5, 0.2, -0.2], 0, id="negative height"),
         pytest.param([0.5, 0.5, 0.001, 0.001], 0, id="less than a pixel"),
         pytest.param([1.5, 0.5, 0.2, 0.2], 0, id="outside"),
@@ -559,9 +563,9 @@ def test_a_crop_of_everything_is_not_copied():
         pytest.param([0.1, 0.1, 0.5, 0.5], float("nan"), id="alpha not a number"),
     ],
 )
-def test_says_when_nothing_is_left_to_crop(box, alpha):
+def test_says_when_nothing_is_left_to_crop(box, alpha, square):
     with pytest.raises(EmptyCropError, match="100 x 60") as caught:
-        crop(odd_images.drawing(100, 60), box, alpha=alpha)
+        crop(odd_images.drawing(100, 60), box, alpha=alpha, square=square)
     assert len(caught.value.box) == len(box)
 
 
@@ -569,3 +573,17 @@ def test_says_when_nothing_is_left_to_crop(box, alpha):
 def test_a_file_of_a_few_bytes_is_said_to_be_no_image(content):
     with pytest.raises(UnreadableImageError, match=f"ends after {len(content)} bytes"):
         load_image(content)
+
+
+@pytest.mark.parametrize("is_animated", [False, True], ids=["still", "animated"])
+def test_webp_lets_go_of_its_canvases_before_the_image_gets_one(is_animated, monkeypatch):
+    file = io.BytesIO()
+    frames = [odd_images.drawing(40, 30)] * (2 if is_animated else 1)
+    frames[0].save(file, "WEBP", lossless=True, save_all=is_animated, append_images=frames[1:])
+    held = []
+    prepare = ImageFile.ImageFile.load_prepare
+    monkeypatch.setattr(
+        ImageFile.ImageFile, "load_prepare", lambda image: (held.append(image._decoder), prepare(image))[1]
+    )
+    np.testing.assert_array_equal(pixels(load_image(file.getvalue())), pixels(frames[0]))
+    assert held == [None]
