@@ -1,8 +1,10 @@
 """From files to embeddings: reading and inference side by side, in bounded memory. Knows nothing of FiftyOne."""
 
 import contextlib
+import ctypes
 import os
 import stat
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -27,6 +29,7 @@ WORKER_BYTES = 48 << 20
 
 BATCH_SIZE = 32
 WAITING_RESULTS = 1024
+LARGE_BYTES = 32 << 20  # decoded: the C library returns the memory of smaller ones soon enough
 
 T = TypeVar("T")
 Vector = NDArray[np.float32]
@@ -275,7 +278,8 @@ class _Reader:
 
     def _read_open(self, item: Item, file: BinaryIO, source: str) -> Iterator[tuple[Extracted, Vector | None]]:
         with contextlib.ExitStack() as holding:
-            holding.enter_context(self.budget.hold(_cost(file)))
+            cost = _cost(file)
+            holding.enter_context(self.budget.hold(cost))
             try:
                 image = load_image(file, max_pixels=self._max_pixels)
             except UnreadableImageError as error:
@@ -285,6 +289,7 @@ class _Reader:
             if item.boxes is None:
                 tensor = preprocess(image)
                 del image
+                _return_memory(cost)
                 holding.close()  # the model needs the tensor only
                 yield Extracted(item.key, source=source), tensor
                 return
@@ -294,6 +299,8 @@ class _Reader:
                     yield found, preprocess(crop(image, _numbers(box), alpha=self._alpha, square=self._force_square))
                 except EmptyCropError as error:
                     yield replace(found, error=str(error)), None
+            del image
+            _return_memory(cost)
 
 
 class _Line:
@@ -430,6 +437,14 @@ def _cost(file: BinaryIO) -> _Cost:
     is_webp = file.read(12)[8:] == b"WEBP"
     each = WEBP_BYTES_PER_PIXEL if is_webp else READING_BYTES_PER_PIXEL
     return _Cost(width * height * each, width * height * DECODED_BYTES_PER_PIXEL)
+
+
+def _return_memory(freed: _Cost) -> None:
+    """Has the C library give freed memory back to the system, after a large image: glibc keeps some for each thread."""
+    if freed.decoded > LARGE_BYTES and sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc alone has it
+        if trim is not None:
+            trim(0)
 
 
 def _numbers(box: Sequence[float] | None) -> Sequence[float]:

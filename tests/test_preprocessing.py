@@ -1,5 +1,6 @@
 import io
 import threading
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -585,5 +586,9 @@ def test_webp_lets_go_of_its_canvases_before_the_image_gets_one(is_animated, mon
     monkeypatch.setattr(
         ImageFile.ImageFile, "load_prepare", lambda image: (held.append(image._decoder), prepare(image))[1]
     )
-    np.testing.assert_array_equal(pixels(load_image(file.getvalue())), pixels(frames[0]))
+    image = load_image(file.getvalue())
+    np.testing.assert_array_equal(pixels(image), pixels(frames[0]))
     assert held == [None]
+    gone = weakref.ref(image)
+    del image
+    assert gone() is None

@@ -279,6 +279,7 @@ def _release_early(image: Image.Image) -> None:
 
     def release_and_prepare() -> None:
         image.__dict__["_decoder"] = None
+        del image.__dict__["load_prepare"]  # with it the image would hold itself, until Python looks for such circles
         prepare()
 
     image.__dict__["load_prepare"] = release_and_prepare
