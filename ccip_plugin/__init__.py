@@ -12,31 +12,44 @@ __version__ = "0.1.0"
 __all__ = [
     "__version__",
     "add_images",
+    "apply_proposal",
     "compute_embeddings",
     "compute_similarity",
     "compute_visualization",
     "count_missing",
+    "explore_parameters",
     "find_images",
     "group_characters",
     "load_embeddings",
+    "load_proposal",
     "open_dataset",
+    "propose_groups",
     "redo",
+    "register_model",
+    "rescued_view",
     "undo",
+    "unregister_model",
 ]
 
 if TYPE_CHECKING:
     from .embeddings import compute_embeddings, count_missing, load_embeddings
+    from .exploration import explore_parameters
     from .group_labels import redo, undo
-    from .grouping import group_characters
+    from .grouping import group_characters, propose_groups
     from .ingest import add_images, find_images, open_dataset
+    from .proposals import apply_proposal, load_proposal, rescued_view
+    from .registration import register_model, unregister_model
     from .similarity import compute_similarity
     from .visualization import compute_visualization
 
 _MODULES = {
     "embeddings": ("compute_embeddings", "count_missing", "load_embeddings"),
+    "exploration": ("explore_parameters",),
     "group_labels": ("redo", "undo"),
-    "grouping": ("group_characters",),
+    "grouping": ("group_characters", "propose_groups"),
     "ingest": ("add_images", "find_images", "open_dataset"),
+    "proposals": ("apply_proposal", "load_proposal", "rescued_view"),
+    "registration": ("register_model", "unregister_model"),
     "similarity": ("compute_similarity",),
     "visualization": ("compute_visualization",),
 }

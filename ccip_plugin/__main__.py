@@ -48,10 +48,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.print_help(sys.stderr)
         return WRONG_USAGE
     options = parser.parse_args(arguments[1:] if name else arguments)
-    return _Work(options, f"{_prog()} {shlex.join(arguments)}").do(run)
+    return Work(options, f"{_prog()} {shlex.join(arguments)}").do(run)
 
 
-class _Work:
+class Work:
     """A command at work.
 
     Attributes:
@@ -68,7 +68,7 @@ class _Work:
         self._line = ProgressLine(sys.stderr, is_quiet=options.quiet)
         self._stopped_by: int | None = None
 
-    def do(self, run: Callable[["_Work"], int]) -> int:
+    def do(self, run: Callable[["Work"], int]) -> int:
         """Runs the command; turns what stops it into words and an exit status."""
         with self._watching():
             try:
@@ -133,14 +133,22 @@ class _Work:
 # -- the main job
 
 
-def _group(work: _Work) -> int:
+def group(work: Work) -> int:
+    """Loads files into a dataset and does the whole job on it.
+
+    Args:
+        work: a command with the options of :func:`~ccip_plugin.cli.group_parser`
+
+    Returns:
+        the exit status
+    """
     from .core.registry import get_spec
 
     options = work.options
     if options.model is not None:
         get_spec(options.model)  # the name is looked up before anything else is done
     started = time.monotonic()
-    _start_fiftyone(work)
+    start_fiftyone(work)
     from .summary import Summary, app_command, counted, render
 
     summary = Summary(options.dataset, options.patches_field, options.embeddings_field)
@@ -148,13 +156,24 @@ def _group(work: _Work) -> int:
     work.before_stop = lambda: work.print(render(counted(summary)))
     dataset = _load(work, summary)
     work.before_failure = lambda: work.print(render(summary))
-    for stage in (_embed, _group_images, _index, _map):
-        stage(work, dataset, summary)
+    run_stages(work, dataset, summary)
     work.print(f"{render(summary)}\n\nlook at the groups:  {app_command(options.dataset)}")
     return PARTLY_DONE if summary.problems else DONE
 
 
-def _load(work: _Work, summary: "Summary") -> Any:
+def run_stages(work: Work, samples: Any, summary: "Summary") -> None:
+    """Embeds, groups, indexes and maps a dataset or a view.
+
+    Args:
+        work: a command with the options of :func:`~ccip_plugin.cli.group_parser`
+        samples: a dataset or a view
+        summary: told what was done, stage by stage
+    """
+    for stage in (_embed, _group_images, _index, _map):
+        stage(work, samples, summary)
+
+
+def _load(work: Work, summary: "Summary") -> Any:
     from .ingest import add_images, open_dataset
 
     options = work.options
@@ -168,7 +187,7 @@ def _load(work: _Work, summary: "Summary") -> Any:
     return dataset
 
 
-def _embed(work: _Work, dataset: Any, summary: "Summary") -> None:
+def _embed(work: Work, dataset: Any, summary: "Summary") -> None:
     from .embeddings import compute_embeddings
     from .summary import name_failures
 
@@ -185,7 +204,7 @@ def _embed(work: _Work, dataset: Any, summary: "Summary") -> None:
         summary.failures = name_failures(dataset, summary.embeddings, work.options.patches_field)
 
 
-def _group_images(work: _Work, dataset: Any, summary: "Summary") -> None:
+def _group_images(work: Work, dataset: Any, summary: "Summary") -> None:
     from .grouping import group_characters
 
     with _timed(summary, "group"):
@@ -193,7 +212,7 @@ def _group_images(work: _Work, dataset: Any, summary: "Summary") -> None:
         summary.grouping = group_characters(dataset, progress=work.progress, **_where(work), **options)
 
 
-def _index(work: _Work, dataset: Any, summary: "Summary") -> None:
+def _index(work: Work, dataset: Any, summary: "Summary") -> None:
     from .similarity import compute_similarity
 
     if not work.options.no_similarity:
@@ -201,7 +220,7 @@ def _index(work: _Work, dataset: Any, summary: "Summary") -> None:
             summary.similarity = compute_similarity(dataset, progress=work.progress, **_where(work))
 
 
-def _map(work: _Work, dataset: Any, summary: "Summary") -> None:
+def _map(work: Work, dataset: Any, summary: "Summary") -> None:
     from .visualization import compute_visualization
 
     if not work.options.no_visualization:
@@ -209,11 +228,11 @@ def _map(work: _Work, dataset: Any, summary: "Summary") -> None:
             summary.visualization = compute_visualization(dataset, progress=work.progress, **_where(work))
 
 
-def _where(work: _Work) -> dict[str, Any]:
+def _where(work: Work) -> dict[str, Any]:
     return {"patches_field": work.options.patches_field, **_given(work, "embeddings_field")}
 
 
-def _given(work: _Work, *names: str) -> dict[str, Any]:
+def _given(work: Work, *names: str) -> dict[str, Any]:
     """The options that were given, by name; the functions know the defaults of the others."""
     values = {name: getattr(work.options, name) for name in names}
     return {name: value for name, value in values.items() if value is not None}
@@ -240,7 +259,12 @@ def _noted(summary: "Summary", stage: str) -> Iterator[None]:
         summary.problems[stage] = str(error) or type(error).__name__
 
 
-def _start_fiftyone(work: _Work) -> None:
+def start_fiftyone(work: Work) -> None:
+    """Imports FiftyOne, which connects to its database then.
+
+    Raises:
+        FiftyOneError: it does not start
+    """
     work.progress(Progress("starting FiftyOne", 0, None))
     try:
         import fiftyone  # noqa: F401
@@ -259,8 +283,8 @@ def _database_errors() -> type[Exception]:
 # -- the other commands
 
 
-def _turn(work: _Work, name: str) -> int:
-    _start_fiftyone(work)
+def _turn(work: Work, name: str) -> int:
+    start_fiftyone(work)
     from . import group_labels
     from .ingest import open_dataset
 
@@ -274,7 +298,7 @@ def _turn(work: _Work, name: str) -> int:
     return DONE
 
 
-def _models(work: _Work) -> int:
+def _models(work: Work) -> int:
     from . import models_table
 
     options = work.options
@@ -284,7 +308,7 @@ def _models(work: _Work) -> int:
     return {"check": _check_model, "download": _download_model}[options.what](work)
 
 
-def _check_model(work: _Work) -> int:
+def _check_model(work: Work) -> int:
     from .core import verification
 
     options = work.options
@@ -294,7 +318,7 @@ def _check_model(work: _Work) -> int:
     return DONE if verification.is_ok(results) else NOT_DONE
 
 
-def _download_model(work: _Work) -> int:
+def _download_model(work: Work) -> int:
     from .core import hub
 
     files = hub.find_files(work.options.name, model_dir=work.options.model_dir, progress=work.progress)
@@ -306,8 +330,8 @@ def _prog() -> str:
     return "ccip" if Path(sys.argv[0]).stem == "ccip" else "python -m ccip_plugin"
 
 
-_COMMANDS: dict[str, tuple[Callable[[str], argparse.ArgumentParser], Callable[[_Work], int]]] = {
-    "": (cli.group_parser, _group),
+_COMMANDS: dict[str, tuple[Callable[[str], argparse.ArgumentParser], Callable[[Work], int]]] = {
+    "": (cli.group_parser, group),
     "models": (cli.models_parser, _models),
     "undo": (cli.undo_parser, lambda work: _turn(work, "undo")),
     "redo": (cli.redo_parser, lambda work: _turn(work, "redo")),

@@ -1,21 +1,35 @@
 """The one door through which character groups are changed: planned outside, applied here, undone here."""
 
 import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from .core.errors import CCIPError
+from .core.errors import CCIPError, ParameterError
 from .core.progress import ProgressCallback, report
 from .fields import GROUP_FIELD
-from .identity import Draft, Registry, StaleGroupsError, load_registry, loaded_delta, save_delta, stored_delta
-from .journal import DONE, PREPARED, REDOING, UNDOING, UNDONE, WRITING, Change, Entry, Journal, Plan
+from .identity import (
+    Draft,
+    StaleGroupsError,
+    load_groups,
+    loaded_delta,
+    registry_revision,
+    save_delta,
+    stored_delta,
+)
+from .journal import DONE, PREPARED, PRUNED, REDOING, UNDOING, UNDONE, WRITING, Change, Entry, Journal, Plan
 from .label_store import GroupLabel, LabelStore, batched, install_label_schema
 from .lease import Lease, lease
 from .runs import read_config, register, restore
 from .targets import resolve
 
 logger = logging.getLogger(__name__)
+
+_OF_ONE_RUN = ("at", "changes")  # what differs in two runs that find the same
+
+KEPT_CHANGES = 50
+"""How many of the newest changes of a field can be undone; ``CCIP_KEPT_CHANGES`` says another number."""
 
 
 class NothingToUndoError(CCIPError):
@@ -74,7 +88,8 @@ def apply(store: LabelStore, changes: Changes, *, progress: ProgressCallback | N
     """Writes a planned change: all of it, or after a crash at the next call.
 
     Every label is written only where the database still holds what was read just before, so that an edit made in the
-    App at the same moment is never overwritten.
+    App at the same moment is never overwritten. The newest 50 changes of a field can be undone, or as many as the
+    environment variable ``CCIP_KEPT_CHANGES`` says; older ones are forgotten when a new one is applied.
 
     Args:
         store: where the labels are
@@ -88,11 +103,10 @@ def apply(store: LabelStore, changes: Changes, *, progress: ProgressCallback | N
         StaleGroupsError: the groups were changed since the plan was made; plan again
         LeaseHeldError: another process is writing
     """
-    dataset = store.target.dataset
+    dataset, kept_changes = store.target.dataset, _n_kept_changes()
     with lease(dataset, store.path) as held:
         recover(store, held)
-        registry = load_registry(dataset, store.path)
-        if registry.revision != changes.draft.registry.revision:
+        if registry_revision(dataset, store.path) != changes.draft.registry.revision:
             raise StaleGroupsError(store.path)
         store.declare()
         install_label_schema(store)
@@ -101,6 +115,7 @@ def apply(store: LabelStore, changes: Changes, *, progress: ProgressCallback | N
         if entry is None:
             return ApplyReport(None, changes.action, n_kept=n_kept)
         written = _write(store, journal, entry, held, progress=progress)
+        journal.prune(kept_changes)
         return ApplyReport(entry.number, changes.action, written, n_kept, entry.n_labels - written)
 
 
@@ -147,7 +162,7 @@ def recover(store: LabelStore, held: Lease) -> None:
     """Finishes what a process that died had begun. Called by everything that writes, with the lease."""
     journal = Journal(store.target.dataset, store.path)
     for entry in journal.entries():
-        if entry.state == WRITING:
+        if entry.state in (WRITING, PRUNED):
             journal.remove(entry)
         elif entry.state in (PREPARED, REDOING, UNDOING):
             logger.warning("finishing %s number %d, which was interrupted", entry.action, entry.number)
@@ -171,6 +186,14 @@ def _turn(
         entry = journal.put(entry, state=state)
         written = _write(store, journal, entry, held, progress=progress)
         return ApplyReport(entry.number, f"{action} {entry.action}", written, 0, entry.n_labels - written)
+
+
+def _n_kept_changes() -> int:
+    text = os.environ.get("CCIP_KEPT_CHANGES") or KEPT_CHANGES
+    try:
+        return max(1, int(text))
+    except ValueError:
+        raise ParameterError("CCIP_KEPT_CHANGES", text, "a whole number, 1 or more") from None
 
 
 def last_done(entries: list[Entry]) -> Entry | None:
@@ -203,7 +226,7 @@ def _prepare(store: LabelStore, journal: Journal, changes: Changes) -> tuple[Ent
     run_before = read_config(dataset, changes.run_key) if changes.run_key else None
     delta = changes.draft.delta()
     is_same_run = run_before is not None and all(
-        run_before.get(name) == value for name, value in changes.run.items() if name != "at"
+        run_before.get(name) == value for name, value in changes.run.items() if name not in _OF_ONE_RUN
     )
     if entry is None and not delta and (changes.run_key is None or is_same_run):
         return None, n_kept
@@ -256,10 +279,10 @@ def _write(
 
 def _write_groups(store: LabelStore, entry: Entry, plan: Plan, is_backward: bool) -> None:
     dataset = store.target.dataset
-    registry: Registry = load_registry(dataset, store.path)
     groups = loaded_delta(plan.groups)
+    revision, now = load_groups(dataset, store.path, groups)
     if is_backward:
         groups = {key: (after, before) for key, (before, after) in groups.items()}
     # a group that a later edit has changed again stays as that edit left it
-    groups = {key: pair for key, pair in groups.items() if registry.groups.get(key) == pair[0]}
-    save_delta(dataset, store.path, revision=registry.revision, next_id=entry.next_id, groups=groups)
+    groups = {key: pair for key, pair in groups.items() if now.get(key) == pair[0]}
+    save_delta(dataset, store.path, revision=revision, next_id=entry.next_id, groups=groups)

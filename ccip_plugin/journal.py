@@ -2,7 +2,8 @@
 
 An entry is written in full before the first label is: its head in the state ``writing`` says that no label was touched
 yet, ``prepared`` that labels are being written, ``done`` that all of them are. The journal lives in an execution store
-of the dataset, and goes when the dataset goes; a clone starts with an empty one.
+of the dataset, and goes when the dataset goes; a clone starts with an empty one. It takes about 1 kB for each changed
+label; the oldest changes are forgotten (:meth:`Journal.prune`).
 """
 
 import datetime
@@ -23,6 +24,7 @@ DONE = "done"
 UNDOING = "undoing"
 UNDONE = "undone"
 REDOING = "redoing"
+PRUNED = "pruned"
 
 # the App turns every value of every store into JSON, which an ObjectId cannot be: so content is kept as text
 _AS_STORED = json_util.JSONOptions(json_mode=json_util.JSONMode.CANONICAL, tz_aware=False)
@@ -116,12 +118,27 @@ class Journal:
         return Plan(**json_util.loads(self._content.get(f"{self._key(entry)}/plan"), json_options=_AS_STORED))
 
     def remove(self, entry: Entry) -> None:
-        """Forgets an entry of which no label was written."""
+        """Forgets an entry: of which no label was written, or that is too old to keep."""
         self._content.delete(f"{self._key(entry)}/plan")
         number = 0
         while self._content.delete(f"{self._key(entry)}/{number:06d}"):
             number += 1
         self._heads.delete(self._key(entry))
+
+    def prune(self, keep: int) -> int:
+        """Forgets the oldest changes, which then cannot be undone any more.
+
+        Args:
+            keep: how many of the newest stay
+
+        Returns:
+            how many went
+        """
+        old = self.entries()[:-keep] if keep > 0 else self.entries()
+        finished = [entry for entry in old if entry.state in (DONE, UNDONE, PRUNED)]
+        for entry in finished:
+            self.remove(self.put(entry, state=PRUNED))  # so that a crash in between leaves nothing that looks whole
+        return len(finished)
 
     def _key(self, entry: Entry) -> str:
         return f"{self._path}/{entry.number:08d}"

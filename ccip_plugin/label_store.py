@@ -32,6 +32,8 @@ class GroupLabel:
         difference: the mean difference to the other images of the group, None when in no group
         margin: how much larger the difference to the nearest other group is, None when there is none
         assigned: the label that this plugin last wrote; another ``label`` means that a person changed it
+        rescued: True where the image alone was too far from the group, and other strong evidence put it there; see
+            :func:`~ccip_plugin.core.rescue.rescue`. None otherwise
     """
 
     label: str | None
@@ -41,6 +43,7 @@ class GroupLabel:
     difference: float | None = None
     margin: float | None = None
     assigned: str | None = None
+    rescued: bool | None = None
 
     @property
     def is_human(self) -> bool:
@@ -78,6 +81,7 @@ _TYPES = {
     "difference": fo.FloatField,
     "margin": fo.FloatField,
     "assigned": fo.StringField,
+    "rescued": fo.BooleanField,
 }
 
 
@@ -98,7 +102,10 @@ class LabelStore:
         self._attributes = {
             "label": group_field,
             "group_id": f"{group_field}_id",
-            **{name: f"{prefix}_{name}" for name in ("status", "confidence", "difference", "margin", "assigned")},
+            **{
+                name: f"{prefix}_{name}"
+                for name in ("status", "confidence", "difference", "margin", "assigned", "rescued")
+            },
         }
 
     @property
@@ -137,6 +144,7 @@ class LabelStore:
         attributes: dict[str, dict[str, Any]] = {
             name: {"type": kind, "component": "text", "read_only": True} for name, kind in numbers.items()
         }
+        attributes["rescued"] = {"type": "bool", "component": "toggle", "read_only": True}
         attributes["status"] = {"type": "str", "component": "radio", "values": list(STATUSES)}
         if self.target.is_patches:
             attributes["label"] = {"type": "str", "component": "text"}

@@ -2,6 +2,7 @@
 
 import copy
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import fiftyone as fo
@@ -13,10 +14,17 @@ def key_of(prefix: str, path: str) -> str:
     return f"{prefix}_{re.sub(r'[^0-9A-Za-z_]', '_', path)}"
 
 
-def read_config(dataset: fo.Dataset, key: str) -> dict[str, Any] | None:
-    """Reads the configuration of a run from the database as it is now, None when there is no such run."""
-    document = foo.get_db_conn().runs.find_one({"_dataset_id": dataset._doc.id, "key": key}, {"config": True})
-    return document["config"] if document else None
+def read_config(dataset: fo.Dataset, key: str, names: Sequence[str] | None = None) -> dict[str, Any] | None:
+    """Reads the configuration of a run from the database as it is now, None when there is no such run.
+
+    Args:
+        dataset: the dataset
+        key: the key of the run
+        names (None): the values that are wanted, all by default
+    """
+    wanted = {"config": True} if names is None else {f"config.{name}": True for name in names}
+    document = foo.get_db_conn().runs.find_one({"_dataset_id": dataset._doc.id, "key": key}, wanted)
+    return document.get("config", {}) if document else None
 
 
 def register(dataset: fo.Dataset, key: str, method: str, **config: Any) -> None:

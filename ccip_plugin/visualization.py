@@ -1,6 +1,5 @@
 """A map of the embeddings in two dimensions, for the App's embeddings panel."""
 
-import hashlib
 import importlib.util
 import warnings
 from dataclasses import dataclass
@@ -11,15 +10,17 @@ import numpy as np
 
 from .core.errors import CCIPError
 from .core.progress import ProgressCallback, report
-from .embeddings import Embeddings, load_embeddings
+from .embeddings import load_embeddings
 from .fields import EMBEDDINGS_FIELD, VISUALIZATION_KEY
 from .lease import lease
-from .similarity import default_key, find_run
+from .similarity import default_key, digest, find_run
 from .targets import Target, resolve
 
-METHODS = ("umap", "pca")
+METHODS = ("umap", "tsne", "pca")
 MIN_ITEMS = 3
 _UMAP_MIN_ITEMS = 20  # it places an image by its 15 nearest ones
+_TSNE_MIN_ITEMS = 50  # it begins with as many principal components
+_TSNE_MAX_ITEMS = 5000  # it takes about 6 ms for an image
 _SEED = 51
 
 
@@ -33,7 +34,7 @@ class VisualizationReport:
 
     Attributes:
         brain_key: the key of the visualization
-        method: ``umap`` or ``pca``, None when there are too few embeddings for any
+        method: ``umap``, ``tsne`` or ``pca``, None when there are too few embeddings for any
         n_points: the images or detections that it shows
         n_missing: those that it lacks, as they have no embedding
         is_new: whether it was computed now; otherwise it was there, of the same embeddings
@@ -67,8 +68,8 @@ def compute_visualization(
         embeddings_field ("ccip_embedding"): the field (on detections: the attribute) with the embeddings
         patches_field (None): the field with the detections, None for whole samples
         brain_key (None): the key of the visualization, ``ccip_visualization`` for whole images in the default field
-        method (None): ``umap``, which shows groups much better and needs the package ``umap-learn``, or ``pca``; by
-            default umap where it is installed and there are enough images
+        method (None): ``umap``, which needs the package ``umap-learn``; ``tsne``, which needs 50 embeddings; ``pca``,
+            which shows groups much less well. By default umap where it is installed, else tsne for 50 to 5,000 images
         progress (None): told that the work has begun
 
     Returns:
@@ -90,7 +91,7 @@ def compute_visualization(
         note = f"{n_points} embeddings, at least {MIN_ITEMS} are needed"
         return VisualizationReport(brain_key, None, 0, n_missing, False, note)
     method, note = _choose(method, n_points)
-    origin = _origin(embeddings, method)
+    origin = digest(embeddings, method, _SEED)
     with lease(target.dataset, brain_key):
         is_new = not _is_there(target, brain_key, origin)
         if is_new:
@@ -103,18 +104,17 @@ def _choose(method: str | None, n_points: int) -> tuple[str, str]:
     is_there = importlib.util.find_spec("umap") is not None
     if method == "umap" and not is_there:
         raise VisualizationError("umap needs the package umap-learn, which is not installed: pip install umap-learn")
+    if method == "tsne" and n_points < _TSNE_MIN_ITEMS:
+        raise VisualizationError(f"tsne needs {_TSNE_MIN_ITEMS} embeddings, there are {n_points}; take pca")
     if method is not None:
         return method, ""
-    if not is_there:
+    if is_there:
+        return ("pca", "too few images for umap") if n_points < _UMAP_MIN_ITEMS else ("umap", "")
+    if n_points < _TSNE_MIN_ITEMS:
+        return "pca", "too few images for tsne"
+    if n_points > _TSNE_MAX_ITEMS:
         return "pca", "umap, which shows groups much better, needs the package umap-learn"
-    return ("pca", "too few images for umap") if n_points < _UMAP_MIN_ITEMS else ("umap", "")
-
-
-def _origin(embeddings: Embeddings, method: str) -> str:
-    """What the points depend on, as a short string."""
-    digest = hashlib.sha256(f"{method} {_SEED} {embeddings.vectors.shape} {' '.join(embeddings.ids)}".encode())
-    digest.update(embeddings.vectors.tobytes())
-    return digest.hexdigest()
+    return "tsne", ""
 
 
 def _is_there(target: Target, brain_key: str, origin: str) -> bool:
@@ -125,8 +125,14 @@ def _is_there(target: Target, brain_key: str, origin: str) -> bool:
 
 def _compute(target: Target, embeddings_field: str, brain_key: str, method: str, origin: str) -> None:
     """Computes first and registers then, so that nobody meets a visualization without points for long."""
-    options = {"verbose": False} if method == "umap" else {}
-    with warnings.catch_warnings(), np.errstate(invalid="ignore"):  # pca: shares of no variance when all are alike
+    from threadpoolctl import threadpool_limits
+
+    options = {} if method == "pca" else {"verbose": False}
+    with (
+        threadpool_limits(1 if method == "tsne" else None),  # threads make it slower on a busy machine, and inexact
+        warnings.catch_warnings(),
+        np.errstate(invalid="ignore"),  # pca: shares of no variance when all are alike
+    ):
         warnings.filterwarnings("ignore", "n_jobs value", UserWarning)  # umap: a seed leaves it one thread
         results = fob.compute_visualization(
             target.view,

@@ -1,6 +1,5 @@
 """Ids and names of groups: never used twice, matched by what clusters share."""
 
-import numpy as np
 import pytest
 
 from ccip_plugin.identity import (
@@ -11,7 +10,6 @@ from ccip_plugin.identity import (
     StaleGroupsError,
     check_name,
     load_registry,
-    match_clusters,
     save_delta,
 )
 from ccip_plugin.label_store import GroupLabel
@@ -23,25 +21,6 @@ def registry_of(**names):
     """``registry_of(Rei=3)``: the group 3 is called Rei."""
     groups = {group_id: Group(name, "2024-01-01T00:00:00+00:00") for name, group_id in names.items()}
     return Registry(1, max(groups, default=0) + 1, groups)
-
-
-@pytest.mark.parametrize(
-    "clusters, now, expected",
-    [
-        pytest.param([0, 0, 1, 1], [7, 7, 8, 8], {0: 7, 1: 8}, id="the same"),
-        pytest.param([1, 1, 0, 0], [7, 7, 8, 8], {1: 7, 0: 8}, id="other numbers"),
-        pytest.param([0, 0, 0, 1, 1], [7, 7, 7, 7, 7], {0: 7}, id="a split: the larger part keeps the id"),
-        pytest.param([0, 0, 1, 1], [7, 7, 7, 7], {0: 7}, id="an even split: the first part keeps it"),
-        pytest.param([0, 0, 0, 0, 0], [7, 7, 8, 8, 8], {0: 8}, id="a merge: the larger part gives the id"),
-        pytest.param([0, 0, 0, 0], [8, 8, 7, 7], {0: 7}, id="an even merge: the older id"),
-        pytest.param([-1, -1, 0], [7, 7, None], {}, id="noise takes no id"),
-        pytest.param([0, 0], [99, 99], {}, id="an id that is not known"),
-        pytest.param([], [], {}, id="nothing"),
-        pytest.param([0, 0, 0, 1, 1], [7, 7, 8, 8, 7], {0: 7, 1: 8}, id="no id twice"),
-    ],
-)
-def test_matches_clusters_to_the_groups_they_share_most_with(clusters, now, expected):
-    assert match_clusters(np.array(clusters, dtype=int), now, [7, 8]) == expected
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import fiftyone.brain as fob
 import numpy as np
 import pytest
 
-from ccip_plugin.__main__ import _Work, main
+from ccip_plugin.__main__ import Work, main
 from ccip_plugin.cli import undo_parser
 from ccip_plugin.core.progress import Progress
 from ccip_plugin.fields import (
@@ -337,7 +337,7 @@ def test_a_ctrl_c_that_a_library_swallows_is_not_lost():
         reached.append("went on")
         return 0
 
-    assert _Work(options, "ccip").do(careless) == 130
+    assert Work(options, "ccip").do(careless) == 130
     assert reached == ["swallowed"]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 

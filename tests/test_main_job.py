@@ -71,7 +71,7 @@ def test_from_a_folder_to_groups_that_a_person_owns(start_python, run_python, im
         assert _groups(dataset).pop("綾波レイ") == {sample.id}
 
         out = run_python(READER, name).stdout.splitlines()
-        assert out[0] == "9 dbscan_2 ccip-caformer-24-randaug-pruned"
+        assert out[0] == "9 linkage ccip-caformer-24-randaug-pruned"
         assert out[2:] == ["綾波レイ confirmed", "768", "True"]
     finally:
         if fo.dataset_exists(name):

@@ -26,6 +26,7 @@ pytestmark = pytest.mark.mongo
 ROOT = Path(__file__).resolve().parents[1]
 COMPUTE, GROUP = "@ccip/characters/compute_embeddings", "@ccip/characters/group_characters"
 UNDO, REDO = "@ccip/characters/undo", "@ccip/characters/redo"
+EXPLORE, APPLY = "@ccip/characters/explore_parameters", "@ccip/characters/apply_proposal"
 OTHER_MODEL = "ccip-caformer_b36-24"
 WHOLE_IMAGES = "(whole images)"
 
@@ -114,13 +115,14 @@ def labels(dataset, path="character_group.label"):
 
 
 def test_each_says_what_it_is():
-    for uri in (COMPUTE, GROUP, UNDO, REDO):
+    for uri in (COMPUTE, GROUP, UNDO, REDO, EXPLORE, APPLY):
         config = foo.get_operator(uri).config.to_json()
-        assert (config["risk_level"], config["dynamic"], config["execute_as_generator"]) == ("medium", True, True)
+        assert config["risk_level"] == ("low" if uri == EXPLORE else "medium")
+        assert config["dynamic"] and config["execute_as_generator"]
         for name in ("icon", "light_icon", "dark_icon"):
             assert (ROOT / config[name].removeprefix("/")).is_file()
         assert config["allow_immediate_execution"] and not config["default_choice_to_delegated"]
-        assert config["allow_delegated_execution"] == (uri in (COMPUTE, GROUP))
+        assert config["allow_delegated_execution"] == (uri in (COMPUTE, GROUP, EXPLORE))
 
 
 def test_there_is_a_button_and_it_asks_the_database_nothing(gallery):
@@ -144,7 +146,7 @@ def test_loading_the_plugin_is_light(run_python):
 # -- what to work on
 
 
-@pytest.mark.parametrize("uri", [COMPUTE, GROUP])
+@pytest.mark.parametrize("uri", [COMPUTE, GROUP, EXPLORE, APPLY])
 def test_without_a_dataset_the_form_says_so(uri):
     resolved = foo.get_operator(uri).resolve_type(ExecutionContext({"params": {}}), "inputs").to_json()
     assert problems(resolved["type"]["properties"]) == {"dataset_error": "Open a dataset first."}
@@ -362,14 +364,18 @@ def test_methods_are_explained_and_show_what_was_published(gallery):
     dataset = gallery("aabb")
     run(COMPUTE, dataset)
     asked = form(GROUP, dataset)
-    assert asked["method"]["default"] == "dbscan_2"
+    assert asked["method"]["default"] == "linkage"
     offered = choices(asked, "method")
-    assert next(iter(offered.items())) == ("dbscan_2", "Balanced (recommended)")
+    assert next(iter(offered.items())) == ("linkage", "Average (recommended)")
     assert offered.keys() >= {"dbscan", "dbscan_2", "dbscan_free", "optics", "optics_best"}
     words = {choice["value"]: choice["description"] for choice in asked["method"]["view"]["choices"]}
     assert all(words.values())
     assert all(f"{MAX_DENSE:,}" in words[name] for name in ("optics", "optics_best"))
-    for method, published in (("dbscan_2", ("0.1292", "2")), ("optics_best", ("0.1836", "5"))):
+    for method, published in (
+        ("linkage", ("0.1785", "2")),
+        ("dbscan_2", ("0.1292", "2")),
+        ("optics_best", ("0.1836", "5")),
+    ):
         asked = form(GROUP, dataset, method=method)
         assert tuple(asked[name]["view"]["placeholder"] for name in ("eps", "min_samples")) == published
 
@@ -486,7 +492,7 @@ def test_groups_and_shows_a_summary(gallery):
     results = shown["show_output"]["results"]
     found = facts(results)
     assert (found["Character groups"], found["In a group"], found["Unassigned"]) == ("2", "5", "1")
-    assert found["Method"] == "Balanced (dbscan_2, eps 0.1292, min_samples 2)"
+    assert found["Method"] == "Average (linkage, eps 0.1785, min_samples 2)"
     assert results["sizes"] == [{"type": "bar", "x": ["2", "3"], "y": [1, 1]}]
     outputs = shown["show_output"]["outputs"]["type"]["properties"]
     assert list(outputs) == ["facts", "sizes"]
@@ -496,7 +502,7 @@ def test_eps_and_min_samples_override_the_published_values(gallery):
     dataset = gallery("aab")
     run(COMPUTE, dataset)
     results = run(GROUP, dataset, eps=0, min_samples=1)["show_output"]["results"]
-    assert facts(results)["Method"] == "Balanced (dbscan_2, eps 0.0000, min_samples 1)"
+    assert facts(results)["Method"] == "Average (linkage, eps 0.0000, min_samples 1)"
     assert len(set(labels(dataset))) == 3
 
 
@@ -550,6 +556,86 @@ def test_the_stage_that_is_always_finished_is_the_one_that_writes(gallery):
     undo(dataset, progress=lambda progress: stages.append(progress.stage))
     assert stages.count(WRITING_LABELS) == 2
     assert stages[-1] == WRITING_LABELS
+
+
+# -- proposals
+
+
+def test_proposes_and_applies(gallery):
+    dataset = gallery("aabb")
+    run(COMPUTE, dataset)
+    assert "mode" not in form(GROUP, dataset), "the first grouping has nothing to keep"
+    assert list(problems(form(APPLY, dataset))) == ["nothing_error"]
+    run(GROUP, dataset)
+    before = labels(dataset)
+    asked = form(GROUP, dataset)
+    assert (asked["mode"]["default"], asked["apply"]["default"]) == ("all", True)
+    shown = run(GROUP, dataset, apply=False, min_samples=3)
+    assert labels(dataset) == before
+    assert shown["notify"]["message"].endswith(", proposed; nothing is written yet")
+    assert facts(shown["show_output"]["results"])["Labels written"] == "none: this is a proposal"
+    assert said(form(APPLY, dataset), "counts_hint").endswith(": 4 newly unassigned.")
+    results = run(APPLY, dataset)["show_output"]["results"]
+    assert labels(dataset) == ["unassigned"] * 4
+    assert facts(results)["Labels written"] == "4"
+    assert [row["change"] for row in results["groups"]] == ["fallen apart"] * 2
+    assert list(problems(form(APPLY, dataset))) == ["nothing_error"]
+    assert "no proposal" in run(APPLY, dataset)["show_output"]["results"]["errors"][0]["reason"]
+
+
+def test_an_outdated_proposal_is_refused(gallery):
+    dataset = gallery("aabb")
+    run(COMPUTE, dataset)
+    run(GROUP, dataset, apply=False)
+    run(GROUP, dataset)
+    assert list(problems(form(APPLY, dataset))) == ["outdated_error"]
+    assert "run it again" in run(APPLY, dataset)["show_output"]["results"]["errors"][0]["reason"]
+
+
+def test_asks_which_proposal(boxes):
+    for patches_field in (None, "faces"):
+        run(COMPUTE, boxes, patches_field=patches_field)
+        run(GROUP, boxes, patches_field=patches_field, apply=False)
+    assert sorted(choices(form(APPLY, boxes), "path")) == ["character_group", "faces.detections.character_group"]
+    assert foo.get_operator(APPLY)(boxes, patches_field="faces").n_written == 8
+    run(APPLY, boxes, group_field="character_group")
+    assert boxes.count("character_group.label") == 4
+
+
+def test_adds_only_what_is_new(gallery, images):
+    dataset = gallery("aabb")
+    run(COMPUTE, dataset)
+    run(GROUP, dataset)
+    dataset.add_samples([fo.Sample(filepath=str(path)) for path in images("ac")])
+    run(COMPUTE, dataset)
+    assert facts(run(GROUP, dataset, mode="add")["show_output"]["results"])["Labels written"] == "2"
+
+
+def test_asks_about_boxes_in_one_image(boxes):
+    run(COMPUTE, boxes, patches_field="faces")
+    assert "same_image" not in form(GROUP, boxes, patches_field="faces")
+    asked = form(GROUP, boxes, patches_field="faces", advanced=True)
+    assert list(choices(asked, "same_image")) == ["apart", "ignore"]
+    run(GROUP, boxes, patches_field="faces", same_image="ignore")
+    assert (
+        boxes.get_run_info("ccip_groups_faces_detections_character_group").config.parameters["same_image"] == "ignore"
+    )
+
+
+# -- eps
+
+
+def test_shows_what_eps_would_give(gallery, monkeypatch, tmp_path):
+    monkeypatch.setenv("CCIP_CACHE_DIR", str(tmp_path / "cache"))
+    dataset = gallery("aabbc")
+    assert list(problems(form(EXPLORE, dataset))) == ["embeddings_error"]
+    run(COMPUTE, dataset)
+    assert problems(form(EXPLORE, dataset)) == {}
+    results = run(EXPLORE, dataset)["show_output"]["results"]
+    assert [trace["name"] for trace in results["plot"]] == ["groups", "unassigned, %", "largest group, %"]
+    assert facts(results)["With eps 0.1785 (threshold)"] == "2 groups, 20% of the images in none, 40.0% in the largest"
+    assert not dataset.has_field("character_group")
+    assert foo.get_operator(EXPLORE)(dataset).sweep.n == 5
 
 
 # -- undo and redo

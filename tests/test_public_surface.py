@@ -15,16 +15,23 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 
 FUNCTIONS = {
     "add_images",
+    "apply_proposal",
     "compute_embeddings",
     "compute_similarity",
     "compute_visualization",
     "count_missing",
+    "explore_parameters",
     "find_images",
     "group_characters",
     "load_embeddings",
+    "load_proposal",
     "open_dataset",
+    "propose_groups",
     "redo",
+    "register_model",
+    "rescued_view",
     "undo",
+    "unregister_model",
 }
 CORE = {
     "registry": {"MODELS", "get_spec", "DEFAULT_MODEL"},
@@ -34,6 +41,7 @@ CORE = {
     "calibration": {"load"},
     "neighbors": {"radius_graph", "NeighborGraph"},
     "clustering": {"cluster", "NOISE"},
+    "references": {"References", "match"},
     "evaluation": {"pair_metrics", "group_metrics"},
 }
 OPTIONS = {

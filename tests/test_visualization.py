@@ -7,6 +7,7 @@ import fiftyone.brain as fob
 import numpy as np
 import pytest
 
+from ccip_plugin import visualization
 from ccip_plugin.embeddings import compute_embeddings
 from ccip_plugin.fields import VISUALIZATION_KEY
 from ccip_plugin.similarity import BrainKeyError, compute_similarity
@@ -141,10 +142,33 @@ def test_too_few_images_are_left_alone(embedded, letters):
     assert data.list_brain_runs() == []
 
 
+class TestTSNE:
+    def test_is_the_choice_for_some_images_without_umap(self, embedded, monkeypatch):
+        monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+        data = embedded("abcde" * 10)
+        report = compute_visualization(data)
+        assert (report.method, report.note, report.n_points) == ("tsne", "", 50)
+        assert not compute_visualization(data).is_new
+        found = points(data)
+        places = np.array([found[key] for key in data.values("id")])
+        apart = np.linalg.norm(places[:, None] - places[None], axis=2) + np.diag([np.inf] * 50)
+        assert [i % 5 for i in apart.argmin(axis=1)] == [i % 5 for i in range(50)]
+
+    def test_needs_some_images(self, embedded):
+        with pytest.raises(VisualizationError, match="tsne needs 50 embeddings, there are 4; take pca"):
+            compute_visualization(embedded("abcd"), method="tsne")
+
+    def test_is_left_for_more_images(self, embedded, monkeypatch):
+        monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+        monkeypatch.setattr(visualization, "_TSNE_MAX_ITEMS", 49)
+        report = compute_visualization(embedded("ab" * 25))
+        assert (report.method, "umap-learn" in report.note) == ("pca", True)
+
+
 @pytest.mark.skipif(HAS_UMAP, reason="umap-learn is installed")
 def test_says_what_umap_needs(embedded):
     data = embedded("abc")
-    assert "umap-learn" in compute_visualization(data).note
+    assert compute_visualization(data).note == "too few images for tsne"
     with pytest.raises(VisualizationError, match="pip install umap-learn"):
         compute_visualization(data, method="umap")
 
@@ -161,8 +185,8 @@ def test_takes_umap_when_it_is_there(embedded):
 
 def test_says_why_not(embedded):
     data = embedded("abc")
-    with pytest.raises(VisualizationError, match="unknown method 'tsne'; available: umap, pca"):
-        compute_visualization(data, method="tsne")
+    with pytest.raises(VisualizationError, match="unknown method 'mds'; available: umap, tsne, pca"):
+        compute_visualization(data, method="mds")
     compute_similarity(data, brain_key="taken")
     with pytest.raises(BrainKeyError, match="'taken' is that of a similarity run"):
         compute_visualization(data, brain_key="taken")

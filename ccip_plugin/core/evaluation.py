@@ -1,13 +1,14 @@
 """How good differences and groups are, where it is known who is who."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .differences import Vectors, normalize
 from .errors import ParameterError, VectorsError
+from .jackknife import STEPS, FoldCounts, Interval, folds_of, interval
 from .progress import ProgressCallback, report
 
 Counts = NDArray[np.int64]
@@ -22,6 +23,8 @@ class PairMetrics:
     """How well differences tell pairs of one character from pairs of two.
 
     Attributes:
+        n_images: how many images were compared
+        n_characters: of how many characters
         n_same: how many pairs are of one character
         n_different: how many are not
         n_left_out: how many images have no known character and took no part
@@ -36,8 +39,11 @@ class PairMetrics:
         same: ``(bins + 1,)`` pairs of one character by difference; bin ``k`` is for differences over ``(k - 1) / bins``
             and up to ``k / bins``
         different: ``(bins + 1,)`` the others
+        folds: the pairs of each character, for :meth:`intervals`; None where they were not counted
     """
 
+    n_images: int
+    n_characters: int
     n_same: int
     n_different: int
     n_left_out: int
@@ -51,12 +57,53 @@ class PairMetrics:
     average_precision_error: float
     same: Counts
     different: Counts
+    folds: FoldCounts | None = None
 
     def at(self, threshold: float) -> "PairScores":
         """The scores at a threshold, itself included, to the width of a bin."""
-        last = int(np.clip(np.floor(threshold * (len(self.same) - 1)), -1, len(self.same) - 1))
-        tp, fp = int(self.same[: last + 1].sum()), int(self.different[: last + 1].sum())
-        return _pair_scores(threshold, tp, fp, self.n_same)
+        return _scores_at(self.same, self.different, threshold)
+
+    def counting_selves(self) -> "PairMetrics":
+        """The scores over the full matrix of differences, where each image also makes a pair with itself.
+
+        So the scores that are published with the models were counted. They are somewhat higher, the more so the fewer
+        images a character has.
+        """
+        same = 2 * self.same
+        same[0] += self.n_images
+        return _summarized(same, 2 * self.different, self.n_images, self.n_characters, self.n_left_out)
+
+    def coarse(self, steps: int) -> tuple[Counts, Counts]:
+        """``same`` and ``different`` in ``steps`` + 1 wider bins; ``steps`` divides the number of bins."""
+        return _coarse(self.same, steps), _coarse(self.different, steps)
+
+    def intervals(self, threshold: float | None = None) -> dict[str, Interval]:
+        """By the jackknife over characters, the intervals of the scores.
+
+        Args:
+            threshold (None): another threshold; the scores there are ``at_f1``, ``at_precision`` and ``at_recall``
+
+        Returns:
+            ``threshold``, ``f1``, ``precision``, ``recall``, ``roc_auc`` and ``average_precision``; NaN where the
+            characters are too few, or were not counted one by one
+        """
+        found = self._estimates(self.same, self.different, threshold)
+        if self.folds is None or len(self.folds) < 2:
+            return {name: interval(value, ()) for name, value in found.items()}
+        coarse = self.coarse(min(STEPS, len(self.same) - 1))
+        parts = (self.folds.without(fold, *coarse) for fold in range(len(self.folds)))
+        without = [self._estimates(same, different, threshold) for same, different in parts]
+        return {name: interval(value, [each[name] for each in without]) for name, value in found.items()}
+
+    @staticmethod
+    def _estimates(same: Counts, different: Counts, threshold: float | None) -> dict[str, float]:
+        found = _summarized(same, different, 0, 0, 0)
+        names = ("threshold", "f1", "precision", "recall", "roc_auc", "average_precision")
+        values = {name: getattr(found, name) for name in names}
+        if threshold is not None:
+            scores = _scores_at(same, different, threshold)
+            values |= {f"at_{name}": getattr(scores, name) for name in ("f1", "precision", "recall")}
+        return values
 
 
 @dataclass(frozen=True)
@@ -121,18 +168,20 @@ def pair_metrics(
     labels_true: ArrayLike,
     *,
     bins: int = 2**18,
+    by_character: bool = False,
     progress: ProgressCallback | None = None,
 ) -> PairMetrics:
     """Measures how well differences tell characters apart, over all pairs of images.
 
     Pairs are counted by difference into ``bins`` bins, block by block; no matrix of all pairs is held. Takes time
-    proportional to n^2, and 200 MiB beside a copy of the embeddings.
+    proportional to n^2, and 250 MiB beside two copies of the embeddings.
 
     Args:
         embeddings: ``(n, dim)`` embeddings of any length
         labels_true: ``(n,)`` the character of each image, as numbers or names; images with None, NaN, an empty name or
             a negative number have no known character and are left out
         bins: how many bins there are between differences of 0 and 1, a power of two up to 2^24
+        by_character (False): count the pairs of each character, too, for intervals; needs at least 2^12 bins
         progress (None): told after each block how many pairs were compared; may raise
             :class:`~ccip_plugin.core.progress.Cancelled`
 
@@ -143,15 +192,22 @@ def pair_metrics(
         VectorsError: an embedding is zero or not finite, or there is another number of labels
         ParameterError: bins is no power of two up to 2^24
     """
-    if not 2 <= bins <= _MAX_BINS or bins & (bins - 1):
-        raise ParameterError("bins", bins, f"a power of two, at most {_MAX_BINS:,}")
+    least = STEPS if by_character else 2
+    if not least <= bins <= _MAX_BINS or bins & (bins - 1):
+        raise ParameterError("bins", bins, f"a power of two from {least:,} to {_MAX_BINS:,}")
     codes = _codes(labels_true)
     unit = normalize(embeddings) if len(codes) else np.empty((0, 1), np.float32)
     if unit.ndim != 2 or len(unit) != len(codes):
         raise VectorsError(f"want one label for each embedding, not {len(codes)} for {unit.shape}")
-    is_known = codes >= 0
-    same, different = _histograms(unit[is_known], codes[is_known], bins, progress)
-    return _summarized(same, different, int((~is_known).sum()))
+    known = np.flatnonzero(codes >= 0)
+    n_characters = len(np.unique(codes[known]))
+    folds = None
+    if by_character and len(known):
+        of_images = folds_of(np.unique(codes[known], return_inverse=True)[1])
+        known = known[np.argsort(of_images, kind="stable")]
+        folds = FoldCounts(np.sort(of_images))
+    same, different = _histograms(unit[known], codes[known], bins, folds, progress)
+    return replace(_summarized(same, different, len(known), n_characters, len(codes) - len(known)), folds=folds)
 
 
 def group_metrics(labels_pred: ArrayLike, labels_true: ArrayLike) -> GroupMetrics:
@@ -200,19 +256,27 @@ def _code(value: object, numbers: dict[object, int]) -> int:
 # pairs ----------------------------------------------------------------------------------------------------------------
 
 
-def _histograms(unit: Vectors, codes: Codes, bins: int, progress: ProgressCallback | None) -> tuple[Counts, Counts]:
+def _histograms(
+    unit: Vectors, codes: Codes, bins: int, folds: FoldCounts | None, progress: ProgressCallback | None
+) -> tuple[Counts, Counts]:
     every, same = np.zeros((2, bins + 1), np.int64)
     n, done = len(unit), 0
     for i, j in _blocks(n):
-        numbers = unit[i : i + _BLOCK] @ unit[j : j + _BLOCK].T
-        _to_bins(numbers, bins)
+        cosines = unit[i : i + _BLOCK] @ unit[j : j + _BLOCK].T
+        _to_bins(cosines, bins)
+        numbers = cosines.astype(np.int64)
         is_same = codes[i : i + _BLOCK, None] == codes[None, j : j + _BLOCK]
         if i == j:
-            upper = np.triu_indices(len(numbers), 1)
-            numbers, is_same = numbers[upper], is_same[upper]
-        every += np.bincount(numbers.ravel().astype(np.int64), minlength=bins + 1)
-        same += np.bincount(numbers[is_same].astype(np.int64), minlength=bins + 1)
-        done += numbers.size
+            lower = np.tri(len(numbers), dtype=np.bool_)
+            numbers[lower], is_same[lower] = bins + 1, False  # counted, and then left out
+        every += np.bincount(numbers.ravel(), minlength=bins + 2)[: bins + 1]
+        same += np.bincount(numbers[is_same], minlength=bins + 1)
+        if folds is not None:
+            width = bins // STEPS
+            numbers += width - 1
+            numbers //= width
+            folds.add(numbers, is_same, i, j)
+        done += numbers.size if i != j else len(numbers) * (len(numbers) - 1) // 2
         report(progress, "comparing pairs", done, n * (n - 1) // 2)
     return same, every - same
 
@@ -232,7 +296,18 @@ def _to_bins(cosines: Vectors, bins: int) -> None:
     np.ceil(cosines, out=cosines)
 
 
-def _summarized(same: Counts, different: Counts, n_left_out: int) -> PairMetrics:
+def _coarse(counts: Counts, steps: int) -> Counts:
+    width = (len(counts) - 1) // steps
+    return np.append(counts[0], counts[1:].reshape(steps, width).sum(axis=1))
+
+
+def _scores_at(same: Counts, different: Counts, threshold: float) -> "PairScores":
+    last = int(np.clip(np.floor(threshold * (len(same) - 1)), -1, len(same) - 1))
+    tp, fp = int(same[: last + 1].sum()), int(different[: last + 1].sum())
+    return _pair_scores(threshold, tp, fp, int(same.sum()))
+
+
+def _summarized(same: Counts, different: Counts, n_images: int, n_characters: int, n_left_out: int) -> PairMetrics:
     n_same, n_different = int(same.sum()), int(different.sum())
     tp, fp = np.cumsum(same), np.cumsum(different)
     best = _best_bin(tp, fp, n_same)
@@ -241,6 +316,8 @@ def _summarized(same: Counts, different: Counts, n_left_out: int) -> PairMetrics
     auc, auc_error = _roc_auc(same, different)
     average, average_error = _average_precision(same, different)
     return PairMetrics(
+        n_images,
+        n_characters,
         n_same,
         n_different,
         n_left_out,

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+import time
 import uuid
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from .progress import ProgressCallback
 
 _FORMAT = 1
 _ABOUT = "graph.json"
+_PART = ".part"
+_OLD_SECONDS = 86_400
 _ARRAYS = {"rows": np.int32, "cols": np.int32, "differences": np.float32}
 _HASHED = 1 << 14  # vectors that are hashed at a time
 
@@ -58,8 +61,49 @@ def stored_graph(
     return graph
 
 
+def find_graph(embeddings: ArrayLike, radius: float, folder: str | Path) -> NeighborGraph | None:
+    """Gives the smallest graph of these embeddings in ``folder`` that reaches at least to ``radius``; None without one.
+
+    Hashes the embeddings, unless the folder is empty; compares nothing.
+
+    Raises:
+        VectorsError: an embedding is zero or not finite; names its row
+    """
+    if not any(Path(folder).glob(f"*-*/{_ABOUT}")):
+        return None
+    unit = unit_vectors(embeddings)
+    found = {}
+    for path in Path(folder).glob(f"{_digest(unit)}-*/{_ABOUT}"):
+        if not path.parent.name.endswith(_PART):
+            found[float.fromhex(path.parent.name.partition("-")[2])] = path.parent
+    for known in sorted(known for known in found if known >= radius):
+        graph = _opened(found[known], unit, known)
+        if graph is not None:
+            (found[known] / _ABOUT).touch()  # used just now
+            return graph
+    return None
+
+
+def prune_graphs(folder: str | Path, keep: int) -> int:
+    """Deletes the graphs that were used longest ago, and what was left by a process that died over a day ago.
+
+    Args:
+        folder: where graphs are kept
+        keep: how many stay
+
+    Returns:
+        how many were deleted
+    """
+    graphs = [path.parent for path in Path(folder).glob(f"*-*/{_ABOUT}") if not path.parent.name.endswith(_PART)]
+    graphs.sort(key=lambda path: (path / _ABOUT).stat().st_mtime, reverse=True)
+    left = [path for path in Path(folder).glob(f"*{_PART}") if path.stat().st_mtime < time.time() - _OLD_SECONDS]
+    for path in (*graphs[keep:], *left):
+        shutil.rmtree(path, ignore_errors=True)  # another process may have it open, or delete it, too
+    return len(graphs[keep:])
+
+
 def _build(path: Path, unit: Vectors, radius: float, block_size: int, progress: ProgressCallback | None) -> None:
-    part = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.part")
+    part = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}{_PART}")
     part.mkdir(parents=True)
     try:
         n_pairs = _write_pairs(part, unit, radius, block_size, progress)

@@ -10,6 +10,9 @@ from .neighbors import NeighborGraph
 from .pairs import check_radius
 from .progress import ProgressCallback, report
 
+LARGE_SHARE = 0.05
+"""Of all images: a group above it is worth a look."""
+
 _TOLERANCE = 0.02  # of the images; how much may change in a place that is called stable
 
 
@@ -33,6 +36,19 @@ class Sweep:
     unassigned: NDArray[np.float64]
     largest: NDArray[np.float64]
     changed: NDArray[np.float64]
+
+    def safe_eps(self, share: float = LARGE_SHARE) -> float | None:
+        """The largest value of eps up to which no group has more than a share of the images; None when the first has.
+
+        Among so many images, DBSCAN chains groups together beyond it.
+        """
+        too_large = np.flatnonzero(self.largest > share)
+        last = int(too_large[0]) - 1 if len(too_large) else len(self.eps) - 1
+        return float(self.eps[last]) if last >= 0 else None
+
+    def at(self, eps: float) -> int:
+        """The place of the largest value up to ``eps``, the first place where there is none."""
+        return max(0, int(np.searchsorted(self.eps, eps, side="right")) - 1)
 
     def plateau(self) -> tuple[float, float] | None:
         """The longest stretch of eps where hardly anything changes though there are groups; None without one.

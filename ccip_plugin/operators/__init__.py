@@ -9,9 +9,12 @@ def register(plugin: Any) -> None:
     Args:
         plugin: the plugin context
     """
+    from .apply_proposal import ApplyProposal
     from .compute_embeddings import ComputeEmbeddings
+    from .explore_parameters import ExploreParameters
     from .group_characters import GroupCharacters
+    from .register_model import RegisterModel
     from .undo import Redo, Undo
 
-    for operator in (ComputeEmbeddings, GroupCharacters, Undo, Redo):
+    for operator in (ComputeEmbeddings, GroupCharacters, ExploreParameters, ApplyProposal, Undo, Redo, RegisterModel):
         plugin.register(operator)

@@ -9,18 +9,21 @@ import fiftyone.operators as foo
 from fiftyone import ViewField as F
 from fiftyone.operators import types
 
-from ..embeddings import Coverage
+from ..decisions import APART, IGNORE, INDEX
 from ..fields import EMBEDDINGS_FIELD, GROUP_FIELD, STATUS_CONFIRMED, STATUS_IGNORED
-from ..grouping import Calibration, GroupingReport, Parameters, choose_parameters, group_characters, load_calibration
+from ..grouping import Calibration, GroupingReport, Parameters, choose_parameters, group_characters
 from ..label_store import LabelStore
-from ..provenance import Provenance
+from ..lineup import ADD, ALL
 from ..targets import CCIPError, Target
-from . import bridge, inputs, outputs
+from . import bridge, embedded, inputs, outputs
 
 TITLE = "CCIP: group by character"
-COMPUTE_FIRST = "Run 'CCIP: compute embeddings' first."
 METHODS = {
-    "linkage": ("Average", "joins groups whose images are alike on average; the steadiest, in large datasets too"),
+    "linkage": (
+        "Average",
+        "joins groups whose images are alike on average; needs no tuning, is the steadiest in large datasets, and "
+        "keeps together and apart what people decided",
+    ),
     "dbscan_2": ("Balanced", "two images that look alike make a group; a little stricter than the threshold"),
     "dbscan": ("Threshold", "joins all that are within the model's threshold for one character: fewer, larger groups"),
     "dbscan_free": ("Balanced, tuned freely", "like Balanced, with the smallest group size tuned as well"),
@@ -33,6 +36,19 @@ METHODS = {
     "optics": ("Crowds, untuned", "like Crowds, with the plain defaults of the method; up to 10,000 images"),
 }
 """What a curator should know of a method; one that is not listed is shown by its name."""
+
+
+_OPTIONS = ("method", "eps", "min_samples", "mode", "same_image", "tracks", "apply", "run_key", "model_dir")
+
+CHANGES = {
+    "unchanged": "Stay where they are",
+    "moved": "Move to another group",
+    "new": "New in a group",
+    "merged": "Go along as their group is merged",
+    "split": "Go along as their group is split",
+    "unassigned": "Newly unassigned",
+}
+"""What becomes of an item, in words."""
 
 
 class GroupCharacters(foo.Operator):
@@ -61,14 +77,14 @@ class GroupCharacters(foo.Operator):
         target = form.target("Group")
         if target is None:
             return form.property()
-        field, provenance = _ask_for_embeddings(form, target)
-        if field is None or provenance is None:
+        found = embedded.ask(form, target)
+        if found is None:
             return form.property()
-        _say_what_is_there(form, target, field, provenance, form.coverage(target, field))
-        calibration = _calibration(form, provenance)
-        if calibration is not None:
-            _ask_for_method(form, calibration)
+        field, _, calibration = found
+        _ask_for_method(form, calibration)
         _ask_for_group_field(form, target, field)
+        _ask_what_to_do(form, target)
+        _ask_about_detections(form, target)
         if not target.is_whole:
             form.hint("part", "Only what is chosen above gets labels; it is compared with the groups that exist.")
         return form.property()
@@ -81,14 +97,14 @@ class GroupCharacters(foo.Operator):
             ctx,
             work,
             title="CCIP could not group the images",
-            results_of=_results,
-            outputs_of=_outputs,
+            results_of=results_of,
+            outputs_of=outputs_of,
             is_clean=lambda done: not done.warnings,
-            message_of=_message,
+            message_of=message_of,
         )
 
     def resolve_output(self, ctx: Any) -> types.Property:
-        return _outputs(ctx.results)
+        return outputs_of(ctx.results)
 
     def __call__(self, samples: Any, *, delegate: bool = False, **options: Any) -> Any:
         """Groups from Python; however long it takes, it is one ordinary call.
@@ -104,51 +120,6 @@ class GroupCharacters(foo.Operator):
         if delegate:
             return bridge.schedule(self.uri, samples, options)
         return group_characters(samples, **options)
-
-
-def _ask_for_embeddings(form: inputs.Form, target: Target) -> tuple[str | None, Provenance | None]:
-    """Asks for the field with the embeddings, where there is a choice."""
-    fields = inputs.embeddings_fields(target)
-    chosen = inputs.text_of(form.ctx, "embeddings_field") or next(iter(fields), None)
-    if len(fields) > 1:
-        choices = types.Dropdown()
-        for name, provenance in fields.items():
-            choices.add_choice(name, label=f"{name} ({provenance.model_name})")
-        default = next(iter(fields))
-        form.inputs.enum(
-            "embeddings_field", choices.values(), label="Embeddings in the field", default=default, view=choices
-        )
-    if chosen in fields:
-        return chosen, fields[chosen]
-    what = "detections" if target.is_patches else "images"
-    form.error("embeddings", f"The {what} have no CCIP embeddings yet. {COMPUTE_FIRST}")
-    return None, None
-
-
-def _say_what_is_there(
-    form: inputs.Form, target: Target, field: str, provenance: Provenance, coverage: Coverage | None
-) -> None:
-    of = f"embedded with {provenance.model_name}"
-    if coverage is None:
-        form.hint("count", f"About {inputs.n_samples(target.dataset):,} images, {of}.")
-        return
-    there = coverage.n_total - coverage.n_missing
-    all_of_them = inputs.things(target, coverage.n_total)
-    if not there:
-        form.error("count", f"None of the {all_of_them} has an embedding in {field!r} yet. {COMPUTE_FIRST}")
-    elif coverage.n_missing:
-        without = f"{coverage.n_missing:,} without an embedding will have no group."
-        form.hint("count", f"{all_of_them}, {there:,} of them {of}; {without}")
-    else:
-        form.hint("count", f"{all_of_them}, all {of}.")
-
-
-def _calibration(form: inputs.Form, provenance: Provenance) -> Calibration | None:
-    try:
-        return load_calibration(provenance.model_name, model_dir=inputs.model_folder(form.ctx))
-    except CCIPError as error:
-        form.error("model", str(error))
-        return None
 
 
 def _ask_for_method(form: inputs.Form, calibration: Calibration) -> None:
@@ -224,6 +195,50 @@ def _ask_for_group_field(form: inputs.Form, target: Target, embeddings_field: st
         )
 
 
+def _ask_what_to_do(form: inputs.Form, target: Target) -> None:
+    """Asks what may change and whether to write it, where there are groups already."""
+    name = inputs.text_of(form.ctx, "group_field", GROUP_FIELD) or GROUP_FIELD
+    if not name.isidentifier() or not LabelStore(target, name).is_declared():
+        return
+    modes = types.RadioGroup(orientation="vertical")
+    modes.add_choice(ALL, label="Group everything again", description="all but what people decided may change")
+    modes.add_choice(ADD, label="Add new images only", description="what has a label keeps it")
+    form.inputs.enum("mode", modes.values(), label="What may change", default=ALL, view=modes)
+    form.inputs.bool(
+        "apply",
+        label="Write the labels at once",
+        description="Off: only propose them. You see what would change, and 'CCIP: apply the proposal' writes it",
+        default=True,
+        view=types.SwitchView(),
+    )
+
+
+def _ask_about_detections(form: inputs.Form, target: Target) -> None:
+    """Asks what it means that detections are in one image, or of one track."""
+    if not target.is_patches:
+        return
+    form.inputs.bool("advanced", label="Advanced", default=False, view=types.SwitchView())
+    if not form.ctx.params.get("advanced"):
+        return
+    rules = types.RadioGroup(orientation="vertical")
+    rules.add_choice(APART, label="Are seldom one character", description="kept apart, unless they are much alike")
+    rules.add_choice(IGNORE, label="May well be", description="for mirrors, comics, collages, character sheets")
+    form.inputs.enum("same_image", rules.values(), label="Two boxes in one image", default=APART, view=rules)
+    if target.dataset.get_field(target.path(INDEX)) is None:
+        return
+    fields = types.Dropdown()
+    for name, field in target.dataset.get_field_schema().items():
+        if isinstance(field, fo.StringField | fo.ObjectIdField) and name not in ("id", "filepath"):
+            fields.add_choice(name, label=name)
+    form.inputs.enum(
+        "tracks",
+        fields.values(),
+        label="Frames of one video have the same",
+        description="Boxes of one video with the same index are then held together. Empty: the index means nothing",
+        view=fields,
+    )
+
+
 def _count_human(store: LabelStore) -> int:
     """How many labels people decided, as :attr:`~ccip_plugin.label_store.GroupLabel.is_human` has it."""
     target = store.target
@@ -241,7 +256,7 @@ def _is_number(value: Any) -> bool:
 
 def _options(ctx: Any) -> dict[str, Any]:
     """The arguments of the function."""
-    options = inputs.options(ctx, ("method", "eps", "min_samples", "run_key", "model_dir"))
+    options = inputs.options(ctx, _OPTIONS)
     if "min_samples" in options:
         options["min_samples"] = int(options["min_samples"])
     options["patches_field"] = inputs.patches_field_of(ctx)
@@ -250,12 +265,13 @@ def _options(ctx: Any) -> dict[str, Any]:
     return options
 
 
-def _message(report: GroupingReport) -> str:
+def message_of(report: GroupingReport) -> str:
     noun = "detections" if "." in report.group_field else "images"
-    return f"CCIP: {report.n_groups:,} character groups with {report.n_grouped:,} {noun}"
+    proposed = "" if report.proposal_key is None else ", proposed; nothing is written yet"
+    return f"CCIP: {report.n_groups:,} character groups with {report.n_grouped:,} {noun}{proposed}"
 
 
-def _results(report: GroupingReport) -> dict[str, Any]:
+def results_of(report: GroupingReport) -> dict[str, Any]:
     """The report as plain values."""
     used = report.parameters
     method = METHODS.get(used.method, (used.method, ""))[0]
@@ -266,7 +282,9 @@ def _results(report: GroupingReport) -> dict[str, Any]:
         ("Without embedding", report.n_without_embedding or None),
         ("Not a character (ignored)", report.n_ignored or None),
         ("Decided by people, kept", report.n_human),
-        ("Labels written", report.n_written),
+        ("Rescued: alike to some of their group, to be looked at", report.n_rescued or None),
+        *_changes(report),
+        ("Labels written", report.n_written if report.proposal_key is None else "none: this is a proposal"),
         ("Changed by somebody meanwhile, left alone", report.n_left or None),
         ("Method", f"{method} ({used.method}, eps {used.eps:.4f}, min_samples {used.min_samples})"),
         ("Embeddings", f"{used.embeddings_field}, {used.model_name}"),
@@ -276,15 +294,26 @@ def _results(report: GroupingReport) -> dict[str, Any]:
     return {
         "facts": outputs.facts(pairs),
         "sizes": outputs.sizes_plot(report.sizes),
+        "groups": outputs.group_changes([vars(change) for change in report.groups]),
         "warnings": list(report.warnings),
         "run_key": report.run_key,
     }
 
 
-def _outputs(results: dict[str, Any]) -> types.Property:
+def outputs_of(results: dict[str, Any]) -> types.Property:
     shown = types.Object()
     outputs.add_warnings(shown, results.get("warnings") or ())
     outputs.add_facts(shown, "CCIP: character groups")
+    if results.get("groups"):
+        outputs.add_group_changes(shown)
     if results.get("sizes"):
         outputs.add_sizes(shown)
     return types.Property(shown, view=types.View(label=TITLE))
+
+
+def _changes(report: GroupingReport) -> list[tuple[str, int | None]]:
+    """What becomes of the items, by kind; nothing on a first grouping, where all is new."""
+    counts = report.changes
+    if not sum(counts.get(kind, 0) for kind in CHANGES if kind not in ("new", "unassigned")):
+        return []
+    return [(words, counts.get(kind) or None) for kind, words in CHANGES.items()]

@@ -15,6 +15,7 @@ _LAYOUT = {
     "yaxis": {"title": {"text": "groups"}, "rangemode": "tozero"},
     "bargap": 0.15,
 }
+_MOST_ROWS = 50
 _BINS = (2, 3, 4, 5, 10, 20, 50, 100, 200, 500, 1000)
 
 
@@ -37,6 +38,24 @@ def add_warnings(outputs: types.Object, warnings: Sequence[str]) -> None:
 def add_failures(outputs: types.Object, label: str) -> None:
     """Shows the rows of the key ``failures``, each with ``image`` and ``reason``."""
     _add_table(outputs, "failures", {"image": "Image", "reason": "Why"}, label)
+
+
+def group_changes(changes: Sequence[Mapping[str, Any]]) -> Rows:
+    """What became of whole groups, as the rows of a table; the first 50.
+
+    Args:
+        changes: the values of :class:`~ccip_plugin.matching.GroupChange`
+    """
+    words = {"split": "split off from group {other}", "merged": "merged into group {other}", "gone": "fallen apart"}
+    return [
+        {"group": change["name"], "change": words[change["kind"]].format(**change), "n": f"{change['n_items']:,}"}
+        for change in changes[:_MOST_ROWS]
+    ]
+
+
+def add_group_changes(outputs: types.Object) -> None:
+    """Shows the rows of :func:`group_changes` under the key ``groups``."""
+    _add_table(outputs, "groups", {"group": "Group", "change": "What became of it", "n": "Images"}, "Changed groups")
 
 
 def filepaths(dataset: Any, ids: Iterable[str], patches_field: str | None) -> dict[str, str]:

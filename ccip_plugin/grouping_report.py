@@ -1,0 +1,199 @@
+"""What a grouping was made with, and what it found and wrote."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from .core.calibration import Calibration
+from .core.clustering import published_parameters
+from .core.sweep import LARGE_SHARE
+from .decisions import APART, Contradiction
+from .fields import EMBEDDINGS_FIELD
+from .lineup import ALL
+from .matching import GroupChange
+
+DEFAULT_METHOD = "linkage"
+
+_LARGE_RATIO = 3  # a group over the large share is odd when it is so much larger than the next one, as chains are
+_LARGE_MINIMUM = 200
+_NAMED_IDS = 5
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """What a grouping was made with.
+
+    Attributes:
+        method: one of :data:`~ccip_plugin.core.clustering.METHODS`
+        eps: the largest difference; what it is the largest of depends on the method
+        min_samples: how many images make a group, or the core of one
+        model_name: the model that the embeddings are of
+        embeddings_field: the field with the embeddings
+        mode: what might be changed, one of :data:`~ccip_plugin.lineup.MODES`
+        same_image: what two detections in one image meant, one of :data:`~ccip_plugin.decisions.SAME_IMAGE`
+        tracks: the field that says which video a frame is of, None where tracks meant nothing
+    """
+
+    method: str
+    eps: float
+    min_samples: int
+    model_name: str
+    embeddings_field: str
+    mode: str = ALL
+    same_image: str = APART
+    tracks: str | None = None
+
+
+@dataclass(frozen=True)
+class GroupingReport:
+    """What a grouping found and wrote.
+
+    Attributes:
+        run_key: the run that records it
+        group_field: the field with the groups
+        parameters: what it was made with
+        n_items: the items that were looked at
+        n_groups: character groups with at least one of the items
+        n_grouped: items in a group
+        n_unassigned: items in no group
+        n_without_embedding: items without an embedding; they have no label
+        n_ignored: items of which a person said that they are not a character
+        n_human: labels that people decided, all of them kept
+        n_written: labels written
+        n_left: labels that somebody changed while they were being written; they are as that person left them
+        n_rescued: items that are in their group on other evidence than their mean difference to it; see
+            :func:`~ccip_plugin.proposals.rescued_view`
+        sizes: per size, how many groups have so many of the items
+        changes: per kind of change (:data:`~ccip_plugin.planning.KINDS`), how many items it is about
+        groups: what became of whole groups, without those that are just new: splits, merges, groups without members
+        contradictions: decisions of people that cannot all be kept, with the ids of the items
+        warnings: what a person should look at
+        seconds: how long each stage took
+        number: the number of the change, None when nothing had to be written
+        proposal_key: the run that holds the proposal, when it was not applied; None when it was
+    """
+
+    run_key: str
+    group_field: str
+    parameters: Parameters
+    n_items: int
+    n_groups: int
+    n_grouped: int
+    n_unassigned: int
+    n_without_embedding: int
+    n_ignored: int
+    n_human: int
+    n_written: int
+    n_left: int
+    n_rescued: int = 0
+    sizes: Mapping[int, int] = field(default_factory=dict)
+    changes: Mapping[str, int] = field(default_factory=dict)
+    groups: tuple[GroupChange, ...] = ()
+    contradictions: tuple[Contradiction, ...] = ()
+    warnings: tuple[str, ...] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    number: int | None = None
+    proposal_key: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report as plain values."""
+        plain = asdict(self)
+        lists = {name: list(plain[name]) for name in ("groups", "contradictions", "warnings")}
+        for contradiction in lists["contradictions"]:
+            contradiction["ids"] = list(contradiction["ids"])
+        return {**plain, **lists, "sizes": {str(size): count for size, count in sorted(self.sizes.items())}}
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> "GroupingReport":
+        """What :meth:`as_dict` gave."""
+        values = {
+            "parameters": Parameters(**plain["parameters"]),
+            "sizes": {int(size): count for size, count in plain["sizes"].items()},
+            "groups": tuple(GroupChange(**change) for change in plain["groups"]),
+            "contradictions": tuple(Contradiction(tuple(c["ids"]), c["reason"]) for c in plain["contradictions"]),
+            "warnings": tuple(plain["warnings"]),
+        }
+        return cls(**{**plain, **values})
+
+    def __str__(self) -> str:
+        used = self.parameters
+        written = f"{self.n_written} labels written" if self.proposal_key is None else "proposed, nothing written"
+        lines = [
+            f"{self.n_groups} character groups with {self.n_grouped} of {self.n_items} images, "
+            f"{self.n_unassigned} unassigned, {self.n_without_embedding} without embedding",
+            f"{used.method} (eps {used.eps:.4f}, min_samples {used.min_samples}): {written}, "
+            f"{self.n_human} decided by people and kept, {self.n_rescued} rescued",
+            *(f"warning: {warning}" for warning in self.warnings),
+        ]
+        return "\n".join(lines)
+
+
+def choose_parameters(
+    calibration: Calibration,
+    *,
+    method: str | None = None,
+    eps: float | None = None,
+    min_samples: int | None = None,
+    embeddings_field: str = EMBEDDINGS_FIELD,
+    mode: str = ALL,
+    same_image: str = APART,
+    tracks: str | None = None,
+) -> Parameters:
+    """Fills in what is published for a method, or follows from the threshold of the model.
+
+    The default method is :data:`DEFAULT_METHOD`, which needs nothing but the threshold, and so works for every model.
+
+    Raises:
+        UnknownPresetError: nothing is published for this method and this model
+    """
+    method = DEFAULT_METHOD if method is None else method
+    preset_eps, preset_min_samples = published_parameters(calibration, method)
+    return Parameters(
+        method,
+        preset_eps if eps is None else float(eps),
+        preset_min_samples if min_samples is None else int(min_samples),
+        calibration.model_name,
+        embeddings_field,
+        mode,
+        same_image,
+        tracks,
+    )
+
+
+def warnings_of(
+    sizes: Mapping[int, int],
+    n_items: int,
+    *,
+    method: str,
+    n_chained: int = 0,
+    contradictions: Sequence[Contradiction] = (),
+) -> tuple[str, ...]:
+    """What a person should look at.
+
+    Args:
+        sizes: per size, how many groups have it
+        n_items: all items
+        method: how they were grouped
+        n_chained: how many groups have members that are farther from each other on average than images of a character
+        contradictions: between decisions of people
+    """
+    found = []
+    largest, second = sorted([0, 0, *(size for size, count in sizes.items() for _ in range(count))])[:-3:-1]
+    is_odd = largest > LARGE_SHARE * n_items and largest > _LARGE_RATIO * second > 0
+    if n_items >= _LARGE_MINIMUM and is_odd:
+        found.append(
+            f"the largest group has {largest} of {n_items} images ({largest / n_items:.0%}), the next {second}: "
+            "several characters may have been chained together; look at it, and try a smaller eps"
+        )
+    if n_chained and method.startswith(("dbscan", "hdbscan", "optics")):
+        found.append(
+            f"{n_chained} groups hold together by chains of images only: eps is too large for {method} with "
+            f"{n_items} images; take a smaller one, or the method linkage"
+        )
+    for contradiction in contradictions[:_NAMED_IDS]:
+        ids = ", ".join(contradiction.ids[:_NAMED_IDS])
+        others = f" and {len(contradiction.ids) - _NAMED_IDS} more" if len(contradiction.ids) > _NAMED_IDS else ""
+        found.append(f"contradiction (ids {ids}{others}): {contradiction.reason}")
+    if len(contradictions) > _NAMED_IDS:
+        found.append(f"{len(contradictions) - _NAMED_IDS} more contradictions; the report has them all")
+    return tuple(found)

@@ -1,0 +1,251 @@
+"""CCIP as a model of FiftyOne: for ``apply_model``, ``compute_embeddings`` and the methods of the brain."""
+
+import functools
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import fiftyone as fo
+import fiftyone.core.frame as fofr
+import fiftyone.core.media as fomm
+import fiftyone.core.models as fom
+import fiftyone.core.patches as fop
+import fiftyone.core.sample as fos
+import numpy as np
+from numpy.typing import NDArray
+
+from .core import calibration
+from .core.encoder import Encoder
+from .core.references import SHARE, References
+from .extraction import usable_cores
+from .fields import EMBEDDINGS_FIELD
+from .recognition import Recognizer, ReferencesError, gather
+from .schema import declare
+from .targets import TargetError
+
+logger = logging.getLogger(__name__)
+
+Vectors = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class CCIPModelConfig:
+    """What a :class:`CCIPModel` is made from.
+
+    Attributes:
+        model_name: a name of the registry
+        references: of characters, as for :func:`~ccip_plugin.recognition.gather`; None to give embeddings, not names
+        references_field: of a dataset of references, the field with the names
+        embeddings_field: of a dataset of references, the field with embeddings
+        threshold: the difference up to which two images are one character; None for that of the model
+        share: which share of a character's references has to be that near
+        provider: as for :meth:`~ccip_plugin.core.encoder.Encoder.open`
+        threads: threads of one run on the CPU, one per usable core by default: FiftyOne gives image after image
+        model_dir: a folder of models
+        revision: of the hub repository
+    """
+
+    model_name: str
+    references: Any = None
+    references_field: str | None = None
+    embeddings_field: str = EMBEDDINGS_FIELD
+    threshold: float | None = None
+    share: float = SHARE
+    provider: str = "auto"
+    threads: int | None = None
+    model_dir: str | Path | None = None
+    revision: str | None = None
+
+
+_OF_RECOGNITION = ("references", "references_field", "embeddings_field", "threshold", "share")
+
+
+class CCIPModel(fom.EmbeddingsMixin, fom.SamplesMixin, fom.Model):
+    """Embeds images and, with references, names the character in them.
+
+    Embeddings have unit length. ``dataset.apply_model(model, label_field=...)`` writes them, or with references
+    labels, see :meth:`~ccip_plugin.recognition.Recognizer.labels`; references can be given there as well::
+
+        dataset.apply_model(model, label_field="character", references="~/characters")
+
+    It reads the files of images itself, as everything in this package does. The other methods of FiftyOne
+    (``compute_embeddings``, ``compute_patch_embeddings``, those of the brain) hand over pixels that FiftyOne read, and
+    so does ``apply_model`` for the frames of videos. Vectors of these are the same, but for images with transparency
+    or with more than 8 bits for a color.
+
+    The model is loaded once and stays until the object goes, or :meth:`close`.
+
+    Args:
+        config: a :class:`CCIPModelConfig`
+
+    Raises:
+        CCIPError: the model cannot be had, or the references cannot be used; the text says why
+    """
+
+    media_type = "image"
+    has_embeddings = True
+    ragged_batches = False
+    transforms = None
+    preprocess = True
+
+    def __init__(self, config: CCIPModelConfig):
+        fom.SamplesMixin.__init__(self)
+        self.config = config
+        self._encoder = Encoder.open(
+            config.model_name,
+            model_dir=config.model_dir,
+            provider=config.provider,
+            threads=config.threads or usable_cores(),
+            revision=config.revision,
+        )
+        self._references = None if config.references is None else self._gathered({})
+        self._recognizer = None if config.references is None else self._recognizer_of({})
+        self._asked: Recognizer | None = None
+        self._last: tuple[Any, fo.Classification] | None = None
+
+    def __exit__(self, *error: object) -> None:
+        """FiftyOne has written what it was given."""
+        if self._last is not None:
+            _declare_numbers(*self._last)
+            self._last = None
+
+    @property
+    def needs_fields(self) -> dict[str, Any]:
+        """Fields that ``predict`` needs: none but the path of the file."""
+        return self._fields
+
+    @needs_fields.setter
+    def needs_fields(self, fields: Mapping[str, Any]) -> None:
+        """FiftyOne hands the further arguments of ``apply_model`` over as fields, while it runs; ours are taken out."""
+        options = {name: fields[name] for name in _OF_RECOGNITION if name in fields}
+        self._asked = self._recognizer_of(options) if options else None
+        self._fields = {name: field for name, field in fields.items() if name not in options}
+
+    def predict(self, arg: Any, sample: Any = None) -> Any:
+        """Gives the embedding of an image or, with references, whom it shows.
+
+        Args:
+            arg: the image as an ``(h, w, 3)`` uint8 array
+            sample (None): the image as a sample; then its file is read instead
+
+        Returns:
+            a ``(768,)`` array, or a ``fiftyone.Classification``
+
+        Raises:
+            UnreadableImageError: the image cannot be read
+            TargetError: the sample is a patch, on which ``apply_model`` cannot write
+        """
+        return self.predict_all([arg], None if sample is None else [sample])[0]
+
+    def predict_all(self, args: Sequence[Any], samples: Sequence[Any] | None = None) -> list[Any]:
+        """Does for several images what :meth:`predict` does for one.
+
+        Args:
+            args: the images as arrays
+            samples (None): the images as samples
+
+        Returns:
+            a list of arrays or labels
+        """
+        images = args if samples is None else list(map(_image, args, samples))
+        vectors = self._encoder.embed(images)
+        recognizer = self._asked or self._recognizer
+        if recognizer is None:
+            return list(vectors)
+        labels = recognizer.labels(vectors)
+        if samples is not None and labels:
+            self._last = samples[-1], labels[-1]
+        return labels
+
+    def embed(self, arg: Any) -> Vectors:
+        """Embeds an image.
+
+        Args:
+            arg: the image as an ``(h, w, 3)`` uint8 array
+
+        Returns:
+            a ``(768,)`` array
+
+        Raises:
+            UnreadableImageError: it has no pixels, such as the crop of a box without area
+        """
+        return self.embed_all([arg])[0]
+
+    def embed_all(self, args: Sequence[Any]) -> Vectors:
+        """Embeds images, of any sizes.
+
+        Args:
+            args: the ``n`` images as arrays
+
+        Returns:
+            an ``(n, 768)`` array
+        """
+        _say_who_reads()
+        return self._encoder.embed(args)
+
+    def close(self) -> None:
+        """Frees the model. Using it afterwards is an error."""
+        self._encoder.close()
+
+    def _recognizer_of(self, options: Mapping[str, Any]) -> Recognizer:
+        """A recognizer with some options instead of those of the configuration.
+
+        Raises:
+            ReferencesError: there are no references
+        """
+        references = self._references if options.get("references") is None else self._gathered(options)
+        if references is None:
+            raise ReferencesError(f"there are no references for {', '.join(options)}")
+        threshold, share = self._option("threshold", options), self._option("share", options)
+        if threshold is None:
+            name, model_dir, revision = self.config.model_name, self.config.model_dir, self.config.revision
+            threshold = calibration.load(name, model_dir=model_dir, revision=revision).threshold
+        return Recognizer(references, self._encoder, threshold, share)
+
+    def _gathered(self, options: Mapping[str, Any]) -> References:
+        return gather(
+            self._option("references", options),
+            self._encoder,
+            field=self._option("references_field", options),
+            embeddings_field=self._option("embeddings_field", options),
+        )
+
+    def _option(self, name: str, options: Mapping[str, Any]) -> Any:
+        return options.get(name, getattr(self.config, name))
+
+
+def _image(arg: Any, sample: Any) -> Any:
+    """What to read: the file of an image; the pixels of the frame of a video."""
+    if isinstance(sample, fop.PatchView | fop.EvaluationPatchView):
+        raise TargetError(
+            "apply_model cannot write on patches: ccip_plugin.compute_embeddings(view) embeds them, "
+            "group_characters(view) labels them; or make a dataset of the crops"
+        )
+    is_image = isinstance(sample, fo.Sample | fos.SampleView) and sample.media_type == fomm.IMAGE
+    return sample.filepath if is_image else arg
+
+
+def _declare_numbers(sample: Any, label: fo.Classification) -> None:
+    """Declares the numbers of the labels in the field with ``label``, so that the App can filter by them.
+
+    FiftyOne tells no model which field it writes.
+    """
+    field = next((name for name in sample.field_names if sample[name] is label), None)
+    if field is None:
+        return  # it was not written: a confidence threshold, or other classes
+    for name in ("difference", "margin"):
+        if isinstance(sample, fo.Frame | fofr.FrameView):
+            sample.dataset.add_frame_field(f"{field}.{name}", fo.FloatField)
+        else:
+            declare(sample.dataset, f"{field}.{name}", fo.FloatField)
+
+
+@functools.cache
+def _say_who_reads() -> None:
+    """Warns once: this is FiftyOne's reader, not ours."""
+    logger.warning(
+        "FiftyOne reads the images for this call. Embeddings of images with transparency, which it drops, or with more "
+        "than 8 bits for a color are not those of ccip_plugin.compute_embeddings and apply_model; all others are"
+    )
