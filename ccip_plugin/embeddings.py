@@ -180,7 +180,7 @@ def compute_embeddings(
         model_dir (None): a folder of models
         revision (None): of the hub repository
         provider ("auto"): the execution provider
-        workers (None): how many threads, one per usable core by default
+        workers (None): how many threads, by default as many as :func:`~ccip_plugin.extraction.extract` takes
         max_pixels: larger images fail, None for no limit
         memory: bytes that decoded images may take together
         progress (None): told where the work is; may raise ``Cancelled``

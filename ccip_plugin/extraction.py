@@ -111,7 +111,8 @@ def extract(
     Args:
         items: what to embed
         encoder: the model
-        workers (None): how many threads read (on the CPU: and run); one per usable core by default
+        workers (None): how many threads read (on the CPU: and run); by default one per usable core, and on the CPU one
+            more, which has work for a core whenever another waits for a file or for a core that others use
         alpha (0.0): by which share boxes are enlarged
         force_square (False): whether boxes are made square
         max_pixels: larger images fail, None for no limit
@@ -126,7 +127,7 @@ def extract(
         ValueError: ``workers`` or ``batch_size`` below 1
         CCIPError: the model could not be run; the results before it are yielded first
     """
-    workers = usable_cores() if workers is None else workers
+    workers = usable_cores() + encoder.is_cpu if workers is None else workers
     if min(workers, batch_size) < 1:
         raise ValueError(f"workers is {workers} and batch_size {batch_size}; at least 1 is needed")
     reader = _Reader(_Budget(memory, workers), alpha=alpha, force_square=force_square, max_pixels=max_pixels)
