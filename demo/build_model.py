@@ -1,8 +1,12 @@
 """Builds ``ccip-demo``, the stand-in model that only knows these drawings: ``python -m demo.build_model``.
 
-Steps: draw characters, train small networks on them (needs PyTorch; nothing else in the project does), fit the linear
-map at their end on characters that they were not trained on, write the ONNX files, and measure threshold and
-clustering parameters on characters that were used for neither. The characters of the demo (seed 0) are in none.
+Steps: draw characters, train small networks on them, write the ONNX files, and measure threshold and clustering
+parameters on characters that they were not trained on. The characters of the demo (seed 0) are in neither. It takes
+about half an hour on two cores and gives the same files every time on the same kind of processor.
+
+To rebuild the model: ``pip install torch`` (a version for the CPU) into an environment that has this project, then
+``python -m demo.build_model --work FOLDER``. FOLDER keeps drawings (2.2 GB) and training, so that a build that was
+broken off goes on where it was. Then put the numbers that are printed at the end into the registry.
 
 ``--only measure`` measures the files that are there and needs no PyTorch.
 """
@@ -21,6 +25,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,10 +43,11 @@ from .world import SHORT_SIDE, make_cast
 logger = logging.getLogger(__name__)
 
 FOLDER = Path(__file__).resolve().parents[1] / "ccip_plugin" / "core" / "models" / NAME
-SEEDS = {"train": 9001, "fit": 9002, "measure": 9003}  # of the worlds that the characters are from
-N_TRAIN, N_FIT, N_MEASURE = 600, 150, 80
-PER_CHARACTER = 10
-OUTPUT_LENGTH = 8.0  # about how long vectors are; those of the real models are no unit vectors either
+SEEDS = {"train": 9001, "measure": 9003}  # of the worlds that the characters are from
+N_CHARACTERS = {"train": 1000, "measure": 80}
+PER_CHARACTER = {"train": 5, "measure": 10}
+FILE_SIDE = 2 * SIZE  # drawings that are measured on are no larger: they are resized to SIZE anyway
+NEEDS = "Training needs PyTorch (a version for the CPU will do); nothing else in this project does."
 
 
 @dataclass(frozen=True)
@@ -74,55 +80,36 @@ def main(arguments: list[str] | None = None) -> int:
 
 def build(folder: Path, *, work: Path | None = None, workers: int | None = None) -> None:
     """Writes ``model_feat.onnx`` and ``model_metrics.onnx`` into ``folder``; keeps drawings in ``work`` if given."""
-    from . import model_training as training
-
+    training = _training()
     with tempfile.TemporaryDirectory() as spare:
         work = work or Path(spare)
-        training.prepare(seed=0)
-        known = drawings("train", N_TRAIN, work=work, workers=workers)
+        training.prepare()
+        known = drawings(work, workers=workers)
         pixels = training.Pixels(known.images)
-        finder = training.train_finder(pixels, known.faces)
-        looker = training.train_looker(pixels, known.faces, known.who, known.cast)
-        fresh = drawings("fit", N_FIT, work=work, workers=workers)
-        pixels = training.Pixels(fresh.images)
-        kept = training.look(looker, pixels, training.find(finder, pixels))
-    weights = training.folded(finder, looker) | last_map(looker.embed.weight.detach().numpy(), kept, fresh.who)
+        finder = training.train_finder(pixels, known.faces, kept=work / "finder.pt")
+        corrector = training.train_corrector(pixels, known.faces, kept=work / "corrector.pt")
+        looker = training.train_looker(pixels, known.faces, known.who, known.cast, kept=work / "looker.pt")
+        weights = training.folded(finder, corrector, looker) | {"turn.weight": turn(training.EMBEDDING)}
     folder.mkdir(parents=True, exist_ok=True)
     save(feat_model(weights), folder / "model_feat.onnx")
     save(metrics_model(), folder / "model_metrics.onnx")
     logger.info("wrote %s", folder)
 
 
-def last_map(
-    embed: NDArray[np.float32], features: NDArray[np.float32], who: NDArray[np.int64]
-) -> dict[str, NDArray[np.float32]]:
-    """The linear map from features to vectors in which characters differ much and their images little.
+def _training() -> ModuleType:
+    """The module that needs PyTorch."""
+    try:
+        from . import model_training
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise SystemExit(f"{NEEDS} It is not installed here: pip install torch, or --only measure.") from error
+    return model_training
 
-    Linear discriminant analysis in the space of the trained embedding, turned into all 768 numbers.
 
-    Args:
-        embed: ``(d, features)`` the trained embedding
-        features: ``(n, features)`` of images of characters that the network does not know
-        who: ``(n,)`` the characters
-
-    Returns:
-        ``out.weight`` (d, features), ``out.bias`` (d,) and ``turn.weight`` (768, d)
-    """
-    points = features @ embed.T
-    codes = np.unique(who, return_inverse=True)[1]
-    means = np.stack([points[codes == k].mean(axis=0) for k in range(codes.max() + 1)])
-    inside = np.cov((points - means[codes]).T)
-    inside = 0.8 * inside + 0.2 * np.trace(inside) / len(inside) * np.eye(len(inside))
-    variances, axes = np.linalg.eigh(inside)
-    whiten = axes / np.sqrt(variances) @ axes.T
-    spread = np.linalg.eigh(np.cov((means @ whiten).T))
-    ratio = np.clip(spread[0], 0, None)
-    kept = whiten @ spread[1] * np.sqrt(ratio / (ratio + 1))
-    weight = kept.T @ embed
-    weight *= OUTPUT_LENGTH / np.linalg.norm((features - features.mean(axis=0)) @ weight.T, axis=1).mean()
-    turn = np.linalg.qr(np.random.default_rng(0).normal(size=(DIM, len(inside))))[0]
-    values = {"out.weight": weight, "out.bias": -weight @ features.mean(axis=0), "turn.weight": turn}
-    return {name: value.astype(np.float32) for name, value in values.items()}
+def turn(short: int) -> NDArray[np.float32]:
+    """A map ``(768, short)`` that changes no angle: its columns are orthonormal."""
+    return np.linalg.qr(np.random.default_rng(0).normal(size=(DIM, short)))[0].astype(np.float32)
 
 
 def measure(folder: Path, *, workers: int | None = None) -> dict[str, dict[str, float]]:
@@ -130,7 +117,14 @@ def measure(folder: Path, *, workers: int | None = None) -> dict[str, dict[str, 
     with tempfile.TemporaryDirectory() as model_dir:
         (Path(model_dir) / NAME).symlink_to(folder.resolve())
         with Encoder.open(NAME, model_dir=model_dir) as encoder:
-            vectors, who = embedded(encoder, SEEDS["measure"], N_MEASURE, PER_CHARACTER, workers=workers)
+            vectors, who = embedded(
+                encoder, SEEDS["measure"], N_CHARACTERS["measure"], PER_CHARACTER["measure"], workers=workers
+            )
+    return write_numbers(folder, vectors, who)
+
+
+def write_numbers(folder: Path, vectors: NDArray[np.float32], who: NDArray[np.int64]) -> dict[str, dict[str, float]]:
+    """Writes threshold and clustering parameters that are best for ``vectors`` of the characters ``who``."""
     pairs = evaluation.pair_metrics(vectors, who)
     metrics = {
         "f1_score": pairs.f1,
@@ -141,7 +135,7 @@ def measure(folder: Path, *, workers: int | None = None) -> dict[str, dict[str, 
     cluster = {
         "dbscan_2": _best(vectors, who, "dbscan", _around(pairs.threshold, 0.5, 1.3), (2,)),
         "dbscan_free": _best(vectors, who, "dbscan", _around(pairs.threshold, 0.5, 1.3), (2, 3, 4)),
-        "optics": _best(vectors, who, "optics", _around(pairs.threshold, 0.7, 1.8, 12), (3, 4, 5)),
+        "optics": _best(vectors, who, "optics", _around(pairs.threshold, 0.7, 1.8, 8), (3, 4, 5)),
     }
     _write(folder / "metrics.json", metrics)
     _write(folder / "cluster.json", {k: {"eps": v["eps"], "min_samples": v["min_samples"]} for k, v in cluster.items()})
@@ -160,18 +154,19 @@ def embedded(
     return encoder.embed(io.BytesIO(data) for data in files), np.repeat(np.arange(n_characters), per_character)
 
 
-def drawings(part: str, n_characters: int, *, work: Path, workers: int | None = None) -> Drawings:
-    """The drawings of a part of the work, about 4 MB per character; those that are in ``work`` are not drawn again."""
-    seed, shape = SEEDS[part], (n_characters * PER_CHARACTER, SIZE, SIZE, 3)
+def drawings(work: Path, *, workers: int | None = None) -> Drawings:
+    """The drawings to train on, about 0.4 MB each; those that are in ``work`` are not drawn again."""
+    seed, n_characters, each = SEEDS["train"], N_CHARACTERS["train"], PER_CHARACTER["train"]
+    shape = (n_characters * each, SIZE, SIZE, 3)
     cast = training_cast(seed, n_characters)
     work.mkdir(parents=True, exist_ok=True)
-    images = _kept(work / f"{part}-images.npy", np.uint8, shape)
-    faces = _kept(work / f"{part}-faces.npy", np.float32, (shape[0], 4))
+    images = _kept(work / "images.npy", np.uint8, shape)
+    faces = _kept(work / "faces.npy", np.float32, (shape[0], 4))
     missing = np.flatnonzero(faces[:, 2] == 0)
-    jobs = [(seed, cast[i // PER_CHARACTER], i // PER_CHARACTER, i % PER_CHARACTER) for i in map(int, missing)]
+    jobs = [(seed, cast[i // each], i // each, i % each) for i in map(int, missing)]
     for i, (image, face) in zip(missing, _mapped(_small, jobs, workers), strict=True):
         images[i], faces[i] = image, face
-    return Drawings(images, np.array(faces), np.repeat(np.arange(n_characters), PER_CHARACTER), cast)
+    return Drawings(images, np.array(faces), np.repeat(np.arange(n_characters), each), cast)
 
 
 def _kept(path: Path, kind: type, shape: tuple[int, ...]) -> NDArray:
@@ -200,11 +195,12 @@ def _small(job: tuple[int, Character, int, int]) -> tuple[NDArray[np.uint8], tup
 
 
 def _file(job: tuple[int, Character, int, int]) -> bytes:
-    """A drawing as a file, at its full size."""
+    """A drawing as a file."""
     seed, character, number, k = job
     random = np.random.default_rng([seed, number, k])
     data = io.BytesIO()
-    render(make_single(random, character, short_side=SHORT_SIDE))[0].save(data, "JPEG", quality=88)
+    picture = make_single(random, character, short_side=SHORT_SIDE)
+    render(picture, scale=min(FILE_SIDE / max(picture.size), 1.0))[0].save(data, "JPEG", quality=88)
     return data.getvalue()
 
 
@@ -239,9 +235,11 @@ def _write(path: Path, values: dict) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m demo.build_model", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m demo.build_model", description=__doc__.splitlines()[0], epilog=NEEDS
+    )
     parser.add_argument("--folder", type=Path, default=FOLDER, help="where the files go")
-    parser.add_argument("--work", type=Path, help="a folder that keeps the drawings between runs")
+    parser.add_argument("--work", type=Path, help="a folder that keeps drawings and training between runs")
     parser.add_argument("--workers", type=int, help="processes that draw (one per core)")
     parser.add_argument("--only", choices=("train", "measure"), help="one half of the work")
     return parser

@@ -20,49 +20,44 @@ SKINS: tuple[Colour, ...] = (
     (176, 122, 90),
 )
 
-# (lightness, chroma, hue): the natural ones are the more frequent.
+# (lightness, chroma, hue), no two so near that light or shade turns one into the other.
 HAIR_COLOURS = (
-    (0.30, 0.025, 285),  # black
-    (0.34, 0.035, 30),  # black brown
-    (0.45, 0.065, 45),  # dark brown
-    (0.56, 0.085, 58),  # brown
-    (0.52, 0.115, 38),  # chestnut
-    (0.86, 0.105, 92),  # blonde
-    (0.78, 0.120, 80),  # honey
-    (0.72, 0.155, 52),  # orange
-    (0.55, 0.185, 27),  # red
-    (0.42, 0.130, 18),  # wine
-    (0.82, 0.095, 5),  # pink
-    (0.70, 0.175, 355),  # deep pink
-    (0.62, 0.165, 325),  # magenta
-    (0.80, 0.085, 305),  # lilac
-    (0.50, 0.155, 300),  # violet
-    (0.42, 0.120, 275),  # indigo
-    (0.58, 0.150, 258),  # blue
-    (0.78, 0.095, 240),  # sky
-    (0.72, 0.110, 205),  # turquoise
-    (0.55, 0.095, 185),  # deep teal
-    (0.66, 0.130, 150),  # green
-    (0.86, 0.090, 165),  # mint
-    (0.80, 0.140, 122),  # lime
-    (0.86, 0.018, 265),  # silver
-    (0.95, 0.012, 80),  # white
-    (0.64, 0.025, 265),  # grey
+    (0.27, 0.020, 285),  # black
+    (0.42, 0.070, 45),  # dark brown
+    (0.60, 0.085, 60),  # light brown
+    (0.88, 0.105, 95),  # blonde
+    (0.72, 0.160, 55),  # orange
+    (0.55, 0.190, 27),  # red
+    (0.40, 0.130, 12),  # wine
+    (0.83, 0.095, 5),  # pink
+    (0.66, 0.190, 350),  # deep pink
+    (0.76, 0.110, 308),  # lilac
+    (0.50, 0.170, 302),  # violet
+    (0.40, 0.120, 270),  # indigo
+    (0.57, 0.155, 256),  # blue
+    (0.78, 0.105, 235),  # sky
+    (0.72, 0.115, 195),  # turquoise
+    (0.52, 0.095, 175),  # deep teal
+    (0.66, 0.150, 146),  # green
+    (0.87, 0.095, 163),  # mint
+    (0.80, 0.160, 118),  # lime
+    (0.84, 0.020, 265),  # silver
+    (0.97, 0.010, 80),  # white
+    (0.62, 0.020, 265),  # grey
 )
 
 EYE_COLOURS = (
-    (0.58, 0.190, 25),  # red
-    (0.68, 0.150, 62),  # amber
-    (0.80, 0.150, 92),  # gold
-    (0.66, 0.150, 145),  # green
-    (0.70, 0.110, 190),  # teal
-    (0.72, 0.120, 228),  # sky
-    (0.55, 0.170, 260),  # blue
-    (0.56, 0.180, 298),  # violet
-    (0.68, 0.180, 350),  # pink
-    (0.50, 0.085, 48),  # brown
-    (0.62, 0.030, 260),  # grey
-    (0.36, 0.040, 290),  # dark
+    (0.56, 0.200, 25),  # red
+    (0.70, 0.160, 58),  # amber
+    (0.84, 0.155, 98),  # gold
+    (0.66, 0.165, 143),  # green
+    (0.72, 0.125, 190),  # teal
+    (0.55, 0.175, 258),  # blue
+    (0.54, 0.190, 300),  # violet
+    (0.70, 0.180, 350),  # pink
+    (0.44, 0.075, 48),  # brown
+    (0.74, 0.025, 260),  # grey
+    (0.32, 0.030, 290),  # dark
 )
 
 CLOTH_COLOURS = (
@@ -119,6 +114,8 @@ BOY_OUTFITS = ("gakuran", "suit", "hoodie", "yukata", "armour", "casual", "cape"
 HEAD_PIECES = ("cat_ears", "fox_ears", "rabbit_ears", "horns", "halo", "antenna", "elf_ears")
 HAIR_PIECES = ("big_ribbon", "side_ribbon", "hairband", "clips", "flower", "star_pin", "crown", "headphones", "feather")
 HATS = ("beret", "witch_hat", "cap", "straw_hat", "sailor_hat")
+VISIBLE = ("cat_ears", "fox_ears", "rabbit_ears", "horns", "halo", "big_ribbon", "side_ribbon", "flower", "crown")
+VISIBLE += ("headphones", *HATS)  # what is seen from far away
 FACE_PIECES = ("glasses", "round_glasses", "eyepatch", "mole", "scar", "freckles", "face_paint", "choker", "scarf")
 
 
@@ -198,8 +195,8 @@ def make_character(seed: int, number: int) -> Character:
     """The ``number``-th character of the world ``seed``: always the same one."""
     random = np.random.default_rng([seed, number, 1])
     build = "boy" if random.random() < 0.27 else "girl"
-    hair = _hair(random, build)
-    eyes = _eyes(random, build)
+    hair = _hair(random, build, _dealt(HAIR_COLOURS, seed, number, 3))
+    eyes = _eyes(random, build, _dealt(EYE_COLOURS, seed, number, 4))
     return Character(
         key=f"c{number:03d}",
         name=name_of(seed, number),
@@ -215,15 +212,16 @@ def make_character(seed: int, number: int) -> Character:
 
 
 def make_twin(character: Character, seed: int, number: int) -> Character:
-    """Somebody easily taken for ``character``: the same hair and skin, other eyes, other things worn."""
+    """Somebody easily taken for ``character``: the same hair and skin, other eyes, something else on the head."""
     random = np.random.default_rng([seed, number, 2])
-    eyes = _eyes(random, character.build)
-    while _near(eyes.colour, character.eyes.colour) or eyes.shape == character.eyes.shape:
-        eyes = _eyes(random, character.build)
-    kinds = {piece.kind for piece in character.pieces}
-    pieces = _pieces(random, character.hair, character.build)
-    while not pieces or kinds & {piece.kind for piece in pieces}:
+    eyes = _eyes(random, character.build, pick(random, EYE_COLOURS))
+    while _near(eyes.colour, character.eyes.colour, 150) or eyes.shape == character.eyes.shape:
+        eyes = _eyes(random, character.build, pick(random, EYE_COLOURS))
+    known = {piece.kind for piece in character.pieces}
+    kinds: set[str] = set()
+    while not kinds & set(VISIBLE) or kinds & known:
         pieces = _pieces(random, character.hair, character.build)
+        kinds = {piece.kind for piece in pieces}
     return replace(
         character,
         key=f"c{number:03d}",
@@ -250,8 +248,14 @@ def pick(random: Random, options: tuple, p: tuple[float, ...] | None = None):
     return options[int(random.choice(len(options), p=p))]
 
 
-def _hair(random: Random, build: str) -> Hair:
-    colour = colour_near(random, pick(random, HAIR_COLOURS))
+def _dealt(options: tuple, seed: int, number: int, salt: int):
+    """One of ``options``, dealt like cards: nobody gets one twice before all are given."""
+    times, place = divmod(number, len(options))
+    return options[int(np.random.default_rng([seed, times, salt]).permutation(len(options))[place])]
+
+
+def _hair(random: Random, build: str, base: tuple[float, float, float]) -> Hair:
+    colour = colour_near(random, base, 0.5)
     other = colour_near(random, pick(random, HAIR_COLOURS))
     extra = random.random()
     boy = build == "boy"
@@ -269,8 +273,8 @@ def _hair(random: Random, build: str) -> Hair:
     )
 
 
-def _eyes(random: Random, build: str) -> Eyes:
-    colour = colour_near(random, pick(random, EYE_COLOURS))
+def _eyes(random: Random, build: str, base: tuple[float, float, float]) -> Eyes:
+    colour = colour_near(random, base, 0.5)
     shape = pick(random, EYE_SHAPES, (0.1, 0.4, 0.15, 0.35) if build == "boy" else (0.38, 0.24, 0.26, 0.12))
     other = colour_near(random, pick(random, EYE_COLOURS)) if random.random() < 0.05 else None
     return Eyes(colour, shape, float(random.uniform(0.5, 0.8) if build == "boy" else random.uniform(0.85, 1.2)), other)
@@ -315,5 +319,5 @@ def _outfit(random: Random, build: str) -> Outfit:
     return Outfit(kind, main, second, accent, legs, int(random.integers(2**31)))
 
 
-def _near(a: Colour, b: Colour) -> bool:
-    return sum((x - y) ** 2 for x, y in zip(a, b, strict=True)) < 70**2
+def _near(a: Colour, b: Colour, limit: float = 70) -> bool:
+    return sum((x - y) ** 2 for x, y in zip(a, b, strict=True)) < limit**2

@@ -1,8 +1,9 @@
 """The ONNX files of ``ccip-demo``, the stand-in for a CCIP model, from the weights of its small networks.
 
 It works like a person who sorts drawings: a first network finds the face (where it is and how large), a second one
-looks at the head, cut out and scaled to one size, a third one closely at the eyes; a linear map makes one vector of
-what they saw. All of it is one graph of ordinary operators. Weights are stored as float16.
+looks there again, twice, and corrects that, a third one looks at the head, cut out and scaled to one size, a fourth
+one closely at the eyes; a linear map makes one vector of what the last two saw. All of it is one graph of ordinary
+operators. Weights are stored as float16.
 """
 
 from __future__ import annotations
@@ -93,6 +94,18 @@ FIND = (
     Layer(48, added=True),
 )
 CELLS = SIZE // FIND_POOL // FIND_STRIDE  # the face is looked for in CELLS x CELLS places
+AGAIN = View(
+    rows=40,
+    columns=40,
+    left=-2.6,
+    top=-3.0,
+    right=2.6,
+    bottom=2.6,
+    pool=FIND_POOL,
+    layers=(Layer(24, kernel=5, stride=2), Layer(48, stride=2), Layer(48, added=True), Layer(64, stride=2)),
+    channels=16,
+)
+TIMES = 2  # how often place and size of the face are corrected
 VIEWS = {
     "head": View(
         rows=72,
@@ -136,16 +149,22 @@ def feat_model(weights: Weights) -> onnx.ModelProto:
     """``model_feat.onnx``: ``input`` (batch, 3, 384, 384) -> ``output`` (batch, 768), not unit length.
 
     Args:
-        weights: for "find" and each of :data:`VIEWS` ``{part}{i}.weight`` (out, in, k, k) and ``{part}{i}.bias`` of
-            the layers; ``face.weight`` (5, channels, 1, 1) and ``face.bias``: how much a place looks like a face, how
-            far from the middle of the place, and the logarithm of the size; ``{view}.weight`` (channels, in, 1, 1)
-            and ``{view}.bias``; ``out.weight`` (d, all that is kept) and ``out.bias``; ``turn.weight`` (768, d), whose
-            columns are orthonormal, so that it changes no angle
+        weights: for "find", "again" and each of :data:`VIEWS` ``{part}{i}.weight`` (out, in, k, k) and
+            ``{part}{i}.bias`` of the layers; ``face.weight`` (5, channels, 1, 1) and ``face.bias``: how much a place
+            looks like a face, how far from the middle of the place, and the logarithm of the size; ``{view}.weight``
+            (channels, in, 1, 1) and ``{view}.bias``; ``better.weight`` (4, all that is kept the second time) and
+            ``better.bias``: how far the face is from there, in its size, and the logarithm of how much larger it is;
+            ``out.weight`` (d, all that is kept); ``turn.weight`` (768, d), whose columns are orthonormal, so that it
+            changes no angle
     """
-    nodes = [*_find_nodes(), *(node for name, view in VIEWS.items() for node in _view_nodes(name, view))]
+    nodes = _find_nodes()
+    for time in range(TIMES):
+        nodes += _again_nodes(time)
+    for name, view in VIEWS.items():
+        nodes += _view_nodes(name, name, view, TIMES)
     nodes += [
         helper.make_node("Concat", [f"{name}.kept" for name in VIEWS], ["seen"], axis=1),
-        helper.make_node("Gemm", ["seen", "out.weight", "out.bias"], ["short"], transB=1),
+        helper.make_node("Gemm", ["seen", "out.weight"], ["short"], transB=1),
         helper.make_node("Gemm", ["short", "turn.weight"], ["output"], transB=1),
     ]
     constants: dict[str, NDArray] = {
@@ -156,7 +175,7 @@ def feat_model(weights: Weights) -> onnx.ModelProto:
         "pairs": np.array([2, 2], dtype=np.int64),
         "last_axis": np.array([2], dtype=np.int64),
     }
-    constants |= {f"{name}.grid": view.grid()[None] for name, view in VIEWS.items()}
+    constants |= {f"{name}.grid": view.grid()[None] for name, view in (("again", AGAIN), *VIEWS.items())}
     taken = helper.make_tensor_value_info("input", TensorProto.FLOAT, ["batch", 3, SIZE, SIZE])
     given = helper.make_tensor_value_info("output", TensorProto.FLOAT, ["batch", DIM])
     return _model(nodes, taken, given, weights, constants)
@@ -187,8 +206,8 @@ def save(model: onnx.ModelProto, path: Path) -> None:
 
 
 def _find_nodes() -> list[NodeProto]:
-    """From the image to ``middle`` and ``unit`` of the face, (batch, 1, 1, 2), in the coordinates of GridSample."""
-    nodes = [_pool("input", "small", FIND_POOL), *_layers("small", "find", FIND)]
+    """From the image to ``middle0`` and ``unit0`` of the face, (batch, 1, 1, 2), in the coordinates of GridSample."""
+    nodes = [_pool("input", "small", FIND_POOL), *_layers("small", "find", "find", FIND)]
     return [
         *nodes,
         helper.make_node("Conv", ["find.last", "face.weight", "face.bias"], ["face.map"]),
@@ -205,40 +224,56 @@ def _find_nodes() -> list[NodeProto]:
         helper.make_node("Transpose", ["choice"], ["chosen"], perm=[0, 2, 1]),
         helper.make_node("MatMul", ["faces", "chosen"], ["face"]),
         helper.make_node("Split", ["face", "pairs"], ["face.middle", "face.size"], axis=1),
-        helper.make_node("Reshape", ["face.middle", "one_point"], ["middle"]),
-        helper.make_node("Reshape", ["face.size", "one_point"], ["unit"]),
+        helper.make_node("Reshape", ["face.middle", "one_point"], ["middle0"]),
+        helper.make_node("Reshape", ["face.size", "one_point"], ["unit0"]),
     ]
 
 
-def _view_nodes(name: str, view: View) -> list[NodeProto]:
-    """From the image and the place of the face to what is kept of a view, (batch, view.length)."""
+def _again_nodes(time: int) -> list[NodeProto]:
+    """From the image and place and size of the face, ``middle{time}`` and ``unit{time}``, to better ones."""
+    name, after = f"again{time}", time + 1
+    return [
+        *_view_nodes(name, "again", AGAIN, time),
+        helper.make_node("Gemm", [f"{name}.kept", "better.weight", "better.bias"], [f"{name}.better"], transB=1),
+        helper.make_node("Split", [f"{name}.better", "pairs"], [f"{name}.moved", f"{name}.size"], axis=1),
+        helper.make_node("Reshape", [f"{name}.moved", "one_point"], [f"{name}.steps"]),
+        helper.make_node("Mul", [f"{name}.steps", f"unit{time}"], [f"{name}.way"]),
+        helper.make_node("Add", [f"middle{time}", f"{name}.way"], [f"middle{after}"]),
+        helper.make_node("Exp", [f"{name}.size"], [f"{name}.growth"]),
+        helper.make_node("Reshape", [f"{name}.growth", "one_point"], [f"{name}.factor"]),
+        helper.make_node("Mul", [f"unit{time}", f"{name}.factor"], [f"unit{after}"]),
+    ]
+
+
+def _view_nodes(name: str, part: str, view: View, time: int) -> list[NodeProto]:
+    """From the image and the place of the face after ``time`` corrections to what is kept, (batch, view.length)."""
     image = "input" if view.pool == 1 else f"{name}.image"
     nodes = [] if view.pool == 1 else [_pool("input", image, view.pool)]
     sample = {"mode": "bilinear", "padding_mode": "border", "align_corners": 0}
     return [
         *nodes,
-        helper.make_node("Mul", [f"{name}.grid", "unit"], [f"{name}.scaled"]),
-        helper.make_node("Add", [f"{name}.scaled", "middle"], [f"{name}.places"]),
+        helper.make_node("Mul", [f"{part}.grid", f"unit{time}"], [f"{name}.scaled"]),
+        helper.make_node("Add", [f"{name}.scaled", f"middle{time}"], [f"{name}.places"]),
         helper.make_node("GridSample", [image, f"{name}.places"], [f"{name}.cut"], **sample),
-        *_layers(f"{name}.cut", name, view.layers),
-        helper.make_node("Conv", [f"{name}.last", f"{name}.weight", f"{name}.bias"], [f"{name}.map"]),
+        *_layers(f"{name}.cut", name, part, view.layers),
+        helper.make_node("Conv", [f"{name}.last", f"{part}.weight", f"{part}.bias"], [f"{name}.map"]),
         helper.make_node("Relu", [f"{name}.map"], [f"{name}.signs"]),
         helper.make_node("Flatten", [f"{name}.signs"], [f"{name}.kept"], axis=1),
     ]
 
 
-def _layers(image: str, part: str, layers: tuple[Layer, ...]) -> list[NodeProto]:
-    """Convolutions from ``image`` to ``{part}.last``."""
+def _layers(image: str, name: str, part: str, layers: tuple[Layer, ...]) -> list[NodeProto]:
+    """Convolutions with the weights of ``part`` from ``image`` to ``{name}.last``."""
     nodes, last = [], image
     for i, layer in enumerate(layers):
-        name = f"{part}{i}"
+        out, weight = f"{name}.{i}", f"{part}{i}"
         shape = {"strides": [layer.stride] * 2, "pads": [layer.pad] * 4, "dilations": [layer.dilation] * 2}
-        given = [last, f"{name}.weight", f"{name}.bias"]
-        nodes.append(helper.make_node("Conv", given, [f"{name}.conv"], kernel_shape=[layer.kernel] * 2, **shape))
+        given = [last, f"{weight}.weight", f"{weight}.bias"]
+        nodes.append(helper.make_node("Conv", given, [f"{out}.conv"], kernel_shape=[layer.kernel] * 2, **shape))
         if layer.added:
-            nodes.append(helper.make_node("Add", [f"{name}.conv", last], [f"{name}.sum"]))
-        before = f"{name}.sum" if layer.added else f"{name}.conv"
-        last = f"{part}.last" if i == len(layers) - 1 else f"{name}.out"
+            nodes.append(helper.make_node("Add", [f"{out}.conv", last], [f"{out}.sum"]))
+        before = f"{out}.sum" if layer.added else f"{out}.conv"
+        last = f"{name}.last" if i == len(layers) - 1 else f"{out}.out"
         nodes.append(helper.make_node("Relu", [before], [last]))
     return nodes
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import torch  # type: ignore[import-not-found,unused-ignore]
@@ -14,8 +15,8 @@ from torch.nn import functional as F  # type: ignore[import-not-found,unused-ign
 
 from . import character as traits
 from .character import Character, Piece
-from .colours import to_oklch
-from .model_graph import CELLS, FIND, FIND_POOL, MEAN, STD, VIEWS, Layer, View, cells
+from .colours import oklch, to_oklch
+from .model_graph import AGAIN, CELLS, FIND, FIND_POOL, MEAN, STD, VIEWS, Layer, View, cells
 
 logger = logging.getLogger(__name__)
 
@@ -23,9 +24,10 @@ EMBEDDING = 96
 PIECES = (*traits.HEAD_PIECES, *traits.HAIR_PIECES, *traits.HATS, *traits.FACE_PIECES)
 BACKS = tuple(dict.fromkeys((*traits.GIRL_BACKS, *traits.BOY_BACKS)))
 KINDS = (len(traits.BANGS), len(BACKS), len(traits.SIDES), len(traits.EYE_SHAPES), 3, 2)
-BATCH, RATE = 64, 3e-3
-FIND_EPOCHS, LOOK_EPOCHS = 6, 20
-SCALE, MARGIN = 16.0, 0.15  # of the normalised softmax over characters
+BATCH, RATE = 48, 3e-3
+FIND_EPOCHS, CORRECT_EPOCHS, LOOK_EPOCHS = 12, 18, 12
+SCALE, MARGIN = 16.0, 0.2  # of the normalised softmax over characters
+NEARNESS = 0.15  # up to about which difference colours count as alike
 
 
 class Stack(nn.Module):
@@ -59,6 +61,19 @@ class Stack(nn.Module):
         return {name: value.detach().contiguous().numpy() for name, value in weights.items()}
 
 
+class Corrector(nn.Module):
+    """What looks at a face that was found and says where it really is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stack = Stack(AGAIN.layers, AGAIN.channels)
+        self.better = nn.Linear(AGAIN.length, 4)
+
+    def forward(self, cut: Tensor) -> Tensor:
+        """How far the face is, in its size, and the logarithm of how much larger it is: (n, 4)."""
+        return self.better(F.relu(self.stack(cut)).flatten(1))
+
+
 class Looker(nn.Module):
     """What looks at head and eyes."""
 
@@ -66,26 +81,28 @@ class Looker(nn.Module):
         super().__init__()
         self.stacks = nn.ModuleDict({name: Stack(view.layers, view.channels) for name, view in VIEWS.items()})
         self.embed = nn.Linear(sum(view.length for view in VIEWS.values()), EMBEDDING, bias=False)
+        self.forget = nn.Dropout(0.2)
 
     def forward(self, cuts: dict[str, Tensor]) -> Tensor:
         """What is kept of the normalised cuts of each view."""
         kept = [F.relu(stack(cuts[name])).flatten(1) for name, stack in self.stacks.items()]
-        return torch.cat(kept, dim=1)
+        return self.forget(torch.cat(kept, dim=1))
 
 
 class Questions(nn.Module):
     """What is asked of the features while training: who it is, and what they look like."""
 
-    def __init__(self, n_characters: int, width: int) -> None:
+    def __init__(self, n_looks: int, width: int) -> None:
         super().__init__()
-        self.proxies = nn.Parameter(torch.randn(n_characters, EMBEDDING))
+        self.ideal = nn.Linear(n_looks, EMBEDDING, bias=False)
         self.colours = nn.Linear(width, 9)
         self.kinds = nn.ModuleList(nn.Linear(width, n) for n in KINDS)
         self.pieces = nn.Linear(width, len(PIECES) + 1)
 
     def loss(self, seen: Tensor, embedding: Tensor, who: Tensor, looks: dict[str, Tensor]) -> Tensor:
-        cosines = F.normalize(embedding) @ F.normalize(self.proxies).T
-        margin = F.one_hot(who, len(self.proxies)) * MARGIN
+        ideals = self.ideal(looks["all"])
+        cosines = F.normalize(embedding) @ F.normalize(ideals).T
+        margin = F.one_hot(who, len(ideals)) * MARGIN
         total = F.cross_entropy(SCALE * (cosines - margin), who)
         total = total + 6.0 * F.smooth_l1_loss(self.colours(seen), looks["colours"][who], beta=0.1)
         for i, head in enumerate(self.kinds):
@@ -124,14 +141,16 @@ class Pixels:
         return _normalised(upper * (1 - fy) + lower * fy)
 
 
-def train_finder(pixels: Pixels, faces: NDArray[np.float32], *, epochs: int = FIND_EPOCHS) -> Stack:
+def train_finder(pixels: Pixels, faces: NDArray[np.float32], *, kept: Path, epochs: int = FIND_EPOCHS) -> Stack:
     """Trains what finds the face.
 
     Args:
         pixels: of the drawings
         faces: ``(n, 4)`` middle and size of the face in each, from -1 to 1 over the image
-        epochs (6): how often every image is seen
+        kept: a file for the state after every epoch; where it is there, training goes on from it
+        epochs (12): how often every image is seen
     """
+    torch.manual_seed(1)
     finder = Stack(FIND, 5)
 
     def loss(chosen: NDArray[np.int64], random: np.random.Generator) -> Tensor:
@@ -145,8 +164,27 @@ def train_finder(pixels: Pixels, faces: NDArray[np.float32], *, epochs: int = FI
         scaled = torch.cat([there[:, :2] * CELLS, there[:, 2:]], dim=1)
         return F.cross_entropy(found[:, 0], index) + 6.0 * F.smooth_l1_loss(scaled, wanted, beta=0.1)
 
-    _train("finding faces", [*finder.parameters()], loss, len(pixels), epochs)
+    _train("finding faces", finder, loss, len(pixels), epochs, kept)
     return finder.eval()
+
+
+def train_corrector(
+    pixels: Pixels, faces: NDArray[np.float32], *, kept: Path, epochs: int = CORRECT_EPOCHS
+) -> Corrector:
+    """Trains what corrects the place and size of a face; arguments as for :func:`train_finder`."""
+    torch.manual_seed(2)
+    corrector = Corrector()
+
+    def loss(chosen: NDArray[np.int64], random: np.random.Generator) -> Tensor:
+        true = faces[chosen]
+        rough = _roughly(true, random, place=0.25, size=0.2)
+        cut = _tinted(pixels.cut(AGAIN, chosen, rough), *_tint(random, len(chosen)))
+        moved, grown = (true[:, :2] - rough[:, :2]) / rough[:, 2:], np.log(true[:, 2:] / np.abs(rough[:, 2:]))
+        wanted = torch.from_numpy(np.concatenate([moved, grown], axis=1))
+        return F.smooth_l1_loss(corrector(cut), wanted, beta=0.05)
+
+    _train("correcting faces", corrector, loss, len(pixels), epochs, kept)
+    return corrector.eval()
 
 
 def train_looker(
@@ -155,6 +193,7 @@ def train_looker(
     who: NDArray[np.int64],
     cast: list[Character],
     *,
+    kept: Path,
     epochs: int = LOOK_EPOCHS,
 ) -> Looker:
     """Trains what looks at head and eyes.
@@ -164,53 +203,30 @@ def train_looker(
         faces: ``(n, 4)`` middle and size of the face in each, as drawn
         who: ``(n,)`` indices into ``cast``
         cast: the characters
-        epochs (20): how often every image is seen
+        kept: as for :func:`train_finder`
+        epochs (12): how often every image is seen
     """
-    looker = Looker()
-    questions, looks = Questions(len(cast), looker.embed.in_features), _looks(cast)
+    torch.manual_seed(3)
+    looker, looks = Looker(), _looks(cast)
+    questions = Questions(looks["all"].shape[1], looker.embed.in_features)
 
     def loss(chosen: NDArray[np.int64], random: np.random.Generator) -> Tensor:
-        n = len(chosen)
-        true = faces[chosen]
-        rough = np.empty_like(true)  # the face as the finder could have found it, half of the time mirrored
-        rough[:, :2] = true[:, :2] + random.normal(0, 0.05, (n, 2)) * true[:, 2:]
-        rough[:, 2:] = true[:, 2:] * np.exp(random.normal(0, 0.05, (n, 1)) + random.normal(0, 0.03, (n, 2)))
-        rough[:, 2] *= random.choice([-1.0, 1.0], n)
-        tint = random.normal(1, 0.05, (n, 3)), random.normal(0, 0.06, (n, 3))
+        rough = _roughly(faces[chosen], random, place=0.05, size=0.06)
+        tint = _tint(random, len(chosen))
         cuts = {name: _tinted(pixels.cut(view, chosen, rough), *tint) for name, view in VIEWS.items()}
         seen = looker(cuts)
         return questions.loss(seen, looker.embed(seen), torch.from_numpy(who[chosen]), looks)
 
-    _train("looking at faces", [*looker.parameters(), *questions.parameters()], loss, len(pixels), epochs)
+    _train("looking at faces", nn.ModuleList([looker, questions]), loss, len(pixels), epochs, kept)
     return looker.eval()
 
 
-@torch.no_grad()
-def find(finder: Stack, pixels: Pixels) -> NDArray[np.float32]:
-    """The faces that are found, ``(n, 4)``, as the graph does it."""
-    parts = []
-    for start in range(0, len(pixels), BATCH):
-        found = finder(_normalised(pixels.by_pool[FIND_POOL][start : start + BATCH])).flatten(2)
-        index = found[:, 0].argmax(dim=1)
-        there = found[torch.arange(len(found)), 1:, index]
-        middle = there[:, :2] + torch.from_numpy(cells()).T[index]
-        parts.append(torch.cat([middle, torch.exp(there[:, 2:])], dim=1))
-    return torch.cat(parts).numpy()
-
-
-@torch.no_grad()
-def look(looker: Looker, pixels: Pixels, faces: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What is kept of the drawings, ``(n, all that is kept)``."""
-    parts = []
-    for start in range(0, len(pixels), BATCH):
-        chosen = np.arange(start, min(start + BATCH, len(pixels)))
-        parts.append(looker({name: pixels.cut(view, chosen, faces[chosen]) for name, view in VIEWS.items()}))
-    return torch.cat(parts).numpy()
-
-
-def folded(finder: Stack, looker: Looker) -> dict[str, NDArray[np.float32]]:
-    """All weights but those of the last map, by their names in the graph."""
-    weights = finder.folded("find", "face")
+def folded(finder: Stack, corrector: Corrector, looker: Looker) -> dict[str, NDArray[np.float32]]:
+    """The weights by their names in the graph, all but the last, which is not trained."""
+    weights = finder.folded("find", "face") | corrector.stack.folded("again", "again")
+    weights["better.weight"] = corrector.better.weight.detach().numpy()
+    weights["better.bias"] = corrector.better.bias.detach().numpy()
+    weights["out.weight"] = looker.embed.weight.detach().numpy()
     for name, stack in looker.stacks.items():
         weights |= stack.folded(name, name)
     return weights
@@ -218,16 +234,26 @@ def folded(finder: Stack, looker: Looker) -> dict[str, NDArray[np.float32]]:
 
 def _train(
     what: str,
-    parameters: list,
+    network: nn.Module,
     loss_of: Callable[[NDArray[np.int64], np.random.Generator], Tensor],
     n: int,
     epochs: int,
+    kept: Path,
 ) -> None:
-    optimizer = torch.optim.AdamW(parameters, lr=RATE, weight_decay=0.02)
+    """Trains ``network``; broken off and begun again, it comes to the same end as in one go."""
+    optimizer = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=0.02)
     steps = n // BATCH
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps * epochs, pct_start=0.15)
     random = np.random.default_rng(0)
-    for epoch in range(epochs):
+    parts = {"network": network, "optimizer": optimizer, "schedule": schedule}
+    done = 0
+    if kept.exists():
+        state = torch.load(kept, weights_only=True)
+        for name, part in parts.items():
+            part.load_state_dict(state[name])
+        random.bit_generator.state, done = state["random"], state["epochs"]
+        torch.set_rng_state(state["torch"])
+    for epoch in range(done, epochs):
         order, mean = random.permutation(n), 0.0
         for step in range(steps):
             loss = loss_of(np.sort(order[step * BATCH : (step + 1) * BATCH]), random)
@@ -237,11 +263,13 @@ def _train(
             schedule.step()
             mean += loss.item() / steps
         logger.info("%s: epoch %d of %d, loss %.3f", what, epoch + 1, epochs, mean)
+        state = {name: part.state_dict() for name, part in parts.items()}
+        state |= {"random": random.bit_generator.state, "torch": torch.get_rng_state(), "epochs": epoch + 1}
+        torch.save(state, kept)
 
 
-def prepare(seed: int) -> None:
-    """Makes training repeatable on one kind of processor: sums in one order, known random numbers."""
-    torch.manual_seed(seed)
+def prepare() -> None:
+    """Makes training repeatable on one kind of processor: sums in one order."""
     torch.set_num_threads(1)  # the networks are too small to gain from more
     torch.use_deterministic_algorithms(True)
 
@@ -261,6 +289,23 @@ def _normalised(images: NDArray) -> Tensor:
     return (x - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
 
 
+def _roughly(
+    faces: NDArray[np.float32], random: np.random.Generator, *, place: float, size: float
+) -> NDArray[np.float32]:
+    """Faces as they could have been found, half of them mirrored, which a negative width stands for."""
+    n = len(faces)
+    rough = np.empty_like(faces)
+    rough[:, :2] = faces[:, :2] + random.normal(0, place, (n, 2)) * faces[:, 2:]
+    rough[:, 2:] = faces[:, 2:] * np.exp(random.normal(0, size, (n, 1)) + random.normal(0, size / 2, (n, 2)))
+    rough[:, 2] *= random.choice([-1.0, 1.0], n)
+    return rough
+
+
+def _tint(random: np.random.Generator, n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Factors and summands for the colours of ``n`` images."""
+    return random.normal(1, 0.05, (n, 3)), random.normal(0, 0.06, (n, 3))
+
+
 def _tinted(x: Tensor, gain: NDArray[np.float64], more: NDArray[np.float64]) -> Tensor:
     return x * torch.from_numpy(gain).float()[:, :, None, None] + torch.from_numpy(more).float()[:, :, None, None]
 
@@ -277,8 +322,9 @@ def _moved(x: Tensor, faces: NDArray[np.float32], random: np.random.Generator) -
     x = F.grid_sample(x, grid, align_corners=False, padding_mode="border")
     middle = (faces[:, :2] - move) / zoom
     middle[:, 0] *= mirrored
-    tint = random.normal(1, 0.05, (n, 3)), random.normal(0, 0.06, (n, 3))
-    return _tinted(x, *tint), torch.from_numpy(np.concatenate([middle, faces[:, 2:] / zoom], axis=1)).float()
+    return _tinted(x, *_tint(random, n)), torch.from_numpy(
+        np.concatenate([middle, faces[:, 2:] / zoom], axis=1)
+    ).float()
 
 
 def _looks(cast: list[Character]) -> dict[str, Tensor]:
@@ -296,7 +342,17 @@ def _looks(cast: list[Character]) -> dict[str, Tensor]:
     ]
     colours = [[*_place(c.hair.colour), *_place(c.eyes.colour), *_place(c.skin)] for c in cast]
     pieces = [[*_worn(c.pieces), float(c.hair.tips is not None or c.hair.streak is not None)] for c in cast]
-    return {"kinds": torch.tensor(kinds), "colours": torch.tensor(colours), "pieces": torch.tensor(pieces)}
+    looks = {"kinds": torch.tensor(kinds), "colours": torch.tensor(colours), "pieces": torch.tensor(pieces)}
+    chosen = [F.one_hot(looks["kinds"][:, i], n).float() for i, n in enumerate(KINDS)]
+    near = [
+        torch.exp(-((looks["colours"][:, None, at : at + 3] - _places(palette)) ** 2).sum(2) / (2 * NEARNESS**2))
+        for at, palette in ((0, traits.HAIR_COLOURS), (3, traits.EYE_COLOURS))
+    ]
+    return looks | {"all": torch.cat([*chosen, *near, looks["colours"], looks["pieces"]], dim=1)}
+
+
+def _places(palette: tuple[tuple[float, float, float], ...]) -> Tensor:
+    return torch.tensor([_place(oklch(*colour)) for colour in palette])
 
 
 def _worn(pieces: tuple[Piece, ...]) -> list[float]:

@@ -18,12 +18,12 @@ Box = tuple[float, float, float, float]
 
 # How much of a figure is seen: units from the top of the picture to the bottom, and where the face is, 0..1.
 CROPS = {
-    "face": ((3.3, 4.3), (0.50, 0.58)),
+    "face": ((3.6, 4.5), (0.52, 0.60)),
     "bust": ((4.8, 6.4), (0.36, 0.46)),
     "half": ((7.4, 9.2), (0.27, 0.34)),
     "full": ((14.2, 16.0), (0.19, 0.23)),
 }
-CROP_SHARES = {"face": 0.2, "bust": 0.4, "half": 0.25, "full": 0.15}
+CROP_SHARES = {"face": 0.2, "bust": 0.42, "half": 0.26, "full": 0.12}
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ def _figure(
     if crop != "face":
         y = max(y, ((3.0 if tall else 2.35) * unit) / size[1])
     pose = make_pose(random)
-    worn = tuple(piece.kind for piece in character.pieces if random.random() < 0.94)
+    worn = tuple(piece.kind for piece in character.pieces if random.random() < 0.98)
     return Figure(character, pose, Place(x * size[0], y * size[1], unit, bool(random.random() < 0.5)), worn)
 
 
@@ -170,8 +170,8 @@ def _picture(random: Random, size: tuple[int, int], figures: tuple[Figure, ...],
         style = replace(style, line=style.line * 1.25)
     gains = np.ones(3)
     if random.random() < 0.5:
-        warm = float(random.normal(0, 0.05))
-        gains = np.array([1 + warm, 1 + 0.2 * warm, 1 - warm]) * float(random.uniform(0.86, 1.05))
+        warm = float(random.normal(0, 0.025))
+        gains = np.array([1 + warm, 1 + 0.2 * warm, 1 - warm]) * float(random.uniform(0.92, 1.03))
     return Picture(
         size=size,
         seed=int(random.integers(2**31)),
@@ -180,7 +180,7 @@ def _picture(random: Random, size: tuple[int, int], figures: tuple[Figure, ...],
         crop=crop,
         plain=bool(random.random() < 0.15),
         light=tuple(float(g) for g in gains),  # type: ignore[arg-type]
-        saturation=float(random.uniform(0.85, 1.12)) if random.random() < 0.6 else 1.0,
+        saturation=float(random.uniform(0.92, 1.08)) if random.random() < 0.6 else 1.0,
         floating=bool(random.random() < 0.16),
         noise=float(random.uniform(1.5, 6.0)) if random.random() < 0.3 else 0.0,
     )

@@ -14,7 +14,7 @@ from .geometry import Path, rotate
 NECK = (0.0, 1.15)  # the head turns around this point
 
 ARMS = ("down", "down", "hip", "up", "wave", "peace", "chest", "behind", "akimbo", "reach", "chin")
-EXPRESSIONS = ("open", "open", "open", "open", "open", "open", "happy", "wink", "half")
+EXPRESSIONS = {"open": 0.8, "half": 0.08, "wink": 0.08, "happy": 0.04}
 MOUTHS = (
     "smile",
     "smile",
@@ -84,7 +84,7 @@ def make_pose(random: Random) -> Pose:
         lean=float(random.normal(0, 0.035)),
         arms=(pick(random, ARMS), pick(random, ARMS)),
         stride=float(random.uniform(0.1, 0.7)),
-        eyes=pick(random, EXPRESSIONS),
+        eyes=pick(random, tuple(EXPRESSIONS), tuple(EXPRESSIONS.values())),
         mouth=pick(random, MOUTHS),
         brows=float(random.uniform(-1, 1)),
         gaze=(float(np.clip(yaw * 2 + random.normal(0, 0.3), -1, 1)), float(random.uniform(-0.5, 0.5))),

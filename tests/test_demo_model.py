@@ -21,10 +21,6 @@ HELD_OUT = 777  # seed of characters that the model was not made from and that n
 N_CHARACTERS, PER_CHARACTER = 20, 8
 FILES = ("model_feat.onnx", "model_metrics.onnx", "metrics.json", "cluster.json")
 
-pytestmark = pytest.mark.skipif(
-    not build_model.FOLDER.is_dir(), reason="the stand-in model is not made yet: python -m demo.build_model"
-)
-
 
 @pytest.fixture(scope="module")
 def held_out() -> tuple[np.ndarray, np.ndarray]:
@@ -99,6 +95,12 @@ def test_the_json_files_have_the_keys_of_a_real_model():
     assert calibration.load(DEMO_MODEL).threshold == metrics["threshold"]
 
 
+def test_the_registry_knows_the_numbers_of_the_files():
+    spec = get_spec(DEMO_MODEL)
+    assert calibration.load(DEMO_MODEL).threshold == spec.threshold
+    assert calibration.read_presets(build_model.FOLDER / "cluster.json") == spec.presets
+
+
 def test_vectors_are_no_unit_vectors_and_do_not_depend_on_their_neighbours():
     random = np.random.default_rng(0)
     tensors = random.normal(size=(3, 3, 384, 384)).astype(np.float32)
@@ -115,7 +117,7 @@ def test_it_tells_held_out_characters_apart(held_out):
     assert scores.f1 >= 0.90, scores
 
 
-@pytest.mark.parametrize("method", ["dbscan", "dbscan_2", "dbscan_free"])
+@pytest.mark.parametrize("method", ["dbscan", "dbscan_2", "dbscan_free", "optics", "optics_best"])
 def test_its_presets_group_held_out_characters(held_out, method):
     vectors, who = held_out
     labels = clustering.cluster(vectors, method=method, model_name=DEMO_MODEL)
@@ -126,26 +128,19 @@ def test_it_was_made_from_other_characters_than_the_demo_and_the_tests_show():
     seeds = [*build_model.SEEDS.values(), HELD_OUT, 0]
     assert len(set(seeds)) == len(seeds)
     casts = [make_cast(seed, 50) for seed in seeds]
-    assert len({character.hair.seed for cast in casts for character in cast if not character.twin_of}) == 44 * len(
-        seeds
-    )
+    known = {character.hair.seed for cast in casts for character in cast if not character.twin_of}
+    assert len(known) == 44 * len(seeds)
+
+
+def test_without_pytorch_training_says_what_it_needs(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.delitem(sys.modules, "demo.model_training", raising=False)
+    with pytest.raises(SystemExit, match="PyTorch"):
+        build_model.main(["--only", "train", "--folder", str(tmp_path)])
+    assert not list(tmp_path.iterdir())
 
 
 def test_building_needs_pytorch_only_to_train():
     code = "import sys, demo.build_model, demo.model_graph; sys.exit('torch' in sys.modules)"
     root = Path(__file__).resolve().parents[1]
     assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0
-
-
-def test_the_last_map_draws_images_of_a_character_together():
-    random = np.random.default_rng(1)
-    who = np.repeat(np.arange(40), 10)
-    centres = np.zeros((40, 24))
-    centres[:, :4] = random.normal(size=(40, 4))
-    loud = np.zeros((400, 24))
-    loud[:, 4:8] = 6 * random.normal(size=(400, 4))  # says nothing about who it is
-    features = (centres[who] + loud + 0.1 * random.normal(size=(400, 24)) + 5).astype(np.float32)
-    weights = build_model.last_map(np.eye(24, dtype=np.float32), features, who)
-    vectors = (features @ weights["out.weight"].T + weights["out.bias"]) @ weights["turn.weight"].T
-    assert vectors.shape == (400, 768)
-    assert evaluation.pair_metrics(features, who).f1 < 0.5 < 0.95 < evaluation.pair_metrics(vectors, who).f1
