@@ -210,7 +210,12 @@ MODELS: Mapping[str, ModelSpec] = MappingProxyType(
                 name=DEMO_MODEL,
                 backbone="none",
                 size_mb=1,
-                threshold=0.178,
+                threshold=0.17339324951171875,
+                presets={
+                    "dbscan_2": (0.1257101058959961, 2),
+                    "dbscan_free": (0.1257101058959961, 3),
+                    "optics": (0.1758702959333147, 5),
+                },
                 revision=BUNDLED,
                 is_stand_in=True,
                 license="Apache-2.0",
