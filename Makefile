@@ -8,6 +8,8 @@ IMGUTILS_READY := $(IMGUTILS_VENV)/.set-up
 BENCH_READY := .work/bench/.set-up
 SET_UP_FROM := requirements.txt requirements-dev.txt scripts/setup.sh scripts/ensure_mongo.py
 ARGS ?=
+# given NAME, --option: the option, when NAME was given to make itself; a variable of the shell is not meant
+given = $(if $(filter command,$(origin $(1))),$(2) "$$$(1)")
 
 export VENV
 ifdef PYTHON
@@ -16,7 +18,7 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup doctor check format test test-core parity bench-setup bench
+.PHONY: help setup demo app stop readme doctor check format test test-core parity bench-setup bench
 
 help: ## this list
 	@echo "Group images by anime character in FiftyOne."
@@ -28,6 +30,19 @@ setup: $(READY) ## make the environment in .venv; does nothing when it is up to 
 $(READY): $(SET_UP_FROM)
 	@scripts/setup.sh
 	@touch $@
+
+demo: $(READY) ## draw images and group them; or yours, in your FiftyOne: IMAGES=folder DATASET=name MODEL=name
+	@$(PYTHON_IN_VENV) -m demo.run $(call given,IMAGES,--images) $(call given,DATASET,--dataset) \
+	  $(call given,MODEL,--model) $(if $(ARGS),-- $(ARGS))
+
+app: $(READY) ## open the App on what the demo worked on last; PORT=5151
+	@$(PYTHON_IN_VENV) -m demo.app $(call given,PORT,--port)
+
+stop: ## end what demo and app have started
+	@if [ -x $(PYTHON_IN_VENV) ]; then $(PYTHON_IN_VENV) -m demo.app stop; else echo "Nothing was started yet."; fi
+
+readme: $(READY) ## make the pictures and the figures of the README again; needs Chromium
+	@$(PYTHON_IN_VENV) docs/readme.py $(ARGS)
 
 doctor: ## name everything that is missing on this machine, in plain words
 	@if [ -x $(PYTHON_IN_VENV) ]; then python=$(PYTHON_IN_VENV); else python=$$(scripts/find-python.sh) || exit 1; fi; \

@@ -29,6 +29,7 @@ PYTHON = Path(sys.executable)
 IMGUTILS_PYTHON = Path(os.environ.get("IMGUTILS_PYTHON", ROOT / ".venv-parity" / "bin" / "python"))
 KINDS = "jpjwjjpjjpjwjpjjwjpj"
 MIB = 1 << 20
+ENOUGH_ROUNDS = 5  # for a table that the README may show
 
 T = TypeVar("T")
 
@@ -76,8 +77,15 @@ def ratio(of: Sequence[Timing], to: Sequence[Timing]) -> float:
     return statistics.median(b / a for a, b in zip(seconds(of), seconds(to), strict=True))
 
 
-def table(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Prints a table; the first column to the left, numbers to the right."""
+def table(title: str, header: Sequence[str], rows: Sequence[Sequence[object]], *, save_as: str | None = None) -> None:
+    """Prints a table; the first column to the left, numbers to the right.
+
+    Args:
+        title: what was measured, and how often
+        header: the names of the columns
+        rows: their cells
+        save_as (None): the name under which the README finds the table; None for what was measured in a hurry
+    """
     cells = [list(map(str, row)) for row in (header, *rows)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
     print(f"\n{title}")
@@ -90,6 +98,10 @@ def table(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -
         if number == 0:
             print("  ".join("-" * width for width in widths))
     sys.stdout.flush()
+    if save_as is not None:
+        content = {"title": title, "header": cells[0], "rows": cells[1:], "machine": hardware()}
+        WORK.mkdir(parents=True, exist_ok=True)
+        (WORK / f"{save_as}.json").write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
 
 
 def span(values: Sequence[float], form: str = ".2f") -> str:
@@ -100,9 +112,13 @@ def span(values: Sequence[float], form: str = ".2f") -> str:
 
 def machine() -> str:
     """The machine and how busy it is, for the first line of a report."""
+    return f"{hardware()}, load {os.getloadavg()[0]:.1f} at {time.strftime('%H:%M')}"
+
+
+def hardware() -> str:
+    """The machine alone."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    load = os.getloadavg()[0]
-    return f"{cores} cores, load {load:.1f} at {time.strftime('%H:%M')}, Python {sys.version.split()[0]}"
+    return f"{cores} cores, Python {sys.version.split()[0]}"
 
 
 @contextlib.contextmanager

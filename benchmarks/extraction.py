@@ -160,7 +160,13 @@ def show(plan: Plan, found: dict[str, list[Timing]], loaded: dict[str, float], v
     header = ["", "images/s [range]", "CPU ms", "of limit", *(short[name] for name in rivals)]
     header += ["MiB loaded", "MiB peak", "max|diff|"]
     load = "one core kept busy" if plan.is_busy else "otherwise quiet"
-    table(f"{plan.model}, {plan.n_files} files of 1000-2500 px, {plan.rounds} rounds, {load}", header, rows)
+    name = f"extraction-{plan.model}{'-busy' if plan.is_busy else ''}"
+    table(
+        f"{plan.model}, {plan.n_files} files of 1000-2500 px, {plan.rounds} rounds, {load}",
+        header,
+        rows,
+        save_as=name if plan.rounds >= common.ENOUGH_ROUNDS else None,
+    )
     wanted = WANTED.get((plan.model, plan.is_busy), {})
     for rival, least in wanted.items():
         to = limit if rival == "limit" else rival

@@ -42,7 +42,8 @@ def main() -> None:
 
 def _print(what: str, cases: list[tuple[str, int, int, int]]) -> None:
     header = ("files", "images", "side", "workers", "loaded MiB", "peak over it MiB", "target MiB", "share of target")
-    table(f"{what} and the peak memory of compute_embeddings", header, [_row(*case) for case in cases])
+    rows = [_row(*case) for case in cases]
+    table(f"{what} and the peak memory of compute_embeddings", header, rows, save_as=f"memory-{what.split()[-1]}")
 
 
 def _row(kind: str, n: int, side: int, workers: int) -> tuple[object, ...]:

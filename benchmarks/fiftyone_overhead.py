@@ -68,7 +68,7 @@ def _print_extraction(samples: Any, paths: list[Path], model: dict[str, Any], ro
         for name in each
     ]
     header = ("embed all images", "ms per image", "CPU ms per image", f"over bare (target {TARGET_MS:g})")
-    table(f"{len(paths)} images, {rounds} rounds, median [range]", header, rows)
+    table(f"{len(paths)} images, {rounds} rounds, median [range]", header, rows, save_as="overhead")
 
 
 def _print_done(samples: Any, rounds: int) -> None:
@@ -82,7 +82,7 @@ def _print_done(samples: Any, rounds: int) -> None:
     }
     found = in_turn({name: lambda call=call: timed(call) for name, call in work.items()}, rounds)  # type: ignore[misc]
     rows = [(name, span([timing.seconds for timing in timings], ".3f")) for name, timings in found.items()]
-    table(f"{len(samples):,} images that have embeddings", ("call", "seconds"), rows)
+    table(f"{len(samples):,} images that have embeddings", ("call", "seconds"), rows, save_as="nothing-to-do")
 
 
 def use_own_database() -> None:

@@ -38,7 +38,9 @@ def main() -> None:
         (what, span(seconds(timings)), span([timing.cpu for timing in timings]), _wanted(what, n))
         for what, timings in found.items()
     ]
-    table(f"{n:,} embedded images, {rounds} rounds", ("", "seconds [range]", "CPU s of this process", "wanted"), rows)
+    header = ("", "seconds [range]", "CPU s of this process", "wanted")
+    save_as = None if arguments.quick else "grouping"
+    table(f"{n:,} embedded images, {rounds} rounds", header, rows, save_as=save_as)
     print(f"\nAt the end: {common.machine()}")
 
 

@@ -114,7 +114,10 @@ def show(found: Found, rounds: int) -> None:
         row += [f"{statistics.median(b / a for b, a in zip(*both, strict=True)):.2g}" if all(both) else ""]
         rows.append(row)
     header = ["operation", "items", *(f"{name}, ms [range]" for name in TOOLS.values()), "times as fast"]
-    table(f"Operations of the model card, {rounds} rounds in turn", header, rows)
+    save_as = (
+        "operations" if rounds >= common.ENOUGH_ROUNDS and len({name for name, _ in found}) == len(SIZES) else None
+    )
+    table(f"Operations of the model card, {rounds} rounds in turn", header, rows, save_as=save_as)
 
 
 def plot(found: Found, model: str) -> None:

@@ -13,12 +13,14 @@ __all__ = [
     "__version__",
     "add_images",
     "apply_proposal",
+    "compare_images",
     "compute_embeddings",
     "compute_similarity",
     "compute_visualization",
     "count_missing",
     "explore_parameters",
     "find_images",
+    "find_similar",
     "group_characters",
     "load_embeddings",
     "load_proposal",
@@ -32,6 +34,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from .comparison import compare_images
     from .embeddings import compute_embeddings, count_missing, load_embeddings
     from .exploration import explore_parameters
     from .group_labels import redo, undo
@@ -39,10 +42,12 @@ if TYPE_CHECKING:
     from .ingest import add_images, find_images, open_dataset
     from .proposals import apply_proposal, load_proposal, rescued_view
     from .registration import register_model, unregister_model
+    from .search import find_similar
     from .similarity import compute_similarity
     from .visualization import compute_visualization
 
 _MODULES = {
+    "comparison": ("compare_images",),
     "embeddings": ("compute_embeddings", "count_missing", "load_embeddings"),
     "exploration": ("explore_parameters",),
     "group_labels": ("redo", "undo"),
@@ -50,6 +55,7 @@ _MODULES = {
     "ingest": ("add_images", "find_images", "open_dataset"),
     "proposals": ("apply_proposal", "load_proposal", "rescued_view"),
     "registration": ("register_model", "unregister_model"),
+    "search": ("find_similar",),
     "similarity": ("compute_similarity",),
     "visualization": ("compute_visualization",),
 }

@@ -8,6 +8,8 @@ GROUP_FIELD = "character_group"
 RUN_KEY = "ccip_groups"
 SIMILARITY_KEY = "ccip_similarity"
 VISUALIZATION_KEY = "ccip_visualization"
+EVALUATION_KEY = "ccip_evaluation"
+CALIBRATION_KEY = "ccip_calibration"
 
 UNASSIGNED = "unassigned"
 

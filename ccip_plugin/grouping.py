@@ -12,8 +12,10 @@ import numpy as np
 from .core.calibration import Calibration
 from .core.calibration import load as load_calibration
 from .core.clustering import Clustering, cluster_details
+from .core.constraints import Constraints, check
 from .core.errors import ParameterError
 from .core.progress import ProgressCallback, report
+from .core.steadiness import steady
 from .decisions import APART, SAME_IMAGE, Decisions, decisions_of
 from .fields import EMBEDDINGS_FIELD, GROUP_FIELD, RUN_KEY
 from .graph_cache import find
@@ -71,7 +73,10 @@ def group_characters(
     images that people put into no group take no part.
 
     Groups keep their ids and names from one run to the next: they are matched by the members that they share, and
-    groups that have lost all of them by what they looked like. :func:`~ccip_plugin.group_labels.undo` takes a run back.
+    groups that have lost all of them by what they looked like. ``linkage`` does not merge or split known groups on
+    evidence that is hardly beyond its limit, so that more images leave the others where they are.
+    :func:`~ccip_plugin.group_labels.undo` takes a run back.
+
     A view is compared with the groups that exist, and only the items of the view are written. Costs the time and memory
     of :func:`~ccip_plugin.core.clustering.cluster`, plus 3 kB per image.
 
@@ -225,17 +230,37 @@ def _cluster(
         return Clustering(
             labels, none, nan, nan, labels, parameters.method, parameters.eps, parameters.min_samples, parameters.eps
         )
-    is_optics = parameters.method.startswith("optics")
+    is_optics, is_linkage = parameters.method.startswith("optics"), parameters.method == "linkage"
+    constraints = decisions.constraints if is_linkage else None
     graph = None if is_optics else find(vectors, parameters.eps)
-    return cluster_details(
+    found = cluster_details(
         vectors if graph is None else graph,
         method=parameters.method,
         eps=parameters.eps,
         min_samples=parameters.min_samples,
         model_name=parameters.model_name,
-        constraints=decisions.constraints if parameters.method == "linkage" else None,
+        constraints=constraints,
         progress=progress,
     )
+    return _steadied(found, lineup, snapshot, constraints) if is_linkage else found
+
+
+def _steadied(found: Clustering, lineup: Lineup, snapshot: Snapshot, constraints: Constraints | None) -> Clustering:
+    """The clusters without merges and splits of known groups on weak evidence."""
+    groups = [snapshot.current.get(key) for key in lineup.embeddings.ids]
+    previous = np.array([-1 if group_id is None else group_id for group_id in groups], np.int64)
+    checked = None if constraints is None else check(constraints, len(previous))
+    labels = steady(
+        found.labels,
+        previous,
+        lineup.embeddings.vectors,
+        limit=found.limit,
+        threshold=found.eps,
+        min_samples=found.min_samples,
+        is_bound=None if checked is None else checked.is_bound,
+        shared=None if checked is None else checked.shared,
+    )
+    return replace(found, labels=labels)
 
 
 def _propose(work: _Compared, snapshot: Snapshot, progress: ProgressCallback | None) -> Proposal:

@@ -66,9 +66,12 @@ class CCIPModel(fom.EmbeddingsMixin, fom.SamplesMixin, fom.Model):
     """Embeds images and, with references, names the character in them.
 
     Embeddings have unit length. ``dataset.apply_model(model, label_field=...)`` writes them, or with references
-    labels, see :meth:`~ccip_plugin.recognition.Recognizer.labels`; references can be given there as well::
+    labels, see :meth:`~ccip_plugin.recognition.Recognizer.labels`. References are best given there::
 
         dataset.apply_model(model, label_field="character", references="~/characters")
+
+    as ``load_zoo_model`` gives the object that it made before, unless ``cache=False``, when its arguments look the same
+    in print: arrays, views, and folders whose content has changed do.
 
     It reads the files of images itself, as everything in this package does. The other methods of FiftyOne
     (``compute_embeddings``, ``compute_patch_embeddings``, those of the brain) hand over pixels that FiftyOne read, and

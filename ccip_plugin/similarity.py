@@ -1,11 +1,11 @@
 """Similarity indexes over CCIP embeddings, with the backends that FiftyOne has: they load in any process."""
 
 import hashlib
+import importlib
 import logging
 from dataclasses import dataclass, field
 from typing import Any
 
-import eta.core.utils as etau
 import fiftyone as fo
 import fiftyone.brain as fob
 from fiftyone.core.brain import BrainMethod
@@ -201,7 +201,7 @@ class _Index:
     ):
         self._target, self._field, self._key, self._provenance = target, embeddings_field, brain_key, provenance
         self._found = find_run(target.dataset, brain_key, "similarity")
-        self.backend: str = backend or getattr(self._found, "method", SKLEARN)
+        self.backend: str = backend or (SKLEARN if self._found is None else self._found.method)
         _check_backend(self.backend)
 
     def update(self, progress: ProgressCallback | None) -> bool:
@@ -246,9 +246,10 @@ class _Index:
         self._delete()
         try:
             results = self._make(embeddings=False, embeddings_field=self._field)
+            self._record(results, ccip_origin="")
             results.add_to_index(found.vectors, found.sample_ids, label_ids=found.ids if patches_field else None)
         except Exception as error:  # each backend has its own
-            self._delete_half_made()
+            self._delete()
             raise BackendError(self.backend, f"does not work: {_words(error)}") from error
         self._record(results, ccip_origin=origin)
         if (n_held := self._n_held()) != n:
@@ -281,23 +282,25 @@ class _Index:
             raise BackendError(self.backend, f"does not work: {_words(error)}") from error
 
     def _delete(self) -> None:
-        if self._key in self._target.dataset.list_brain_runs():
-            self._target.dataset.delete_brain_run(self._key)
-
-    def _delete_half_made(self) -> None:
-        try:
-            self._delete()
-        except Exception:
-            logger.warning("could not delete the half-made index %r", self._key, exc_info=True)
+        """Deletes the run, and the copy of the vectors where we made it: FiftyOne leaves that behind."""
+        dataset = self._target.dataset
+        if self._key not in dataset.list_brain_runs():
+            return
+        if hasattr(dataset.get_brain_info(self._key).config, "ccip_origin"):
+            try:
+                dataset.load_brain_results(self._key, cache=False).cleanup()
+            except Exception as error:  # each backend has its own, and none is a reason to keep the run
+                logger.warning("the copy of the vectors under the key %r stays: %s", self._key, _words(error))
+        dataset.delete_brain_run(self._key)
 
 
 def _backend(name: str) -> Backend:
     parameters = {**fob.brain_config.similarity_backends[name]}
-    class_name = parameters.pop("config_cls", "")
+    module, _, class_name = parameters.pop("config_cls", "").rpartition(".")
     is_set_up = name in (SKLEARN, LANCEDB) or bool(parameters)
     place = parameters.get("uri") or parameters.get("url")
     try:
-        config = etau.get_class(class_name)(metric=METRIC)
+        config = getattr(importlib.import_module(module), class_name)(metric=METRIC)
         config.build().ensure_requirements()
     except ImportError as error:
         return Backend(name, is_set_up, _package_hint(name, error), name != SKLEARN, place)

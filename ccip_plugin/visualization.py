@@ -90,7 +90,7 @@ def compute_visualization(
     if n_points < MIN_ITEMS:
         note = f"{n_points} embeddings, at least {MIN_ITEMS} are needed"
         return VisualizationReport(brain_key, None, 0, n_missing, False, note)
-    method, note = _choose(method, n_points)
+    method, note = choose_method(method, n_points)
     origin = digest(embeddings, method, _SEED)
     with lease(target.dataset, brain_key):
         is_new = not _is_there(target, brain_key, origin)
@@ -100,8 +100,25 @@ def compute_visualization(
     return VisualizationReport(brain_key, method, n_points, n_missing, is_new, note)
 
 
-def _choose(method: str | None, n_points: int) -> tuple[str, str]:
-    is_there = importlib.util.find_spec("umap") is not None
+def has_umap() -> bool:
+    """Whether the package umap-learn is installed."""
+    return importlib.util.find_spec("umap") is not None
+
+
+def choose_method(method: str | None, n_points: int) -> tuple[str, str]:
+    """Says which method a number of embeddings is shown by.
+
+    Args:
+        method: the one that is wanted, None for the best
+        n_points: how many embeddings
+
+    Returns:
+        the method, and why it is not a better one
+
+    Raises:
+        VisualizationError: it cannot be used
+    """
+    is_there = has_umap()
     if method == "umap" and not is_there:
         raise VisualizationError("umap needs the package umap-learn, which is not installed: pip install umap-learn")
     if method == "tsne" and n_points < _TSNE_MIN_ITEMS:

@@ -1,4 +1,6 @@
-"""A MongoDB server and an App server of our own: on free ports of this machine, started and ended by handle.
+"""A MongoDB server and an App server of our own: on ports of this machine, started and ended by handle.
+
+A server that outlives the process which started it is known by its :class:`Running` from then on.
 
 Needs the standard library only, because FiftyOne connects to its database while it is imported: whoever wants a
 private database starts it here and sets the environment first.
@@ -10,13 +12,17 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 LOOPBACK = "127.0.0.1"
 FOREIGN_PREFIXES = ("FIFTYONE_", "CCIP_", "HF_", "HUGGINGFACE_", "TRANSFORMERS_")
@@ -51,6 +57,69 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         return probe.getsockname()[1]
+
+
+def is_port_free(port: int) -> bool:
+    """Whether a server could listen on a port of the loopback address; the system keeps some for itself."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        if probe.connect_ex((LOOPBACK, port)) == 0:
+            return False
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port that was closed just now is free
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server process that goes on without the one which started it.
+
+    Attributes:
+        pid: the number of the process
+        born: when it began, since another process may have the number after it
+        port: where it listens
+    """
+
+    pid: int
+    born: str
+    port: int
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it still runs."""
+        return birth(self.pid) == self.born
+
+    def end(self, *, timeout: float = 20.0) -> None:
+        """Ends it and waits until it is gone; killed when it does not end in time. Does nothing when it is gone."""
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            if not self.is_alive:
+                return
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+            until = time.monotonic() + timeout
+            while self.is_alive and time.monotonic() < until:
+                time.sleep(0.05)
+
+
+def birth(pid: int) -> str | None:
+    """When a process began, in a form that no other process of this number has; None when there is no such process."""
+    if sys.platform.startswith("linux"):
+        try:
+            status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        except (FileNotFoundError, ProcessLookupError):
+            return None
+        state, *numbers = status.rpartition(")")[2].split()  # the name before it may hold anything
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return None if state in "ZX" else f"{boot} {numbers[18]}"
+    command = ["ps", "-o", "lstart=,stat=", "-p", str(pid)]
+    began, _, state = (
+        subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip().rpartition(" ")
+    )
+    return None if not began or state.startswith("Z") else began.strip()
 
 
 def bundled_mongod() -> Path | None:
@@ -118,9 +187,30 @@ def isolated_environment(inherited: Mapping[str, str], folder: Path, *, uri: str
         a new environment
     """
     env = {name: value for name, value in inherited.items() if not name.startswith(FOREIGN_PREFIXES)}
+    return own_fiftyone(env, folder, uri=uri, database=database) | {
+        "FIFTYONE_ALLOW_LEGACY_ORCHESTRATORS": "true",  # or the App cannot schedule an operation
+        "CCIP_CACHE_DIR": str(folder / "ccip-cache"),
+        "HF_HOME": str(folder / "huggingface"),
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+    }
+
+
+def own_fiftyone(inherited: Mapping[str, str], folder: Path, *, uri: str, database: str) -> dict[str, str]:
+    """The inherited environment without anybody's FiftyOne settings, with everything of FiftyOne under a folder.
+
+    Args:
+        inherited: the variables to start from, usually ``os.environ``; not modified
+        folder: where zoo models, datasets and plugins go instead of the home folder
+        uri: the MongoDB server to use
+        database: the database on that server
+
+    Returns:
+        a new environment
+    """
+    env = {name: value for name, value in inherited.items() if not name.startswith("FIFTYONE_")}
     configs = ("CONFIG", "APP_CONFIG", "ANNOTATION_CONFIG", "EVALUATION_CONFIG", "BRAIN_CONFIG")
     env |= {f"FIFTYONE_{name}_PATH": str(folder / f"no-{name.lower()}.json") for name in configs}
-    env |= {
+    return env | {
         "FIFTYONE_DATABASE_URI": uri,
         "FIFTYONE_DATABASE_NAME": database,
         "FIFTYONE_DATABASE_VALIDATION": "false",  # or it prints a notice about servers older than 7
@@ -129,14 +219,9 @@ def isolated_environment(inherited: Mapping[str, str], folder: Path, *, uri: str
         "FIFTYONE_MODEL_ZOO_DIR": str(folder / "model-zoo"),
         "FIFTYONE_DATASET_ZOO_DIR": str(folder / "dataset-zoo"),
         "FIFTYONE_DEFAULT_DATASET_DIR": str(folder / "datasets"),
-        "FIFTYONE_ALLOW_LEGACY_ORCHESTRATORS": "true",  # or the App cannot schedule an operation
         "FIFTYONE_DO_NOT_TRACK": "true",
         "FIFTYONE_SHOW_PROGRESS_BARS": "false",
-        "CCIP_CACHE_DIR": str(folder / "ccip-cache"),
-        "HF_HOME": str(folder / "huggingface"),
-        "HF_HUB_DISABLE_TELEMETRY": "1",
     }
-    return env
 
 
 class _Server:
@@ -144,7 +229,14 @@ class _Server:
 
     name = "server"
 
-    def __init__(self, folder: Path, *, port: int | None = None, outlives_us: bool = False):
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        port: int | None = None,
+        outlives_us: bool = False,
+        env: Mapping[str, str] | None = None,
+    ):
         """Prepares a server; nothing is started yet.
 
         Args:
@@ -152,10 +244,12 @@ class _Server:
             port: the port to listen on, None for a free one
             outlives_us: keep it running when this process ends; otherwise Linux ends it with the thread that started
                 it, however that ends
+            env: its environment, None for that of this process
         """
         self.folder = Path(folder)
         self.port = port
         self.outlives_us = outlives_us
+        self.env = env
         self.process: subprocess.Popen[bytes] | None = None
         self._any_port = port is None
 
@@ -164,8 +258,19 @@ class _Server:
         """The file that gets everything the process prints."""
         return self.folder / f"{self.name}.log"
 
-    def start(self, *, timeout: float = 120.0):
+    @property
+    def running(self) -> Running:
+        """The process, for whoever is to find it when this one has ended."""
+        if self.process is None or self.port is None:
+            raise ServiceError(f"{self.name} does not run")
+        return Running(self.process.pid, birth(self.process.pid) or "", self.port)
+
+    def start(self, *, timeout: float = 120.0, launched: Callable[[Running], None] | None = None):
         """Starts the process and waits until it answers.
+
+        Args:
+            timeout: seconds
+            launched: called as soon as there is a process, before it answers
 
         Raises:
             ServiceError: when it ends at once or does not answer in time; the message holds what it printed last
@@ -174,8 +279,11 @@ class _Server:
         for attempt in range(attempts):
             if self._any_port:
                 self.port = free_port()
-            self._launch()
             try:
+                with _undisturbed():
+                    self._launch()
+                    if launched is not None:
+                        launched(self.running)
                 self._wait(timeout)
                 return self
             except BaseException as error:  # Ctrl-C, too, leaves nothing behind
@@ -221,6 +329,7 @@ class _Server:
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 command,
+                env=self.env,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -245,16 +354,15 @@ class Mongo(_Server):
 
     name = "mongod"
 
-    def __init__(self, folder: Path, *, binary: Path | None = None, port: int | None = None, outlives_us: bool = False):
+    def __init__(self, folder: Path, *, binary: Path | None = None, **options: Any):
         """Prepares a server.
 
         Args:
             folder: where its data and its log go; created when missing
             binary: the ``mongod`` to run, None for the one of :func:`find_mongod`
-            port: the port to listen on, None for a free one
-            outlives_us: keep it running when this process ends
+            options: those of any server
         """
-        super().__init__(folder, port=port, outlives_us=outlives_us)
+        super().__init__(folder, **options)
         self.binary = binary or find_mongod()
 
     @property
@@ -296,6 +404,26 @@ class AppServer(_Server):
     def _answers(self) -> bool:
         with urllib.request.urlopen(f"{self.url}/fiftyone", timeout=2) as response:
             return response.status == 200
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Holds Ctrl-C and SIGTERM back for a moment: no process may be there of which nobody knows."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    handlers = {
+        number: signal.signal(number, lambda number, _: came.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for number in came:
+            signal.raise_signal(number)
 
 
 def _complaint(line: str) -> str:

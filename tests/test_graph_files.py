@@ -1,9 +1,11 @@
+import os
+
 import numpy as np
 import pytest
 
 from ccip_plugin.core.clustering import cluster
 from ccip_plugin.core.errors import ParameterError
-from ccip_plugin.core.graph_files import stored_graph
+from ccip_plugin.core.graph_files import find_graph, prune_graphs, stored_graph
 from ccip_plugin.core.neighbors import NeighborGraph, radius_graph
 from ccip_plugin.core.progress import Cancelled
 
@@ -74,3 +76,29 @@ def test_of_few(tmp_path, n):
 def test_a_radius_is_a_difference(tmp_path):
     with pytest.raises(ParameterError, match="radius"):
         stored_graph(embeddings(), 2, tmp_path)
+
+
+def test_finds_the_smallest_graph_that_reaches_far_enough(tmp_path):
+    assert find_graph(embeddings(), 0.1, tmp_path / "not there") is None
+    for radius in (0.3, 0.2):
+        stored_graph(embeddings(), radius, tmp_path)
+    found = {radius: find_graph(embeddings(), radius, tmp_path) for radius in (0.1, 0.2, 0.25, 0.31)}
+    assert {key: graph and graph.radius for key, graph in found.items()} == {0.1: 0.2, 0.2: 0.2, 0.25: 0.3, 0.31: None}
+    assert contents(found[0.25]) == contents(radius_graph(embeddings(), 0.3))
+    assert find_graph(embeddings(seed=1), 0.1, tmp_path) is None
+    (next(tmp_path.glob("*" + (0.2).hex())) / "rows").unlink()
+    assert find_graph(embeddings(), 0.1, tmp_path).radius == 0.3
+
+
+def test_deletes_the_graphs_that_were_used_longest_ago(tmp_path):
+    for age, radius in enumerate((0.2, 0.21, 0.22)):
+        stored_graph(embeddings(), radius, tmp_path)
+        about = next(tmp_path.glob("*" + float(radius).hex())) / "graph.json"
+        os.utime(about, (1000 - age, 1000 - age))
+    for name, seconds in (("dead.part", 1000), ("at work.part", None)):
+        (tmp_path / name).mkdir()
+        os.utime(tmp_path / name, seconds and (seconds, seconds))
+    assert find_graph(embeddings(), 0.22, tmp_path) is not None  # used just now
+    assert prune_graphs(tmp_path, 2) == 1
+    assert {path.name.partition("-")[2] for path in tmp_path.glob("*-*")} == {float(r).hex() for r in (0.2, 0.22)}
+    assert [path.name for path in tmp_path.glob("*.part")] == ["at work.part"]

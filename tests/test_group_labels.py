@@ -6,6 +6,7 @@ import fiftyone as fo
 import pytest
 from bson import ObjectId
 
+from ccip_plugin.core.errors import ParameterError
 from ccip_plugin.group_labels import Changes, LabelChange, NothingToUndoError, apply, redo, undo
 from ccip_plugin.identity import Draft, StaleGroupsError, load_registry
 from ccip_plugin.journal import Journal
@@ -81,7 +82,7 @@ def test_writes_labels_groups_and_run(store):
 def test_declares_every_attribute(store):
     apply(store, plan(store, "aabbcc"))
     schema = store.target.dataset.get_field_schema(flat=True)
-    for name in ("label", "group_id", "status", "confidence", "difference", "margin", "assigned"):
+    for name in ("label", "group_id", "status", "confidence", "difference", "margin", "assigned", "rescued"):
         assert store.attribute_path(name) in schema
 
 
@@ -427,3 +428,41 @@ def test_a_clone_takes_the_groups_along_and_goes_its_own_way(store):
         }
     finally:
         clone.delete()
+
+
+@pytest.mark.parametrize("setting, kept", [(None, 50), ("2", 2), ("1", 1)])
+def test_only_the_newest_changes_can_be_undone(store, monkeypatch, setting, kept):
+    if setting is None:
+        monkeypatch.setattr("ccip_plugin.group_labels.KEPT_CHANGES", kept := 3)
+    else:
+        monkeypatch.setenv("CCIP_KEPT_CHANGES", setting)
+    dataset, patches_field = store.target.dataset, store.target.patches_field
+    for names in ("aabbcc", "abcabc", "aaaaaa", "bbbbbb", "cccccc"):
+        apply(store, plan(store, names))
+    journal = Journal(dataset, store.path)
+    assert [entry.number for entry in journal.entries()] == list(range(6 - kept, 6))
+    contents = journal._content.list_keys()
+    assert len(contents) == 2 * kept, "a chunk and a plan of each"
+    for _ in range(kept):
+        undo(dataset, patches_field=patches_field)
+    assert names_in(store) == list(["aabbcc", "abcabc", "aaaaaa", "bbbbbb", "cccccc"][4 - kept])
+    with pytest.raises(NothingToUndoError):
+        undo(dataset, patches_field=patches_field)
+    apply(store, plan(store, "xxxxxx"))
+    assert max(entry.number for entry in journal.entries()) == 6, "numbers are not used again"
+
+
+def test_says_when_the_number_of_changes_to_keep_means_nothing(store, monkeypatch):
+    monkeypatch.setenv("CCIP_KEPT_CHANGES", "many")
+    with pytest.raises(ParameterError, match="CCIP_KEPT_CHANGES"):
+        apply(store, plan(store, "aabbcc"))
+    assert names_in(store) == [None] * 6
+
+
+def test_what_a_crash_left_of_an_old_change_goes(store):
+    apply(store, plan(store, "aabbcc"))
+    journal = Journal(store.target.dataset, store.path)
+    journal.put(journal.entries()[0], state="pruned")
+    apply(store, plan(store, "abcabc"))
+    assert [entry.number for entry in journal.entries()] in ([1], [2])
+    assert [entry.state for entry in journal.entries()] == ["done"]

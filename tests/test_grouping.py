@@ -325,3 +325,146 @@ def test_plans_again_when_somebody_else_changed_the_groups(grouped, monkeypatch)
         group_characters(samples)
     assert partition(samples) == [0, 0, 1, 1]
     assert len(calls) == 3
+
+
+# -- who is who from one run to the next
+
+
+def test_groups_without_members_are_recognized_by_their_looks(grouped):
+    samples = grouped("aaabb" + "cc")
+    group_characters(samples)
+    before = labels(samples)
+    samples.set_values("character_group", [None] * 7)  # a person wants all of it decided anew
+    samples.delete_samples(samples.values("id")[5:])
+    group_characters(samples)
+    assert labels(samples) == before[:5]
+    assert set(load_registry(samples, "character_group").groups) == {1, 2}
+    samples.add_samples([fo.Sample(filepath=f"/{n}.png") for n in range(2)])
+    embed(samples[5:], "cc")
+    group_characters(samples)
+    assert labels(samples)[5:] == ["character_0004"] * 2, "nobody had named group 3, and it is forgotten"
+
+
+def test_looks_of_another_model_say_nothing(grouped):
+    from ccip_plugin.core.preprocessing import READING_POLICY
+    from ccip_plugin.provenance import Provenance, write_provenance
+
+    samples = grouped("aaabb")
+    group_characters(samples)
+    samples.set_values("character_group", [None] * 5)
+    write_provenance(samples, EMBEDDINGS_FIELD, Provenance("ccip-caformer_b36-24", READING_POLICY))
+    group_characters(samples)
+    assert labels(samples) == ["character_0003"] * 3 + ["character_0004"] * 2
+
+
+def test_the_registry_stays_small(grouped):
+    samples = grouped("".join(2 * chr(ord("a") + n) for n in range(20)))
+    group_characters(samples)
+    config = samples.get_run_info("ccip_registry_character_group").config
+    assert all(len(str(group)) < 350 for group in config.groups.values())
+    assert len(config.groups) == 20
+
+
+def simulated(n, seed=3):
+    """Embeddings of characters of many sizes that resemble each other, and of images alone."""
+    random = np.random.default_rng(seed)
+    sizes = np.minimum(2 + random.pareto(1.2, n // 6) * 3, n / 20).astype(int)
+    who = np.repeat(np.arange(len(sizes)), sizes)[:n]
+    who = random.permutation(np.concatenate([who, len(sizes) + np.arange(n - len(who))]))
+    means = 0.6 * random.standard_normal(DIM) + random.standard_normal((len(sizes) + n, DIM))
+    vectors = means[who] + 0.62 * random.lognormal(0, 0.25, (n, 1)) * random.standard_normal((n, DIM))
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+def test_a_few_more_images_leave_the_rest_where_it_is(grouped):
+    vectors = simulated(840)
+    samples = grouped("a" * 800)
+    samples.set_values(EMBEDDINGS_FIELD, list(vectors[:800]))
+    group_characters(samples)
+    before = labels(samples)
+    samples.add_samples([fo.Sample(filepath=f"/new {n}.png") for n in range(40)])
+    samples[800:].set_values(EMBEDDINGS_FIELD, list(vectors[800:]))
+    report = group_characters(samples)
+    kept = np.mean([old == new for old, new in zip(before, labels(samples)[:800], strict=True)])
+    assert report.n_groups > 50 and kept >= 0.99
+    again = group_characters(samples)
+    assert (again.n_written, again.number) == (0, None)
+
+
+# -- adding
+
+
+@pytest.mark.parametrize("method", ["linkage", "dbscan"])
+def test_adding_touches_nothing_that_has_a_label(grouped, method):
+    samples = grouped("aabbcd")
+    group_characters(samples)
+    first = samples.first()
+    first.character_group.label = "綾波レイ"
+    first.save()
+    samples.add_samples([fo.Sample(filepath=f"/new {n}.png") for n in range(6)])
+    embed(samples[6:], "bceef ")
+    before = (samples[:6].values("character_group"), samples[:6].values("last_modified_at"))
+    report = group_characters(samples, mode="add", method=method)
+    samples.reload()
+    assert (samples[:6].values("character_group"), samples[:6].values("last_modified_at")) == before
+    assert labels(samples)[6:] == [
+        "character_0002",
+        "unassigned",
+        "character_0004",
+        "character_0004",
+        "unassigned",
+        None,
+    ]
+    assert (report.n_items, report.n_written) == (12, 5)
+    again = group_characters(samples, mode="add", method=method)
+    assert (again.n_written, again.number) == (0, None)
+
+
+def test_adding_a_view_adds_only_there(grouped):
+    samples = grouped("aabb" + "ab")
+    group_characters(samples[:4])
+    group_characters(samples[4:5], mode="add")
+    assert labels(samples)[4:] == ["character_0001", None]
+
+
+def test_adding_to_nothing_is_a_first_grouping(grouped):
+    samples = grouped("aab")
+    group_characters(samples, mode="add")
+    assert partition(samples) == [0, 0, -1]
+
+
+# -- rescued images
+
+
+def test_rescued_images_are_marked_and_found(grouped):
+    from ccip_plugin.proposals import rescued_view
+
+    rows = np.zeros((26, DIM), np.float32)  # two outfits of a character, an image much like one, and somebody else
+    rows[:25, 0] = 1
+    rows[:12, 1], rows[12:24, 2] = 0.65, 0.65
+    rows[:24, 5:29] = 0.3 * np.eye(24)
+    rows[24, 0], rows[24, 1], rows[24, 4] = 0.601, 0.314, 0.735
+    rows[25, 3] = 1
+    samples = grouped("a" * 26)
+    assert len(rescued_view(samples)) == 0
+    samples.set_values(EMBEDDINGS_FIELD, list(rows / np.linalg.norm(rows, axis=1, keepdims=True)))
+    report = group_characters(samples)
+    assert labels(samples) == ["character_0001"] * 25 + ["unassigned"]
+    assert report.n_rescued == 1 and "1 rescued" in str(report)
+    assert samples.values("character_group.rescued") == [None] * 24 + [True, None]
+    (found,) = rescued_view(samples)
+    assert found.filepath == samples.skip(24).first().filepath
+    assert "character_group.rescued" in samples.get_field_schema(flat=True)
+    found.character_group.status = "confirmed"
+    found.save()
+    assert len(rescued_view(samples)) == 0
+
+
+def test_warns_of_chains(grouped):
+    angles = np.radians(np.arange(0, 180, 5))
+    rows = np.zeros((len(angles), DIM), np.float32)
+    rows[:, 0], rows[:, 1] = np.cos(angles), np.sin(angles)
+    samples = grouped("a" * len(angles))
+    samples.set_values(EMBEDDINGS_FIELD, list(rows))
+    assert any("chains" in warning for warning in group_characters(samples, method="dbscan").warnings)
+    assert group_characters(samples).warnings == ()

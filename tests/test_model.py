@@ -312,6 +312,15 @@ def test_difference_and_margin_are_exact(load, images, vectors_of):
     assert load(references={"a": paths[1]}).predict(image).margin is None
 
 
+def test_a_model_with_a_metric_of_its_own_is_taken_at_its_word(load, images, vectors_of, tmp_path):
+    own = tiny_models.write_model_dir(tmp_path / "own", metric="squared")
+    paths = images("ab")
+    image = as_arrays(paths)[0]
+    model = CCIPModel(CCIPModelConfig(tiny_models.NAME, model_dir=own, references={"b": paths[1]}))
+    closed_form = load(references={"b": paths[1]}).predict(image).difference
+    assert model.predict(image).difference == pytest.approx(closed_form**2, abs=1e-6)
+
+
 # -- references in all forms
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import importlib
-import json
 import re
 from pathlib import Path
 
@@ -12,8 +11,8 @@ import numpy as np
 import pytest
 import tiny_models
 from fiftyone.operators.delegated import DelegatedOperationService
-from fiftyone.operators.executor import ExecutionContext, ExecutionError, Executor
-from fiftyone.operators.server import create_response_generator
+from fiftyone.operators.executor import ExecutionContext, ExecutionError
+from operator_tools import choices, facts, form, problems, run, said
 
 from ccip_plugin.core.clustering import MAX_DENSE
 from ccip_plugin.fields import ERROR_FIELD
@@ -55,56 +54,6 @@ def boxes(gallery):
         sample["faces"] = fo.Detections(detections=detections)
         sample.save()
     return new
-
-
-def context(samples, *, selected=(), **params):
-    """What the App sends."""
-    is_dataset = isinstance(samples, fo.Dataset)
-    return ExecutionContext(
-        {
-            "dataset_name": samples._root_dataset.name if not is_dataset else samples.name,
-            "view": [] if is_dataset else samples._serialize(),
-            "selected": list(selected),
-            "params": params,
-        },
-        executor=Executor(),
-    )
-
-
-def form(uri, samples, **options):
-    """The form of an operator, by the names of its inputs."""
-    resolved = foo.get_operator(uri).resolve_type(context(samples, **options), "inputs").to_json()
-    return resolved["type"]["properties"]
-
-
-def said(inputs, name):
-    """What a part of a form says, None when it is not there."""
-    return inputs[name]["view"]["label"] if name in inputs else None
-
-
-def problems(inputs):
-    """What is wrong with a form."""
-    return {name: each["error_message"] for name, each in inputs.items() if each["invalid"]}
-
-
-def choices(inputs, name):
-    """What can be chosen, with the words for it."""
-    return {choice["value"]: choice["label"] for choice in inputs[name]["view"]["choices"]}
-
-
-def run(uri, samples, **params):
-    """Runs an operator as the server does for the App; gives the last of each kind of message."""
-    ctx = context(samples, **params)
-    messages = foo.get_operator(uri).execute(ctx)
-    lines = [json.loads(line) for line in create_response_generator(messages)]
-    shown = {line["body"]["operator_uri"]: line["body"]["params"] for line in lines}
-    samples._root_dataset.reload() if isinstance(samples, fo.DatasetView) else samples.reload()
-    return shown
-
-
-def facts(results):
-    """The table of a summary."""
-    return {row["fact"]: row["value"] for row in results["facts"]}
 
 
 def labels(dataset, path="character_group.label"):

@@ -70,6 +70,7 @@ IMAGE = at(0)[0]
         pytest.param({"a": [0.1, 0.4]}, "a", 0.1, id="half is enough"),
         pytest.param({"a": [0.05, 0.06, 0.4, 0.4, 0.4], "b": [0.15]}, "b", 0.15, id="near ones, but too few"),
         pytest.param({"a": [0.01, 0.18, 0.19], "b": [0.1, 0.1]}, "b", 0.1, id="the smaller mean, not the nearest"),
+        pytest.param({"a": [0.1, 0.21, 0.21], "b": [0.19, 0.19, 0.5]}, "b", 0.19, id="a smaller mean, but too few"),
         pytest.param({"a": [0.3], "b": [0.25]}, None, 0.25, id="nobody is near enough"),
     ],
 )

@@ -139,6 +139,13 @@ def test_files_in_the_cache_of_the_hub_need_no_network(run_python, zoo_dir, tmp_
     assert (found["source"], found["revision"]) == ("hub", MODELS[DEFAULT_MODEL].revision)
 
 
+def test_the_stand_in_comes_along_and_needs_nothing(zoo_dir):
+    copy_source(zoo_dir / zoo.SOURCE_NAME)
+    model = foz.load_zoo_model(DEMO_MODEL, cache=False)
+    assert model.embed(np.zeros((9, 9, 3), np.uint8)).shape == (768,)
+    assert json.loads((zoo_dir / zoo.SOURCE_NAME / f"{DEMO_MODEL}.json").read_text())["source"] == "bundled"
+
+
 def test_without_files_and_network_it_says_what_to_do(zoo_dir, tmp_path, monkeypatch):
     monkeypatch.setenv("CCIP_MODEL_DIR", str(tmp_path / "empty"))
     register_model()

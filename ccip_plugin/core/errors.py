@@ -211,3 +211,19 @@ class ContradictionError(CCIPError, ValueError):
         shown = ", ".join(f"{a} and {b}" for a, b in pairs[:5]) + (", ..." if len(pairs) > 5 else "")
         super().__init__(f"images {shown} are to be in one group and in different groups: take one decision back")
         self.pairs = pairs
+
+
+class MissingExtraError(CCIPError, ImportError):
+    """A library that is needed for this alone is not installed.
+
+    Attributes:
+        package: what to install
+        extra: the extra of this project that has it
+    """
+
+    def __init__(self, what: str, package: str, extra: str):
+        super().__init__(
+            f"{what} needs {package}, which is not installed: pip install {package}, "
+            f'or pip install "fiftyone-ccip[{extra}]"'
+        )
+        self.package, self.extra = package, extra

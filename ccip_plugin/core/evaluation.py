@@ -239,11 +239,23 @@ def group_metrics(labels_pred: ArrayLike, labels_true: ArrayLike) -> GroupMetric
     return _group_scores(pred, true, n_noise, n_left_out, grouped)
 
 
-def _codes(labels: ArrayLike) -> Codes:
-    """Whole numbers from 0 for the different labels, -1 for none."""
+def codes_of(labels: ArrayLike) -> tuple[Codes, list[object]]:
+    """Numbers labels in the order in which they first appear.
+
+    Args:
+        labels: ``(n,)`` numbers or names; None, NaN, an empty name and negative numbers are no label
+
+    Returns:
+        ``(n,)`` numbers 0, 1, ..., -1 for none; and the label of each number
+    """
     values = labels.tolist() if isinstance(labels, np.ndarray) else list(labels)  # type: ignore[arg-type]
     numbers: dict[object, int] = {}
-    return np.fromiter((_code(value, numbers) for value in values), np.int64, len(values))
+    codes = np.fromiter((_code(value, numbers) for value in values), np.int64, len(values))
+    return codes, list(numbers)
+
+
+def _codes(labels: ArrayLike) -> Codes:
+    return codes_of(labels)[0]
 
 
 def _code(value: object, numbers: dict[object, int]) -> int:

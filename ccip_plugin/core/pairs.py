@@ -73,7 +73,7 @@ def near_pairs(
         for j in range(i, n, block_size):
             pairs = _pairs_of_block(unit, i, j, block_size, radius, cells)
             if with_differences:
-                _round(unit, pairs)
+                round_differences(unit, pairs)
             n_compared += _n_in_block(n, i, j, block_size)
             n_found += len(pairs.rows)
             report(progress, "comparing images", n_compared, total, f"{n_found:,} pairs alike")
@@ -88,6 +88,27 @@ def exact_differences(unit: Vectors, rows: NDArray[np.int32], cols: NDArray[np.i
         apart = np.subtract(unit[rows[chunk]], unit[cols[chunk]], dtype=np.float64)
         np.einsum("ij,ij->i", apart, apart, out=result[chunk])
     return np.minimum(result * 0.25, 1)
+
+
+def least_cosine(radius: float) -> np.float32:
+    """The cosine in float32 from which a pair may have a difference up to the radius."""
+    return np.float32(1 - 2 * (radius + _SLACK))
+
+
+def up_to_radius(unit: Vectors, pairs: Pairs, radius: float) -> Pairs:
+    """The pairs with a difference up to the radius, where the differences are those of float32 products."""
+    is_near = pairs.differences <= radius
+    at_radius = np.flatnonzero(np.abs(pairs.differences - np.float32(radius)) <= np.float32(2 * _SLACK))
+    is_near[at_radius] = exact_differences(unit, pairs.rows[at_radius], pairs.cols[at_radius]) <= radius
+    return pairs if is_near.all() else picked(pairs, is_near)
+
+
+def round_differences(unit: Vectors, pairs: Pairs) -> None:
+    """Rounds the differences of float32 products to multiples of :data:`GRID`, in place."""
+    steps = pairs.differences * np.float32(1 / GRID)
+    between = np.flatnonzero(np.abs(steps - np.floor(steps) - np.float32(0.5)) <= np.float32(_USUAL_SLACK / GRID))
+    steps[between] = exact_differences(unit, pairs.rows[between], pairs.cols[between]) / GRID
+    np.multiply(np.rint(steps), np.float32(GRID), out=pairs.differences)
 
 
 def block_that_fits(n: int, memory_bytes: int, block_size: int = BLOCK) -> int:
@@ -142,24 +163,13 @@ def _pairs_of_block(unit: Vectors, i: int, j: int, size: int, radius: float, cel
     first, second = unit[i : i + size], unit[j : j + size]
     cosines = cells[: len(first) * len(second)].reshape(len(first), len(second))
     np.matmul(first, second.T, out=cosines)
-    found = np.flatnonzero(cosines >= np.float32(1 - 2 * (radius + _SLACK)))
+    found = np.flatnonzero(cosines >= least_cosine(radius))
     differences = np.clip(0.5 - 0.5 * cosines.ravel()[found], 0, 1)
     rows, cols = np.divmod(found.astype(np.int32), np.int32(len(second)))
     pairs = Pairs(rows + np.int32(i), cols + np.int32(j), differences)
     if i == j:
         pairs = picked(pairs, cols > rows)
-    is_near = pairs.differences <= radius
-    at_radius = np.flatnonzero(np.abs(pairs.differences - np.float32(radius)) <= np.float32(2 * _SLACK))
-    is_near[at_radius] = exact_differences(unit, pairs.rows[at_radius], pairs.cols[at_radius]) <= radius
-    return pairs if is_near.all() else picked(pairs, is_near)
-
-
-def _round(unit: Vectors, pairs: Pairs) -> None:
-    """Rounds differences to the grid, in place."""
-    steps = pairs.differences * np.float32(1 / GRID)
-    between = np.flatnonzero(np.abs(steps - np.floor(steps) - np.float32(0.5)) <= np.float32(_USUAL_SLACK / GRID))
-    steps[between] = exact_differences(unit, pairs.rows[between], pairs.cols[between]) / GRID
-    np.multiply(np.rint(steps), np.float32(GRID), out=pairs.differences)
+    return up_to_radius(unit, pairs, radius)
 
 
 def _n_in_block(n: int, i: int, j: int, size: int) -> int:

@@ -141,11 +141,10 @@ def _match_block(
 
 def _sorted_in_parts(apart: Vectors, parts: NDArray[np.int64]) -> Numbers:
     """Sorts each row within runs of columns of the same part, all runs at once."""
-    shift = 2.0 * parts
+    shift = 2.0 * parts  # in float64, so that a float32 between 0 and 1 comes back as it was
     keys = apart + shift
     keys.sort(axis=1)
-    keys -= shift
-    return keys.astype(np.float32).astype(np.float64)  # takes away what adding and subtracting did to the last digits
+    return keys - shift
 
 
 def _unit(name: str, vectors: Any) -> Vectors:

@@ -10,11 +10,27 @@ def register(plugin: Any) -> None:
         plugin: the plugin context
     """
     from .apply_proposal import ApplyProposal
+    from .compare_images import CompareImages
     from .compute_embeddings import ComputeEmbeddings
+    from .compute_similarity import ComputeSimilarity
+    from .compute_visualization import ComputeVisualization
     from .explore_parameters import ExploreParameters
+    from .find_similar import FindSimilar
     from .group_characters import GroupCharacters
     from .register_model import RegisterModel
     from .undo import Redo, Undo
 
-    for operator in (ComputeEmbeddings, GroupCharacters, ExploreParameters, ApplyProposal, Undo, Redo, RegisterModel):
+    for operator in (
+        ComputeEmbeddings,
+        GroupCharacters,
+        ExploreParameters,
+        ApplyProposal,
+        Undo,
+        Redo,
+        FindSimilar,
+        CompareImages,
+        ComputeSimilarity,
+        ComputeVisualization,
+        RegisterModel,
+    ):
         plugin.register(operator)

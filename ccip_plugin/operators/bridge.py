@@ -4,7 +4,7 @@ import logging
 import os
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 import fiftyone as fo
@@ -33,6 +33,8 @@ def execute(
     outputs_of: Callable[[Results], types.Property],
     message_of: Callable[[T], str],
     is_clean: Callable[[T], bool] = lambda report: True,
+    has_changed: Callable[[T], bool] = lambda report: True,
+    also: Callable[[T], Iterable[GeneratedMessage]] = lambda report: (),
 ) -> Results | Iterator[GeneratedMessage]:
     """Runs the work of an operator, as its ``execute`` was asked to.
 
@@ -48,6 +50,8 @@ def execute(
         outputs_of: says how the results are shown
         message_of: the report in one line
         is_clean: whether there is nothing in the report to worry about
+        has_changed: whether the App has to load the dataset anew
+        also: what else the App is to do, such as show a view
 
     Returns:
         the results, or a generator of messages to the App
@@ -57,7 +61,9 @@ def execute(
 
     def summary_of(report: T) -> Iterator[GeneratedMessage]:
         results = results_of(report)
-        yield ctx.ops.reload_dataset()
+        if has_changed(report):
+            yield ctx.ops.reload_dataset()
+        yield from also(report)
         yield ctx.ops.notify(message_of(report), variant="success" if is_clean(report) else "warning")
         # takes the place of the progress; what a generator gives otherwise would be a second dialog behind it
         yield ctx.ops.show_output(outputs_of(results).to_json(), results)

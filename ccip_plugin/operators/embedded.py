@@ -9,8 +9,15 @@ from . import inputs
 COMPUTE_FIRST = "Run 'CCIP: compute embeddings' first."
 
 
-def ask(form: inputs.Form, target: Target) -> tuple[str, Provenance, Calibration] | None:
+def ask(
+    form: inputs.Form, target: Target, *, without: str = "will have no group"
+) -> tuple[str, Provenance, Calibration] | None:
     """Asks for the field with the embeddings, where there is a choice, and says what is in it.
+
+    Args:
+        form: the form
+        target: the items
+        without: what will become of those that have no embedding
 
     Returns:
         the field, where its embeddings come from, and what is published about their model; None when there are no
@@ -24,7 +31,7 @@ def ask(form: inputs.Form, target: Target) -> tuple[str, Provenance, Calibration
         what = "detections" if target.is_patches else "images"
         form.error("embeddings", f"The {what} have no CCIP embeddings yet. {COMPUTE_FIRST}")
         return None
-    _say_what_is_there(form, target, chosen, fields[chosen], form.coverage(target, chosen))
+    _say_what_is_there(form, target, chosen, fields[chosen], form.coverage(target, chosen), without)
     try:
         known = load_calibration(fields[chosen].model_name, model_dir=inputs.model_folder(form.ctx))
     except CCIPError as error:
@@ -44,7 +51,7 @@ def _choose(form: inputs.Form, fields: dict[str, Provenance]) -> None:
 
 
 def _say_what_is_there(
-    form: inputs.Form, target: Target, field: str, provenance: Provenance, coverage: Coverage | None
+    form: inputs.Form, target: Target, field: str, provenance: Provenance, coverage: Coverage | None, without: str
 ) -> None:
     of = f"embedded with {provenance.model_name}"
     if coverage is None:
@@ -55,7 +62,7 @@ def _say_what_is_there(
     if not there:
         form.error("count", f"None of the {all_of_them} has an embedding in {field!r} yet. {COMPUTE_FIRST}")
     elif coverage.n_missing:
-        without = f"{coverage.n_missing:,} without an embedding will have no group."
-        form.hint("count", f"{all_of_them}, {there:,} of them {of}; {without}")
+        rest = f"{coverage.n_missing:,} without an embedding {without}."
+        form.hint("count", f"{all_of_them}, {there:,} of them {of}; {rest}")
     else:
         form.hint("count", f"{all_of_them}, all {of}.")

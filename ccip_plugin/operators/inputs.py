@@ -94,7 +94,7 @@ class Form:
         asked.default = next((choice for choice in FIRST_CHOICES if choice in available), None)
         try:
             samples = ctx.target_view(require_flat=True)
-            return resolve(samples, self._patches_field(samples))
+            return resolve(samples, self.patches_field(samples))
         except CCIPError as error:
             self.error("target", sentence(error))
             return None
@@ -146,8 +146,8 @@ class Form:
                 "is downloaded. Choose another model, or put its files there.",
             )
 
-    def _patches_field(self, samples: Any) -> str | None:
-        """Asks for images or detections, where there is a choice."""
+    def patches_field(self, samples: Any) -> str | None:
+        """Asks for images or detections, where there is a choice; None for images, and for a view of patches."""
         if isinstance(samples, PatchesView):
             return None  # the view says it
         fields = detection_fields(self.ctx.dataset)

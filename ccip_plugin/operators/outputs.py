@@ -26,7 +26,7 @@ def facts(pairs: Sequence[tuple[str, object]]) -> Rows:
 
 def add_facts(outputs: types.Object, label: str) -> None:
     """Shows the rows of :func:`facts` under the key ``facts``."""
-    _add_table(outputs, "facts", {"fact": " ", "value": "  "}, label)
+    add_table(outputs, "facts", {"fact": " ", "value": "  "}, label)
 
 
 def add_warnings(outputs: types.Object, warnings: Sequence[str]) -> None:
@@ -37,7 +37,7 @@ def add_warnings(outputs: types.Object, warnings: Sequence[str]) -> None:
 
 def add_failures(outputs: types.Object, label: str) -> None:
     """Shows the rows of the key ``failures``, each with ``image`` and ``reason``."""
-    _add_table(outputs, "failures", {"image": "Image", "reason": "Why"}, label)
+    add_table(outputs, "failures", {"image": "Image", "reason": "Why"}, label)
 
 
 def group_changes(changes: Sequence[Mapping[str, Any]]) -> Rows:
@@ -55,7 +55,7 @@ def group_changes(changes: Sequence[Mapping[str, Any]]) -> Rows:
 
 def add_group_changes(outputs: types.Object) -> None:
     """Shows the rows of :func:`group_changes` under the key ``groups``."""
-    _add_table(outputs, "groups", {"group": "Group", "change": "What became of it", "n": "Images"}, "Changed groups")
+    add_table(outputs, "groups", {"group": "Group", "change": "What became of it", "n": "Images"}, "Changed groups")
 
 
 def filepaths(dataset: Any, ids: Iterable[str], patches_field: str | None) -> dict[str, str]:
@@ -93,7 +93,8 @@ def _bin(size: int) -> str:
     return f"{first} or more" if after is None else f"{first} to {after - 1}"
 
 
-def _add_table(outputs: types.Object, key: str, columns: Mapping[str, str], label: str) -> None:
+def add_table(outputs: types.Object, key: str, columns: Mapping[str, str], label: str) -> None:
+    """Shows the rows of a key as a table; ``columns`` has a title for each value of a row."""
     view = types.TableView()
     for name, title in columns.items():
         view.add_column(name, label=title)

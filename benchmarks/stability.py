@@ -1,0 +1,53 @@
+"""How many images stay in their groups when a dataset grows by a twentieth and is grouped again.
+
+No database: the clusters of the larger set are matched to the groups of the smaller one as the plugin does it.
+
+    python benchmarks/stability.py --images 8000 --seeds 2
+"""
+
+import argparse
+
+import common
+import engine_data
+import numpy as np
+from common import table
+
+GROWTH = 1.05
+WANTED = 0.99
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, default=8000, help="before it grows (8,000)")
+    parser.add_argument("--seeds", type=int, default=2, help="how many sets of each setting (2)")
+    arguments = parser.parse_args()
+    print(f"Stability. {common.machine()}")
+    rows = []
+    for setting in engine_data.SETTINGS:
+        kept = [kept_share(arguments.images, seed, setting) for seed in range(1, arguments.seeds + 1)]
+        rows.append((setting, *(f"{share:.2%}" for share in np.mean(kept, axis=0)), f"{min(k[0] for k in kept):.2%}"))
+    headers = ("setting", "in the same place", "out of a group", "into one from none", "into another", "worst set")
+    table(f"{arguments.images:,} images and 5 % more, {arguments.seeds} sets, wanted {WANTED:.0%}", headers, rows)
+
+
+def kept_share(n: int, seed: int, setting: str) -> tuple[float, float, float, float]:
+    """Shares of the old images: as before, newly in none, newly in one, in another group."""
+    from ccip_plugin.core.clustering import cluster, cluster_details
+    from ccip_plugin.core.steadiness import steady
+    from ccip_plugin.matching import match_clusters
+
+    vectors, _ = engine_data.characters(int(n * GROWTH), seed, engine_data.SETTINGS[setting])
+    before, found = cluster(vectors[:n], method="linkage"), cluster_details(vectors)
+    previous = np.concatenate([before, np.full(len(vectors) - n, -1)])
+    after = steady(found.labels, previous, vectors, limit=found.limit, threshold=found.eps)
+    groups = [int(group) if group >= 0 else None for group in before] + [None] * (len(vectors) - n)
+    group_of = match_clusters(after, groups, {group for group in groups if group is not None})
+    now = np.array([group_of.get(int(number), -2) if number >= 0 else -1 for number in after[:n]])
+    lost, found = (before >= 0) & (now == -1), (before < 0) & (now != -1)
+    moved = (before >= 0) & (now != -1) & (now != before)
+    return float((now == before).mean()), float(lost.mean()), float(found.mean()), float(moved.mean())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,287 @@
+"""Plots of evaluations: described once, shown in the App by plotly and drawn into files by matplotlib."""
+
+import html
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .core.card import CURVE_STEPS, CardRow
+from .parameter_plot import NoMatplotlibError
+
+logger = logging.getLogger(__name__)
+
+CJK_FONTS = (
+    "Noto Sans CJK JP",
+    "Noto Sans CJK SC",
+    "Noto Sans JP",
+    "Noto Sans SC",
+    "Source Han Sans",
+    "Hiragino Sans",
+    "PingFang SC",
+    "Yu Gothic",
+    "Meiryo",
+    "Microsoft YaHei",
+    "MS Gothic",
+    "SimHei",
+    "IPAexGothic",
+    "IPAGothic",
+    "TakaoPGothic",
+    "VL Gothic",
+    "WenQuanYi Zen Hei",
+    "WenQuanYi Micro Hei",
+    "Droid Sans Fallback",
+    "Arial Unicode MS",
+)
+"""Fonts that show Japanese and Chinese, the ones to be preferred first."""
+
+NO_FONT = "no installed font shows some of these names; install one such as Noto Sans CJK (fonts-noto-cjk)"
+
+_COLORS = ("#3366cc", "#cc3333", "#33aa55", "#996699", "#ff9900", "#0099c6", "#666666", "#dd4477", "#66aa00", "#b82e2e")
+_PLAIN_FONT = "DejaVu Sans"  # comes with matplotlib
+_MISSING = "\N{WHITE SQUARE}"
+_N_BARS = 20
+_NAME_LENGTH = 24
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a chart."""
+
+    name: str
+    x: Sequence[float]
+    y: Sequence[float]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A plot: lines with values of x that are marked, or bars.
+
+    Attributes:
+        name: short, for the name of a file
+        title: over it
+        x_title: of the axis
+        y_title: of the axis
+        lines: to draw
+        marks: ``(x, words)`` to mark
+        bars: ``(words, value)``, the first on top; instead of lines
+        x_range: ends of the axis, None for those of the data
+        log_y: whether the axis of y is logarithmic
+    """
+
+    name: str
+    title: str
+    x_title: str
+    y_title: str
+    lines: Sequence[Line] = ()
+    marks: Sequence[tuple[float, str]] = ()
+    bars: Sequence[tuple[str, float]] = ()
+    x_range: tuple[float, float] | None = None
+    log_y: bool = False
+
+    def traces(self) -> list[dict[str, Any]]:
+        """What plotly draws, as plain values."""
+        if self.bars:
+            words, values = zip(*reversed(self.bars), strict=True)
+            names = [html.escape(each, quote=False) for each in words]
+            return [{"type": "bar", "orientation": "h", "x": list(values), "y": names, "marker": {"color": _COLORS[0]}}]
+        return [
+            {"type": "scatter", "mode": "lines", "name": line.name, "x": list(line.x), "y": list(line.y)}
+            | {"line": {"color": color}}
+            for line, color in zip(self.lines, _colors(len(self.lines)), strict=True)
+        ]
+
+    def layout(self) -> dict[str, Any]:
+        """How plotly draws it, as plain values."""
+        x: dict[str, Any] = {"title": {"text": self.x_title}}
+        if self.x_range is not None:
+            x["range"] = list(self.x_range)
+        y: dict[str, Any] = {"title": {"text": self.y_title}, "automargin": True}
+        y |= {"type": "category"} if self.bars else {"type": "log"} if self.log_y else {"rangemode": "tozero"}
+        look = {"color": "#666666", "dash": "dot", "width": 1}
+        line = {"type": "line", "yref": "paper", "y0": 0, "y1": 1, "line": look}
+        note = {"yref": "paper", "showarrow": False, "xanchor": "left", "font": {"size": 11}}
+        return {
+            "title": {"text": html.escape(self.title, quote=False), "font": {"size": 14}},
+            "height": 120 + 22 * len(self.bars) if self.bars else 340,
+            "margin": {"t": 40, "b": 50, "l": 60, "r": 20},
+            "xaxis": x,
+            "yaxis": y,
+            "legend": {"orientation": "h", "y": -0.3},
+            "shapes": [{**line, "x0": at, "x1": at} for at, _ in self.marks],
+            "annotations": [
+                {**note, "x": at, "y": 1 - 0.08 * level, "text": words} for level, (at, words) in enumerate(self.marks)
+            ],
+        }
+
+
+def model_charts(rows: Sequence[CardRow]) -> list[Chart]:
+    """The plots of an evaluation of models: some for each model, some with all of them."""
+    several = len(rows) > 1
+    charts: list[Chart] = []
+    for row in rows:
+        of = f" of {row.model_name}" if several else ""
+        mine = [_scores(row), _histogram(row), *_ari(row), *_confused(row)]
+        suffix = f"_{row.model_name}" if several else ""
+        charts += [replace(each, name=each.name + suffix, title=each.title + of) for each in mine]
+    lines = [(row.model_name, *_curves(row)) for row in rows]
+    pr = [Line(name, *_thinned(recall, precision)) for name, _, precision, recall, _ in lines]
+    roc = [Line(name, *_thinned(fpr, recall)) for name, _, _, recall, fpr in lines]
+    return [
+        *charts,
+        Chart("precision_recall", "Precision and recall", "recall", "precision", pr, x_range=(0, 1)),
+        Chart(
+            "roc", "Receiver operating characteristic", "different pairs taken for one", "recall", roc, x_range=(0, 1)
+        ),
+    ]
+
+
+def save_charts(charts: Sequence[Chart], folder: Path, formats: Sequence[str]) -> list[Path]:
+    """Draws charts into files ``<folder>/<name>.<format>``; the folder is made.
+
+    Names that no installed font can show have squares in them, and the plot says so.
+
+    Raises:
+        NoMatplotlibError: matplotlib is not there
+    """
+    try:
+        import matplotlib
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise NoMatplotlibError from error
+    folder.mkdir(parents=True, exist_ok=True)
+    families, shown = _fonts()
+    paths = []
+    with matplotlib.rc_context({"font.family": families}):
+        for chart in charts:
+            figure = Figure(figsize=(8, 4.5 if not chart.bars else 1.5 + 0.28 * len(chart.bars)), layout="constrained")
+            _draw(chart, figure, shown)
+            for kind in formats:
+                paths.append(folder / f"{chart.name}.{kind}")
+                figure.savefig(paths[-1], dpi=120)
+    return paths
+
+
+def _draw(chart: Chart, figure: Any, shown: frozenset[int]) -> None:
+    axes = figure.add_subplot()
+    words = [_fitting(name, shown) for name, _ in chart.bars]
+    if chart.bars:
+        axes.barh(range(len(words)), [value for _, value in chart.bars], color=_COLORS[0])
+        axes.set_yticks(range(len(words)), words)
+        axes.invert_yaxis()
+    for line, color in zip(chart.lines, _colors(len(chart.lines)), strict=True):
+        axes.plot(line.x, line.y, color=color, label=line.name)
+    if chart.log_y:
+        axes.set_yscale("log")
+    for level, (at, label) in enumerate(chart.marks):
+        axes.axvline(at, color="#666666", linestyle=":", linewidth=1)
+        axes.annotate(label, (at, 0.97 - 0.07 * level), xycoords=("data", "axes fraction"), fontsize=8)
+    if chart.x_range is not None:
+        axes.set_xlim(*chart.x_range)
+    axes.set(title=_fitting(chart.title, shown), xlabel=chart.x_title, ylabel=chart.y_title)
+    if chart.lines:
+        figure.legend(loc="outside lower center", ncols=min(3, len(chart.lines)))
+    if any(_MISSING in word for word in words):
+        logger.warning("%s", NO_FONT)
+        figure.supxlabel(NO_FONT, fontsize=7)
+
+
+def _fonts() -> tuple[list[str], frozenset[int]]:
+    """The fonts to draw with, and the characters that they have."""
+    from matplotlib import font_manager
+
+    there = {entry.name: entry for entry in reversed(font_manager.fontManager.ttflist)}
+    families = [_PLAIN_FONT, *(name for name in CJK_FONTS if name in there)]
+    shown: set[int] = set()
+    for name in families:
+        path = font_manager.findfont(font_manager.FontProperties(family=name))
+        shown |= font_manager.get_font(path).get_charmap().keys()
+    return families, frozenset(shown)
+
+
+def _fitting(text: str, shown: frozenset[int]) -> str:
+    """Text with squares for what no font has; dollars do not begin formulas."""
+    drawn = "".join(each if ord(each) in shown or each == "\n" else _MISSING for each in text)
+    return drawn.replace("$", r"\$")
+
+
+def _curves(row: CardRow) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """F1, precision, recall and the share of different pairs taken for one, at each step of the threshold."""
+    tp, fp = np.cumsum(row.same).astype(float), np.cumsum(row.different).astype(float)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return 2 * tp / (tp + fp + tp[-1]), tp / (tp + fp), tp / tp[-1], fp / fp[-1]
+
+
+def _scores(row: CardRow) -> Chart:
+    f1, precision, recall, _ = _curves(row)
+    x = np.arange(CURVE_STEPS + 1) / CURVE_STEPS
+    lines = [Line(name, *_thinned(x, y)) for name, y in (("F1", f1), ("precision", precision), ("recall", recall))]
+    title = "F1, precision and recall"
+    return Chart("scores", title, "threshold", "score", lines, _thresholds(row), x_range=(0, _end(row)))
+
+
+def _histogram(row: CardRow) -> Chart:
+    wide = 8
+    x = (np.arange(CURVE_STEPS // wide) + 0.5) * wide / CURVE_STEPS
+    lines = []
+    for name, counts in (("one character", row.same), ("different characters", row.different)):
+        summed = np.array(counts[1:]).reshape(-1, wide).sum(axis=1)
+        summed[0] += counts[0]
+        there = summed > 0  # nothing has no logarithm
+        lines.append(Line(name, x[there].tolist(), summed[there].tolist()))
+    marks = _thresholds(row)
+    return Chart("differences", "Differences of pairs of images", "difference", "pairs", lines, marks, log_y=True)
+
+
+def _ari(row: CardRow) -> list[Chart]:
+    if not row.ari:
+        return []
+    eps, scores = zip(*row.ari, strict=True)
+    marks = [(row.parameters["cluster_2"][0], "best")]
+    line = Line("adjusted Rand index", list(eps), list(scores))
+    x_range = (0, min(_end(row), max(eps)))
+    title = "DBSCAN with min_samples=2"
+    return [Chart("ari", title, "eps", "adjusted Rand index", [line], [*marks, *_thresholds(row)[1:]], x_range=x_range)]
+
+
+def _confused(row: CardRow) -> list[Chart]:
+    if not row.confused:
+        return []
+    bars = [(f"{_cut(each.first)} / {_cut(each.second)}", float(each.n_pairs)) for each in row.confused[:_N_BARS]]
+    title = "Most confused characters"
+    return [Chart("confused", title, "pairs taken for one character", "", bars=bars)]
+
+
+def _thresholds(row: CardRow) -> list[tuple[float, str]]:
+    known = ((row.scores["threshold"], "best threshold"), (row.published["threshold"], "published threshold"))
+    return [(at, words) for at, words in known if at is not None and np.isfinite(at)]
+
+
+def _end(row: CardRow) -> float:
+    """Beyond, all pairs are different."""
+    same = np.flatnonzero(np.array(row.same))
+    last = int(same[-1]) / CURVE_STEPS if len(same) else 0.0
+    return min(1.0, max(last, *(1.5 * at for at, _ in _thresholds(row)), 0.1))
+
+
+def _thinned(x: np.ndarray, y: np.ndarray) -> tuple[list[float], list[float]]:
+    """Points that can be drawn, without those in the middle of equal ones."""
+    there = np.isfinite(x) & np.isfinite(y)
+    x, y = x[there], y[there]
+    if len(x) > 2:
+        is_new = (np.diff(x) != 0) | (np.diff(y) != 0)
+        kept = np.append(True, is_new[:-1] | is_new[1:])
+        kept = np.append(kept, True)
+        x, y = x[kept], y[kept]
+    return np.round(x, 6).tolist(), np.round(y, 6).tolist()
+
+
+def _colors(n: int) -> list[str]:
+    return [_COLORS[i % len(_COLORS)] for i in range(n)]
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= _NAME_LENGTH else f"{name[: _NAME_LENGTH - 1]}…"

@@ -1,0 +1,76 @@
+"""Who is who: the names of characters in a field that people, or a published dataset, have filled."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import fiftyone as fo
+
+from .fields import UNASSIGNED
+from .targets import Target, TargetError
+
+_NAMES = (fo.StringField, fo.IntField, fo.ObjectIdField)
+
+
+def name_attribute(target: Target, field: str) -> str:
+    """The attribute of the items that has the names, as :meth:`~ccip_plugin.targets.Target.values` wants it.
+
+    Args:
+        target: the items
+        field: a field of samples: a ``Classification``, or names or numbers; on detections an attribute, e.g.
+            ``label``, or its full path
+
+    Raises:
+        TargetError: there is no such field, or it has something else; names those that would do
+    """
+    name = field.removeprefix(f"{target.labels_path}.") if target.is_patches else field
+    found = target.dataset.get_field(target.path(name))
+    if isinstance(found, _NAMES):
+        return name
+    if getattr(found, "document_type", None) is fo.Classification:
+        return f"{name}.label"
+    problem = f"there is no field {field!r}" if found is None else f"{field!r} holds {found}, not one name for each"
+    known = ", ".join(name_fields(target)) or "none"
+    raise TargetError(f"{problem}; fields with names in {target.dataset.name!r}: {known}")
+
+
+def name_fields(target: Target) -> list[str]:
+    """The fields, on detections the attributes, that can say who is who."""
+    schema: Any = target.dataset.get_field_schema()
+    if target.is_patches:
+        schema = target.dataset.get_field(target.labels_path).field.get_field_schema()
+    return [
+        name
+        for name, field in schema.items()
+        if (type(field) in (fo.StringField, fo.IntField) and name != "filepath")
+        or getattr(field, "document_type", None) is fo.Classification
+    ]
+
+
+def read_names(target: Target, field: str) -> tuple[list[str], list[str], list[str | None]]:
+    """Reads who is who.
+
+    Args:
+        target: the items
+        field: as for :func:`name_attribute`
+
+    Returns:
+        the ids of the ``n`` items, those of their samples, and their names; None for empty ones and "unassigned"
+
+    Raises:
+        TargetError: there is no such field
+    """
+    attribute = name_attribute(target, field)
+    ids, sample_ids, columns = target.values(attribute)
+    return ids, sample_ids, [_name(value) for value in columns[attribute]]
+
+
+def items_view(target: Target, ids: Sequence[str]) -> Any:
+    """Items by their ids, as a view of the dataset."""
+    if target.is_patches:
+        return target.dataset.select_labels(ids=list(ids), fields=target.patches_field)
+    return target.dataset.select(list(ids))
+
+
+def _name(value: Any) -> str | None:
+    text = "" if value is None else str(value)
+    return None if not text.strip() or text == UNASSIGNED else text

@@ -1,0 +1,139 @@
+"""Pictures of the README: the demo in the real App, in Chromium."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import services
+from app_driver import App
+from PIL import Image
+
+from demo.contact_sheet import contact_sheet
+from demo.servers import FOLDER, ROOT, Servers
+from demo.world import TRUTH_FILE, TrueImage, read_truth
+
+MOST_BYTES = 300_000
+QUALITIES = (90, 85, 80, 75, 70, 60, 50)
+VIEW = "by-character-group"  # as demo.workspace saves it
+GROUP = "CCIP: group by character"
+SETTLED_MS = 2500  # until tiles are drawn and panels have moved to their places
+CAST, EACH = 6, 9  # rows and columns of the contact sheet
+
+
+def take(work: Path, out: Path) -> Iterator[Path]:
+    """Takes all pictures.
+
+    Args:
+        work: a folder for a demo of its own
+        out: where the pictures go
+
+    Returns:
+        their paths, as they are taken
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    with _demo(work) as (servers, address):
+        yield _save(characters(work / "images", read_truth(work / "images")), out / "characters.webp")
+        with services.browser_page() as page:
+            for name, image in _of_the_app(page, address, servers, work):
+                yield _save(image, out / f"{name}.webp")
+    plot = ROOT / ".work" / "bench" / "operations.svg"
+    if plot.exists():
+        yield Path(shutil.copy(plot, out))
+
+
+def characters(folder: Path, images: tuple[TrueImage, ...]) -> Image.Image:
+    """The characters with the most images, a row for each."""
+    single: dict[str, list[Path]] = {}
+    for image in images:
+        if image.kind == "single":
+            single.setdefault(image.seen[0].character, []).append(folder / image.path)
+    rows = sorted((paths for paths in single.values() if len(paths) >= EACH), key=len, reverse=True)[:CAST]
+    return contact_sheet([path for row in rows for path in row[:EACH]], columns=EACH, tile=150)
+
+
+@contextlib.contextmanager
+def _demo(work: Path) -> Iterator[tuple[Servers, str]]:
+    """A fresh demo and the App on it."""
+    servers = Servers(work)
+    servers.stop()
+    shutil.rmtree(work / "mongo", ignore_errors=True)
+    if (FOLDER / "images" / TRUTH_FILE).exists() and not (work / "images").exists():
+        (work / "images").symlink_to(FOLDER / "images", target_is_directory=True)
+    try:
+        subprocess.run([sys.executable, "-m", "demo.run", "--folder", str(work)], cwd=ROOT, check=True)
+        address, _ = servers.open_app()
+        yield servers, address.replace("localhost", "127.0.0.1")  # the only one that the browser may go to
+    finally:
+        servers.stop()
+
+
+def _of_the_app(page: Any, address: str, servers: Servers, work: Path) -> Iterator[tuple[str, Image.Image]]:
+    app = App(page, address.partition("/datasets")[0], work / "shots")
+    dataset = address.partition("?")[0]
+    page.set_viewport_size({"width": 2000, "height": 1250})
+    _open(app, f"{dataset}?view={VIEW}")
+    _hide_sidebar(app)
+    yield "groups", _shot(app).resize((1600, 1000), Image.Resampling.LANCZOS)
+    page.set_viewport_size({"width": 1680, "height": 1000})
+    app.cy("btn-clear-view-bar").click()  # or the server shows the view again
+    app.count("300 samples")
+    _open(app, address)
+    _hide_sidebar(app)
+    _show_map(app)
+    yield "embeddings", _shot(app)
+    undo = [sys.executable, "-m", "ccip_plugin", "undo", "--dataset", dataset.rpartition("/")[2], "--quiet"]
+    subprocess.run(undo, cwd=ROOT, env=servers.environment(), check=True)
+    _open(app, dataset)
+    app.operator(GROUP)
+    app.execute_button.wait_for()
+    yield "grouping-form", _shot(app, app.prompt)
+    app.execute()
+    app.dialog.locator(".js-plotly-plot .bars .point").first.wait_for()
+    yield "grouping-result", _shot(app, app.dialog)
+    app.close_dialog()
+    if app.problems:
+        raise RuntimeError(f"pages of the App broke: {app.problems}")
+
+
+def _open(app: App, address: str) -> None:
+    app.page.goto(address)
+    app.cy("looker").first.wait_for()
+
+
+def _show_map(app: App) -> None:
+    """Opens the map in the embeddings panel, coloured by group."""
+    app.page.get_by_text("Dismiss", exact=True).click()  # what the panel advertises
+    app.page.locator(".emb-run-card").first.click()
+    app.page.get_by_text("Color by").click()
+    app.page.get_by_text("character_group.label").first.click()
+    app.page.get_by_text("character_0001", exact=True).last.wait_for()
+
+
+def _hide_sidebar(app: App) -> None:
+    app.page.keyboard.press("`")
+    app.cy("operators-browser-search").fill("Hide sidebar")
+    app.cy("operators-browser").get_by_text("Hide sidebar", exact=True).click()
+    app.cy("operators-browser").wait_for(state="detached")
+
+
+def _shot(app: App, part: Any = None) -> Image.Image:
+    """A picture of the page or of a part of it, once everything is in its place."""
+    app.page.mouse.move(1, 1)
+    app.page.wait_for_timeout(SETTLED_MS)
+    return Image.open(io.BytesIO((part or app.page).screenshot())).convert("RGB")
+
+
+def _save(image: Image.Image, path: Path) -> Path:
+    """Writes a picture as well as it can be in so many bytes."""
+    for quality in QUALITIES:
+        image.save(path, "WEBP", quality=quality, method=6)
+        if path.stat().st_size <= MOST_BYTES:
+            return path
+    raise RuntimeError(f"{path} has more than {MOST_BYTES} bytes")
