@@ -2,12 +2,14 @@
 
 python benchmarks/engine.py quality [--sizes 2000 8000 20000] [--seeds 5] [--settings all] [--quick]
 python benchmarks/engine.py speed [--sizes 20000 50000 100000] [--quick]
+python benchmarks/engine.py index [--sizes 50000 100000] [--no-exact] [--quick]     (needs the extra "index")
 """
 
 import argparse
 import json
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,8 +21,11 @@ from engine_data import DIM, SETTINGS, characters
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from ccip_plugin.core.agglomeration import agglomerate
-from ccip_plugin.core.clustering import cluster
+from ccip_plugin.core.approximate import CAP, PROBES, approximate_graph
+from ccip_plugin.core.clustering import cluster, dbscan
 from ccip_plugin.core.evaluation import group_metrics
+from ccip_plugin.core.graph_files import stored_graph
+from ccip_plugin.core.graph_quality import estimate_graph
 from ccip_plugin.core.neighbors import radius_graph
 from ccip_plugin.core.pairs import BLOCK
 from ccip_plugin.core.registry import DEFAULT_MODEL, get_spec
@@ -31,19 +36,23 @@ MIB = 1 << 20
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("quality", "speed", "task"))
+    parser.add_argument("what", choices=("quality", "speed", "index", "task"))
     parser.add_argument("--sizes", type=int, nargs="+")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--settings", nargs="+", default=["all"], choices=["all", *SETTINGS])
     parser.add_argument("--plain-linkage", action="store_true", help="compare with plain average linkage, too")
     parser.add_argument("--quick", action="store_true", help="small sizes, one seed")
+    parser.add_argument("--no-exact", action="store_true", help="do not build the exact graph to compare with")
     parser.add_argument("--task", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.what == "quality":
         quality(args)
     elif args.what == "speed":
         speed(args.sizes or ([4000] if args.quick else [20_000, 50_000, 100_000]))
+    elif args.what == "index":
+        for n in args.sizes or ([4000] if args.quick else [50_000, 100_000]):
+            approximate(n, with_exact=not args.no_exact)
     else:
         print(json.dumps(TASKS[args.task](*_saved(args.sizes[0]))))
 
@@ -81,6 +90,33 @@ def speed(sizes: list[int]) -> None:
             done = subprocess.run(command, check=True, capture_output=True, text=True)
             result = json.loads(done.stdout)
             print(f"{n:>7} {task:<10}", "  ".join(f"{key} {value}" for key, value in result.items()), flush=True)
+
+
+def approximate(n: int, *, with_exact: bool) -> None:
+    """Prints time, memory and quality of an approximate graph of vectors in float16, and its groups against truth.
+
+    With ``with_exact``, also DBSCAN's groups against those of the exact graph, at several eps.
+    """
+    vectors, truth = _saved(n)
+    vectors = vectors.astype(np.float16)
+    estimate = estimate_graph(vectors, THRESHOLD, cap=CAP, n_probes=PROBES)
+    print(f"{n:>7} estimate {estimate.seconds:.0f} s, {estimate.disk_bytes / MIB:.0f} MiB of disk", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        before, start = _peak_memory(), time.perf_counter()
+        graph = approximate_graph(vectors, THRESHOLD, folder)
+        seconds = time.perf_counter() - start
+        print(f"{n:>7} graph {seconds:.1f} s  MiB_above {(_peak_memory() - before) // MIB}  pairs {graph.n_pairs:,}")
+        print(f"{n:>7} {graph.quality}", flush=True)
+        start = time.perf_counter()
+        found = _scores(cluster(graph, method="linkage"), truth)
+        seconds = time.perf_counter() - start
+        print(f"{n:>7} linkage {seconds:.1f} s  ARI {found[0]:.3f}  B3F {found[1]:.3f}", flush=True)
+        if with_exact:
+            exact = stored_graph(vectors.astype(np.float32), THRESHOLD, folder)
+            for eps in (THRESHOLD, 0.85 * THRESHOLD, 0.72 * THRESHOLD):
+                one, other = (dbscan(of, eps=eps, min_samples=2) for of in (graph, exact))
+                print(f"{n:>7} DBSCAN eps {eps:.3f}: ARI {_scores(one, other)[0]:.5f} against exact", flush=True)
+        print(f"{n:>7} peak of the process {_peak_memory() // MIB} MiB", flush=True)
 
 
 def _scores(labels: Any, truth: Any) -> tuple[float, float]:

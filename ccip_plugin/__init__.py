@@ -18,11 +18,14 @@ __all__ = [
     "compute_similarity",
     "compute_visualization",
     "count_missing",
+    "evaluate_groups",
+    "evaluate_model",
     "explore_parameters",
     "find_images",
     "find_similar",
     "group_characters",
     "load_embeddings",
+    "load_evaluation",
     "load_proposal",
     "open_dataset",
     "propose_groups",
@@ -36,6 +39,7 @@ __all__ = [
 if TYPE_CHECKING:
     from .comparison import compare_images
     from .embeddings import compute_embeddings, count_missing, load_embeddings
+    from .evaluation import evaluate_groups, evaluate_model, load_evaluation
     from .exploration import explore_parameters
     from .group_labels import redo, undo
     from .grouping import group_characters, propose_groups
@@ -49,6 +53,7 @@ if TYPE_CHECKING:
 _MODULES = {
     "comparison": ("compare_images",),
     "embeddings": ("compute_embeddings", "count_missing", "load_embeddings"),
+    "evaluation": ("evaluate_groups", "evaluate_model", "load_evaluation"),
     "exploration": ("explore_parameters",),
     "group_labels": ("redo", "undo"),
     "grouping": ("group_characters", "propose_groups"),

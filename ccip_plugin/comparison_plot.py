@@ -60,9 +60,9 @@ def plotly_layout(comparison: "Comparison", *, with_thumbnails: bool = True) -> 
     pictures = [_picture(comparison, place, row) for row, place in enumerate(order)] if with_thumbnails else []
     return {
         "height": _FRAME + _ROW * n,
-        "margin": {"t": 20, "b": 130, "l": 210, "r": 20},
+        "margin": {"t": 20, "b": 130, "l": 220, "r": 20},
         "xaxis": {**ticks, "tickangle": 45},
-        "yaxis": {**ticks, "range": [n - 0.5, -0.5], "ticklabelstandoff": 36},
+        "yaxis": {**ticks, "range": [n - 0.5, -0.5], "ticklabelstandoff": 52},
         "images": [picture for picture in pictures if picture is not None],
     }
 
@@ -83,8 +83,8 @@ def _picture(comparison: "Comparison", place: int, row: int) -> dict[str, Any] |
     source = _thumbnail(comparison.filepaths[place], comparison.boxes[place])
     if source is None:
         return None
-    where = {"xref": "paper", "yref": "y", "x": -0.005, "y": row, "xanchor": "right", "yanchor": "middle"}
-    return {"source": source, **where, "sizex": 0.2, "sizey": 0.94, "sizing": "contain", "layer": "above"}
+    where = {"xref": "paper", "yref": "y", "x": -0.01, "y": row, "xanchor": "right", "yanchor": "middle"}
+    return {"source": source, **where, "sizex": 0.1, "sizey": 0.94, "sizing": "contain", "layer": "above"}
 
 
 def _thumbnail(filepath: str, box: list[float] | None) -> str | None:

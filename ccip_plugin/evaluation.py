@@ -3,12 +3,13 @@
 import datetime
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import fiftyone as fo
 import numpy as np
+from numpy.typing import NDArray
 
 from .core.card import card_row
 from .core.errors import CCIPError
@@ -16,7 +17,7 @@ from .core.evaluation import group_metrics
 from .core.group_costs import group_costs
 from .core.progress import Progress, ProgressCallback, report
 from .core.registry import get_spec
-from .embeddings import Embeddings, compute_embeddings, load_embeddings
+from .embeddings import compute_embeddings, load_embeddings
 from .evaluation_report import (
     MISPLACED,
     SCATTERED,
@@ -26,7 +27,7 @@ from .evaluation_report import (
     loaded_groups,
     loaded_models,
 )
-from .fields import EMBEDDINGS_FIELD, EVALUATION_KEY, GROUP_FIELD
+from .fields import EMBEDDINGS_FIELD, EVALUATION_KEY
 from .ground_truth import items_view, read_names
 from .label_store import LabelStore
 from .provenance import Provenance
@@ -57,7 +58,8 @@ def evaluate_model(
     clusters: bool = True,
     model_dir: Any = None,
     provider: str = "auto",
-    run_key: str | None = EVALUATION_KEY,
+    run_key: str | None = None,
+    keep: bool = True,
     progress: ProgressCallback | None = None,
 ) -> ModelEvaluation:
     """Computes the row of the model card for models, on images of which it is known who is who.
@@ -75,7 +77,8 @@ def evaluate_model(
         clusters (True): whether to tune DBSCAN and OPTICS
         model_dir (None): a folder of models
         provider ("auto"): the execution provider, where embeddings have to be computed
-        run_key ("ccip_evaluation"): the run that keeps the result; None keeps nothing
+        run_key (None): the key of the run that keeps the result, ``ccip_evaluation`` by default
+        keep (True): whether to keep it with the dataset
         progress (None): called with the stage and how far it is
 
     Returns:
@@ -98,40 +101,32 @@ def evaluate_model(
     wanted = [get_spec(name).name for name in models] if models else list(there)
     if not wanted:
         raise NothingToEvaluateError("there are no CCIP embeddings: name the models, or compute embeddings first")
-    rows, fields, missing = [], {}, {}
+    fields = {name: there.get(name) or _new_field(target, name) for name in wanted}
+    measured = []
     for name in wanted:
         told = progress if len(wanted) == 1 else _named(progress, name)
-        fields[name] = there.get(name) or _new_field(target, name)
         if name not in there:
-            view = items_view(target, list(known))
-            options = {"model_dir": model_dir, "provider": provider, "progress": told}
-            compute_embeddings(
-                view, model_name=name, embeddings_field=fields[name], patches_field=target.patches_field, **options
-            )
-        embeddings = _embeddings(target, fields[name], told)
-        chosen = [i for i, key in enumerate(embeddings.ids) if key in known]
-        missing[name] = len(known) - len(chosen)
-        if len(chosen) < 2:
-            raise NothingToEvaluateError(f"{len(chosen)} images with a name have an embedding in {fields[name]!r}")
-        labels = [known[embeddings.ids[i]] for i in chosen]
-        vectors = embeddings.vectors[np.array(chosen)]
+            _embed(target, name, fields[name], known, model_dir=model_dir, provider=provider, progress=told)
+        vectors, labels = _known_vectors(target, fields[name], known, told)
         row = card_row(vectors, labels, model_name=name, model_dir=model_dir, clusters=clusters, progress=told)
-        rows.append(replace(row, n_left_out=len(ids) - len(known)))
-    found = ModelEvaluation(
-        target, ground_truth_field, tuple(rows), fields, missing, run_key, _now(), time.monotonic() - started
-    )
-    if run_key is not None:
-        _keep(target.dataset, run_key, MODELS_METHOD, found.summary(), rows=found.as_dict()["rows"])
+        measured.append(replace(row, n_left_out=len(ids) - len(known)))
+    missing = {row.model_name: len(known) - row.n_images for row in measured}
+    key = (run_key or EVALUATION_KEY) if keep else None
+    seconds = time.monotonic() - started
+    found = ModelEvaluation(target, ground_truth_field, tuple(measured), fields, missing, key, _now(), seconds)
+    if key is not None:
+        _keep(target.dataset, key, MODELS_METHOD, found.summary(), rows=found.as_dict()["rows"])
     return found
 
 
 def evaluate_groups(
     samples: Any,
-    group_field: str = GROUP_FIELD,
-    ground_truth_field: str = "ground_truth",
+    group_field: str,
+    ground_truth_field: str,
     *,
     patches_field: str | None = None,
-    run_key: str | None = "",
+    run_key: str | None = None,
+    keep: bool = True,
     progress: ProgressCallback | None = None,
 ) -> GroupEvaluation:
     """Measures how well groups agree with who is who, and what it takes to put them right.
@@ -141,11 +136,12 @@ def evaluate_groups(
 
     Args:
         samples: a dataset, a view or a patches view
-        group_field ("character_group"): the field (on detections: the attribute) with the groups
-        ground_truth_field ("ground_truth"): who is who; a field of samples with a ``Classification`` or names, on
+        group_field: the field (on detections: the attribute) with the groups
+        ground_truth_field: who is who; a field of samples with a ``Classification`` or names, on
             detections an attribute
         patches_field (None): the field with the detections, None for whole samples
-        run_key (""): the run that keeps the result, ``ccip_evaluation_<field>`` by default; None keeps nothing
+        run_key (None): the key of the run that keeps the result, ``ccip_evaluation_<field>`` by default
+        keep (True): whether to keep it with the dataset
         progress (None): called with the stage
 
     Returns:
@@ -162,7 +158,7 @@ def evaluate_groups(
         raise NothingToEvaluateError(f"no image has a name in {ground_truth_field!r}")
     report(progress, "comparing groups", 0, None)
     metrics, costs = group_metrics(groups, names), group_costs(groups, names)
-    key = key_of(EVALUATION_KEY, target.path(group_field)) if run_key == "" else run_key
+    key = (run_key or key_of(EVALUATION_KEY, target.path(group_field))) if keep else None
     is_alone = np.array([group is None for group in groups], np.bool_)
     masks = {
         MISPLACED: costs.misplaced,
@@ -237,9 +233,23 @@ def _new_field(target: Target, model_name: str) -> str:
     return EMBEDDINGS_FIELD if is_free else f"{EMBEDDINGS_FIELD}_{re.sub(r'[^0-9A-Za-z]', '_', model_name)}"
 
 
-def _embeddings(target: Target, field: str, progress: ProgressCallback | None) -> Embeddings:
+def _embed(target: Target, model_name: str, field: str, known: Mapping[str, str], **options: Any) -> None:
+    view = items_view(target, list(known))
+    compute_embeddings(
+        view, model_name=model_name, embeddings_field=field, patches_field=target.patches_field, **options
+    )
+
+
+def _known_vectors(
+    target: Target, field: str, known: Mapping[str, str], progress: ProgressCallback | None
+) -> tuple[NDArray[np.float32], list[str]]:
+    """The embeddings of items with a name, and their names."""
     report(progress, "reading embeddings", 0, None)
-    return load_embeddings(target.view, embeddings_field=field, patches_field=target.patches_field)
+    embeddings = load_embeddings(target.view, embeddings_field=field, patches_field=target.patches_field)
+    chosen = [i for i, key in enumerate(embeddings.ids) if key in known]
+    if len(chosen) < 2:
+        raise NothingToEvaluateError(f"{len(chosen)} images with a name have an embedding in {field!r}, two are needed")
+    return embeddings.vectors[np.array(chosen)], [known[embeddings.ids[i]] for i in chosen]
 
 
 def _named(progress: ProgressCallback | None, model_name: str) -> ProgressCallback | None:

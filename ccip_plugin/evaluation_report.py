@@ -34,7 +34,7 @@ TITLES = {
 
 MISPLACED, SCATTERED, UNASSIGNED_ITEMS = "misplaced", "scattered", "unassigned"
 KINDS = (MISPLACED, SCATTERED, UNASSIGNED_ITEMS)
-"""Items that cost clicks: with another character; in a second group of their character; in no group though others are."""
+"""Items that cost clicks: with another character; in a second group of theirs; in no group though theirs has one."""
 
 METRICS = {
     "ari": "Adjusted Rand index",
@@ -51,6 +51,22 @@ METRICS = {
     "purity": "Purity",
 }
 """The metrics of groups in words."""
+
+_KEPT_SHORT = (
+    "model_name",
+    "n_images",
+    "n_characters",
+    "n_left_out",
+    "n_same",
+    "n_different",
+    "scores",
+    "errors",
+    "intervals",
+    "published",
+    "with_selves",
+    "parameters",
+    "notes",
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,8 +138,6 @@ class ModelEvaluation:
 
     def summary(self) -> dict[str, Any]:
         """The scores as plain values, without curves and confusions."""
-        short = ("model_name", "n_images", "n_characters", "n_left_out", "n_same", "n_different", "scores", "intervals")
-        short += ("published", "with_selves", "parameters", "errors", "notes")
         return {
             "at": self.at,
             "ground_truth_field": self.ground_truth_field,
@@ -131,7 +145,7 @@ class ModelEvaluation:
             "embeddings_fields": [list(each) for each in self.embeddings_fields.items()],
             "without_embedding": [list(each) for each in self.without_embedding.items()],
             "seconds": self.seconds,
-            "models": [{name: row.as_dict()[name] for name in short} for row in self.rows],
+            "models": [{name: row.as_dict()[name] for name in _KEPT_SHORT} for row in self.rows],
         }
 
     def to_json(self, path: str | Path) -> Path:
@@ -300,8 +314,8 @@ def _beside(row: CardRow) -> str:
     """What the table has no room for."""
     at = ", ".join(f"{name} {row.scores[f'at_{name}']:.4f}" for name in ("f1", "precision", "recall"))
     return (
-        f"{row.n_images:,} images of {row.n_characters:,} characters; at the published threshold {at}; counted with each "
-        f"image also paired with itself, as published: F1 {row.with_selves['f1']:.4f}"
+        f"{row.n_images:,} images of {row.n_characters:,} characters; at the published threshold {at}; counted with "
+        f"each image also paired with itself, as published: F1 {row.with_selves['f1']:.4f}"
     )
 
 

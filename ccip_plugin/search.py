@@ -79,7 +79,9 @@ class Similar:
         target = self.target
         if target.patches_field is None:
             return target.view.select(self.ids, ordered=True)
-        some = target.view.select(list(dict.fromkeys(self.sample_ids)))
+        # not by way of the view: that of patches names all of its ids
+        whole = target.view if target.dataset.media_type == GROUP else target.dataset
+        some = whole.select(list(dict.fromkeys(self.sample_ids)))
         some = some.select_labels(ids=self.ids, fields=target.patches_field)
         return some.to_patches(target.patches_field).select(self.ids, ordered=True)
 

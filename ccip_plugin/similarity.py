@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import fiftyone as fo
-import fiftyone.brain as fob
 from fiftyone.core.brain import BrainMethod
 
 from .core.errors import CCIPError
@@ -147,6 +146,8 @@ def compute_similarity(
 
 def backends() -> list[Backend]:
     """The similarity backends that FiftyOne knows: those that need no server first, then the others by name."""
+    import fiftyone.brain as fob  # here and below: it loads scikit-learn
+
     names = sorted(fob.brain_config.similarity_backends, key=lambda name: (name != SKLEARN, name != LANCEDB, name))
     return [_backend(name) for name in names]
 
@@ -257,6 +258,8 @@ class _Index:
         return not is_there
 
     def _make(self, **options: Any) -> Any:
+        import fiftyone.brain as fob
+
         return fob.compute_similarity(
             self._target.dataset,
             patches_field=self._target.patches_field,
@@ -295,6 +298,8 @@ class _Index:
 
 
 def _backend(name: str) -> Backend:
+    import fiftyone.brain as fob
+
     parameters = {**fob.brain_config.similarity_backends[name]}
     module, _, class_name = parameters.pop("config_cls", "").rpartition(".")
     is_set_up = name in (SKLEARN, LANCEDB) or bool(parameters)
@@ -311,6 +316,8 @@ def _backend(name: str) -> Backend:
 
 def _check_backend(name: str) -> None:
     """Raises a :class:`BackendError` where a backend cannot be used."""
+    import fiftyone.brain as fob
+
     known = fob.brain_config.similarity_backends
     if name not in known:
         raise SimilarityError(f"unknown backend {name!r}; available: {', '.join(sorted(known))}")

@@ -5,7 +5,6 @@ import warnings
 from dataclasses import dataclass
 from typing import Any
 
-import fiftyone.brain as fob
 import numpy as np
 
 from .core.errors import CCIPError
@@ -142,6 +141,7 @@ def _is_there(target: Target, brain_key: str, origin: str) -> bool:
 
 def _compute(target: Target, embeddings_field: str, brain_key: str, method: str, origin: str) -> None:
     """Computes first and registers then, so that nobody meets a visualization without points for long."""
+    import fiftyone.brain as fob  # it loads scikit-learn
     from threadpoolctl import threadpool_limits
 
     options = {} if method == "pca" else {"verbose": False}

@@ -20,9 +20,13 @@ from demo.servers import FOLDER, ROOT, Servers
 from demo.world import TRUTH_FILE, TrueImage, read_truth
 
 MOST_BYTES = 300_000
-QUALITIES = (90, 85, 80, 75, 70, 60, 50)
+ATTEMPTS: dict[str, tuple[dict[str, int], ...]] = {  # from the best on, until one is small enough
+    ".png": tuple({"colors": n} for n in (256, 192, 128, 96, 64)),
+    ".webp": tuple({"quality": n} for n in (90, 85, 80, 75, 70, 60, 50)),
+}
 VIEW = "by-character-group"  # as demo.workspace saves it
 GROUP = "CCIP: group by character"
+SMALLER = 0.3  # of the slider for the size of tiles
 SETTLED_MS = 2500  # until tiles are drawn and panels have moved to their places
 CAST, EACH = 6, 9  # rows and columns of the contact sheet
 
@@ -40,9 +44,9 @@ def take(work: Path, out: Path) -> Iterator[Path]:
     out.mkdir(parents=True, exist_ok=True)
     with _demo(work) as (servers, address):
         yield _save(characters(work / "images", read_truth(work / "images")), out / "characters.webp")
-        with services.browser_page() as page:
+        with services.browser_page(width=1500, height=900) as page:
             for name, image in _of_the_app(page, address, servers, work):
-                yield _save(image, out / f"{name}.webp")
+                yield _save(image, out / f"{name}.png")
     plot = ROOT / ".work" / "bench" / "operations.svg"
     if plot.exists():
         yield Path(shutil.copy(plot, out))
@@ -77,17 +81,16 @@ def _demo(work: Path) -> Iterator[tuple[Servers, str]]:
 def _of_the_app(page: Any, address: str, servers: Servers, work: Path) -> Iterator[tuple[str, Image.Image]]:
     app = App(page, address.partition("/datasets")[0], work / "shots")
     dataset = address.partition("?")[0]
-    page.set_viewport_size({"width": 2000, "height": 1250})
-    _open(app, f"{dataset}?view={VIEW}")
-    _hide_sidebar(app)
-    yield "groups", _shot(app).resize((1600, 1000), Image.Resampling.LANCZOS)
-    page.set_viewport_size({"width": 1680, "height": 1000})
-    app.cy("btn-clear-view-bar").click()  # or the server shows the view again
-    app.count("300 samples")
     _open(app, address)
     _hide_sidebar(app)
     _show_map(app)
-    yield "embeddings", _shot(app)
+    yield "app", _shot(app)
+    app.page.get_by_title("Close").click()  # the panel
+    _open(app, f"{dataset}?view={VIEW}")
+    _make_tiles_smaller(app)
+    yield "groups", _shot(app)
+    app.cy("btn-clear-view-bar").click()  # or the server shows the view again
+    app.count("300 samples")
     undo = [sys.executable, "-m", "ccip_plugin", "undo", "--dataset", dataset.rpartition("/")[2], "--quiet"]
     subprocess.run(undo, cwd=ROOT, env=servers.environment(), check=True)
     _open(app, dataset)
@@ -109,7 +112,6 @@ def _open(app: App, address: str) -> None:
 
 def _show_map(app: App) -> None:
     """Opens the map in the embeddings panel, coloured by group."""
-    app.page.get_by_text("Dismiss", exact=True).click()  # what the panel advertises
     app.page.locator(".emb-run-card").first.click()
     app.page.get_by_text("Color by").click()
     app.page.get_by_text("character_group.label").first.click()
@@ -123,17 +125,28 @@ def _hide_sidebar(app: App) -> None:
     app.cy("operators-browser").wait_for(state="detached")
 
 
+def _make_tiles_smaller(app: App) -> None:
+    slider = app.page.locator(".MuiSlider-root").nth(1)
+    box = slider.bounding_box()
+    slider.click(position={"x": SMALLER * box["width"], "y": box["height"] / 2})
+
+
 def _shot(app: App, part: Any = None) -> Image.Image:
     """A picture of the page or of a part of it, once everything is in its place."""
     app.page.mouse.move(1, 1)
     app.page.wait_for_timeout(SETTLED_MS)
+    for notice in app.page.get_by_role("button", name="Dismiss").all():
+        notice.click()
     return Image.open(io.BytesIO((part or app.page).screenshot())).convert("RGB")
 
 
 def _save(image: Image.Image, path: Path) -> Path:
     """Writes a picture as well as it can be in so many bytes."""
-    for quality in QUALITIES:
-        image.save(path, "WEBP", quality=quality, method=6)
+    for attempt in ATTEMPTS[path.suffix]:
+        if path.suffix == ".png":
+            image.quantize(attempt["colors"], kmeans=4, dither=Image.Dither.NONE).save(path, optimize=True)
+        else:
+            image.save(path, **attempt, method=6)
         if path.stat().st_size <= MOST_BYTES:
             return path
     raise RuntimeError(f"{path} has more than {MOST_BYTES} bytes")

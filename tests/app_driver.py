@@ -120,6 +120,18 @@ class App:
         """Waits for a message in the corner."""
         self.page.locator(f".notistack-MuiContent-{variant}", has_text=text).first.wait_for()
 
+    # -- tiles
+
+    def tick_tile(self, number: int) -> None:
+        """Ticks the box of a tile, which only shows when the mouse is there."""
+        tile = self.cy("looker").nth(number)
+        tile.hover()
+        tile.click(position={"x": 14, "y": 14})
+
+    def upload(self, path: Path) -> None:
+        """Chooses a file in the form."""
+        self.prompt.locator('input[type="file"]').set_input_files(str(path))
+
     # -- what the dataset looks like
 
     def button(self, uri: str) -> Any:

@@ -20,7 +20,7 @@ CORE = sorted(name for name in MODULES if name.startswith("core/"))
 ADAPTERS, WHOLE_ROADS, ENTRY_POINTS = 1, 2, 3
 LEVELS = {"grouping": WHOLE_ROADS, **dict.fromkeys(("panel", "cli", "summary", "__main__", "__init__"), ENTRY_POINTS)}
 CORE_PACKAGES = {"numpy", "PIL", "sklearn", "scipy"}
-ONLY_IN = {"onnxruntime": "core/session", "huggingface_hub": "core/hub", "filelock": "core/hub"}
+ONLY_IN = {"onnxruntime": "core/session", "huggingface_hub": "core/hub", "filelock": "core/hub", "faiss": "core/cells"}
 HEAVY = {"sklearn", "scipy", "onnxruntime"}
 LONGEST_FUNCTION = 60
 # The parts of fiftyone.operators that know no operator and no context.

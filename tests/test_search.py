@@ -170,6 +170,9 @@ class TestDetections:
         patches = boxed.to_patches("faces").select(ids[2:5])
         found = find_similar(patches, ids=ids[0])
         assert sorted(found.ids) == sorted(ids[2:5])
+        assert found.view.values("id") == found.ids
+        shown = find_similar(boxed.to_patches("faces"), ids=ids[0], limit=1).view
+        assert ids[5] not in str(shown._serialize()), "a view of a few patches does not name all of them"
 
     def test_are_not_meant_by_ids_of_samples(self, boxed):
         with pytest.raises(QueryError, match=f"of {boxed.first().id}; what is looked for are detections"):

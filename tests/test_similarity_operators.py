@@ -3,6 +3,7 @@
 import base64
 import importlib.util
 import json
+import sys
 from pathlib import Path
 
 import fiftyone as fo
@@ -24,6 +25,7 @@ from ccip_plugin.operators import upload
 from ccip_plugin.registration import register_model
 from ccip_plugin.search import MARK, find_similar
 from ccip_plugin.similarity import compute_similarity
+from ccip_plugin.zoo import SOURCE_NAME
 
 pytestmark = pytest.mark.mongo
 
@@ -31,6 +33,7 @@ SIMILARITY, VISUALIZATION = "@ccip/characters/compute_similarity", "@ccip/charac
 FIND, COMPARE = "@ccip/characters/find_similar", "@ccip/characters/compare_images"
 ALL = (SIMILARITY, VISUALIZATION, FIND, COMPARE)
 APP_SEARCH = "@voxel51/panels/similarity_search"
+ROOT = Path(__file__).resolve().parents[1]
 FIRST = "Run 'CCIP: compute embeddings' first."
 
 
@@ -45,6 +48,9 @@ def models(model_dir, monkeypatch):
 def zoo(monkeypatch, tmp_path):
     """A folder of zoo models of its own."""
     monkeypatch.setattr(fo.config, "model_zoo_dir", str(tmp_path / "zoo"))
+    yield
+    for name in [name for name in sys.modules if name.partition(".")[0] == SOURCE_NAME]:
+        del sys.modules[name]
 
 
 @pytest.fixture
@@ -460,7 +466,9 @@ class TestFind:
 
 def test_the_button_asks_the_database_nothing():
     placement = foo.get_operator(FIND).resolve_placement(ExecutionContext({"dataset_name": "no such dataset"}))
-    assert placement.to_json()["view"]["label"] == "CCIP: find similar"
+    button = placement.to_json()["view"]
+    assert button["label"] == "CCIP: find similar"
+    assert (ROOT / button["icon"].removeprefix("/")).is_file()
 
 
 # -- compare_images

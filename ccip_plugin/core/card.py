@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from . import calibration
 from .differences import Vectors
 from .errors import ParameterError, VectorsError
-from .evaluation import PairMetrics, codes_of, pair_metrics
+from .evaluation import Names, PairMetrics, codes_of, pair_metrics
 from .jackknife import Interval, ari_without, folds_of, interval
 from .pairs import Pairs, unit_vectors
 from .progress import ProgressCallback
@@ -119,7 +119,7 @@ class CardRow:
 
 def card_row(
     embeddings: ArrayLike,
-    labels_true: ArrayLike,
+    labels_true: Names,
     *,
     model_name: str = DEFAULT_MODEL,
     model_dir: str | Path | None = None,

@@ -1,6 +1,6 @@
 """How good differences and groups are, where it is known who is who."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,6 +11,7 @@ from .errors import ParameterError, VectorsError
 from .jackknife import STEPS, FoldCounts, Interval, folds_of, interval
 from .progress import ProgressCallback, report
 
+Names = ArrayLike | Sequence[object]
 Counts = NDArray[np.int64]
 Codes = NDArray[np.int64]
 
@@ -165,7 +166,7 @@ class GroupMetrics:
 
 def pair_metrics(
     embeddings: ArrayLike,
-    labels_true: ArrayLike,
+    labels_true: Names,
     *,
     bins: int = 2**18,
     by_character: bool = False,
@@ -210,7 +211,7 @@ def pair_metrics(
     return replace(_summarized(same, different, len(known), n_characters, len(codes) - len(known)), folds=folds)
 
 
-def group_metrics(labels_pred: ArrayLike, labels_true: ArrayLike) -> GroupMetrics:
+def group_metrics(labels_pred: Names, labels_true: Names) -> GroupMetrics:
     """Measures how well groups agree with characters.
 
     Args:
@@ -239,7 +240,7 @@ def group_metrics(labels_pred: ArrayLike, labels_true: ArrayLike) -> GroupMetric
     return _group_scores(pred, true, n_noise, n_left_out, grouped)
 
 
-def codes_of(labels: ArrayLike) -> tuple[Codes, list[object]]:
+def codes_of(labels: Names) -> tuple[Codes, list[object]]:
     """Numbers labels in the order in which they first appear.
 
     Args:
@@ -254,7 +255,7 @@ def codes_of(labels: ArrayLike) -> tuple[Codes, list[object]]:
     return codes, list(numbers)
 
 
-def _codes(labels: ArrayLike) -> Codes:
+def _codes(labels: Names) -> Codes:
     return codes_of(labels)[0]
 
 

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from .errors import ParameterError
-from .evaluation import codes_of
+from .evaluation import Names, codes_of
 
 Numbers = NDArray[np.int64]
 
@@ -88,7 +88,7 @@ class GroupCosts:
         return self.moves + self.merges
 
 
-def group_costs(labels_pred: ArrayLike, labels_true: ArrayLike) -> GroupCosts:
+def group_costs(labels_pred: Names, labels_true: Names) -> GroupCosts:
     """Counts the clicks to clean: the fewest moves and merges from groups to one group for each character.
 
     A *move* takes one image out of its group and into another, or sets it apart. A *merge* makes one group of two. An
@@ -164,16 +164,21 @@ class _Table:
         n_merges = np.bincount(self.owner[self.is_spare], minlength=self.n_characters)
         is_wrong = self.owner[self.group] != self.character
         n_moves = np.bincount(self.character[is_wrong], self.shared[is_wrong], self.n_characters).astype(np.int64)
-        rows = []
-        for i, name in enumerate(names):
-            group = main[i] if 0 <= main[i] < self.n_named else None
-            numbers = self.totals[i], n_groups[i], n_pieces[i], n_alone[i]
-            precision = n_main[i] / self.sizes[main[i]]
-            found = None if group is None else group_names[group]
-            clicks = int(n_moves[i] + n_merges[i])
-            rows.append(
-                CharacterRow(name, *map(int, numbers), found, n_main[i] / self.totals[i], float(precision), clicks)
+        rows = [
+            CharacterRow(
+                name,
+                n_images=int(self.totals[i]),
+                n_groups=int(n_groups[i]),
+                n_pieces=int(n_pieces[i]),
+                n_unassigned=int(n_alone[i]),
+                group=group_names[main[i]] if main[i] < self.n_named else None,
+                recall=float(n_main[i] / self.totals[i]),
+                precision=float(n_main[i] / self.sizes[main[i]]),
+                clicks=int(n_moves[i] + n_merges[i]),
             )
+            for i, name in enumerate(names)
+            if self.totals[i]
+        ]
         return tuple(sorted(rows, key=lambda row: (-row.clicks, -row.n_images, str(row.name))))
 
     def _spare(self) -> NDArray[np.bool_]:

@@ -14,6 +14,8 @@ def register(plugin: Any) -> None:
     from .compute_embeddings import ComputeEmbeddings
     from .compute_similarity import ComputeSimilarity
     from .compute_visualization import ComputeVisualization
+    from .evaluate_groups import EvaluateGroups
+    from .evaluate_model import EvaluateModel
     from .explore_parameters import ExploreParameters
     from .find_similar import FindSimilar
     from .group_characters import GroupCharacters
@@ -31,6 +33,8 @@ def register(plugin: Any) -> None:
         CompareImages,
         ComputeSimilarity,
         ComputeVisualization,
+        EvaluateModel,
+        EvaluateGroups,
         RegisterModel,
     ):
         plugin.register(operator)

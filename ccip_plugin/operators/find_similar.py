@@ -16,6 +16,8 @@ from . import bridge, embedded, inputs, outputs, ticked, upload
 TITLE = "CCIP: find similar"
 TICKED, GROUP, UPLOAD = "ticked", "group", "upload"
 FIELD = "ccip_difference"
+ICON = "/assets/ccip-find.svg"
+FILES = ".png,.jpg,.jpeg,.webp,.gif,.bmp,.tif,.tiff,.avif"
 N_ROWS = 20
 MANY_GROUPS = 1000
 WORDS = {"mean": "to all of them, on average", "nearest": "to any of them"}
@@ -39,7 +41,7 @@ class FindSimilar(foo.Operator):
         )
 
     def resolve_placement(self, ctx: Any) -> types.Placement:
-        button = types.Button(label=TITLE, icon=inputs.ICONS["icon"], prompt=True)
+        button = types.Button(label=TITLE, icon=ICON, prompt=True)
         return types.Placement(types.Places.SAMPLES_GRID_SECONDARY_ACTIONS, button)
 
     def resolve_input(self, ctx: Any) -> types.Property:
@@ -140,7 +142,7 @@ def _ask_for_group(form: inputs.Form, target: Target) -> None:
 
 
 def _ask_for_upload(form: inputs.Form) -> None:
-    view = types.FileView(max_size=upload.MAX_BYTES, types="image/*", lite=True)
+    view = types.FileView(max_size=upload.MAX_BYTES, types=FILES, lite=True)
     asked = form.inputs.uploaded_file("image", label="Image file", required=True, view=view)
     sent = form.ctx.params.get("image")
     if sent and (problem := upload.problem_with(sent)):

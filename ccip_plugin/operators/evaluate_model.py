@@ -1,0 +1,142 @@
+"""Operator: the table of the model card for the images of a dataset."""
+
+from typing import Any
+
+import fiftyone.operators as foo
+from fiftyone.operators import types
+
+from ..evaluation import embeddings_fields, evaluate_model
+from ..evaluation_report import ModelEvaluation
+from ..fields import EVALUATION_KEY
+from ..models_table import rows as model_rows
+from ..targets import Target
+from . import bridge, inputs, measured, outputs
+
+TITLE = "CCIP: evaluate models"
+
+
+class EvaluateModel(foo.Operator):
+    """Measures models; see :func:`~ccip_plugin.evaluation.evaluate_model`."""
+
+    @property
+    def config(self) -> foo.OperatorConfig:
+        return foo.OperatorConfig(
+            name="evaluate_model",
+            label=TITLE,
+            description="F1, precision, recall, threshold and clusters of CCIP models, where it is known who is who",
+            **inputs.ICONS,
+            dynamic=True,
+            execute_as_generator=True,
+            allow_immediate_execution=True,
+            allow_delegated_execution=True,
+            risk_level=types.RiskLevel.MEDIUM,
+        )
+
+    def resolve_input(self, ctx: Any) -> types.Property:
+        form = inputs.Form(ctx, TITLE)
+        target = form.target("Evaluate on")
+        if target is None:
+            return form.property()
+        measured.ask_for_names(form, target, "ground_truth_field", "Who is who is in the field")
+        _ask_for_models(form, target)
+        form.inputs.bool(
+            "clusters",
+            label="Tune DBSCAN and OPTICS, too",
+            description="Cluster_2 and Cluster_Free of the model card; OPTICS for up to 5,000 images",
+            default=True,
+            view=types.SwitchView(),
+        )
+        form.inputs.str("run_key", label="Keep the result as the run", default=EVALUATION_KEY)
+        return form.property("Evaluate")
+
+    def execute(self, ctx: Any) -> Any:
+        names = ("ground_truth_field", "models", "clusters", "run_key", "model_dir", "provider")
+        options = {**inputs.options(ctx, names), "patches_field": inputs.patches_field_of(ctx)}
+
+        def work(progress: Any) -> ModelEvaluation:
+            return evaluate_model(ctx.target_view(require_flat=True), progress=progress, **options)
+
+        return bridge.execute(
+            ctx,
+            work,
+            title="CCIP could not evaluate the models",
+            results_of=_results,
+            outputs_of=_outputs,
+            message_of=lambda found: f"CCIP: evaluated {len(found.rows)} models",
+        )
+
+    def resolve_output(self, ctx: Any) -> types.Property:
+        return _outputs(ctx.results)
+
+    def __call__(self, samples: Any, ground_truth_field: str, *, delegate: bool = False, **options: Any) -> Any:
+        """Evaluates from Python; takes what :func:`~ccip_plugin.evaluation.evaluate_model` takes.
+
+        Args:
+            samples: a dataset or view
+            ground_truth_field: who is who
+            delegate (False): schedule it instead, for a worker
+            options: those of the function
+        """
+        if delegate:
+            return bridge.schedule(self.uri, samples, {"ground_truth_field": ground_truth_field, **options})
+        return evaluate_model(samples, ground_truth_field, **options)
+
+
+def _ask_for_models(form: inputs.Form, target: Target) -> None:
+    folder = inputs.model_folder(form.ctx)
+    there = embeddings_fields(target)
+    choices = types.DropdownView(multiple=True)
+    for row in model_rows(folder):
+        state = "embeddings are there" if row.name in there else "embeddings will be computed"
+        choices.add_choice(row.name, label=f"{row.name}: {state}")
+    form.inputs.list(
+        "models",
+        types.String(),
+        label="Models",
+        description="None chosen: those whose embeddings are there",
+        default=None,
+        view=choices,
+    )
+    chosen = form.ctx.params.get("models") or list(there)
+    if not chosen:
+        form.error("models", "There are no CCIP embeddings yet: choose models, whose embeddings are then computed.")
+    elif new := [name for name in chosen if name not in there]:
+        form.hint("models", f"Embeddings are computed first with {', '.join(new)}, each into a field of its own.")
+
+
+def _results(found: ModelEvaluation) -> dict[str, Any]:
+    charts = measured.charts_as_results(found.charts())
+    facts = [
+        *((row.model_name, f"{row.n_images:,} images, {row.n_characters:,} characters") for row in found.rows),
+        *(
+            (f"{row.model_name}, published threshold", f"F1 {row.scores['at_f1']:.4f} on these images")
+            for row in found.rows
+        ),
+        ("Run", found.run_key),
+        ("Time", f"{found.seconds:.1f} s"),
+    ]
+    confused = [
+        {"Model": row.model_name, "One": each.first, "Other": each.second, "Pairs": each.n_pairs}
+        | {"Share": f"{each.share:.1%}"}
+        for row in found.rows
+        for each in row.confused[: measured.MOST_ROWS // len(found.rows)]
+    ]
+    table = found.table()
+    return {
+        "table": table,
+        "facts": outputs.facts(facts),
+        "confused": confused,
+        "charts": charts,
+        "warnings": found.notes,
+        **measured.plots_of(charts),
+    }
+
+
+def _outputs(results: dict[str, Any]) -> types.Property:
+    shown = types.Object()
+    outputs.add_warnings(shown, results.get("warnings") or ())
+    measured.add_rows(shown, results, "table", "The model card, for these images")
+    outputs.add_facts(shown, "CCIP: evaluation")
+    measured.add_charts(shown, results.get("charts") or ())
+    measured.add_rows(shown, results, "confused", "Most confused characters")
+    return types.Property(shown, view=types.View(label=TITLE))
