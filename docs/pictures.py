@@ -26,7 +26,6 @@ ATTEMPTS: dict[str, tuple[dict[str, int], ...]] = {  # from the best on, until o
 }
 VIEW = "by-character-group"  # as demo.workspace saves it
 GROUP = "CCIP: group by character"
-SMALLER = 0.3  # of the slider for the size of tiles
 SETTLED_MS = 2500  # until tiles are drawn and panels have moved to their places
 CAST, EACH = 6, 9  # rows and columns of the contact sheet
 
@@ -84,15 +83,17 @@ def _of_the_app(page: Any, address: str, servers: Servers, work: Path) -> Iterat
     _open(app, address)
     _hide_sidebar(app)
     _show_map(app)
+    _size_tiles(app, 0.65)
     yield "app", _shot(app)
     app.page.get_by_title("Close").click()  # the panel
     _open(app, f"{dataset}?view={VIEW}")
-    _make_tiles_smaller(app)
+    _size_tiles(app, 0.3)
     yield "groups", _shot(app)
     app.cy("btn-clear-view-bar").click()  # or the server shows the view again
     app.count("300 samples")
     undo = [sys.executable, "-m", "ccip_plugin", "undo", "--dataset", dataset.rpartition("/")[2], "--quiet"]
     subprocess.run(undo, cwd=ROOT, env=servers.environment(), check=True)
+    page.set_viewport_size({"width": 1680, "height": 1250})  # the whole form fits in
     _open(app, dataset)
     app.operator(GROUP)
     app.execute_button.wait_for()
@@ -125,10 +126,11 @@ def _hide_sidebar(app: App) -> None:
     app.cy("operators-browser").wait_for(state="detached")
 
 
-def _make_tiles_smaller(app: App) -> None:
+def _size_tiles(app: App, share: float) -> None:
+    """Moves the slider for the size of the tiles, 1 for large ones."""
     slider = app.page.locator(".MuiSlider-root").nth(1)
     box = slider.bounding_box()
-    slider.click(position={"x": SMALLER * box["width"], "y": box["height"] / 2})
+    slider.click(position={"x": share * box["width"], "y": box["height"] / 2})
 
 
 def _shot(app: App, part: Any = None) -> Image.Image:

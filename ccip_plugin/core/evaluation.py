@@ -74,6 +74,16 @@ class PairMetrics:
         same[0] += self.n_images
         return _summarized(same, 2 * self.different, self.n_images, self.n_characters, self.n_left_out)
 
+    def with_different(self, differences: NDArray[np.floating]) -> "PairMetrics":
+        """The scores with more pairs of different characters, whose differences are given.
+
+        For intervals they belong to no character, and are never left out.
+        """
+        bins = len(self.same) - 1
+        more = np.bincount(np.ceil(np.clip(differences, 0, 1) * bins).astype(np.int64), minlength=bins + 1)
+        found = _summarized(self.same, self.different + more, self.n_images, self.n_characters, self.n_left_out)
+        return replace(found, folds=self.folds)
+
     def coarse(self, steps: int) -> tuple[Counts, Counts]:
         """``same`` and ``different`` in ``steps`` + 1 wider bins; ``steps`` divides the number of bins."""
         return _coarse(self.same, steps), _coarse(self.different, steps)

@@ -134,7 +134,7 @@ def tune_dbscan_2(found: Merges, characters: Labels, *, also: tuple[float, ...] 
 
     Args:
         found: how the images come together
-        characters: ``(n,)`` numbers 0, 1, ...
+        characters: ``(n,)`` numbers 0, 1, ...; negative for images that connect others and are not counted
         also: values of eps that the curve is to have, such as published ones
     """
     if not found.n:
@@ -155,8 +155,8 @@ def _scores_by_level(found: Merges, characters: Labels) -> tuple[Labels, Numbers
     for new_both, new_together in _gains(found, characters):
         both.append(both[-1] + new_both)
         together.append(together[-1] + new_together)
-    sizes = np.bincount(characters).astype(np.float64)
-    alike, pairs = float((sizes * (sizes - 1) / 2).sum()), found.n * (found.n - 1) / 2
+    sizes = np.bincount(characters[characters >= 0]).astype(np.float64)
+    alike, pairs = float((sizes * (sizes - 1) / 2).sum()), sizes.sum() * (sizes.sum() - 1) / 2
     levels = np.append(-1, found.levels)
     last = np.flatnonzero(np.append(levels[1:] != levels[:-1], True))
     return levels[last], adjusted_rand(np.array(both)[last], np.array(together)[last], alike, pairs)
@@ -165,8 +165,8 @@ def _scores_by_level(found: Merges, characters: Labels) -> tuple[Labels, Numbers
 def _gains(found: Merges, characters: Labels) -> Iterator[tuple[int, int]]:
     """For each merge, the pairs of one character that come together, and all that do."""
     parent = list(range(found.n))
-    counts = [{character: 1} for character in characters.tolist()]
-    sizes = [1] * found.n
+    counts = [{character: 1} if character >= 0 else {} for character in characters.tolist()]
+    sizes = [len(each) for each in counts]
     for row, col in zip(found.rows.tolist(), found.cols.tolist(), strict=True):
         a, b = _root(parent, row), _root(parent, col)
         if len(counts[a]) < len(counts[b]):
@@ -249,7 +249,7 @@ class _Search:
     def score(self, eps: float, min_samples: int) -> None:
         if (min_samples, eps) not in self._tried:
             labels = self.labels(eps, min_samples)
-            self._tried[min_samples, eps] = _ari(labels, self._characters)
+            self._tried[min_samples, eps] = rand_index(labels, self._characters)
             report(self._progress, "tuning OPTICS", min(len(self._tried), self._total), self._total)
 
     def labels(self, eps: float, min_samples: int) -> Labels:
@@ -314,7 +314,7 @@ def _ordered(dense: Vectors, cores: Numbers, eps: float) -> tuple[Labels, Number
     return order, reached, before
 
 
-def _ari(labels: Labels, characters: Labels) -> float:
+def rand_index(labels: Labels, characters: Labels) -> float:
     """The adjusted Rand index, with images in no group as groups of their own."""
     pred = labels.copy()
     is_noise = pred < 0
