@@ -13,7 +13,9 @@ __all__ = [
     "__version__",
     "add_images",
     "apply_proposal",
+    "calibrate",
     "compare_images",
+    "compare_runs",
     "compute_embeddings",
     "compute_similarity",
     "compute_visualization",
@@ -24,6 +26,7 @@ __all__ = [
     "find_images",
     "find_similar",
     "group_characters",
+    "load_calibrated",
     "load_embeddings",
     "load_evaluation",
     "load_proposal",
@@ -37,6 +40,8 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from .calibrating import calibrate, load_calibrated
+    from .comparing import compare_runs
     from .comparison import compare_images
     from .embeddings import compute_embeddings, count_missing, load_embeddings
     from .evaluation import evaluate_groups, evaluate_model, load_evaluation
@@ -51,6 +56,8 @@ if TYPE_CHECKING:
     from .visualization import compute_visualization
 
 _MODULES = {
+    "calibrating": ("calibrate", "load_calibrated"),
+    "comparing": ("compare_runs",),
     "comparison": ("compare_images",),
     "embeddings": ("compute_embeddings", "count_missing", "load_embeddings"),
     "evaluation": ("evaluate_groups", "evaluate_model", "load_evaluation"),

@@ -13,6 +13,7 @@ from ccip_plugin.grouping import group_characters
 pytestmark = pytest.mark.mongo
 
 MODEL, GROUPS = "@ccip/characters/evaluate_model", "@ccip/characters/evaluate_groups"
+CALIBRATE, COMPARE = "@ccip/characters/calibrate", "@ccip/characters/compare_runs"
 
 
 @pytest.fixture
@@ -27,9 +28,9 @@ def made(dataset):
 
 
 def test_each_says_what_it_is():
-    for uri in (MODEL, GROUPS):
+    for uri in (MODEL, GROUPS, CALIBRATE, COMPARE):
         config = foo.get_operator(uri).config.to_json()
-        assert config["risk_level"] == "medium" and config["label"].startswith("CCIP: ")
+        assert config["risk_level"] == ("low" if uri == COMPARE else "medium") and config["label"].startswith("CCIP: ")
         assert config["execute_as_generator"] and config["allow_delegated_execution"]
 
 
@@ -101,3 +102,41 @@ def test_what_goes_wrong_is_said(made):
     shown = run(MODEL, made("ab"), ground_truth_field="nothing")
     assert "no field 'nothing'" in shown["show_output"]["results"]["errors"][0]["reason"]
     assert fo.config.database_name
+
+
+def test_calibrates(made):
+    samples = made("".join(letter * 6 for letter in "abcdefgh"))
+    asked = form(CALIBRATE, samples)
+    assert "ground_truth_field" not in asked and problems(asked) == {}
+    assert "ground_truth_field" in form(CALIBRATE, samples, evidence="truth")
+    shown = run(CALIBRATE, samples, evidence="truth", ground_truth_field="who")
+    results = shown["show_output"]["results"]
+    assert facts(results)["F1 with it"] == "1.0000"
+    assert [row["Method"] for row in results["methods"]] == ["linkage", "dbscan"]
+    assert results["warnings"] == []
+    assert samples.list_runs() == ["ccip_calibration_ccip_embedding"]
+
+
+def test_calibration_without_evidence_says_so(made):
+    samples = made("aabb")
+    shown = run(CALIBRATE, samples, evidence="confirmed")
+    assert "confirmed groups" in shown["show_output"]["results"]["errors"][0]["reason"]
+    shown = run(CALIBRATE, samples, evidence="truth", ground_truth_field="who")
+    assert "too thin" in shown["show_output"]["results"]["warnings"][0]
+
+
+def test_compares(made):
+    samples = made("aaabbbc")
+    samples.set_values("other", list("xxyyyyz"))
+    assert set(choices(form(COMPARE, samples), "first")) >= {"who", "other"}
+    shown = run(COMPARE, samples, first="who", second="other", show="moved")
+    results = shown["show_output"]["results"]
+    assert facts(results)["Moved to another group"] == "1"
+    assert results["groups"][0]["Corresponds to"] == "x"
+    assert len(shown["set_view"]["view"]) == 1
+    assert "reload_dataset" not in shown
+    assert foo.get_operator(COMPARE)(samples, "who", "other").counts["moved"] == 1
+
+
+def test_nothing_to_compare(dataset):
+    assert "no two groupings" in problems(form(COMPARE, dataset("/a.png")))["nothing_error"]

@@ -16,7 +16,9 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 FUNCTIONS = {
     "add_images",
     "apply_proposal",
+    "calibrate",
     "compare_images",
+    "compare_runs",
     "compute_embeddings",
     "compute_similarity",
     "compute_visualization",
@@ -27,6 +29,7 @@ FUNCTIONS = {
     "find_images",
     "find_similar",
     "group_characters",
+    "load_calibrated",
     "load_embeddings",
     "load_evaluation",
     "load_proposal",

@@ -10,7 +10,9 @@ def register(plugin: Any) -> None:
         plugin: the plugin context
     """
     from .apply_proposal import ApplyProposal
+    from .calibrate import Calibrate
     from .compare_images import CompareImages
+    from .compare_runs import CompareRuns
     from .compute_embeddings import ComputeEmbeddings
     from .compute_similarity import ComputeSimilarity
     from .compute_visualization import ComputeVisualization
@@ -35,6 +37,8 @@ def register(plugin: Any) -> None:
         ComputeVisualization,
         EvaluateModel,
         EvaluateGroups,
+        Calibrate,
+        CompareRuns,
         RegisterModel,
     ):
         plugin.register(operator)
