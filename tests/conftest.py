@@ -27,6 +27,8 @@ CHARACTER_COLORS = ("crimson", "royalblue", "gold", "seagreen", "orchid", "darko
 DATABASE = services.TestDatabase()
 atexit.register(DATABASE.close)  # before FiftyOne registers its own farewell, so after it: it still needs the database
 network_guard.install()
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as shells have it for what they start in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class _FiftyOneWatcher(importlib.abc.MetaPathFinder):

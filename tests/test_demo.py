@@ -472,6 +472,11 @@ def test_make_takes_what_was_given_to_it_alone(arguments, command):
     env = os.environ | {"IMAGES": "/theirs", "MODEL": "theirs", "PORT": "80"}
     ready = ["--old-file=.venv/.set-up"]
     done = subprocess.run(
-        ["make", "--dry-run", *ready, *arguments], cwd=ROOT, env=env, capture_output=True, text=True, check=True
+        ["make", "--no-print-directory", "--dry-run", *ready, *arguments],
+        cwd=ROOT,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert " ".join(done.stdout.replace("\\\n", " ").split()).endswith(command)
