@@ -10,6 +10,7 @@ from .differences import Vectors
 Numbers = NDArray[np.int64]
 
 _CELLS = 1 << 23  # of a block of groups compared at a time: 32 MiB
+_HELD = 1 << 12  # groups of which the closeness of all pairs is kept, not computed: 64 MiB
 _TIE = np.float32(4e-6)  # cosines nearer to each other than this are compared again, in float64
 _FORBIDDEN = np.float32(-4)  # below any cosine
 
@@ -80,6 +81,7 @@ class _State:
         self.nearest = np.full(len(means), -1)
         self.costs = np.full(len(means), np.inf)
         self.dirty = self.active
+        self.held: _Held | None = None
 
     def round(self) -> bool:
         """Merges all pairs that are nearest to each other; False when there is none."""
@@ -114,6 +116,8 @@ class _State:
         one, other = np.minimum(first, second), np.maximum(first, second)
         total = self.weights[one] + self.weights[other]
         share = (self.weights[one] / total)[:, None]
+        if self.held is not None:
+            self.held.merge(one, other, share.astype(np.float32))
         self.means[one] = (share * self.means[one] + (1 - share) * self.means[other]).astype(np.float32)
         self.weights[one] = total
         self.into[other] = one
@@ -140,13 +144,19 @@ class _State:
         if len(self.active) < 2:
             self.costs[self.active] = np.inf
             return
-        columns = self.means[self.active]
+        if len(self.active) <= _HELD and (self.held is None or 2 * len(self.active) < self.held.size):
+            self.held = _Held(self.active, self.means)
+        columns = self.means[self.active] if self.held is None else None
         position = np.full(len(self.into), -1)
         position[self.active] = np.arange(len(self.active))
         step = max(1, _CELLS // len(self.active))
         for start in range(0, len(self.dirty), step):
             rows = self.dirty[start : start + step]
-            closeness = self.means[rows] @ columns.T
+            if columns is None:
+                assert self.held is not None
+                closeness = self.held.between(rows, self.active)
+            else:
+                closeness = self.means[rows] @ columns.T
             closeness[np.arange(len(rows)), position[rows]] = _FORBIDDEN
             self._apply_rules(closeness, rows, position)
             self._pick(closeness, rows)
@@ -190,6 +200,34 @@ class _State:
         exact = self.means[self.active[near]].astype(np.float64) @ self.means[rows[row]].astype(np.float64)
         lowered = (exact - closeness[row, near]).round(4)  # by the rules
         return int(near[np.argmax((exact - lowered).round(9))])
+
+
+class _Held:
+    """The closeness of all pairs of some groups: what is merged need not be compared again.
+
+    Lance and Williams (1967): the closeness of a merged group is the weighted mean of those of its parts.
+    """
+
+    def __init__(self, groups: Numbers, means: Vectors) -> None:
+        self.size = len(groups)
+        self._place = np.full(len(means), -1)
+        self._place[groups] = np.arange(len(groups))
+        own = means[groups]
+        self._cosines = own @ own.T
+
+    def between(self, rows: Numbers, columns: Numbers) -> Vectors:
+        """The closeness of some groups to some others, as a copy."""
+        if len(columns) == self.size:
+            return self._cosines[self._place[rows]]
+        return self._cosines[self._place[rows]][:, self._place[columns]]
+
+    def merge(self, one: Numbers, other: Numbers, share: Vectors) -> None:
+        """Puts groups into others; ``share`` is the part of the first in each."""
+        one, other = self._place[one], self._place[other]
+        merged = share * self._cosines[one] + (1 - share) * self._cosines[other]
+        merged[:, one] = share.T * merged[:, one] + (1 - share.T) * merged[:, other]
+        self._cosines[one] = merged
+        self._cosines[:, one] = merged.T
 
 
 def _both_ways(pairs: Numbers) -> tuple[Numbers, Numbers]:
