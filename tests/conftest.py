@@ -243,3 +243,37 @@ def page(app_server) -> Iterator:
         _missing("browser", problem)
     with services.browser_page() as page:
         yield page
+
+
+@pytest.fixture
+def embedded(dataset, images, model_dir):
+    """``embedded("aab")`` gives a dataset with embedded images of these characters."""
+
+    def make(letters):
+        from ccip_plugin.embeddings import compute_embeddings
+
+        data = dataset(*images(letters))
+        compute_embeddings(data, model_dir=model_dir)
+        return data
+
+    return make
+
+
+@pytest.fixture
+def with_faces(dataset, images, model_dir):
+    """``with_faces("ab")`` gives a dataset of these images, with an embedded detection in each half, in ``faces``."""
+
+    def make(letters, boxes=((0, 0, 0.5, 1), (0.5, 0, 0.5, 1))):
+        import fiftyone as fo
+
+        from ccip_plugin.embeddings import compute_embeddings
+
+        data = dataset(*images(letters))
+        for sample in data:
+            faces = [fo.Detection(label="face", bounding_box=list(box)) for box in boxes]
+            sample["faces"] = fo.Detections(detections=faces)
+            sample.save()
+        compute_embeddings(data, patches_field="faces", model_dir=model_dir)
+        return data
+
+    return make

@@ -13,34 +13,16 @@ from PIL import Image
 from ccip_plugin.comparison import MAX_ITEMS, ComparisonError, compare_images
 from ccip_plugin.comparison_plot import THUMBNAIL, plotly_layout, plotly_traces
 from ccip_plugin.core.differences import difference
-from ccip_plugin.embeddings import compute_embeddings, load_embeddings
+from ccip_plugin.embeddings import load_embeddings
 from ccip_plugin.targets import TargetError
 
 pytestmark = pytest.mark.mongo
 
 
 @pytest.fixture
-def embedded(dataset, images, model_dir):
-    """``embedded("aab")`` gives a dataset with embedded images of these characters."""
-
-    def make(letters):
-        data = dataset(*images(letters))
-        compute_embeddings(data, model_dir=model_dir)
-        return data
-
-    return make
-
-
-@pytest.fixture
-def boxed(dataset, images, model_dir):
+def boxed(with_faces):
     """A dataset of two images with two embedded detections each, in ``faces``."""
-    data = dataset(*images("ab"))
-    boxes = ([0, 0, 0.5, 1], [0.5, 0, 0.5, 0.5])
-    for sample in data:
-        sample["faces"] = fo.Detections(detections=[fo.Detection(label="face", bounding_box=box) for box in boxes])
-        sample.save()
-    compute_embeddings(data, patches_field="faces", model_dir=model_dir)
-    return data
+    return with_faces("ab", [(0, 0, 0.5, 1), (0.5, 0, 0.5, 0.5)])
 
 
 def assert_exact(found, stored):

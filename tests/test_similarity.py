@@ -20,27 +20,9 @@ pytestmark = pytest.mark.mongo
 
 
 @pytest.fixture
-def embedded(dataset, images, model_dir):
-    """``embedded("aab")`` gives a dataset with embedded images of these characters."""
-
-    def make(letters):
-        data = dataset(*images(letters))
-        compute_embeddings(data, model_dir=model_dir)
-        return data
-
-    return make
-
-
-@pytest.fixture
-def boxed(dataset, images, model_dir):
+def boxed(with_faces):
     """A dataset of three images with two embedded detections each, in ``faces``."""
-    data = dataset(*images("abc"))
-    boxes = ([0, 0, 0.5, 1], [0.5, 0, 0.5, 1])
-    for sample in data:
-        sample["faces"] = fo.Detections(detections=[fo.Detection(label="face", bounding_box=box) for box in boxes])
-        sample.save()
-    compute_embeddings(data, patches_field="faces", model_dir=model_dir)
-    return data
+    return with_faces("abc")
 
 
 def nearest(data, item_id):

@@ -28,16 +28,6 @@ def reads(monkeypatch):
     return counts
 
 
-@pytest.fixture
-def embedded(dataset, images, model_dir):
-    def make(letters):
-        data = dataset(*images(letters))
-        compute_embeddings(data, model_dir=model_dir)
-        return data
-
-    return make
-
-
 def assert_current(cache, data, patches_field=None):
     found = cache.load(resolve(data, patches_field).whole(), EMBEDDINGS_FIELD)
     stored = load_embeddings(data, patches_field=patches_field)

@@ -17,18 +17,6 @@ pytestmark = pytest.mark.mongo
 HAS_UMAP = importlib.util.find_spec("umap") is not None
 
 
-@pytest.fixture
-def embedded(dataset, images, model_dir):
-    """``embedded("aab")`` gives a dataset with embedded images of these characters."""
-
-    def make(letters):
-        data = dataset(*images(letters))
-        compute_embeddings(data, model_dir=model_dir)
-        return data
-
-    return make
-
-
 def points(data, key=VISUALIZATION_KEY):
     """The points by ids, as another process would load them."""
     data.clear_cache()

@@ -24,6 +24,28 @@ WRITING_LABELS = "writing labels"
 DELEGATED_SECONDS = 2.0
 
 
+class FunctionOperator(foo.Operator):
+    """An operator that, called from Python, is a function of this package."""
+
+    function: Callable[..., Any]
+    """It takes samples and options; a ``staticmethod``."""
+
+    def __call__(self, samples: Any, *, delegate: bool = False, **options: Any) -> Any:
+        """Calls the function; however long it takes, it is one ordinary call.
+
+        Args:
+            samples: a dataset or view
+            delegate (False): schedule it instead, for a worker
+            options: those of the function
+
+        Returns:
+            what the function returns; what ``execute_operator`` returns when it is delegated
+        """
+        if delegate:
+            return schedule(self.uri, samples, options)
+        return self.function(samples, **options)
+
+
 def execute(
     ctx: Any,
     work: Callable[[Any], T],

@@ -13,8 +13,10 @@ TITLE = "CCIP: calibrate"
 CONFIRMED, TRUTH = "confirmed", "truth"
 
 
-class Calibrate(foo.Operator):
+class Calibrate(bridge.FunctionOperator):
     """Recommends parameters; see :func:`~ccip_plugin.calibrating.calibrate`."""
+
+    function = staticmethod(calibrate)
 
     @property
     def config(self) -> foo.OperatorConfig:
@@ -68,18 +70,6 @@ class Calibrate(foo.Operator):
 
     def resolve_output(self, ctx: Any) -> types.Property:
         return _outputs(ctx.results)
-
-    def __call__(self, samples: Any, *, delegate: bool = False, **options: Any) -> Any:
-        """Calibrates from Python; takes what :func:`~ccip_plugin.calibrating.calibrate` takes.
-
-        Args:
-            samples: a dataset or view
-            delegate (False): schedule it instead, for a worker
-            options: those of the function
-        """
-        if delegate:
-            return bridge.schedule(self.uri, samples, options)
-        return calibrate(samples, **options)
 
 
 def _results(made: Calibrated) -> dict[str, Any]:

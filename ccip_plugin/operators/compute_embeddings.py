@@ -17,8 +17,10 @@ KEEP, VERIFY, OVERWRITE, ADOPT = "keep", "verify", "overwrite", "adopt"
 N_FAILURES = 50
 
 
-class ComputeEmbeddings(foo.Operator):
+class ComputeEmbeddings(bridge.FunctionOperator):
     """Embeds what has no embedding; see :func:`~ccip_plugin.embeddings.compute_embeddings`."""
+
+    function = staticmethod(compute_embeddings)
 
     @property
     def config(self) -> foo.OperatorConfig:
@@ -69,21 +71,6 @@ class ComputeEmbeddings(foo.Operator):
 
     def resolve_output(self, ctx: Any) -> types.Property:
         return _outputs(ctx.results)
-
-    def __call__(self, samples: Any, *, delegate: bool = False, **options: Any) -> Any:
-        """Embeds from Python; however long it takes, it is one ordinary call.
-
-        Args:
-            samples: a dataset or view
-            delegate (False): schedule it instead, for a worker
-            options: those of :func:`~ccip_plugin.embeddings.compute_embeddings`
-
-        Returns:
-            an :class:`~ccip_plugin.embeddings.EmbeddingsReport`; what ``execute_operator`` returns when it is delegated
-        """
-        if delegate:
-            return bridge.schedule(self.uri, samples, options)
-        return compute_embeddings(samples, **options)
 
 
 def _ask_for_field(form: inputs.Form, target: Target) -> str | None:

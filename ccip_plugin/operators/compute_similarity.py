@@ -29,8 +29,10 @@ WORDS = {
 }
 
 
-class ComputeSimilarity(foo.Operator):
+class ComputeSimilarity(bridge.FunctionOperator):
     """Makes an index or brings it up to date; see :func:`~ccip_plugin.similarity.compute_similarity`."""
+
+    function = staticmethod(compute_similarity)
 
     @property
     def config(self) -> foo.OperatorConfig:
@@ -74,21 +76,6 @@ class ComputeSimilarity(foo.Operator):
 
     def resolve_output(self, ctx: Any) -> types.Property:
         return _outputs(ctx.results)
-
-    def __call__(self, samples: Any, *, delegate: bool = False, **options: Any) -> Any:
-        """Indexes from Python.
-
-        Args:
-            samples: a dataset or view
-            delegate (False): schedule it instead, for a worker
-            options: those of :func:`~ccip_plugin.similarity.compute_similarity`
-
-        Returns:
-            a :class:`~ccip_plugin.similarity.SimilarityReport`; what ``execute_operator`` returns when it is delegated
-        """
-        if delegate:
-            return bridge.schedule(self.uri, samples, options)
-        return compute_similarity(samples, **options)
 
 
 def ask_for_key(form: inputs.Form, default: str) -> str:

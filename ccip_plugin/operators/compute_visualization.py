@@ -28,8 +28,10 @@ WORDS = {
 }
 
 
-class ComputeVisualization(foo.Operator):
+class ComputeVisualization(bridge.FunctionOperator):
     """Computes a map; see :func:`~ccip_plugin.visualization.compute_visualization`."""
+
+    function = staticmethod(compute_visualization)
 
     @property
     def config(self) -> foo.OperatorConfig:
@@ -75,22 +77,6 @@ class ComputeVisualization(foo.Operator):
 
     def resolve_output(self, ctx: Any) -> types.Property:
         return _outputs(ctx.results)
-
-    def __call__(self, samples: Any, *, delegate: bool = False, **options: Any) -> Any:
-        """Draws from Python.
-
-        Args:
-            samples: a dataset or view
-            delegate (False): schedule it instead, for a worker
-            options: those of :func:`~ccip_plugin.visualization.compute_visualization`
-
-        Returns:
-            a :class:`~ccip_plugin.visualization.VisualizationReport`; what ``execute_operator`` returns when it is
-            delegated
-        """
-        if delegate:
-            return bridge.schedule(self.uri, samples, options)
-        return compute_visualization(samples, **options)
 
 
 def _ask_for_method(form: inputs.Form, target: Target, embeddings_field: str) -> None:

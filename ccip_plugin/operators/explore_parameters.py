@@ -12,8 +12,10 @@ from . import bridge, embedded, inputs, outputs
 TITLE = "CCIP: explore eps"
 
 
-class ExploreParameters(foo.Operator):
+class ExploreParameters(bridge.FunctionOperator):
     """Shows groups against eps; see :func:`~ccip_plugin.exploration.explore_parameters`. Writes nothing."""
+
+    function = staticmethod(explore_parameters)
 
     @property
     def config(self) -> foo.OperatorConfig:
@@ -62,18 +64,6 @@ class ExploreParameters(foo.Operator):
 
     def resolve_output(self, ctx: Any) -> types.Property:
         return _outputs(ctx.results)
-
-    def __call__(self, samples: Any, *, delegate: bool = False, **options: Any) -> Any:
-        """Explores from Python; takes what :func:`~ccip_plugin.exploration.explore_parameters` takes.
-
-        Args:
-            samples: a dataset or view
-            delegate (False): schedule it instead, for a worker
-            options: those of the function
-        """
-        if delegate:
-            return bridge.schedule(self.uri, samples, options)
-        return explore_parameters(samples, **options)
 
 
 def _results(found: Exploration) -> dict[str, Any]:

@@ -51,8 +51,10 @@ CHANGES = {
 """What becomes of an item, in words."""
 
 
-class GroupCharacters(foo.Operator):
+class GroupCharacters(bridge.FunctionOperator):
     """Writes character groups; see :func:`~ccip_plugin.grouping.group_characters`."""
+
+    function = staticmethod(group_characters)
 
     @property
     def config(self) -> foo.OperatorConfig:
@@ -105,21 +107,6 @@ class GroupCharacters(foo.Operator):
 
     def resolve_output(self, ctx: Any) -> types.Property:
         return outputs_of(ctx.results)
-
-    def __call__(self, samples: Any, *, delegate: bool = False, **options: Any) -> Any:
-        """Groups from Python; however long it takes, it is one ordinary call.
-
-        Args:
-            samples: a dataset or view
-            delegate (False): schedule it instead, for a worker
-            options: those of :func:`~ccip_plugin.grouping.group_characters`
-
-        Returns:
-            a :class:`~ccip_plugin.grouping.GroupingReport`; what ``execute_operator`` returns when it is delegated
-        """
-        if delegate:
-            return bridge.schedule(self.uri, samples, options)
-        return group_characters(samples, **options)
 
 
 def _ask_for_method(form: inputs.Form, calibration: Calibration) -> None:
