@@ -10,7 +10,7 @@ import numpy as np
 from .core.calibration import Calibration
 from .core.calibration import load as load_calibration
 from .core.progress import ProgressCallback, report
-from .core.sweep import LARGE_SHARE, Sweep, sweep
+from .core.sweep import Sweep, sweep
 from .fields import EMBEDDINGS_FIELD, GROUP_FIELD
 from .graph_cache import find_or_build
 from .label_store import LabelStore
@@ -20,7 +20,6 @@ from .targets import resolve
 
 _BEYOND = 1.25  # times the largest mark; how far the plot goes
 _N_VALUES = 60
-_FEW = 200  # images; with less, a group with a large share of them is nothing odd
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,24 +45,35 @@ class Exploration:
 
     @property
     def safe_eps(self) -> float | None:
-        """The largest eps at which no group has over 5 % of the images; None when each value gives such a group."""
+        """The largest eps at which no group looks like a chain of groups; None when one does at each value."""
         return self.sweep.safe_eps()
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """Published values of eps that are too large for DBSCAN with so many images."""
-        if self.sweep.n < _FEW:
-            return ()
-        found = []
+        safe, found = self.safe_eps, []
         for name, eps in self.marks.items():
-            place = self.sweep.at(eps)
-            share = self.sweep.largest[place]
-            if share > LARGE_SHARE:
-                found.append(
-                    f"with eps {eps:.4f} ({name}) the largest group of DBSCAN has {share:.0%} of the "
-                    f"{self.sweep.n:,} images: past its safe range{self._safe_words()}; the method linkage has none"
-                )
+            if safe is not None and self.sweep.at(eps) <= self.sweep.at(safe):
+                continue
+            share = self.sweep.largest[self.sweep.at(eps)]
+            found.append(
+                f"with eps {eps:.4f} ({name}) the largest group of DBSCAN has {share:.0%} of the {self.sweep.n:,} "
+                f"images, and may be several characters in a chain{self._safe_words()}; linkage does not chain"
+            )
         return tuple(found)
+
+    def __str__(self) -> str:
+        stable = "none" if self.plateau is None else f"{self.plateau[0]:.4f} to {self.plateau[1]:.4f}"
+        lines = [
+            f"{self.sweep.n} images of {self.model_name}, groups of DBSCAN by eps; stable stretch of eps: {stable}",
+            *(
+                f"{row['name']} {row['eps']:.4f}: {row['n_groups']} groups, {row['unassigned']:.1%} of the images in "
+                f"none, {row['largest']:.1%} in the largest"
+                for row in self.rows()
+            ),
+            *(f"warning: {warning}" for warning in self.warnings),
+        ]
+        return "\n".join(lines)
 
     def rows(self) -> list[dict[str, Any]]:
         """What each published value would give."""
@@ -92,7 +102,7 @@ class Exploration:
         return save_image(self, Path(path))
 
     def _safe_words(self) -> str:
-        return "" if self.safe_eps is None else f", which ends at {self.safe_eps:.4f}"
+        return "" if self.safe_eps is None else f", as beyond {self.safe_eps:.4f}"
 
 
 def explore_parameters(

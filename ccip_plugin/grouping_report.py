@@ -6,7 +6,7 @@ from typing import Any
 
 from .core.calibration import Calibration
 from .core.clustering import published_parameters
-from .core.sweep import LARGE_SHARE
+from .core.sweep import looks_chained
 from .decisions import APART, Contradiction
 from .fields import EMBEDDINGS_FIELD
 from .lineup import ALL
@@ -14,8 +14,6 @@ from .matching import GroupChange
 
 DEFAULT_METHOD = "linkage"
 
-_LARGE_RATIO = 3  # a group over the large share is odd when it is so much larger than the next one, as chains are
-_LARGE_MINIMUM = 200
 _NAMED_IDS = 5
 
 
@@ -179,8 +177,7 @@ def warnings_of(
     """
     found = []
     largest, second = sorted([0, 0, *(size for size, count in sizes.items() for _ in range(count))])[:-3:-1]
-    is_odd = largest > LARGE_SHARE * n_items and largest > _LARGE_RATIO * second > 0
-    if n_items >= _LARGE_MINIMUM and is_odd:
+    if n_items and looks_chained(largest / n_items, second / n_items, n_items):
         found.append(
             f"the largest group has {largest} of {n_items} images ({largest / n_items:.0%}), the next {second}: "
             "several characters may have been chained together; look at it, and try a smaller eps"

@@ -75,7 +75,8 @@ def test_nothing_to_explore(made):
 
 def explored(n=1000, largest=(0.0, 0.01, 0.02, 0.4)):
     eps = np.array([0.0, 0.1, 0.15, 0.2])
-    numbers = Sweep(n, eps, np.array([0, 30, 30, 9]), np.array([1.0, 0.5, 0.5, 0.1]), np.array(largest), np.zeros(4))
+    shares = np.array([[1.0, 0.5, 0.5, 0.1], largest, np.full(4, 0.005)])
+    numbers = Sweep(n, eps, np.array([0, 30, 30, 9]), *shares, np.zeros(4))
     return Exploration(numbers, {"threshold": 0.2, "dbscan_2": 0.12}, "m", 0)
 
 
@@ -86,12 +87,19 @@ def explored(n=1000, largest=(0.0, 0.01, 0.02, 0.4)):
         pytest.param(explored(largest=(0, 0.1, 0.2, 0.4)), 0.0, ["threshold", "dbscan_2"], id="both are"),
         pytest.param(explored(largest=(0.3, 0.3, 0.3, 0.4)), None, ["threshold", "dbscan_2"], id="nothing is safe"),
         pytest.param(explored(largest=(0, 0, 0, 0.01)), 0.2, [], id="all is"),
-        pytest.param(explored(n=50), 0.15, [], id="too few images to tell"),
+        pytest.param(explored(n=50), 0.2, [], id="too few images to tell"),
     ],
 )
 def test_warns_past_the_safe_range(found, safe, warned):
     assert found.safe_eps == safe
     assert [name for name in found.marks if any(f"({name})" in warning for warning in found.warnings)] == warned
+
+
+def test_in_words():
+    lines = str(explored()).splitlines()
+    assert lines[0] == "1000 images of m, groups of DBSCAN by eps; stable stretch of eps: 0.1000 to 0.2000"
+    assert lines[1] == "dbscan_2 0.1200: 30 groups, 50.0% of the images in none, 1.0% in the largest"
+    assert lines[3].startswith("warning: with eps 0.2000 (threshold) the largest group of DBSCAN has 40% of the 1,000")
 
 
 def test_the_plot(tmp_path):

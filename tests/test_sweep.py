@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from ccip_plugin.core.clustering import dbscan
 from ccip_plugin.core.errors import ParameterError
 from ccip_plugin.core.neighbors import NeighborGraph, radius_graph
-from ccip_plugin.core.sweep import Sweep, sweep
+from ccip_plugin.core.sweep import Sweep, looks_chained, sweep
 
 
 def embeddings(n: int, n_characters: int = 5, noise: float = 0.6, seed: int = 0) -> np.ndarray:
@@ -26,7 +26,9 @@ def test_numbers_are_those_of_dbscan(n, seed, noise):
         labels = dbscan(graph, eps=float(np.float32(eps)), min_samples=2)
         assert found.n_groups[k] == labels.max() + 1
         assert found.unassigned[k] == pytest.approx((labels < 0).mean())
-        assert found.largest[k] * n == pytest.approx(max(np.bincount(labels[labels >= 0]).max(initial=0), 1))
+        sizes = sorted(np.bincount(labels[labels >= 0]), reverse=True)
+        assert found.largest[k] * n == pytest.approx(max(sizes, default=1))
+        assert found.second[k] * n == pytest.approx(sizes[1] if len(sizes) > 1 else 0)
 
 
 def test_counts_images_that_come_to_another_group():
@@ -48,7 +50,7 @@ def test_finds_the_plateau():
 
 def test_no_plateau_where_nothing_is_grouped():
     numbers = np.linspace(0, 0.3, 4)
-    assert Sweep(5, numbers, np.zeros(4, int), np.ones(4), np.zeros(4), np.zeros(4)).plateau() is None
+    assert Sweep(5, numbers, np.zeros(4, int), np.ones(4), *np.zeros((3, 4))).plateau() is None
 
 
 @pytest.mark.parametrize("eps", [[], [0.6], [-0.1, 0.2], [float("nan")]])
@@ -61,3 +63,21 @@ def test_says_what_is_no_eps(eps):
 def test_of_few(n):
     found = sweep(radius_graph(embeddings(n), 0.3))
     assert found.n_groups.tolist() == [0] * 60 and found.plateau() is None
+
+
+@pytest.mark.parametrize(
+    "largest, second, n, is_odd",
+    [
+        pytest.param(0.4, 0.1, 1000, True, id="a chain"),
+        pytest.param(0.1, 0.06, 258, False, id="the main character of a few images"),
+        pytest.param(0.04, 0.01, 100_000, False, id="a small share"),
+        pytest.param(1.0, 0.0, 5000, False, id="only one character"),
+        pytest.param(0.4, 0.1, 199, False, id="too few to tell"),
+    ],
+)
+def test_tells_chains_by_sizes(largest, second, n, is_odd):
+    assert looks_chained(largest, second, n) == is_odd
+    eps = np.array([0.1, 0.2])
+    shares = np.array([[0.0, largest], [0.0, second]])
+    found = Sweep(n, eps, np.array([1, 1]), np.zeros(2), *shares, np.zeros(2))
+    assert found.safe_eps() == (0.1 if is_odd else 0.2)

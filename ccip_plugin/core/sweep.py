@@ -11,7 +11,11 @@ from .pairs import check_radius
 from .progress import ProgressCallback, report
 
 LARGE_SHARE = 0.05
-"""Of all images: a group above it is worth a look."""
+"""Of all images: a group above it is worth a look,"""
+LARGE_RATIO = 3
+"""when it is also so many times as large as the next one, as chains of groups are,"""
+MANY = 200
+"""and when there are so many images."""
 
 _TOLERANCE = 0.02  # of the images; how much may change in a place that is called stable
 
@@ -26,6 +30,7 @@ class Sweep:
         n_groups: ``(k,)`` how many groups there are
         unassigned: ``(k,)`` share of the images in no group
         largest: ``(k,)`` share of the images in the largest group
+        second: ``(k,)`` share of the images in the next one
         changed: ``(k,)`` share of the images whose group is another than at the value before, counting those of the
             smaller part where groups met; 0 for the first value
     """
@@ -35,15 +40,16 @@ class Sweep:
     n_groups: NDArray[np.int64]
     unassigned: NDArray[np.float64]
     largest: NDArray[np.float64]
+    second: NDArray[np.float64]
     changed: NDArray[np.float64]
 
-    def safe_eps(self, share: float = LARGE_SHARE) -> float | None:
-        """The largest value of eps up to which no group has more than a share of the images; None when the first has.
+    def safe_eps(self) -> float | None:
+        """The largest value of eps before a group looks like a chain of groups; None when one does at the first value.
 
-        Among so many images, DBSCAN chains groups together beyond it.
+        Among so many images, DBSCAN chains groups together beyond it. See :func:`looks_chained`.
         """
-        too_large = np.flatnonzero(self.largest > share)
-        last = int(too_large[0]) - 1 if len(too_large) else len(self.eps) - 1
+        chained = [looks_chained(*shares, self.n) for shares in zip(self.largest, self.second, strict=True)]
+        last = chained.index(True) - 1 if True in chained else len(self.eps) - 1
         return float(self.eps[last]) if last >= 0 else None
 
     def at(self, eps: float) -> int:
@@ -69,6 +75,17 @@ class Sweep:
         return best
 
 
+def looks_chained(largest: float, second: float, n: int) -> bool:
+    """Whether the largest group may be several characters chained together, judged by sizes alone.
+
+    Args:
+        largest: share of the images in the largest group
+        second: share of the images in the next one
+        n: how many images there are
+    """
+    return bool(n >= MANY and largest > LARGE_SHARE and largest > LARGE_RATIO * second > 0)
+
+
 def sweep(graph: NeighborGraph, eps: ArrayLike | None = None, *, progress: ProgressCallback | None = None) -> Sweep:
     """Follows the groups of DBSCAN with ``min_samples=2`` through values of eps, in one pass over the pairs.
 
@@ -87,16 +104,18 @@ def sweep(graph: NeighborGraph, eps: ArrayLike | None = None, *, progress: Progr
         raise ParameterError("eps", values.tolist(), f"values from 0 to the radius of the graph, {graph.radius:g}")
     check_radius("eps", float(values[0]))
     labels = np.arange(graph.n)
-    n_groups, unassigned, largest, changed = [], [], [], []
+    n_groups, unassigned, largest, second, changed = [], [], [], [], []
     for number, pairs in enumerate(_slices(graph, values)):
         labels, n_moved = _connected(labels, *pairs)
         sizes = np.bincount(labels)
         n_groups.append(int((sizes > 1).sum()))
         unassigned.append(int((sizes == 1).sum()) / max(graph.n, 1))
-        largest.append(int(sizes.max(initial=0)) / max(graph.n, 1))
+        next_one, most = (int(size) for size in np.sort([0, 0, *sizes[sizes > 1]])[-2:])
+        largest.append(max(most, min(graph.n, 1)) / max(graph.n, 1))
+        second.append(next_one / max(graph.n, 1))
         changed.append(n_moved / max(graph.n, 1) if number else 0.0)
         report(progress, "sweeping eps", number + 1, len(values))
-    return Sweep(graph.n, values, np.array(n_groups), *map(np.array, (unassigned, largest, changed)))
+    return Sweep(graph.n, values, np.array(n_groups), *map(np.array, (unassigned, largest, second, changed)))
 
 
 def _slices(graph: NeighborGraph, values: NDArray[np.float64]) -> list[tuple[NDArray[np.int32], NDArray[np.int32]]]:

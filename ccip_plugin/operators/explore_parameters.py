@@ -73,7 +73,7 @@ def _results(found: Exploration) -> dict[str, Any]:
         ("Images compared", found.sweep.n),
         ("Without embedding", found.n_without_embedding or None),
         ("Stable stretch of eps", None if stable is None else f"{stable[0]:.4f} to {stable[1]:.4f}"),
-        ("No group over 5 % up to eps", None if safe is None else f"{safe:.4f}"),
+        ("No chain of groups up to eps", None if safe is None else f"{safe:.4f}"),
         *((f"With eps {row['eps']:.4f} ({row['name']})", _in_words(row)) for row in found.rows()),
         ("Model", found.model_name),
     ]
