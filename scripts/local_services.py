@@ -114,7 +114,8 @@ def birth(pid: int) -> str | None:
             return None
         state, *numbers = status.rpartition(")")[2].split()  # the name before it may hold anything
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        return None if state in "ZX" else f"{boot} {numbers[18]}"
+        is_gone = state in "ZX" and int(numbers[16]) < 2  # its first thread may end before those that hold its files
+        return None if is_gone else f"{boot} {numbers[18]}"
     command = ["ps", "-o", "lstart=,stat=", "-p", str(pid)]
     began, _, state = (
         subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip().rpartition(" ")

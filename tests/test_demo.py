@@ -428,6 +428,23 @@ def test_agreement_is_with_everything_that_is_seen(dataset, world):
 # --- processes and ports ---
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="how Linux shows threads")
+def test_a_process_whose_first_thread_has_ended_still_runs(start_python):
+    code = """
+        import ctypes, threading, time
+        threading.Thread(target=time.sleep, args=(600,)).start()
+        print(flush=True)
+        ctypes.CDLL(None).pthread_exit(None)
+    """
+    child = start_python(code)
+    child.stdout.readline()
+    state = Path(f"/proc/{child.pid}/stat")
+    wait_until(lambda: state.read_text().rpartition(")")[2].split()[0] == "Z")
+    assert birth(child.pid) is not None
+    child.kill()
+    wait_until(lambda: birth(child.pid) is None)
+
+
 def test_a_process_is_known_by_its_birth():
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
         running = Running(child.pid, birth(child.pid), 0)

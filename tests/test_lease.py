@@ -60,7 +60,7 @@ def test_a_lease_is_held_by_one_and_then_free(samples):
 
 def test_leases_of_other_names_and_datasets_are_others(samples, dataset):
     with lease(samples, "field", wait=0), lease(samples, "other", wait=0), lease(dataset(), "field", wait=0):
-        pass
+        assert leases().count_documents({"_id": {"$regex": f"^{samples._doc.id}/"}}) == 2
 
 
 def test_a_lease_is_given_back_after_an_error(samples):
