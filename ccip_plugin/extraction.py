@@ -102,8 +102,9 @@ def extract(
 ) -> Generator[Extracted, None, None]:
     """Embeds images and crops, in the order in which they get ready.
 
-    On the CPU each worker reads an image and runs the model on it. On an accelerator workers read, and one more thread
-    runs batches of what is ready. A file is decoded once, however many boxes it has. Items are taken from ``items``
+    On the CPU each worker reads an image and runs the model on it; there is one more of them than may run the model at
+    once, so that an image is ready whenever a core is. On an accelerator workers read, and one more thread runs batches
+    of what is ready. A file is decoded once, however many boxes it has. Items are taken from ``items``
     when a worker is free, by one worker at a time; what is kept does not grow with their number.
 
     The work ends when the iterator is closed: each worker finishes the image in its hands, and nothing else.
@@ -111,8 +112,8 @@ def extract(
     Args:
         items: what to embed
         encoder: the model
-        workers (None): how many threads read (on the CPU: and run); by default one per usable core, and on the CPU one
-            more, which has work for a core whenever another waits for a file or for a core that others use
+        workers (None): how many images are worked on at once: on the CPU by the model, on an accelerator by readers;
+            by default one per usable core
         alpha (0.0): by which share boxes are enlarged
         force_square (False): whether boxes are made square
         max_pixels: larger images fail, None for no limit
@@ -127,13 +128,17 @@ def extract(
         ValueError: ``workers`` or ``batch_size`` below 1
         CCIPError: the model could not be run; the results before it are yielded first
     """
-    workers = usable_cores() + encoder.is_cpu if workers is None else workers
+    workers = usable_cores() if workers is None else workers
     if min(workers, batch_size) < 1:
         raise ValueError(f"workers is {workers} and batch_size {batch_size}; at least 1 is needed")
     reader = _Reader(_Budget(memory, workers), alpha=alpha, force_square=force_square, max_pixels=max_pixels)
-    line = _Line(items, reader, encoder) if encoder.is_cpu else _BatchLine(items, reader, encoder, batch_size)
+    line = (
+        _Line(items, reader, encoder, workers)
+        if encoder.is_cpu
+        else _BatchLine(items, reader, encoder, workers, batch_size=batch_size)
+    )
     try:
-        line.start(workers)
+        line.start()
         yield from line.results()
     finally:
         line.stop()
@@ -305,19 +310,24 @@ class _Reader:
 
 
 class _Line:
-    """Threads that take items in turn, each reading an image and running the model on it, and their results."""
+    """Threads that take items in turn, each reading an image and running the model on it, and their results.
 
-    def __init__(self, items: Iterable[Item], reader: _Reader, encoder: Embedder):
-        self._items, self._reader, self._encoder = iter(items), reader, encoder
+    As many as there are cores run the model: more would only take the caches of the processor from each other. The one
+    thread beyond these reads ahead, and takes its turn when one of them has waited for a file or for memory.
+    """
+
+    def __init__(self, items: Iterable[Item], reader: _Reader, encoder: Embedder, workers: int):
+        self._items, self._reader, self._encoder, self._workers = iter(items), reader, encoder, workers
+        self._turns = threading.Semaphore(workers)
         self._taking = threading.Lock()
         self._results: _Channel[Extracted] = _Channel(WAITING_RESULTS)
         self._stopped = threading.Event()
         self._threads: list[threading.Thread] = []
 
-    def start(self, workers: int) -> None:
+    def start(self) -> None:
         """Starts the threads."""
-        self._results.expect(workers)
-        self._start(workers, self._work)
+        self._results.expect(self._workers + 1)
+        self._start(self._workers + 1, self._work)
 
     def results(self) -> Iterator[Extracted]:
         """The results, as they come."""
@@ -362,7 +372,9 @@ class _Line:
 
     def _embed(self, found: Extracted, tensor: Vector) -> None:
         try:
-            found = replace(found, vector=normalize(self._encoder.embed_tensor(tensor)))
+            with self._turns:
+                vector = self._encoder.embed_tensor(tensor)
+            found = replace(found, vector=normalize(vector))
         except EmbeddingError as error:
             found = replace(found, error=str(error))
         self._results.put(found)
@@ -371,15 +383,15 @@ class _Line:
 class _BatchLine(_Line):
     """Threads read images, one more runs the model on batches, of whichever images."""
 
-    def __init__(self, items: Iterable[Item], reader: _Reader, encoder: Embedder, batch_size: int):
-        super().__init__(items, reader, encoder)
+    def __init__(self, items: Iterable[Item], reader: _Reader, encoder: Embedder, workers: int, *, batch_size: int):
+        super().__init__(items, reader, encoder, workers)
         self._batch_size = batch_size
         self._ready: _Channel[tuple[Extracted, Vector]] = _Channel(2 * batch_size)
 
-    def start(self, workers: int) -> None:
-        self._ready.expect(workers)
+    def start(self) -> None:
+        self._ready.expect(self._workers)
         self._results.expect(1)
-        self._start(workers, self._prepare)
+        self._start(self._workers, self._prepare)
         self._start(1, self._run)
 
     def stop(self) -> None:

@@ -144,13 +144,18 @@ class App:
         """The button of an operator over the tiles."""
         return self.page.locator(f'[data-item-id="{uri}"]')
 
-    def tags(self, field: str, n: int) -> list[str]:
-        """Waits for ``n`` labels of a field on the tiles, and gives them."""
-        tags = self.cy(f"tag-{field}")
+    def tags(self, field: str, n: int | None = None) -> list[str]:
+        """Waits for ``n`` labels of a field on the tiles, by default for one on each tile there is, and gives them."""
+        tags = f"tag-{field}"
         self.page.wait_for_function(
-            "([name, n]) => document.querySelectorAll(`[data-cy='${name}']`).length === n", arg=[f"tag-{field}", n]
+            """([tags, n]) => {
+                const count = (name) => document.querySelectorAll(`[data-cy='${name}']`).length;
+                const wanted = n ?? count("looker"); // tiles come and go while the grid is laid out
+                return wanted > 0 && count(tags) === wanted;
+            }""",
+            arg=[tags, n],
         )
-        return tags.all_inner_texts()
+        return self.cy(tags).all_inner_texts()
 
     def filter(self, path: str, value: str) -> None:
         """Filters by a value of an attribute in the sidebar."""

@@ -1,8 +1,11 @@
+import errno
 import io
 import tarfile
+import threading
 
 import pytest
 
+from ccip_plugin.core import archives
 from ccip_plugin.core.archives import ArchiveError, extract_images
 from ccip_plugin.core.progress import Cancelled
 
@@ -33,7 +36,8 @@ def special(name, kind, target=""):
 
 
 def left_in(folder):
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    files = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".lock")
+    return sorted(path.relative_to(folder).as_posix() for path in files)
 
 
 @pytest.mark.parametrize("mode", ["w", "w:gz", "w:xz", "w:bz2"])
@@ -71,6 +75,8 @@ def test_other_files_are_passed_over(archive, tmp_path):
     pytest.param({"1/2.jpg": special("1/2.jpg", tarfile.FIFOTYPE)}, id="a pipe"),
     pytest.param({"1/2.jpg": special("1/2.jpg", tarfile.CHRTYPE)}, id="a device"),
     pytest.param({"1/2.jpg": b"x", "a/01/2.jpg": b"y"}, id="the same place twice"),
+    pytest.param({"1/a.jpg": b"x", "1/A.jpg": b"y"}, id="the same place where case means nothing"),
+    pytest.param({"1/con.jpg": b"x"}, id="a name that Windows keeps"),
     pytest.param({"readme": b"x"}, id="no images"),
     pytest.param({}, id="nothing"),
 ])  # fmt: skip
@@ -122,3 +128,49 @@ def test_can_be_stopped_and_begins_anew(archive, tmp_path):
         extract_images(path, tmp_path / "out", progress=stop)
     assert left_in(tmp_path) == [path.name]
     assert len(extract_images(path, tmp_path / "out")) == 3
+
+
+def test_what_unpacks_to_many_times_its_size_is_refused(archive, tmp_path, monkeypatch):
+    monkeypatch.setattr(archives, "SLACK_BYTES", 1 << 16)
+    path = archive({"1/2.jpg": b"x", "notes.txt": bytes(1 << 22)})
+    with pytest.raises(ArchiveError, match="unpacks to more than"):
+        extract_images(path, tmp_path / "out")
+    assert left_in(tmp_path) == [path.name]
+
+
+def test_headers_that_never_end_are_refused_and_not_held_in_memory(tmp_path):
+    name = tarfile.TarInfo("././@LongLink")
+    name.type, name.size = tarfile.GNUTYPE_LONGNAME, 1 << 40
+    path = tmp_path / "a.tar"
+    path.write_bytes(name.tobuf(tarfile.GNU_FORMAT) + b"a" * (8 << 20))
+    with pytest.raises(ArchiveError, match="between two files"):
+        extract_images(path, tmp_path / "out")
+
+
+def test_a_full_disk_is_said(archive, tmp_path, monkeypatch):
+    def copy(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = archive(IMAGES)
+    monkeypatch.setattr(archives, "_copy", copy)
+    with pytest.raises(ArchiveError, match="no room on the disk"):
+        extract_images(path, tmp_path / "out")
+    assert left_in(tmp_path) == [path.name]
+
+
+def test_two_at_once_take_the_images_out_once(archive, tmp_path):
+    path = archive({f"{n % 7}/{n}.jpg": bytes([n]) * 5000 for n in range(120)})
+    found, taken = [], []
+    wait = threading.Barrier(3)
+
+    def work():
+        wait.wait()
+        found.append(extract_images(path, tmp_path / "out", progress=lambda now: taken.append(now.done)))
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [len(each) for each in found] == [120] * 3
+    assert len([n for n in taken if n]) == 120

@@ -271,8 +271,38 @@ def test_items_are_not_taken_far_ahead_of_a_slow_reader(encoder, images, monkeyp
     while len(taken) > n_taken:  # until nobody takes any more
         n_taken = len(taken)
         time.sleep(0.5)
-    assert n_taken <= 1 + 4 + 2 + 1
+    assert n_taken <= 1 + 4 + 3 + 1  # given, waiting, in hands, about to be taken
     assert len(list(results)) == 199
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_one_reads_ahead_while_as_many_as_asked_for_run_the_model(workers, encoder, images, monkeypatch):
+    lock, running, reading = threading.Lock(), [], []
+
+    class Counting(Wrapped):
+        def embed_tensor(self, tensor):
+            with lock:
+                running.append(1)
+                most.append(len(running))
+            all_read.wait(20)
+            vector = super().embed_tensor(tensor)
+            with lock:
+                running.pop()
+            return vector
+
+    def counted(file, **limits):
+        with lock:
+            reading.append(1)
+            if len(reading) == workers + 1:
+                all_read.set()
+        return load_image(file, **limits)
+
+    most, all_read = [], threading.Event()
+    monkeypatch.setattr(extraction, "load_image", counted)
+    found = by_key(extract(items_of(images("a" * 30, size=(50, 50))), Counting(encoder), workers=workers))
+    assert len(found) == 30
+    assert all_read.is_set(), "nobody has read while the others were running the model"
+    assert max(most) == workers
 
 
 def test_ctrl_c_leaves_no_thread(encoder, images):

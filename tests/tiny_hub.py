@@ -15,6 +15,7 @@ class TinyHub:
     """Serves the files of a folder as one repository at one commit, on 127.0.0.1, in a thread of its own.
 
     Attributes:
+        repo: the repository; ``datasets/`` before it when it is one of data
         requests: (method, path in the repository, value of the Range header or "") of each request
         cut_after: how many bytes a connection gives before it breaks; None for all
         ignore_range: whether an answer always begins at the first byte
@@ -23,8 +24,8 @@ class TinyHub:
         etag: what is announced as the hash of each file, made from its content; None for the truth
     """
 
-    def __init__(self, folder: Path, *, commit: str = COMMIT):
-        self.folder, self.commit = Path(folder), commit
+    def __init__(self, folder: Path, *, commit: str = COMMIT, repo: str = REPO):
+        self.folder, self.commit, self.repo = Path(folder), commit, repo
         self.requests: list[tuple[str, str, str]] = []
         self.cut_after: int | None = None
         self.ignore_range = self.garble = False
@@ -79,7 +80,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._give(file.read_bytes(), file.suffix, asked_range, with_body)
 
     def _split(self) -> tuple[str, str]:
-        start = f"/{REPO}/resolve/"
+        start = f"/{self.hub.repo}/resolve/"
         revision, _, path = (
             self.path.removeprefix(start).partition("/") if self.path.startswith(start) else ("", "", "")
         )
@@ -119,6 +120,6 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _etag(content: bytes, suffix: str) -> str:
     """As the hub: sha256 of what is in large-file storage, git's own hash of the rest."""
-    if suffix == ".onnx":
+    if suffix in (".onnx", ".xz"):
         return hashlib.sha256(content).hexdigest()
     return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()

@@ -2,6 +2,7 @@
 
 import bz2
 import contextlib
+import errno
 import gzip
 import lzma
 import re
@@ -21,7 +22,10 @@ IMAGE_BYTES = 64 << 20
 """A file of an archive may have so many bytes."""
 
 TOTAL_BYTES = 128 << 30
-"""All of them together; the largest published archive has a fraction of it."""
+"""All that is in it may have so many; the largest published archive has a fraction of it."""
+
+RATIO, SLACK_BYTES = 20, 64 << 20
+"""And at most so many times what the archive has, and this: images are compressed already."""
 
 MOST_IMAGES = 2_000_000
 """So many images an archive may have."""
@@ -29,7 +33,9 @@ MOST_IMAGES = 2_000_000
 _NAME = re.compile(
     r"(?:[^/]+/)*(?P<character>\d{1,9})/(?P<image>\w[\w.-]{0,199}\.(?:jpg|jpeg|png|webp))", re.IGNORECASE
 )
+_RESERVED = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)\..*", re.IGNORECASE)  # names that Windows keeps for itself
 _CHUNK = 1 << 20
+_HEADERS = 1 << 20  # so many bytes may be between two files
 _DONE = ".complete"
 _END = b"\1" * 1024  # an archive ends with as many zeros
 
@@ -62,15 +68,16 @@ def extract_images(
     """Takes the images out of an archive of ``<character index>/<image id>.jpg``.
 
     The archive is read once, from its begin to its end. Each file gets a path made of the number and the id alone;
-    links, devices, absolute paths and paths that lead out of the folder make the archive an error. Files that are no
-    images, such as notes, are passed over. All goes into a folder beside ``folder`` first, which takes its place when
-    the archive was read to its end. What was taken out earlier is not taken out again.
+    links, devices, absolute paths and paths that lead out of the folder make the archive an error, and so does an
+    archive that unpacks to many times its size. Files that are no images, such as notes, are passed over. All goes into
+    a folder beside ``folder`` first, which takes its place when the archive was read to its end. What was taken out
+    earlier is not taken out again. Of two processes that want the same images one waits for the other.
 
     Args:
         archive: a tar archive, compressed or not
         folder: where the images go: ``<folder>/<character index>/<image id>.jpg``
         image_bytes: how large an image may be
-        total_bytes: how large all may be together
+        total_bytes: how large all that is in the archive may be together
         most_images: how many there may be
         progress (None): told how many images there are
 
@@ -79,33 +86,31 @@ def extract_images(
 
     Raises:
         FileNotFoundError: there is no such archive
-        ArchiveError: it is damaged, too large, has no images, or leads out of the folder
+        ArchiveError: it is damaged, too large, has no images, or leads out of the folder; or the disk is full
     """
     archive, folder = Path(archive), Path(folder)
-    if (folder / _DONE).is_file():
+    if is_extracted(folder):
         return images_in(folder)
+    if not archive.is_file():
+        raise FileNotFoundError(errno.ENOENT, "there is no such archive", str(archive))
     half = folder.with_name(f"{folder.name}.incomplete")
-    shutil.rmtree(half, ignore_errors=True)
-    half.mkdir(parents=True)
-    try:
-        with _read_errors(archive):
-            n_images = 0
-            n_bytes = 0
-            for place, file, size in _images(archive):
-                n_images, n_bytes = n_images + 1, n_bytes + size
-                if size > image_bytes or n_bytes > total_bytes or n_images > most_images:
-                    sizes = f"{n_images:,} images, {n_bytes:,} bytes, the last one {size:,}"
-                    raise ArchiveError(archive, f"too large: {sizes}")
-                _copy(file, half / place, size, archive)
-                report(progress, "taking images out of the archive", n_images, None)
-        if not n_images:
-            raise ArchiveError(archive, "it has no image like 12/345.jpg")
-        (half / _DONE).touch()
-        shutil.rmtree(folder, ignore_errors=True)
-        half.rename(folder)
-    finally:
-        shutil.rmtree(half, ignore_errors=True)
+    half.parent.mkdir(parents=True, exist_ok=True)
+    most = min(total_bytes, RATIO * archive.stat().st_size + SLACK_BYTES)
+    with _alone(half, progress):
+        if not is_extracted(folder):  # another process may have done it
+            try:
+                with _read_errors(archive):
+                    _extract(archive, half, image_bytes, most, most_images, progress)
+                shutil.rmtree(folder, ignore_errors=True)
+                half.rename(folder)
+            finally:
+                shutil.rmtree(half, ignore_errors=True)
     return images_in(folder)
+
+
+def is_extracted(folder: Path) -> bool:
+    """Whether :func:`extract_images` has put a whole archive into a folder."""
+    return (folder / _DONE).is_file()
 
 
 def images_in(folder: str | Path) -> list[Labelled]:
@@ -115,20 +120,67 @@ def images_in(folder: str | Path) -> list[Labelled]:
 
 
 @contextlib.contextmanager
+def _alone(half: Path, progress: ProgressCallback | None) -> Iterator[None]:
+    """Waits until no other process takes images out into the same folder."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(half.with_name(f".{half.name}.lock"))
+    while True:
+        try:
+            lock.acquire(timeout=0.5)
+            break
+        except Timeout:
+            report(progress, "waiting for another process to take the images out", 0, None)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _extract(
+    archive: Path,
+    half: Path,
+    image_bytes: int,
+    total_bytes: int,
+    most_images: int,
+    progress: ProgressCallback | None,
+) -> None:
+    shutil.rmtree(half, ignore_errors=True)
+    half.mkdir()
+    places: set[str] = set()
+    for place, file, size in _images(archive, total_bytes):
+        if size > image_bytes or len(places) >= most_images:
+            raise ArchiveError(archive, f"too large: {len(places) + 1:,} images, the last one with {size:,} bytes")
+        if place.casefold() in places:  # many systems cannot keep two names apart that differ in case
+            raise ArchiveError(archive, f"{place} is in it twice")
+        places.add(place.casefold())
+        _copy(file, half / place, size, archive)
+        report(progress, "taking images out of the archive", len(places), None)
+    if not places:
+        raise ArchiveError(archive, "it has no image like 12/345.jpg")
+    (half / _DONE).touch()
+
+
+@contextlib.contextmanager
 def _read_errors(archive: Path) -> Iterator[None]:
     """Turns what a damaged archive raises into our error."""
     try:
         yield
     except (tarfile.TarError, EOFError, lzma.LZMAError, zlib.error, gzip.BadGzipFile) as error:
         raise ArchiveError(archive, f"cannot be read ({error})") from error
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise ArchiveError(archive, "there is no room on the disk for what is in it") from error
 
 
-def _images(archive: Path) -> Iterator[tuple[str, IO[bytes], int]]:
+def _images(archive: Path, total_bytes: int) -> Iterator[tuple[str, IO[bytes], int]]:
     """Place, content and size of each image."""
     with _opened(archive) as content:
-        stream = _Stream(content)
+        stream = _Stream(content, archive, total_bytes)
         with tarfile.open(fileobj=cast(Any, stream), mode="r|") as entries:
             for entry in entries:
+                stream.expect(entry.offset_data + entry.size)
                 place = _place(entry, archive)
                 if place is None:
                     continue
@@ -141,18 +193,29 @@ def _images(archive: Path) -> Iterator[tuple[str, IO[bytes], int]]:
 
 
 class _Stream:
-    """A file that is read once, and its last bytes."""
+    """A file that is read once, its last bytes, and how far it may be read."""
 
-    def __init__(self, content: IO[bytes]) -> None:
+    def __init__(self, content: IO[bytes], archive: Path, most: int) -> None:
         self._content, self.tail = content, _END
+        self._archive, self._most, self._allowed, self._position = archive, most, _HEADERS, 0
+
+    def expect(self, end: int) -> None:
+        """Allows to read a file that ends there, and what is before the next one: headers of any size are a trap."""
+        self._allowed = end + _HEADERS
 
     def read(self, size: int = -1) -> bytes:
         found = self._content.read(size)
+        self._position += len(found)
+        if self._position > self._most:
+            raise ArchiveError(self._archive, f"too large: it unpacks to more than {self._most:,} bytes")
+        if self._position > self._allowed:
+            raise ArchiveError(self._archive, f"it has more than {_HEADERS:,} bytes between two files")
         self.tail = (self.tail + found)[-len(_END) :]
         return found
 
     def drain(self) -> None:
         """Reads what is left, so that an archive that was cut off is noticed."""
+        self._allowed = self._most
         while self.read(_CHUNK):
             pass
 
@@ -179,13 +242,15 @@ def _place(entry: tarfile.TarInfo, archive: Path) -> str | None:
     if not entry.isfile() or entry.issparse():
         raise ArchiveError(archive, f"{entry.name!r} is a link or a device")
     found = _NAME.fullmatch(name.removeprefix("./"))
-    return f"{int(found['character'])}/{found['image']}" if found else None
+    if found is None:
+        return None
+    if _RESERVED.fullmatch(found["image"]):
+        raise ArchiveError(archive, f"{entry.name!r} is no name for a file on every system")
+    return f"{int(found['character'])}/{found['image']}"
 
 
 def _copy(file: IO[bytes], target: Path, size: int, archive: Path) -> None:
     target.parent.mkdir(exist_ok=True)
-    if target.exists():
-        raise ArchiveError(archive, f"{target.parent.name}/{target.name} is in it twice")
     left = size
     with target.open("xb") as out:
         while left:

@@ -48,7 +48,7 @@ class ModelMismatchError(ModelFileError, ValueError):
 
 
 class DownloadError(CCIPError, ConnectionError):
-    """A model could not be downloaded."""
+    """A model, or an archive of images, could not be downloaded."""
 
     def __init__(self, what: str, problem: str, *, remedy: str = ""):
         super().__init__(f"could not download {what}: {problem}.{' ' if remedy else ''}{remedy}")

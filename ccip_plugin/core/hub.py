@@ -1,5 +1,7 @@
 """Finds the files of a model: bundled, in a folder of the user, in the cache of the hub, or on the hub.
 
+:class:`Hub` fetches a file of any repository; :mod:`~ccip_plugin.core.published_images` is its other user.
+
 A folder of models (``model_dir`` or the environment variable ``CCIP_MODEL_DIR``) holds one folder per model::
 
     <model_dir>/<model name>/model_feat.onnx  model_metrics.onnx  metrics.json  cluster.json
@@ -187,13 +189,15 @@ def how_to_fetch(model_name: str) -> str:
 
 @dataclass(frozen=True)
 class Hub:
-    """The hub repository of the published models and its cache on this machine.
+    """A hub repository, that of the published models by default, and its cache on this machine.
 
     ``huggingface_hub`` owns the cache and links a file in its place. The bytes are fetched here: a download that broke
     off or was cancelled goes on where it stopped, in another process too, and is checked against the hub's own hash.
 
     Attributes:
         repo: the repository
+        repo_type: "model" or "dataset"
+        max_bytes: larger files are not fetched
         endpoint: the address of the hub; None for that of ``huggingface_hub`` (``HF_ENDPOINT``)
         cache: the cache folder; None for that of ``huggingface_hub`` (``HF_HOME``, ``HF_HUB_CACHE``)
         retries: how often a connection may break in a row without a byte coming
@@ -201,6 +205,8 @@ class Hub:
     """
 
     repo: str = HUB_REPO
+    repo_type: Literal["model", "dataset"] = "model"
+    max_bytes: int = onnx_file.MAX_BYTES
     endpoint: str | None = None
     cache: Path | None = None
     retries: int = 5
@@ -211,13 +217,15 @@ class Hub:
         """The folder of the repository in the cache."""
         from huggingface_hub import constants
 
-        return Path(self.cache or constants.HF_HUB_CACHE) / f"models--{self.repo.replace('/', '--')}"
+        return Path(self.cache or constants.HF_HUB_CACHE) / f"{self.repo_type}s--{self.repo.replace('/', '--')}"
 
     def cached(self, filename: str, revision: str) -> Path | None:
         """The file in the cache, None when it isn't there. No network."""
         from huggingface_hub import try_to_load_from_cache
 
-        path = try_to_load_from_cache(self.repo, filename, cache_dir=self.cache, revision=revision)
+        path = try_to_load_from_cache(
+            self.repo, filename, cache_dir=self.cache, revision=revision, repo_type=self.repo_type
+        )
         return Path(path) if isinstance(path, str) else None
 
     def download(self, filename: str, revision: str, progress: ProgressCallback | None = None) -> Path | None:
@@ -232,17 +240,16 @@ class Hub:
         from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
         from huggingface_hub.utils import EntryNotFoundError
 
-        url = hf_hub_url(self.repo, filename, revision=revision, endpoint=self.endpoint)
+        url = hf_hub_url(self.repo, filename, repo_type=self.repo_type, revision=revision, endpoint=self.endpoint)
         try:
             with _download_errors(filename):
                 meta = get_hf_file_metadata(url, timeout=_TIMEOUT)
         except EntryNotFoundError:
             return None
         self._fetch(filename, url, meta.etag, meta.size, progress)
+        where = {"revision": revision, "cache_dir": self.cache, "endpoint": self.endpoint}
         with _download_errors(filename):
-            return Path(
-                hf_hub_download(self.repo, filename, revision=revision, cache_dir=self.cache, endpoint=self.endpoint)
-            )
+            return Path(hf_hub_download(self.repo, filename, repo_type=self.repo_type, **where))
 
     def delete(self, path: Path) -> int:
         """Takes a file out of the cache, and its bytes when no other revision shares them; gives how many."""
@@ -263,10 +270,8 @@ class Hub:
 
         if total is None or not _ETAG.fullmatch(etag or ""):
             raise DownloadError(filename, f"the hub does not say what it is (ETag {etag!r}, size {total})")
-        if total > onnx_file.MAX_BYTES:
-            raise DownloadError(
-                filename, f"it has {total:,} bytes, more than the {onnx_file.MAX_BYTES:,} that are read"
-            )
+        if total > self.max_bytes:
+            raise DownloadError(filename, f"it has {total:,} bytes, more than the {self.max_bytes:,} that are read")
         blob = self.folder / "blobs" / str(etag)
         part = blob.with_name(f"{blob.name}.{filename.partition('/')[0]}.incomplete")
         lock = self.folder.parent / ".locks" / self.folder.name / f"{blob.name}.lock"
