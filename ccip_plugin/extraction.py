@@ -6,6 +6,7 @@ import os
 import stat
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -102,8 +103,8 @@ def extract(
 ) -> Generator[Extracted, None, None]:
     """Embeds images and crops, in the order in which they get ready.
 
-    On the CPU each worker reads an image and runs the model on it; there is one more of them than may run the model at
-    once, so that an image is ready whenever a core is. On an accelerator workers read, and one more thread runs batches
+    On the CPU each worker reads an image and runs the model on it; one more reads ahead, and runs the model, too, while
+    other programs take a part of the cores. On an accelerator workers read, and one more thread runs batches
     of what is ready. A file is decoded once, however many boxes it has. Items are taken from ``items``
     when a worker is free, by one worker at a time; what is kept does not grow with their number.
 
@@ -204,6 +205,48 @@ class _Budget:
         together = [*self._held, cost]
         most = self._workers * (WORKER_BYTES + 2 * max(image.decoded for image in together))
         return len(together) == 1 or sum(image.reading for image in together) <= min(self._total, most)
+
+
+class _Turns:
+    """How many threads may run the model at once: ``usual``, or one more while other programs use the same cores.
+
+    More threads than cores take the caches of the processor from each other, which costs large models a tenth. But
+    where a core is shared with another program, a thread that waits for it holds a turn that nobody makes use of.
+    """
+
+    def __init__(self, usual: int):
+        self._usual, self._most, self._running = usual, usual, 0
+        self._share = 1.0  # of the time of a run that its thread had a core, smoothed over some runs
+        self._changed = threading.Condition()
+
+    @contextlib.contextmanager
+    def take(self) -> Iterator[None]:
+        """Waits for a turn and takes it."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._running < self._most)
+            self._running += 1
+        began, began_working = _clocks()
+        try:
+            yield
+        finally:
+            now, worked = _clocks()
+            with self._changed:
+                self._running -= 1
+                self._note((worked - began_working) / max(now - began, 1e-9))
+                self._changed.notify_all()
+
+    def _note(self, share: float) -> None:
+        self._share += 0.3 * (share - self._share)
+        alone = self._usual / (self._usual + 1)  # the share when one more has turns and there is no other program
+        if self._most == self._usual and self._share < 0.85:
+            self._most, self._share = self._usual + 1, 0.8 * alone
+        elif self._most > self._usual and self._share > 0.93 * alone:
+            self._most, self._share = self._usual, 1.0
+
+
+def _clocks() -> tuple[float, float]:
+    """Seconds, and those that this thread had a core in."""
+    return time.perf_counter(), time.thread_time()
 
 
 class _Channel(Generic[T]):
@@ -310,15 +353,14 @@ class _Reader:
 
 
 class _Line:
-    """Threads that take items in turn, each reading an image and running the model on it, and their results.
+    """Threads that take items, each reading an image and running the model on it in its turn, and their results.
 
-    As many as there are cores run the model: more would only take the caches of the processor from each other. The one
-    thread beyond these reads ahead, and takes its turn when one of them has waited for a file or for memory.
+    There is one more of them than usually may run the model at once: it reads ahead.
     """
 
     def __init__(self, items: Iterable[Item], reader: _Reader, encoder: Embedder, workers: int):
         self._items, self._reader, self._encoder, self._workers = iter(items), reader, encoder, workers
-        self._turns = threading.Semaphore(workers)
+        self._turns = _Turns(workers)
         self._taking = threading.Lock()
         self._results: _Channel[Extracted] = _Channel(WAITING_RESULTS)
         self._stopped = threading.Event()
@@ -372,7 +414,7 @@ class _Line:
 
     def _embed(self, found: Extracted, tensor: Vector) -> None:
         try:
-            with self._turns:
+            with self._turns.take():
                 vector = self._encoder.embed_tensor(tensor)
             found = replace(found, vector=normalize(vector))
         except EmbeddingError as error:

@@ -275,9 +275,17 @@ def test_items_are_not_taken_far_ahead_of_a_slow_reader(encoder, images, monkeyp
     assert len(list(results)) == 199
 
 
+@pytest.mark.parametrize(
+    "share, more",
+    [
+        pytest.param(1.0, 0, id="all cores are ours"),
+        pytest.param(0.9, 0, id="nearly"),
+        pytest.param(0.5, 1, id="others use them"),
+    ],
+)
 @pytest.mark.parametrize("workers", [1, 2, 5])
-def test_one_reads_ahead_while_as_many_as_asked_for_run_the_model(workers, encoder, images, monkeypatch):
-    lock, running, reading = threading.Lock(), [], []
+def test_one_reads_ahead_and_helps_while_others_use_the_cores(workers, share, more, encoder, images, monkeypatch):
+    lock, running, most, reading, all_read = threading.Lock(), [], [], [], threading.Event()
 
     class Counting(Wrapped):
         def embed_tensor(self, tensor):
@@ -285,6 +293,7 @@ def test_one_reads_ahead_while_as_many_as_asked_for_run_the_model(workers, encod
                 running.append(1)
                 most.append(len(running))
             all_read.wait(20)
+            time.sleep(0.02)  # so that there is time for one too many
             vector = super().embed_tensor(tensor)
             with lock:
                 running.pop()
@@ -297,12 +306,32 @@ def test_one_reads_ahead_while_as_many_as_asked_for_run_the_model(workers, encod
                 all_read.set()
         return load_image(file, **limits)
 
-    most, all_read = [], threading.Event()
+    def clocks():
+        return time.perf_counter(), share * time.perf_counter()
+
     monkeypatch.setattr(extraction, "load_image", counted)
-    found = by_key(extract(items_of(images("a" * 30, size=(50, 50))), Counting(encoder), workers=workers))
-    assert len(found) == 30
+    monkeypatch.setattr(extraction, "_clocks", clocks)
+    found = by_key(extract(items_of(images("a" * 40, size=(50, 50))), Counting(encoder), workers=workers))
+    assert len(found) == 40
     assert all_read.is_set(), "nobody has read while the others were running the model"
-    assert max(most) == workers
+    assert max(most) == workers + more
+
+
+@pytest.mark.parametrize("usual", [1, 2, 4, 16])
+def test_turns_follow_what_others_take(usual, monkeypatch):
+    turns, times = extraction._Turns(usual), iter([])
+    monkeypatch.setattr(extraction, "_clocks", lambda: next(times))
+
+    def runs(share):
+        nonlocal times
+        times = iter([(0.0, 0.0), (1.0, share)] * 20)
+        for _ in range(20):
+            with turns.take():
+                pass
+        return turns._most - usual
+
+    alone = usual / (usual + 1)  # what each of one more has where no others are
+    assert [runs(1.0), runs(0.3), runs(0.7 * alone), runs(alone)] == [0, 1, 1, 0]
 
 
 def test_ctrl_c_leaves_no_thread(encoder, images):

@@ -1,5 +1,6 @@
 """CCIP's difference between embeddings: ``(1 - cos) / 2``, 0 for alike, about 0.4 for different characters."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -29,10 +30,13 @@ def difference(a: ArrayLike, b: ArrayLike) -> float:
     Raises:
         VectorsError: a vector is zero or not finite, or they have different dimensions
     """
-    first, second = np.asarray(a), np.asarray(b)
+    first, second = (np.asarray(vector, np.float32).astype(np.float64) for vector in (a, b))
     if first.ndim != 1 or first.shape != second.shape:
         raise VectorsError(f"want two vectors of one dimension, not shapes {first.shape} and {second.shape}")
-    return float(differences(first, second)[0, 0])
+    lengths = math.sqrt(first @ first) * math.sqrt(second @ second)
+    if not 0 < lengths < math.inf:
+        normalize(np.stack([first, second]))  # names the one that is zero or not finite
+    return min(max((1 - float(first @ second) / lengths) / 2, 0.0), 1.0)
 
 
 def differences(a: ArrayLike, b: ArrayLike | None = None, *, memory: int = MATRIX_BYTES) -> Vectors:
