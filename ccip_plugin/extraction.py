@@ -238,9 +238,9 @@ class _Turns:
     def _note(self, share: float) -> None:
         self._share += 0.3 * (share - self._share)
         alone = self._usual / (self._usual + 1)  # the share when one more has turns and there is no other program
-        if self._most == self._usual and self._share < 0.85:
-            self._most, self._share = self._usual + 1, 0.8 * alone
-        elif self._most > self._usual and self._share > 0.93 * alone:
+        if self._most == self._usual and self._share < 0.75:
+            self._most, self._share = self._usual + 1, 0.75 * alone
+        elif self._most > self._usual and self._share > 0.85 * alone:
             self._most, self._share = self._usual, 1.0
 
 
