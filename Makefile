@@ -18,7 +18,7 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo app stop readme doctor check format test test-core parity bench-setup bench
+.PHONY: help setup demo app stop readme doctor check format test test-core parity card bench-setup bench
 
 help: ## this list
 	@echo "Group images by anime character in FiftyOne."
@@ -69,6 +69,9 @@ parity: $(READY) $(IMGUTILS_READY) ## compare with dghs-imgutils (in .venv-parit
 $(IMGUTILS_READY): parity/requirements.txt parity/setup.sh $(READY)
 	@parity/setup.sh $(IMGUTILS_VENV)
 	@touch $@
+
+card: $(READY) ## the table of the model card, from the published images and models; ARGS="--models NAME --out DIR"
+	$(PYTHON_IN_VENV) benchmarks/card.py $(ARGS)
 
 bench-setup: $(BENCH_READY) ## what the measurements need: dghs-imgutils, models with random weights, image files
 

@@ -1,17 +1,26 @@
 """How good and how fast grouping is: quality over settings, speed against matrix products, memory.
 
 python benchmarks/engine.py quality [--sizes 2000 8000 20000] [--seeds 5] [--settings all] [--quick]
-python benchmarks/engine.py speed [--sizes 20000 50000 100000] [--quick]
+python benchmarks/engine.py speed [--sizes 20000 50000 100000] [--tasks dbscan linkage graph kept add] [--quick]
 python benchmarks/engine.py index [--sizes 50000 100000] [--no-exact] [--quick]     (needs the extra "index")
+python benchmarks/engine.py large [--sizes 1000000] [--subsample 100000] [--quick]  (needs the extra "index")
+
+speed: time of DBSCAN, linkage and the graph, as a share of what matrix products alone would take, measured in the same
+process before and after; ARI; another eps and another cut from a graph on disk; adding a twentieth to a set of groups.
+index: an approximate graph against the exact one.
+large: vectors in a float16 file, an approximate graph after its estimate, groups of DBSCAN at the threshold and at the
+published eps of dbscan_2, and ARI of these against the exact groups of the first images alone (--subsample).
 """
 
 import argparse
 import json
+import multiprocessing
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from ccip_plugin.core.agglomeration import agglomerate
 from ccip_plugin.core.approximate import CAP, PROBES, approximate_graph
 from ccip_plugin.core.clustering import cluster, dbscan
+from ccip_plugin.core.constraints import Constraints
 from ccip_plugin.core.evaluation import group_metrics
 from ccip_plugin.core.graph_files import stored_graph
 from ccip_plugin.core.graph_quality import estimate_graph
@@ -32,11 +42,12 @@ from ccip_plugin.core.registry import DEFAULT_MODEL, get_spec
 
 THRESHOLD = get_spec(DEFAULT_MODEL).threshold
 MIB = 1 << 20
+FOLDER = Path(__file__).resolve().parents[1] / ".work" / "bench"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("quality", "speed", "index", "task"))
+    parser.add_argument("what", choices=("quality", "speed", "index", "large", "task"))
     parser.add_argument("--sizes", type=int, nargs="+")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first-seed", type=int, default=0)
@@ -44,15 +55,23 @@ def main() -> None:
     parser.add_argument("--plain-linkage", action="store_true", help="compare with plain average linkage, too")
     parser.add_argument("--quick", action="store_true", help="small sizes, one seed")
     parser.add_argument("--no-exact", action="store_true", help="do not build the exact graph to compare with")
+    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS), help="what to measure the speed of")
+    parser.add_argument(
+        "--subsample", type=int, help="images that are compared exactly, too (a tenth, at most 100,000)"
+    )
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="where vectors and graphs go; default: .work/bench")
     parser.add_argument("--task", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.what == "quality":
         quality(args)
     elif args.what == "speed":
-        speed(args.sizes or ([4000] if args.quick else [20_000, 50_000, 100_000]))
+        speed(args.sizes or ([4000] if args.quick else [20_000, 50_000, 100_000]), args.tasks)
     elif args.what == "index":
         for n in args.sizes or ([4000] if args.quick else [50_000, 100_000]):
             approximate(n, with_exact=not args.no_exact)
+    elif args.what == "large":
+        for n in args.sizes or ([4000] if args.quick else [1_000_000]):
+            large(n, args.subsample or min(n // 10, 100_000), args.folder)
     else:
         print(json.dumps(TASKS[args.task](*_saved(args.sizes[0]))))
 
@@ -81,13 +100,13 @@ def quality(args: argparse.Namespace) -> None:
             print(f"{n:>7} mean gain {mean[0]:+.4f} {mean[1]:+.4f}  worst {worst[0]:+.4f} {worst[1]:+.4f}", flush=True)
 
 
-def speed(sizes: list[int]) -> None:
+def speed(sizes: list[int], tasks: list[str]) -> None:
     """Prints times and memory, each task in a process of its own, with matrix products measured before and after."""
     for n in sizes:
         _saved(n)
-        for task in TASKS:
+        for task in tasks:
             command = [sys.executable, __file__, "task", "--task", task, "--sizes", str(n)]
-            done = subprocess.run(command, check=True, capture_output=True, text=True)
+            done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
             result = json.loads(done.stdout)
             print(f"{n:>7} {task:<10}", "  ".join(f"{key} {value}" for key, value in result.items()), flush=True)
 
@@ -119,15 +138,67 @@ def approximate(n: int, *, with_exact: bool) -> None:
         print(f"{n:>7} peak of the process {_peak_memory() // MIB} MiB", flush=True)
 
 
+def large(n: int, n_exact: int, folder: Path) -> None:
+    """Prints an estimate, then time, memory and quality of an approximate graph of vectors in a float16 file.
+
+    Both kinds of graph are compared on the first images alone, as the others may connect what is not connected among
+    these.
+    """
+    path, truth = _half_file(n, folder)
+    vectors = np.load(path, mmap_mode="r")
+    estimate = estimate_graph(vectors, THRESHOLD, cap=CAP, n_probes=PROBES)
+    print(f"{n:>8} estimate {estimate.seconds / 60:.1f} min, {estimate.disk_bytes / MIB:,.0f} MiB of disk", flush=True)
+    first = np.asarray(vectors[:n_exact])
+    with tempfile.TemporaryDirectory(dir=folder) as graphs:
+        start = time.perf_counter()
+        graph = approximate_graph(vectors, THRESHOLD, graphs)
+        print(f"{n:>8} graph {_since(start)}  pairs {graph.n_pairs:,}  {_peak_text()}")
+        print(f"{n:>8} {graph.quality}", flush=True)
+        for method in ("dbscan", "dbscan_2", "linkage"):
+            start = time.perf_counter()
+            labels = cluster(graph, method=method)
+            seconds = _since(start)
+            ari, b3 = _scores(labels, truth)
+            print(f"{n:>8} {method} {seconds}  ARI {ari:.3f}  B3F {b3:.3f}  {_peak_text()}", flush=True)
+        few = approximate_graph(first, THRESHOLD, graphs)
+        for method in ("dbscan", "dbscan_2", "linkage"):
+            exact = cluster(first.astype(np.float32), method=method)
+            ari = _scores(cluster(few, method=method), exact)[0]
+            print(f"{n_exact:>8} {method}: ARI {ari:.5f} against exact", flush=True)
+
+
+def _half_file(n: int, folder: Path) -> tuple[Path, Any]:
+    """A file of vectors in float16, and who is who. Made in a process of its own, as that takes 12 kB for each."""
+    path, names = folder / f"engine_{n}_half.npy", folder / f"engine_{n}_half_truth.npy"
+    if not (path.exists() and names.exists()):
+        folder.mkdir(parents=True, exist_ok=True)
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+            pool.submit(_write_half, path, names, n).result()
+    return path, np.load(names)
+
+
+def _write_half(path: Path, names: Path, n: int) -> None:
+    vectors, truth = characters(n, 0)
+    np.save(path, vectors.astype(np.float16))
+    np.save(names, truth)
+
+
+def _since(start: float) -> str:
+    return f"{time.perf_counter() - start:.1f} s"
+
+
+def _peak_text() -> str:
+    return f"peak of the process {_peak_memory() / MIB:,.0f} MiB"
+
+
 def _scores(labels: Any, truth: Any) -> tuple[float, float]:
     metrics = group_metrics(labels, truth)
     return metrics.ari, metrics.bcubed_f1
 
 
 def _saved(n: int) -> tuple[Any, Any]:
-    folder = Path(__file__).resolve().parents[1] / ".work" / "bench"
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / f"engine_{n}_{what}.npy" for what in ("vectors", "truth")]
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    paths = [FOLDER / f"engine_{n}_{what}.npy" for what in ("vectors", "truth")]
     if not all(path.exists() for path in paths):
         for path, array in zip(paths, characters(n, 0), strict=True):
             np.save(path, array)
@@ -184,9 +255,39 @@ def _graph(vectors: Any, truth: Any) -> dict[str, Any]:
     return {**numbers, "pairs": graph.n_pairs, "dbscan_at_other_eps_s": round(time.perf_counter() - start, 2)}
 
 
+def _kept(vectors: Any, truth: Any) -> dict[str, Any]:
+    """A graph on disk as the plugin keeps it, and what it answers: another eps, another cut of linkage."""
+    with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
+        reach = 1.25 * THRESHOLD
+        graph, numbers = _measured(vectors, lambda: stored_graph(vectors, reach, folder))
+        result = {**numbers, "pairs": graph.n_pairs}
+        for name, method, eps in (
+            ("dbscan_s", "dbscan", THRESHOLD),
+            ("dbscan_at_0.129_s", "dbscan_2", None),
+            ("dbscan_of_5_s", "dbscan", 0.8 * THRESHOLD),
+            ("linkage_s", "linkage", None),
+            ("linkage_at_0.9_s", "linkage", 0.9 * THRESHOLD),
+        ):
+            start = time.perf_counter()
+            cluster(graph, method=method, eps=eps, min_samples=5 if "of_5" in name else None)
+            result[name] = round(time.perf_counter() - start, 2)
+    return result
+
+
+def _added(vectors: Any, truth: Any) -> dict[str, Any]:
+    """A twentieth of the images added to groups that stay; all of one character are in one group before."""
+    fixed = np.unique(truth, return_inverse=True)[1].astype(np.int64)
+    fixed[-len(fixed) // 20 :] = -1
+    decided = Constraints(fixed)
+    labels, numbers = _measured(vectors, lambda: cluster(vectors, method="linkage", constraints=decided))
+    return {**numbers, "ARI": round(_scores(labels, truth)[0], 3)}
+
+
 def _steps() -> Iterator[tuple[str, Callable[[Any, Any], dict[str, Any]]]]:
     yield from ((method, _grouping(method)) for method in ("dbscan", "linkage"))
     yield "graph", _graph
+    yield "kept", _kept
+    yield "add", _added
 
 
 TASKS = dict(_steps())

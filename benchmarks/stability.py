@@ -33,12 +33,13 @@ def main() -> None:
 
 def kept_share(n: int, seed: int, setting: str) -> tuple[float, float, float, float]:
     """Shares of the old images: as before, newly in none, newly in one, in another group."""
-    from ccip_plugin.core.clustering import cluster, cluster_details
+    from ccip_plugin.core.clustering import cluster_details
     from ccip_plugin.core.steadiness import steady
     from ccip_plugin.matching import match_clusters
 
     vectors, _ = engine_data.characters(int(n * GROWTH), seed, engine_data.SETTINGS[setting])
-    before, found = cluster(vectors[:n], method="linkage"), cluster_details(vectors)
+    first = cluster_details(vectors[:n])
+    before, found = first.labels, cluster_details(vectors, previous_limit=first.limit)
     previous = np.concatenate([before, np.full(len(vectors) - n, -1)])
     after = steady(found.labels, previous, vectors, limit=found.limit, threshold=found.eps)
     groups = [int(group) if group >= 0 else None for group in before] + [None] * (len(vectors) - n)

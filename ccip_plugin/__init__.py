@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 __all__ = [
+    "Questions",
     "__version__",
     "add_images",
     "apply_proposal",
@@ -20,35 +21,44 @@ __all__ = [
     "compute_similarity",
     "compute_visualization",
     "count_missing",
+    "delete_grouping",
     "evaluate_groups",
     "evaluate_model",
     "explore_parameters",
     "find_images",
     "find_similar",
     "group_characters",
+    "load_answers",
     "load_calibrated",
+    "load_character_similarity",
     "load_embeddings",
     "load_evaluation",
     "load_proposal",
+    "manage_models",
     "open_dataset",
     "propose_groups",
     "redo",
     "register_model",
     "rescued_view",
+    "save_answers",
     "undo",
     "unregister_model",
 ]
 
 if TYPE_CHECKING:
+    from .asking import Questions, load_answers, save_answers
     from .calibrating import calibrate, load_calibrated
+    from .character_similarity import load_character_similarity
     from .comparing import compare_runs
     from .comparison import compare_images
+    from .deleting import delete_grouping
     from .embeddings import compute_embeddings, count_missing, load_embeddings
     from .evaluation import evaluate_groups, evaluate_model, load_evaluation
     from .exploration import explore_parameters
     from .group_labels import redo, undo
     from .grouping import group_characters, propose_groups
     from .ingest import add_images, find_images, open_dataset
+    from .managing import manage_models
     from .proposals import apply_proposal, load_proposal, rescued_view
     from .registration import register_model, unregister_model
     from .search import find_similar
@@ -56,15 +66,19 @@ if TYPE_CHECKING:
     from .visualization import compute_visualization
 
 _MODULES = {
+    "asking": ("Questions", "load_answers", "save_answers"),
     "calibrating": ("calibrate", "load_calibrated"),
+    "character_similarity": ("load_character_similarity",),
     "comparing": ("compare_runs",),
     "comparison": ("compare_images",),
+    "deleting": ("delete_grouping",),
     "embeddings": ("compute_embeddings", "count_missing", "load_embeddings"),
     "evaluation": ("evaluate_groups", "evaluate_model", "load_evaluation"),
     "exploration": ("explore_parameters",),
     "group_labels": ("redo", "undo"),
     "grouping": ("group_characters", "propose_groups"),
     "ingest": ("add_images", "find_images", "open_dataset"),
+    "managing": ("manage_models",),
     "proposals": ("apply_proposal", "load_proposal", "rescued_view"),
     "registration": ("register_model", "unregister_model"),
     "search": ("find_similar",),

@@ -208,8 +208,11 @@ def _group_images(work: Work, dataset: Any, summary: "Summary") -> None:
     from .grouping import group_characters
 
     with _timed(summary, "group"):
-        options = _given(work, "eps", "group_field", "method", "min_samples", "model_dir")
-        summary.grouping = group_characters(dataset, progress=work.progress, **_where(work), **options)
+        names = ("eps", "graph", "group_field", "method", "min_samples", "mode", "model_dir", "parameters")
+        options = _given(work, *names, "same_image", "tracks")
+        summary.grouping = group_characters(
+            dataset, apply=not work.options.propose, progress=work.progress, **_where(work), **options
+        )
 
 
 def _index(work: Work, dataset: Any, summary: "Summary") -> None:
@@ -283,6 +286,18 @@ def _database_errors() -> type[Exception]:
 # -- the other commands
 
 
+def _apply(work: Work) -> int:
+    start_fiftyone(work)
+    from .ingest import open_dataset
+    from .proposals import apply_proposal
+
+    options = work.options
+    dataset = open_dataset(options.dataset, create=False)
+    where = {"patches_field": options.patches_field, **_given(work, "group_field")}
+    work.print(str(apply_proposal(dataset, progress=work.progress, **where)))
+    return DONE
+
+
 def _turn(work: Work, name: str) -> int:
     start_fiftyone(work)
     from . import group_labels
@@ -326,6 +341,18 @@ def _download_model(work: Work) -> int:
     return DONE
 
 
+def _load_character_similarity(work: Work) -> int:
+    start_fiftyone(work)
+    from .character_similarity import TRUTH_FIELD, load_character_similarity
+
+    options = work.options
+    where = _given(work, "folder", "revision")
+    dataset = load_character_similarity(options.what, name=options.dataset, progress=work.progress, **where)
+    n_characters = len(dataset.distinct(f"{TRUTH_FIELD}.label"))
+    work.print(f"{len(dataset):,} images of {n_characters:,} characters in {dataset.name!r}, field {TRUTH_FIELD!r}")
+    return DONE
+
+
 def _prog() -> str:
     return "ccip" if Path(sys.argv[0]).stem == "ccip" else "python -m ccip_plugin"
 
@@ -333,8 +360,10 @@ def _prog() -> str:
 _COMMANDS: dict[str, tuple[Callable[[str], argparse.ArgumentParser], Callable[[Work], int]]] = {
     "": (cli.group_parser, group),
     "models": (cli.models_parser, _models),
+    "apply": (cli.apply_parser, _apply),
     "undo": (cli.undo_parser, lambda work: _turn(work, "undo")),
     "redo": (cli.redo_parser, lambda work: _turn(work, "redo")),
+    "character-similarity": (cli.character_similarity_parser, _load_character_similarity),
 }
 
 

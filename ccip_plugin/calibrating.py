@@ -3,16 +3,20 @@
 import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from .asking import answers_among, load_answers
 from .core.calibration import load as load_calibration
 from .core.errors import CCIPError
 from .core.jackknife import Interval
 from .core.progress import ProgressCallback, report
+from .core.questions import Fit, PairPool, fit
 from .core.recommendation import Parameters, Recommendation, recommend
 from .embeddings import Embeddings, load_embeddings
+from .evaluation_report import write_json
 from .fields import CALIBRATION_KEY, EMBEDDINGS_FIELD, GROUP_FIELD
 from .ground_truth import read_names
 from .identity import load_registry
@@ -66,15 +70,29 @@ class Calibrated:
             f"threshold {found.threshold:.4f} {_range(found.interval)}, F1 {found.f1:.4f}; the published "
             f"{self.published_threshold:.4f} gives {found.published_f1:.4f}",
             *(
-                f"{name}: eps {each.eps:.4f} {_range(each.interval)}, min_samples {each.min_samples}, ARI "
-                f"{each.score:.4f}; with the published threshold {each.published:.4f}"
+                f"{name}: eps {each.eps:.4f} {_range(each.interval)}, min_samples {each.min_samples}{_scores(each)}"
                 for name, each in found.methods.items()
             ),
-            f"from {found.n_images:,} images of {found.n_characters:,} characters ({self.evidence}), "
-            f"{found.n_rejected:,} pairs from rejections",
+            f"from {self.learned_from}",
             *(f"evidence is too thin: {problem}" for problem in found.thin),
+            *(["keep the published threshold until there is more"] if found.thin else []),
         ]
         return "\n".join(lines)
+
+    def to_json(self, path: str | Path) -> Path:
+        """Writes everything into a file."""
+        return write_json(path, _plain(self))
+
+    @property
+    def learned_from(self) -> str:
+        """What it rests on, in words."""
+        found = self.recommendation
+        if found.is_from_answers:
+            return f"{found.n_answers:,} answers about pairs"
+        words = f"{found.n_images:,} images of {found.n_characters:,} characters ({self.evidence})"
+        for n, more in ((found.n_rejected, "pairs from rejections"), (found.n_answers, "answers about pairs")):
+            words += f", {n:,} {more}" if n else ""
+        return words
 
 
 def calibrate(
@@ -91,7 +109,9 @@ def calibrate(
     """Recommends threshold, eps and min_samples from what is known of these images, with intervals.
 
     Evidence is who is who in ``ground_truth_field`` or, without one, the groups that people confirmed, and either way
-    the images that they rejected from groups. See :func:`~ccip_plugin.core.recommendation.recommend`.
+    the images that they rejected from groups, and their answers about pairs (:mod:`~ccip_plugin.asking`). Images of
+    which nothing is known count, too: they tell how many pairs have which difference. So the threshold is for these
+    samples as they are, not for the known characters alone. See :func:`~ccip_plugin.core.recommendation.recommend`.
 
     Args:
         samples: a dataset, a view or a patches view, with embeddings
@@ -119,12 +139,17 @@ def calibrate(
     store = LabelStore(target, group_field)
     names = _names(store, ground_truth_field)
     codes, rejected = _evidence(store, embeddings, names)
-    if len(np.flatnonzero(codes >= 0)) < 2 and not rejected:
-        where = f"in {ground_truth_field!r}" if ground_truth_field else "in confirmed groups"
-        raise NothingToCalibrateError(f"fewer than two images with an embedding are of a known character {where}")
     model_name = embeddings.provenance.model_name
     threshold = load_calibration(model_name, model_dir=model_dir).threshold
-    found = recommend(embeddings.vectors, codes, threshold=threshold, rejected=rejected, progress=progress)
+    answers = _fitted(target, embeddings, threshold, progress)
+    if len(np.flatnonzero(codes >= 0)) < 2 and not rejected and answers is None:
+        where = f"in {ground_truth_field!r}" if ground_truth_field else "in confirmed groups"
+        raise NothingToCalibrateError(
+            f"fewer than two images with an embedding are of a known character {where}, and no pair was answered"
+        )
+    found = recommend(
+        embeddings.vectors, codes, threshold=threshold, rejected=rejected, answers=answers, progress=progress
+    )
     key = key_of(CALIBRATION_KEY, target.path(embeddings_field)) if keep else None
     at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     evidence = ground_truth_field or "confirmed groups"
@@ -201,6 +226,14 @@ def _evidence(
     return codes, rejected
 
 
+def _fitted(target: Target, embeddings: Embeddings, threshold: float, progress: ProgressCallback | None) -> Fit | None:
+    """What follows from the answers of people about pairs, None without any."""
+    answers = [answer for answer in answers_among(load_answers(target), embeddings) if answer.is_same is not None]
+    if not answers:
+        return None
+    return fit(PairPool(embeddings.vectors, threshold, progress=progress), embeddings.vectors, answers)
+
+
 def _members(store: LabelStore, wanted: Mapping[int, object], places: Mapping[str, int]) -> dict[int, list[int]]:
     """The places of the items that people put into groups."""
     ids, _, labels = store.read()
@@ -213,6 +246,12 @@ def _members(store: LabelStore, wanted: Mapping[int, object], places: Mapping[st
 
 def _range(found: Interval) -> str:
     return f"[{found.low:.4f}-{found.high:.4f}]" if np.isfinite(found.width) else "[interval not known]"
+
+
+def _scores(found: Parameters) -> str:
+    if not np.isfinite(found.score):
+        return ""
+    return f", ARI {found.score:.4f}; with the published threshold {found.published:.4f}"
 
 
 def _plain(made: Calibrated) -> dict[str, Any]:
@@ -233,13 +272,18 @@ def _finite(value: Any) -> Any:
 def _loaded(config: Mapping[str, Any], key: str) -> Calibrated:
     plain = config["recommendation"]
     methods = {
-        name: Parameters(**{**each, "interval": _interval(each["interval"])}) for name, each in plain["methods"].items()
+        name: Parameters(**{**_numbers(each, "score", "published"), "interval": _interval(each["interval"])})
+        for name, each in plain["methods"].items()
     }
-    values = {**plain, "interval": _interval(plain["interval"]), "methods": methods, "thin": tuple(plain["thin"])}
-    for name in ("threshold", "f1", "published_f1"):
-        values[name] = float("nan") if values[name] is None else values[name]
+    values = _numbers(plain, "threshold", "f1", "published_f1")
+    values |= {"interval": _interval(plain["interval"]), "methods": methods, "thin": tuple(plain["thin"])}
     names: Sequence[str] = ("model_name", "published_threshold", "embeddings_field", "evidence", "at")
     return Calibrated(Recommendation(**values), run_key=key, **{name: config[name] for name in names})
+
+
+def _numbers(plain: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """The values, with NaN for None where numbers are."""
+    return {**plain, **{name: float("nan") if plain[name] is None else plain[name] for name in names}}
 
 
 def _interval(plain: Mapping[str, float | None]) -> Interval:

@@ -1,89 +1,90 @@
 """The published evaluation data as a dataset: images with the number of their character."""
 
-import itertools
+from collections.abc import Sequence
 from pathlib import Path
 
 import fiftyone as fo
 import fiftyone.core.media as fomm
 
-from .core.archives import Labelled, extract_images
-from .core.errors import CCIPError
+from .core.archives import Labelled, extract_images, images_in, is_extracted
+from .core.hub import Hub
 from .core.progress import ProgressCallback, report
-from .ingest import open_dataset
+from .core.published_images import SUBSETS, ArchiveMissingError, find_archive, is_subset
+from .ingest import LEASE, open_dataset
+from .label_store import batched
+from .lease import lease
+from .targets import resolve
 
-REPO = "deepghs/character_similarity"
-SUBSETS = ("images_test_v1", "images_xtiny_v0", "images_tiny_v0", "images_pruned_v1")
+__all__ = ["SUBSETS", "TRUTH_FIELD", "ArchiveMissingError", "load_character_similarity"]
+
 TRUTH_FIELD = "ground_truth"
 
 _SUFFIXES = (".tar.xz", ".tar.gz", ".tar.bz2", ".tgz", ".tar")
-_AT_ONCE = 1000
-
-
-class ArchiveMissingError(CCIPError, FileNotFoundError):
-    """The archive is not there."""
-
-    def __init__(self, what: str):
-        address = (
-            f"https://huggingface.co/datasets/{REPO}/resolve/main/{what if what in SUBSETS else '<subset>'}.tar.xz"
-        )
-        super().__init__(
-            f"there is no archive {what!r}; fetch one, such as {address}, and pass its path (subsets: "
-            f"{', '.join(SUBSETS)})"
-        )
-        self.what = what
 
 
 def load_character_similarity(
-    path: str | Path,
+    path_or_subset: str | Path,
     *,
     name: str | None = None,
     folder: str | Path | None = None,
+    revision: str | None = None,
+    download: bool = True,
     progress: ProgressCallback | None = None,
+    hub: Hub | None = None,
 ) -> fo.Dataset:
     """Makes a dataset of an archive of images by character, as ``deepghs/character_similarity`` has them.
 
-    The images are taken out once, with limits and without following what leads out of the folder; see
-    :func:`~ccip_plugin.core.archives.extract_images`. The field ``ground_truth`` has the number of the character. When
-    the dataset is there, what it lacks is added.
+    The published scores were measured on the subset ``images_test_v1``. An archive that is not here is downloaded into
+    the cache of ``huggingface_hub``. The images are taken out once, with limits and without following what leads out
+    of the folder; see :func:`~ccip_plugin.core.archives.extract_images`. The field ``ground_truth`` has the number of
+    the character. When the dataset is there, what it lacks is added.
 
     Args:
-        path: a tar archive, compressed or not; or the name of a subset whose archive is in ``folder``
+        path_or_subset: a tar archive, compressed or not; or the name of a subset, such as ``images_test_v1``,
+            ``images_xtiny_v0``, ``images_tiny_v0`` or ``images_pruned_v1``. Its images, or its archive, are looked for
+            in ``folder`` first
         name (None): of the dataset, which is persistent; ``character_similarity_<subset>`` by default
-        folder (None): where images go, in a folder of the name of the subset; beside the archive by default
-        progress (None): called with the number of images
+        folder (None): where images go, in a folder of the name of the subset. By default beside the archive; those of a
+            subset in ``character_similarity`` in the folder where FiftyOne keeps datasets of its zoo
+        revision (None): commit, tag or branch of the repository; "main" by default
+        download (True): whether the network may be used
+        progress (None): called with the bytes of the download, then with the number of images
+        hub (None): another place to download from
 
     Returns:
         the dataset
 
     Raises:
-        ArchiveMissingError: there is no such archive; says where one is
+        ArchiveMissingError: there is no such archive, nor such a subset
         ArchiveError: it is damaged, too large, or leads out of the folder
+        DownloadError: it could not be downloaded; says what to do without network
     """
-    archive = _archive(path, folder)
-    subset = _stem(archive)
-    images = extract_images(archive, Path(folder or archive.parent) / subset, progress=progress)
+    archive = Path(path_or_subset).expanduser()
+    if archive.is_file():
+        subset, place = _stem(archive), Path(folder or archive.parent)
+        images = extract_images(archive, place / subset, progress=progress)
+    else:
+        subset, place = str(path_or_subset), Path(folder or _default_folder())
+        images = _images_of_subset(subset, place, revision, download, progress, hub)
     dataset = open_dataset(name or f"character_similarity_{subset}")
-    if dataset.get_field(TRUTH_FIELD) is None:
-        dataset.add_sample_field(TRUTH_FIELD, fo.EmbeddedDocumentField, embedded_doc_type=fo.Classification)
-    known = set(dataset.values("filepath"))
-    new = [image for image in images if str(image.path.absolute()) not in known]
-    for start in itertools.count(0, _AT_ONCE):
-        report(progress, "adding images", min(start, len(new)), len(new))
-        if start >= len(new):
-            return dataset
-        dataset.add_samples([_sample(image) for image in new[start : start + _AT_ONCE]], progress=False)
-    raise AssertionError("unreachable")
+    _add(dataset, images, progress)
+    return dataset
 
 
-def _archive(path: str | Path, folder: str | Path | None) -> Path:
-    found = Path(path).expanduser()
-    if found.is_file():
-        return found
-    places = [Path(folder or ".") / f"{path}{suffix}" for suffix in _SUFFIXES]
-    for place in places:
-        if place.is_file():
-            return place
-    raise ArchiveMissingError(str(path))
+def _images_of_subset(
+    subset: str, place: Path, revision: str | None, download: bool, progress: ProgressCallback | None, hub: Hub | None
+) -> list[Labelled]:
+    if is_subset(subset) and is_extracted(place / subset):
+        return images_in(place / subset)
+    here = (place / f"{subset}{suffix}" for suffix in _SUFFIXES) if is_subset(subset) else ()
+    archive = next((path for path in here if path.is_file()), None)
+    if archive is None:
+        archive = find_archive(subset, revision=revision, download=download, progress=progress, hub=hub)
+    return extract_images(archive, place / subset, progress=progress)
+
+
+def _default_folder() -> Path:
+    return Path(fo.config.dataset_zoo_dir) / "character_similarity"
 
 
 def _stem(archive: Path) -> str:
@@ -91,6 +92,23 @@ def _stem(archive: Path) -> str:
         if archive.name.endswith(suffix):
             return archive.name.removesuffix(suffix)
     return archive.stem
+
+
+def _add(dataset: fo.Dataset, images: Sequence[Labelled], progress: ProgressCallback | None) -> None:
+    """Adds the images that a dataset does not have."""
+    resolve(dataset)
+    with lease(dataset, LEASE) as held:
+        if dataset.get_field(TRUTH_FIELD) is None:
+            dataset.add_sample_field(TRUTH_FIELD, fo.EmbeddedDocumentField, embedded_doc_type=fo.Classification)
+        known = set(dataset.values("filepath"))
+        new = [image for image in images if str(image.path.absolute()) not in known]
+        n_added = 0
+        for chunk in batched(new):
+            report(progress, "adding images", n_added, len(new))
+            held.check()
+            dataset.add_samples([_sample(image) for image in chunk], progress=False)
+            n_added += len(chunk)
+    report(progress, "adding images", n_added, len(new))
 
 
 def _sample(image: Labelled) -> fo.Sample:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from .core.clustering import METHODS
+from .core.graph_choice import GRAPHS
 from .core.registry import DEFAULT_MODEL
 
 _DESCRIPTION = """\
@@ -25,6 +26,10 @@ examples:
         group again, more strictly; no image is embedded twice
   %(prog)s --dataset frames --patches-field ground_truth
         group the detections in the field ground_truth
+  %(prog)s ~/new --dataset fanart --mode add
+        add images; what has a label keeps it
+  %(prog)s --dataset fanart --propose
+        see what grouping again would change, and write nothing
 
 other commands (a folder of such a name is written ./models):
   %(prog)s models
@@ -33,10 +38,14 @@ other commands (a folder of such a name is written ./models):
         get a model, for later use without network
   %(prog)s models check NAME
         check a model from its files to its numbers
+  %(prog)s apply --dataset NAME
+        write what was proposed
   %(prog)s undo --dataset NAME
         take the last change of the groups back
   %(prog)s redo --dataset NAME
         bring it back
+  %(prog)s character-similarity images_test_v1
+        the images that the published scores were measured on, as a dataset
 
 exit status:
   0    done; files that could not be read are listed, and have the reason in
@@ -68,6 +77,11 @@ def group_parser(prog: str) -> argparse.ArgumentParser:
     return parser
 
 
+def apply_parser(prog: str) -> argparse.ArgumentParser:
+    """The parser of ``apply``."""
+    return _turn_parser(f"{prog} apply", "Writes the groups that were proposed. Labels that people decided stay.")
+
+
 def undo_parser(prog: str) -> argparse.ArgumentParser:
     """The parser of ``undo``."""
     return _turn_parser(f"{prog} undo", "Takes the last change of the character groups back. Labels edited since stay.")
@@ -96,6 +110,23 @@ def models_parser(prog: str) -> argparse.ArgumentParser:
         each.add_argument("name", metavar="NAME", help="of the model")
         _add_model_dir(each, default=argparse.SUPPRESS)
         _add_output_options(each, default=argparse.SUPPRESS)
+    return parser
+
+
+def character_similarity_parser(prog: str) -> argparse.ArgumentParser:
+    """The parser of ``character-similarity``."""
+    description = "Makes a dataset of the published evaluation data, with who is who in the field ground_truth."
+    parser = _CommandParser(prog=f"{prog} character-similarity", description=description)
+    parser.add_argument(
+        "what",
+        metavar="SUBSET",
+        help="images_test_v1, images_xtiny_v0, images_tiny_v0 or images_pruned_v1, which are downloaded where they are "
+        "not here; or a tar archive of the same kind",
+    )
+    parser.add_argument("--dataset", metavar="NAME", help="default: character_similarity_<subset>")
+    parser.add_argument("--folder", metavar="DIR", help="where the images go; default: with FiftyOne's zoo datasets")
+    parser.add_argument("--revision", metavar="NAME", help="commit or branch of the data; default: main")
+    _add_output_options(parser)
     return parser
 
 
@@ -144,6 +175,30 @@ def _add_grouping_options(parser: argparse.ArgumentParser) -> None:
     )
     add("--eps", metavar="X", type=float, help="the largest difference between neighbors; default: as published")
     add("--min-samples", metavar="N", type=_count, help="how many neighbors begin a group; default: as published")
+    add(
+        "--parameters",
+        choices=("published", "calibrated"),
+        help="where eps and min_samples come from: calibrated takes what calibration found for your images",
+    )
+    add(
+        "--graph",
+        choices=GRAPHS,
+        help="exact compares all images with all, approximate finds nearly all that are alike, in a part of the time "
+        '(needs the extra "index"); default: auto, which is approximate from 100,000 images on where it can be',
+    )
+    add("--mode", choices=("all", "add"), help="add gives groups only to images that have no label yet; default: all")
+    add("--propose", action="store_true", help="write no labels, but keep them as a proposal; see the command apply")
+    add(
+        "--same-image",
+        choices=("apart", "ignore"),
+        help="whether two detections in one image are kept apart, unless they are much alike; default: apart",
+    )
+    add(
+        "--tracks",
+        metavar="FIELD",
+        help="for detections in frames: the field that says which video a frame is of; those of one video with the "
+        "same index are held together",
+    )
     add("--no-similarity", action="store_true", help="make no similarity index")
     add("--no-visualization", action="store_true", help="make no map of the images")
 

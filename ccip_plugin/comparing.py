@@ -3,7 +3,8 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import fiftyone as fo
 import numpy as np
@@ -16,18 +17,19 @@ from .core.evaluation import GroupMetrics, codes_of, group_metrics
 from .core.progress import ProgressCallback, report
 from .embeddings import load_embeddings
 from .evaluation import GROUPS_METHOD, MODELS_METHOD, embeddings_fields, load_evaluation
-from .evaluation_report import METRICS, TITLES, GroupEvaluation, ModelEvaluation
+from .evaluation_report import METRICS, TITLES, GroupEvaluation, ModelEvaluation, write_csv, write_json
 from .ground_truth import items_view, name_fields, read_names
 from .label_store import LabelStore
 from .proposals import METHOD as _PROPOSAL
 from .proposals import load_proposal
-from .runs import read_config
+from .runs import keep, read_config
 from .targets import Target, resolve
 
 SAME, MOVED, GROUPED, UNGROUPED, NEITHER = "same", "moved", "newly_grouped", "no_longer_grouped", "in_no_group"
 KINDS = (SAME, MOVED, GROUPED, UNGROUPED, NEITHER)
 """What becomes of an item from the first grouping to the second."""
 
+METHOD = "ccip_comparison"
 _GROUPING = "ccip_groups"
 
 
@@ -96,6 +98,14 @@ class GroupingComparison:
         found = ((words, getattr(self.agreement, name)) for name, words in METRICS.items())
         return [{"Agreement": words, "Value": _short(value)} for words, value in found]
 
+    def to_json(self, path: str | Path) -> Path:
+        """Writes everything but the ids into a file."""
+        return write_json(path, self.as_dict())
+
+    def to_csv(self, path: str | Path) -> Path:
+        """Writes a line for each group of the first."""
+        return write_csv(path, [asdict(each) for each in self.groups])
+
     def as_dict(self) -> dict[str, Any]:
         """Plain values, without the ids."""
         metrics = asdict(self.agreement)
@@ -127,12 +137,23 @@ class EvaluationComparison:
         """Score by score."""
         return list(self.rows)
 
+    def to_json(self, path: str | Path) -> Path:
+        """Writes it into a file."""
+        return write_json(path, self.as_dict())
+
+    def to_csv(self, path: str | Path) -> Path:
+        """Writes a line for each score."""
+        return write_csv(path, self.rows)
+
     def as_dict(self) -> dict[str, Any]:
         """Plain values."""
         return {"first": self.first, "second": self.second, "rows": self.table()}
 
     def __str__(self) -> str:
         return "\n".join("  ".join(row.values()) for row in self.rows)
+
+
+Compared = TypeVar("Compared", "GroupingComparison", "EvaluationComparison")
 
 
 def compare_runs(
@@ -142,9 +163,10 @@ def compare_runs(
     *,
     patches_field: str | None = None,
     model_dir: Any = None,
+    run_key: str | None = None,
     progress: ProgressCallback | None = None,
 ) -> GroupingComparison | EvaluationComparison:
-    """Compares two groupings, two models, or two evaluations. Writes nothing.
+    """Compares two groupings, two models, or two evaluations. Writes nothing, unless it is to be kept.
 
     Each of the two is
 
@@ -162,6 +184,7 @@ def compare_runs(
         second: the other
         patches_field (None): the field with the detections, None for whole samples
         model_dir (None): a folder of models, for thresholds that differ from the published ones
+        run_key (None): the key of a run that keeps the result; it is not kept by default
         progress (None): called with the stage and how far it is
 
     Returns:
@@ -176,7 +199,8 @@ def compare_runs(
     kinds = [method in (MODELS_METHOD, GROUPS_METHOD) for method in methods]
     if all(kinds):
         evaluations = [load_evaluation(target.dataset, name) for name in (first, second)]
-        return _compare_evaluations(evaluations[0], evaluations[1], first, second)
+        found = _compare_evaluations(evaluations[0], evaluations[1], first, second)
+        return _kept(found, target, run_key)
     if any(kinds):
         raise NotComparableError(f"{first!r} and {second!r}: one is an evaluation, the other is not")
     one, other = (_groups(target, name, model_dir, progress) for name in (first, second))
@@ -184,7 +208,18 @@ def compare_runs(
     if not ids:
         raise NotComparableError(f"no item is in both {first!r} and {second!r}")
     report(progress, "comparing groups", 0, None)
-    return _compare_groups(target, first, second, ids, [one[key] for key in ids], [other[key] for key in ids])
+    groups = _compare_groups(target, first, second, ids, [one[key] for key in ids], [other[key] for key in ids])
+    return _kept(groups, target, run_key)
+
+
+def _kept(found: Compared, target: Target, run_key: str | None) -> Compared:
+    """Keeps a comparison when that is asked for."""
+    if run_key is not None:
+        config = {**found.as_dict(), "patches_field": target.patches_field}
+        tables = {name: config.pop(name) for name in ("groups", "rows") if name in config}
+        ids = dict(found.ids) if isinstance(found, GroupingComparison) else {}
+        keep(target.dataset, run_key, METHOD, config, ids=ids, **tables)
+    return found
 
 
 def comparable(target: Target) -> list[str]:

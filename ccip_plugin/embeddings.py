@@ -16,6 +16,7 @@ import fiftyone.core.utils as fou
 import numpy as np
 from numpy.typing import NDArray
 
+from . import speeds
 from .core.differences import normalize
 from .core.encoder import Encoder
 from .core.errors import CCIPError
@@ -224,7 +225,9 @@ def compute_embeddings(
         )
         with contextlib.closing(results):
             record.take(results)
-    return record.report(encoder.provider, started)
+    done = record.report(encoder.provider, started)
+    speeds.remember(done.model_name, speeds.Speed(encoder.provider, done.images_per_second), done.n_computed)
+    return done
 
 
 def load_embeddings(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from .core.card import card_row
 from .core.errors import CCIPError
 from .core.evaluation import group_metrics
-from .core.group_costs import group_costs
+from .core.group_costs import GroupCosts, group_costs
 from .core.progress import Progress, ProgressCallback, report
 from .core.registry import get_spec
 from .embeddings import compute_embeddings, load_embeddings
@@ -22,6 +22,7 @@ from .evaluation_report import (
     MISPLACED,
     SCATTERED,
     UNASSIGNED_ITEMS,
+    WORST_GROUP,
     GroupEvaluation,
     ModelEvaluation,
     loaded_groups,
@@ -31,7 +32,8 @@ from .fields import EMBEDDINGS_FIELD, EVALUATION_KEY
 from .ground_truth import items_view, read_names
 from .label_store import LabelStore
 from .provenance import Provenance
-from .runs import key_of, read_config, refresh, register
+from .runs import keep as keep_run
+from .runs import key_of, read_config, refresh
 from .targets import Target, resolve
 
 MODELS_METHOD, GROUPS_METHOD = "ccip_model_evaluation", "ccip_group_evaluation"
@@ -115,7 +117,7 @@ def evaluate_model(
     seconds = time.monotonic() - started
     found = ModelEvaluation(target, ground_truth_field, tuple(measured), fields, missing, key, _now(), seconds)
     if key is not None:
-        _keep(target.dataset, key, MODELS_METHOD, found.summary(), rows=found.as_dict()["rows"])
+        keep_run(target.dataset, key, MODELS_METHOD, found.summary(), rows=found.as_dict()["rows"])
     return found
 
 
@@ -164,6 +166,7 @@ def evaluate_groups(
         MISPLACED: costs.misplaced,
         SCATTERED: costs.to_join & ~is_alone,
         UNASSIGNED_ITEMS: costs.to_join & is_alone,
+        WORST_GROUP: _of_worst_group(groups, costs),
     }
     found = GroupEvaluation(
         target,
@@ -182,7 +185,7 @@ def evaluate_groups(
     if key is not None:
         plain = found.as_dict()
         tables = {name: plain[name] for name in ("groups", "characters")}
-        _keep(target.dataset, key, GROUPS_METHOD, found.summary(), ids=dict(found.ids), **tables)
+        keep_run(target.dataset, key, GROUPS_METHOD, found.summary(), ids=dict(found.ids), **tables)
     return found
 
 
@@ -279,9 +282,10 @@ def _groups_and_names(
     return [ids[i] for i in kept], [groups[i] for i in kept], [names[i] for i in kept], len(ids) - len(kept)
 
 
-def _keep(dataset: fo.Dataset, key: str, method: str, summary: dict[str, Any], **results: Any) -> None:
-    register(dataset, key, method, **summary)
-    dataset.save_run_results(key, dataset.init_run_results(key, **results), cache=False)
+def _of_worst_group(groups: Sequence[str | None], costs: GroupCosts) -> NDArray[np.bool_]:
+    """The items of the group that costs the most clicks; none when no group costs any."""
+    worst = costs.groups[0].name if costs.groups and costs.groups[0].clicks else None
+    return np.array([worst is not None and group == worst for group in groups], np.bool_)
 
 
 def _now() -> str:

@@ -44,6 +44,8 @@ _COLORS = ("#3366cc", "#cc3333", "#33aa55", "#996699", "#ff9900", "#0099c6", "#6
 _PLAIN_FONT = "DejaVu Sans"  # comes with matplotlib
 _MISSING = "\N{WHITE SQUARE}"
 _N_BARS = 20
+_MARK_PIXELS, _TOP_PIXELS, _BOTTOM_PIXELS, _LEGEND_PIXELS = 16, 30, 50, 30
+_OPACITY = 0.6
 _NAME_LENGTH = 24
 
 
@@ -70,6 +72,7 @@ class Chart:
         bars: ``(words, value)``, the first on top; instead of lines
         x_range: ends of the axis, None for those of the data
         log_y: whether the axis of y is logarithmic
+        bin_width: of histograms, which are drawn as bars over each other; None for lines
     """
 
     name: str
@@ -81,6 +84,7 @@ class Chart:
     bars: Sequence[tuple[str, float]] = ()
     x_range: tuple[float, float] | None = None
     log_y: bool = False
+    bin_width: float | None = None
 
     def traces(self) -> list[dict[str, Any]]:
         """What plotly draws, as plain values."""
@@ -88,32 +92,52 @@ class Chart:
             words, values = zip(*reversed(self.bars), strict=True)
             names = [html.escape(each, quote=False) for each in words]
             return [{"type": "bar", "orientation": "h", "x": list(values), "y": names, "marker": {"color": _COLORS[0]}}]
-        return [
-            {"type": "scatter", "mode": "lines", "name": line.name, "x": list(line.x), "y": list(line.y)}
-            | {"line": {"color": color}}
-            for line, color in zip(self.lines, _colors(len(self.lines)), strict=True)
-        ]
+        found: list[dict[str, Any]] = []
+        for line, color in zip(self.lines, _colors(len(self.lines)), strict=True):
+            drawn = {"name": line.name, "x": list(line.x), "y": list(line.y)}
+            if self.bin_width is None:
+                found.append({"type": "scatter", "mode": "lines", "line": {"color": color}, **drawn})
+            else:
+                look = {"width": self.bin_width, "opacity": _OPACITY, "marker": {"color": color}}
+                found.append({"type": "bar", **look, **drawn})
+        return found
 
     def layout(self) -> dict[str, Any]:
-        """How plotly draws it, as plain values."""
+        """How plotly draws it, as plain values; without the title, which forms have over it."""
         x: dict[str, Any] = {"title": {"text": self.x_title}}
         if self.x_range is not None:
             x["range"] = list(self.x_range)
         y: dict[str, Any] = {"title": {"text": self.y_title}, "automargin": True}
         y |= {"type": "category"} if self.bars else {"type": "log"} if self.log_y else {"rangemode": "tozero"}
-        look = {"color": "#666666", "dash": "dot", "width": 1}
-        line = {"type": "line", "yref": "paper", "y0": 0, "y1": 1, "line": look}
-        note = {"yref": "paper", "showarrow": False, "xanchor": "left", "font": {"size": 11}}
+        above = _TOP_PIXELS + _MARK_PIXELS * len(self.marks)
+        inside = 22 * len(self.bars) if self.bars else 250
+        below = _BOTTOM_PIXELS + (_LEGEND_PIXELS if len(self.lines) > 1 else 0)
         return {
-            "title": {"text": html.escape(self.title, quote=False), "font": {"size": 14}},
-            "height": 120 + 22 * len(self.bars) if self.bars else 340,
-            "margin": {"t": 40, "b": 50, "l": 60, "r": 20},
+            "height": above + inside + below,
+            "margin": {"t": above, "b": below, "l": 60, "r": 20},
             "xaxis": x,
             "yaxis": y,
-            "legend": {"orientation": "h", "y": -0.3},
-            "shapes": [{**line, "x0": at, "x1": at} for at, _ in self.marks],
+            "barmode": "overlay",
+            "showlegend": len(self.lines) > 1,
+            "legend": {"orientation": "h", "x": 0, "xanchor": "left", "yanchor": "top", "y": -_BOTTOM_PIXELS / inside},
+            **self._marks(_MARK_PIXELS / inside),
+        }
+
+    def side(self, at: float) -> str:
+        """Which end of the words a mark is at, so that they stay on the plot: "left" or "right"."""
+        values = [x for line in self.lines for x in line.x]
+        low, high = self.x_range or (min(values, default=0), max(values, default=1))
+        return "left" if at <= (low + high) / 2 else "right"
+
+    def _marks(self, row: float) -> dict[str, Any]:
+        """Lines, and their words over the curves: each in a row of its own, so high as a share of the plot."""
+        line = {"type": "line", "yref": "paper", "y0": 0, "line": {"color": "#666666", "dash": "dot", "width": 1}}
+        note = {"yref": "paper", "yanchor": "bottom", "showarrow": False, "font": {"size": 11}}
+        tops = [(at, words, 1 + level * row) for level, (at, words) in enumerate(self.marks)]
+        return {
+            "shapes": [{**line, "x0": at, "x1": at, "y1": top} for at, _, top in tops],
             "annotations": [
-                {**note, "x": at, "y": 1 - 0.08 * level, "text": words} for level, (at, words) in enumerate(self.marks)
+                {**note, "x": at, "y": top, "text": words, "xanchor": self.side(at)} for at, words, top in tops
             ],
         }
 
@@ -173,15 +197,20 @@ def _draw(chart: Chart, figure: Any, shown: frozenset[int]) -> None:
         axes.set_yticks(range(len(words)), words)
         axes.invert_yaxis()
     for line, color in zip(chart.lines, _colors(len(chart.lines)), strict=True):
-        axes.plot(line.x, line.y, color=color, label=line.name)
+        if chart.bin_width is None:
+            axes.plot(line.x, line.y, color=color, label=line.name)
+        else:
+            axes.bar(line.x, line.y, chart.bin_width, color=color, alpha=_OPACITY, label=line.name)
     if chart.log_y:
         axes.set_yscale("log")
     for level, (at, label) in enumerate(chart.marks):
-        axes.axvline(at, color="#666666", linestyle=":", linewidth=1)
-        axes.annotate(label, (at, 0.97 - 0.07 * level), xycoords=("data", "axes fraction"), fontsize=8)
+        top = 1 + 0.045 * level
+        axes.axvline(at, ymax=top, clip_on=False, color="#666666", linestyle=":", linewidth=1)
+        axes.annotate(label, (at, top + 0.01), xycoords=("data", "axes fraction"), fontsize=8, ha=chart.side(at))
     if chart.x_range is not None:
         axes.set_xlim(*chart.x_range)
-    axes.set(title=_fitting(chart.title, shown), xlabel=chart.x_title, ylabel=chart.y_title)
+    axes.set_title(_fitting(chart.title, shown), pad=6 + 13 * len(chart.marks))
+    axes.set(xlabel=chart.x_title, ylabel=chart.y_title)
     if chart.lines:
         figure.legend(loc="outside lower center", ncols=min(3, len(chart.lines)))
     if any(_MISSING in word for word in words):
@@ -232,8 +261,9 @@ def _histogram(row: CardRow) -> Chart:
         summed[0] += counts[0]
         there = summed > 0  # nothing has no logarithm
         lines.append(Line(name, x[there].tolist(), summed[there].tolist()))
-    marks = _thresholds(row)
-    return Chart("differences", "Differences of pairs of images", "difference", "pairs", lines, marks, log_y=True)
+    title, marks = "Differences of pairs of images", _thresholds(row)
+    width = wide / CURVE_STEPS
+    return Chart("differences", title, "difference", "pairs", lines, marks, log_y=True, bin_width=width)
 
 
 def _ari(row: CardRow) -> list[Chart]:

@@ -14,7 +14,7 @@ from .core.evaluation import GroupMetrics
 from .core.group_costs import CharacterRow, GroupRow
 from .core.jackknife import Interval
 from .evaluation_plots import Chart, model_charts, save_charts
-from .ground_truth import items_view
+from .ground_truth import items_view, read_names
 from .targets import Target
 
 TITLES = {
@@ -32,9 +32,10 @@ TITLES = {
 }
 """The scores in words."""
 
-MISPLACED, SCATTERED, UNASSIGNED_ITEMS = "misplaced", "scattered", "unassigned"
-KINDS = (MISPLACED, SCATTERED, UNASSIGNED_ITEMS)
-"""Items that cost clicks: with another character; in a second group of theirs; in no group though theirs has one."""
+MISPLACED, SCATTERED, UNASSIGNED_ITEMS, WORST_GROUP = "misplaced", "scattered", "unassigned", "worst_group"
+KINDS = (MISPLACED, SCATTERED, UNASSIGNED_ITEMS, WORST_GROUP)
+"""Items that cost clicks: with another character; in a second group of theirs; in no group though theirs has one. And
+all items of the group that costs the most clicks."""
 
 METRICS = {
     "ari": "Adjusted Rand index",
@@ -111,14 +112,50 @@ class ModelEvaluation:
         ]
         return list(dict.fromkeys(found))
 
-    def table(self) -> list[dict[str, str]]:
-        """The table of the model card: for each model its row here, and the published one."""
+    def table(self, *, intervals: bool = True) -> list[dict[str, str]]:
+        """The table of the model card: for each model its row here, and the published one.
+
+        Args:
+            intervals (True): whether the scores here have their intervals behind them
+        """
         rows = []
         for row in self.rows:
-            here = {TITLES[name]: _with_interval(row.scores[name], row.intervals.get(name)) for name in COLUMNS}
+            known = row.intervals if intervals else {}
+            here = {TITLES[name]: _with_interval(row.scores[name], known.get(name)) for name in COLUMNS}
             there = {TITLES[name]: _short(row.published[name]) for name in COLUMNS}
             rows += [{"Model": row.model_name, "On": "these images", **here}, {"Model": "", "On": "published", **there}]
         return rows
+
+    def details(self) -> list[dict[str, str]]:
+        """Each score of each model on a line: here, its interval, and as published."""
+        return [
+            {
+                "Model": row.model_name,
+                "Score": words,
+                "These images": _short(row.scores[name]),
+                "Likely": _range(row.intervals.get(name)),
+                "Published": _short(row.published.get(name)),
+            }
+            for row in self.rows
+            for name, words in TITLES.items()
+        ]
+
+    def confused_view(self, model_name: str | None = None, rank: int = 0) -> Any:
+        """The items of two characters that a model takes for one, as a view of the dataset.
+
+        Args:
+            model_name (None): the model, the first one by default
+            rank (0): which two: 0 for those with the most pairs, and so on
+
+        Raises:
+            ParameterError: there is no such model, or it confuses fewer characters
+        """
+        confused = (self.rows[0] if model_name is None else self.row(model_name)).confused
+        if not 0 <= rank < len(confused):
+            raise ParameterError("rank", rank, f"one of the {len(confused)} pairs of characters that are confused")
+        wanted = {confused[rank].first, confused[rank].second}
+        ids, _, names = read_names(self.target, self.ground_truth_field)
+        return items_view(self.target, [key for key, name in zip(ids, names, strict=True) if name in wanted])
 
     def charts(self) -> list[Chart]:
         """The plots, for the App and for files."""
@@ -150,11 +187,11 @@ class ModelEvaluation:
 
     def to_json(self, path: str | Path) -> Path:
         """Writes everything into a file."""
-        return _write_json(path, self.as_dict())
+        return write_json(path, self.as_dict())
 
     def to_csv(self, path: str | Path) -> Path:
         """Writes a line for each model: scores, intervals, published scores."""
-        return _write_csv(path, [_flat(row) for row in self.rows])
+        return write_csv(path, [_flat(row) for row in self.rows])
 
     def __str__(self) -> str:
         lines = _lines(self.table())
@@ -243,7 +280,7 @@ class GroupEvaluation:
 
     def to_json(self, path: str | Path) -> Path:
         """Writes everything but the ids into a file."""
-        return _write_json(path, self.as_dict())
+        return write_json(path, self.as_dict())
 
     def to_csv(self, path: str | Path, table: str = "characters") -> Path:
         """Writes a table into a file.
@@ -259,7 +296,7 @@ class GroupEvaluation:
         }
         if table not in tables:
             raise ParameterError("table", table, f"one of {', '.join(tables)}")
-        return _write_csv(path, tables[table])
+        return write_csv(path, tables[table])
 
     def __str__(self) -> str:
         found = self.metrics
@@ -320,9 +357,12 @@ def _beside(row: CardRow) -> str:
 
 
 def _with_interval(value: float, found: Interval | None) -> str:
-    if found is None or not math.isfinite(found.width):
-        return _short(value)
-    return f"{_short(value)} [{found.low:.3f}-{found.high:.3f}]"
+    likely = _range(found)
+    return f"{_short(value)} [{likely}]" if likely else _short(value)
+
+
+def _range(found: Interval | None) -> str:
+    return "" if found is None or not math.isfinite(found.width) else f"{found.low:.3f}-{found.high:.3f}"
 
 
 def _short(value: float | None) -> str:
@@ -357,14 +397,15 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _write_json(path: str | Path, plain: Mapping[str, Any]) -> Path:
+def write_json(path: str | Path, plain: Mapping[str, Any]) -> Path:
+    """Writes plain values into a file; gives its path."""
     path = Path(path)
     path.write_text(json.dumps(plain, ensure_ascii=False, indent=1, allow_nan=False), encoding="utf-8")
     return path
 
 
-def _write_csv(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> Path:
-    """With a mark at the beginning by which spreadsheets know that it is UTF-8."""
+def write_csv(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> Path:
+    """Writes rows into a file, with a mark at its beginning by which spreadsheets know that it is UTF-8."""
     path, rows = Path(path), list(rows)
     columns = list(dict.fromkeys(name for row in rows for name in row))
     with path.open("w", encoding="utf-8-sig", newline="") as file:

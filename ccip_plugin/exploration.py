@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from .calibrating import calibrated_parameters
 from .core.calibration import Calibration
 from .core.calibration import load as load_calibration
+from .core.graph_choice import AUTO, choose_graph
 from .core.progress import ProgressCallback, report
 from .core.sweep import Sweep, sweep
 from .fields import EMBEDDINGS_FIELD, GROUP_FIELD
@@ -24,11 +26,12 @@ _N_VALUES = 60
 
 @dataclass(frozen=True, eq=False)
 class Exploration:
-    """Groups of DBSCAN with ``min_samples=2`` as eps grows, and where the published values are.
+    """Groups of DBSCAN with ``min_samples=2`` as eps grows, and where known values are.
 
     Attributes:
         sweep: the numbers, per value of eps
-        marks: the published values of eps by name: ``threshold``, and the presets of DBSCAN
+        marks: values of eps by name: ``threshold`` and the presets of DBSCAN, as published, and ``calibrated``, what
+            :func:`~ccip_plugin.calibrating.calibrate` found for DBSCAN on these images, where it has found one
         model_name: the model that the embeddings are of
         n_without_embedding: images that are not in it
     """
@@ -50,7 +53,7 @@ class Exploration:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Published values of eps that are too large for DBSCAN with so many images."""
+        """Known values of eps that are too large for DBSCAN with so many images."""
         safe, found = self.safe_eps, []
         for name, eps in self.marks.items():
             if safe is not None and self.sweep.at(eps) <= self.sweep.at(safe):
@@ -76,7 +79,7 @@ class Exploration:
         return "\n".join(lines)
 
     def rows(self) -> list[dict[str, Any]]:
-        """What each published value would give."""
+        """What each known value would give."""
         return [{"name": name, **self.row(eps)} for name, eps in sorted(self.marks.items(), key=lambda mark: mark[1])]
 
     def row(self, eps: float) -> dict[str, Any]:
@@ -112,6 +115,7 @@ def explore_parameters(
     embeddings_field: str = EMBEDDINGS_FIELD,
     group_field: str = GROUP_FIELD,
     max_eps: float | None = None,
+    graph: str = AUTO,
     model_dir: Any = None,
     progress: ProgressCallback | None = None,
 ) -> Exploration:
@@ -126,7 +130,9 @@ def explore_parameters(
         patches_field (None): the field with the detections, None for whole samples
         embeddings_field ("ccip_embedding"): the field with the embeddings
         group_field ("character_group"): the field with the groups: images that people ignored there are left out
-        max_eps (None): where the plot ends; somewhat beyond the published values by default
+        max_eps (None): where the plot ends; somewhat beyond the known values by default
+        graph ("auto"): "exact" or "approximate", as :func:`~ccip_plugin.grouping.group_characters` says; either gives
+            the same groups, but for what the approximate one lacks
         model_dir (None): a folder with model files, for presets that differ from the published ones
         progress (None): called with the stage and how far it is
 
@@ -142,10 +148,14 @@ def explore_parameters(
     report(progress, "reading embeddings", 0, None)
     lineup = line_up(store, take_snapshot(store), embeddings_field, ALL)
     marks = _marks(load_calibration(lineup.provenance.model_name, model_dir=model_dir))
+    calibrated = calibrated_parameters(store.target, embeddings_field, "dbscan")
+    if calibrated is not None:
+        marks["calibrated"] = calibrated[0]
+    choice = choose_graph(graph, len(lineup.embeddings.ids), "dbscan")
     end = min(_BEYOND * max(marks.values()), 1.0) if max_eps is None else float(max_eps)
-    graph = find_or_build(lineup.embeddings.vectors, end, progress=progress)
+    pairs = find_or_build(lineup.embeddings.vectors, end, choice, progress=progress)
     known = [eps for eps in marks.values() if eps <= end]
-    found = sweep(graph, np.concatenate([np.linspace(0, end, _N_VALUES), known]), progress=progress)
+    found = sweep(pairs, np.concatenate([np.linspace(0, end, _N_VALUES), known]), progress=progress)
     return Exploration(found, marks, lineup.provenance.model_name, lineup.embeddings.n_missing)
 
 

@@ -10,6 +10,7 @@ SIMILARITY_KEY = "ccip_similarity"
 VISUALIZATION_KEY = "ccip_visualization"
 EVALUATION_KEY = "ccip_evaluation"
 CALIBRATION_KEY = "ccip_calibration"
+ANSWERS_KEY = "ccip_answers"
 
 UNASSIGNED = "unassigned"
 

@@ -1,39 +1,68 @@
 """Graphs of neighbors that are kept on this machine, so that another eps is a matter of seconds."""
 
-from pathlib import Path
-
 import numpy as np
 from numpy.typing import NDArray
 
-from .core.fingerprints import cache_dir
-from .core.graph_files import find_graph, prune_graphs, stored_graph
+from .core.approximate import CAP, PROBES, approximate_graph
+from .core.graph_choice import APPROXIMATE, GraphChoice
+from .core.graph_files import find_graph, graphs_folder, prune_graphs, stored_graph
+from .core.graph_quality import estimate_graph
 from .core.neighbors import NeighborGraph
-from .core.progress import ProgressCallback
+from .core.progress import ProgressCallback, report
 
 KEPT_GRAPHS = 4
 """How many graphs are kept; the ones that were used longest ago go first."""
 
-
-def folder() -> Path:
-    """Where graphs are kept: ``graphs`` in the folder that ``CCIP_CACHE_DIR`` names, or in the user's cache folder."""
-    return cache_dir() / "graphs"
+_MIB = 1 << 20
 
 
-def find(vectors: NDArray[np.float32], radius: float) -> NeighborGraph | None:
-    """The graph of these vectors with at least this radius, None when none is kept."""
-    return find_graph(vectors, radius, folder())
+def find_or_choose(
+    vectors: NDArray[np.float32],
+    radius: float,
+    choice: GraphChoice,
+    *,
+    progress: ProgressCallback | None = None,
+) -> NeighborGraph | None:
+    """The graph of these vectors that is kept, or that is chosen; None where all pairs are to be compared anew.
+
+    Only an approximate graph is built here, and kept: methods that compare all pairs need none.
+
+    Args:
+        vectors: the embeddings
+        radius: the largest difference
+        choice: exact or approximate; a kept exact graph is taken for an approximate one that nobody asked for
+        progress (None): told how far the work is
+    """
+    exact = None if choice.asked == APPROXIMATE else find_graph(vectors, radius, graphs_folder())
+    if exact is not None or not choice.is_approximate:
+        return exact
+    return _approximate(vectors, radius, progress)
 
 
 def find_or_build(
-    vectors: NDArray[np.float32], radius: float, *, progress: ProgressCallback | None = None
+    vectors: NDArray[np.float32],
+    radius: float,
+    choice: GraphChoice,
+    *,
+    progress: ProgressCallback | None = None,
 ) -> NeighborGraph:
-    """The graph of these vectors with at least this radius; built and kept when there is none.
+    """As :func:`find_or_choose`, but an exact graph is built and kept, too, when there is none.
 
-    Takes 12 bytes of disk for each pair of images that are that much alike. Graphs over :data:`KEPT_GRAPHS` are
+    It takes 12 bytes of disk for each pair of images that are that much alike. Graphs over :data:`KEPT_GRAPHS` are
     deleted. Raises as :func:`~ccip_plugin.core.graph_files.stored_graph`.
     """
-    graph = find_graph(vectors, radius, folder())
+    graph = find_or_choose(vectors, radius, choice, progress=progress)
     if graph is None:
-        graph = stored_graph(vectors, radius, folder(), progress=progress)
-        prune_graphs(folder(), KEPT_GRAPHS)
+        graph = stored_graph(vectors, radius, graphs_folder(), progress=progress)
+        prune_graphs(graphs_folder(), KEPT_GRAPHS)
+    return graph
+
+
+def _approximate(vectors: NDArray[np.float32], radius: float, progress: ProgressCallback | None) -> NeighborGraph:
+    """Says first what it takes."""
+    needed = estimate_graph(vectors, radius, cap=CAP, n_probes=PROBES)
+    note = f"about {needed.seconds / 60:.1f} minutes and {needed.disk_bytes / _MIB:,.0f} MiB of disk"
+    report(progress, "finding images that are alike", 0, None, note)
+    graph = approximate_graph(vectors, radius, graphs_folder(), progress=progress)
+    prune_graphs(graphs_folder(), KEPT_GRAPHS)
     return graph

@@ -5,7 +5,8 @@ from typing import Any
 
 import fiftyone as fo
 
-from .fields import UNASSIGNED
+from .fields import ERROR_FIELD, SOURCE_FIELD, UNASSIGNED
+from .label_store import LabelStore
 from .targets import Target, TargetError
 
 _NAMES = (fo.StringField, fo.IntField, fo.ObjectIdField)
@@ -34,16 +35,21 @@ def name_attribute(target: Target, field: str) -> str:
 
 
 def name_fields(target: Target) -> list[str]:
-    """The fields, on detections the attributes, that can say who is who."""
+    """The fields, on detections the attributes, that can say who is who; without those that are there for others."""
     schema: Any = target.dataset.get_field_schema()
     if target.is_patches:
         schema = target.dataset.get_field(target.labels_path).field.get_field_schema()
-    return [
+    found = [
         name
         for name, field in schema.items()
-        if (type(field) in (fo.StringField, fo.IntField) and name != "filepath")
-        or getattr(field, "document_type", None) is fo.Classification
+        if type(field) in (fo.StringField, fo.IntField) or getattr(field, "document_type", None) is fo.Classification
     ]
+    helpers = {"filepath", ERROR_FIELD, SOURCE_FIELD, "index", "mask_path"}  # detections have the last two
+    helpers.update(f"{name}_source" for name, field in schema.items() if isinstance(field, fo.VectorField))
+    if target.is_patches:
+        stores = (LabelStore(target, name) for name in found)
+        helpers.update(name for store in stores if store.is_declared() for name in store.helper_attributes)
+    return [name for name in found if name not in helpers]
 
 
 def read_names(target: Target, field: str) -> tuple[list[str], list[str], list[str | None]]:

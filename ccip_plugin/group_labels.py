@@ -54,7 +54,7 @@ class Changes:
         draft: the groups as planned, on the registry that the plan was made from
         is_automatic: whether a machine decided; then the labels that people decided are kept, whatever the plan says
         run_key: the run to record, None for none
-        run: the configuration of the run, with its ``method``
+        run: the configuration of the run, with its ``method``; empty to delete the record of that key
     """
 
     action: str
@@ -183,6 +183,9 @@ def _turn(
         entry = choose(journal.entries())
         if entry is None:
             raise NothingToUndoError(f"there is no change of {store.path!r} to {action}")
+        if not store.is_declared():  # the change may have taken the field away
+            store.declare()
+            install_label_schema(store)
         entry = journal.put(entry, state=state)
         written = _write(store, journal, entry, held, progress=progress)
         return ApplyReport(entry.number, f"{action} {entry.action}", written, 0, entry.n_labels - written)
@@ -225,15 +228,19 @@ def _prepare(store: LabelStore, journal: Journal, changes: Changes) -> tuple[Ent
             entry = journal.add_chunk(entry or journal.begin(changes.action), rows)
     run_before = read_config(dataset, changes.run_key) if changes.run_key else None
     delta = changes.draft.delta()
-    is_same_run = run_before is not None and all(
-        run_before.get(name) == value for name, value in changes.run.items() if name not in _OF_ONE_RUN
-    )
-    if entry is None and not delta and (changes.run_key is None or is_same_run):
+    run_after = dict(changes.run) or None if changes.run_key else None
+    if entry is None and not delta and _is_same_run(run_before, run_after):
         return None, n_kept
     entry = entry or journal.begin(changes.action)
-    run_after = dict(changes.run) if changes.run_key else None
     journal.put_plan(entry, Plan(stored_delta(delta), run_before, run_after))
     return journal.put(entry, state=PREPARED, next_id=changes.draft.next_id, run_key=changes.run_key), n_kept
+
+
+def _is_same_run(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> bool:
+    """Whether a run found what the record of an earlier one says; also where there is neither."""
+    if before is None or after is None:
+        return before is after
+    return all(before.get(name) == value for name, value in after.items() if name not in _OF_ONE_RUN)
 
 
 def _row(store: LabelStore, change: LabelChange, before: Any, is_automatic: bool) -> tuple[Change | None, bool]:

@@ -9,28 +9,42 @@ from typing import Any
 
 import numpy as np
 
+from .calibrating import calibrated_parameters
 from .core.calibration import Calibration
 from .core.calibration import load as load_calibration
 from .core.clustering import Clustering, cluster_details
 from .core.constraints import Constraints, check
 from .core.errors import ParameterError
+from .core.graph_choice import APPROXIMATE, AUTO, EXACT, GRAPHS, GraphChoice, choose_graph
 from .core.progress import ProgressCallback, report
 from .core.steadiness import steady
 from .decisions import APART, SAME_IMAGE, Decisions, decisions_of
 from .fields import EMBEDDINGS_FIELD, GROUP_FIELD, RUN_KEY
-from .graph_cache import find
+from .graph_cache import find_or_choose
 from .group_labels import Changes
-from .grouping_report import GroupingReport, Parameters, choose_parameters, warnings_of
+from .grouping_report import (
+    CALIBRATED,
+    DEFAULT_METHOD,
+    PUBLISHED,
+    SOURCES,
+    GroupingReport,
+    Parameters,
+    choose_parameters,
+    warnings_of,
+)
 from .identity import StaleGroupsError
 from .label_store import LabelStore
 from .lineup import ALL, MODES, Lineup, NothingToGroupError, Snapshot, line_up, take_snapshot
 from .matching import NEW
 from .planning import Plan, make_plan
 from .proposals import Proposal, save_proposal, write
-from .runs import key_of
-from .targets import resolve
+from .runs import key_of, read_config
+from .targets import Target, resolve
 
 __all__ = [
+    "APPROXIMATE",
+    "AUTO",
+    "EXACT",
     "Calibration",
     "GroupingReport",
     "NothingToGroupError",
@@ -45,6 +59,7 @@ logger = logging.getLogger(__name__)
 
 RUN_METHOD = "ccip_groups"
 _ATTEMPTS = 3
+_MOST_SHAPES = 2_000  # groups of which a report, and so a run, tells how they are: about 400 kB
 _RECORDED = ("items", "groups", "grouped", "unassigned", "ignored", "human", "rescued")
 
 
@@ -55,6 +70,8 @@ def group_characters(
     method: str | None = None,
     eps: float | None = None,
     min_samples: int | None = None,
+    parameters: str = PUBLISHED,
+    graph: str = AUTO,
     mode: str = ALL,
     same_image: str = APART,
     tracks: str | None = None,
@@ -78,7 +95,9 @@ def group_characters(
     :func:`~ccip_plugin.group_labels.undo` takes a run back.
 
     A view is compared with the groups that exist, and only the items of the view are written. Costs the time and memory
-    of :func:`~ccip_plugin.core.clustering.cluster`, plus 3 kB per image.
+    of :func:`~ccip_plugin.core.clustering.cluster`, plus 3 kB per image. Images that stay where they are, such as those
+    outside of a view and, when only new ones are added, all others, are compared with those that may move and, for
+    ``linkage``, not with each other beyond their groups.
 
     Args:
         samples: a dataset, a view or a patches view, with embeddings
@@ -87,6 +106,12 @@ def group_characters(
         eps (None): the largest difference between neighbors (for ``linkage``, the largest mean difference in a group),
             None for the published value of the method
         min_samples (None): how many images make a group, or the core of one, None for the published value
+        parameters ("published"): where eps and min_samples come from if they are not given: "published", or
+            "calibrated" for what :func:`~ccip_plugin.calibrating.calibrate` found for these embeddings
+        graph ("auto"): "exact" compares all images with all. "approximate" finds nearly all that are alike, in a part
+            of the time, and needs the extra "index"; what it finds is kept in ``graphs`` of the folder that
+            ``CCIP_CACHE_DIR`` names. "auto" does that from 100,000 images on, where the extra is installed. A graph
+            that :func:`~ccip_plugin.exploration.explore_parameters` has kept is taken in any case but "approximate"
         mode ("all"): "all" gives every image a label anew that no person decided on. "add" only gives labels to images
             that have none: an existing group, a new one, or none, and touches nothing else
         same_image ("apart"): for detections: "apart" keeps two of one image apart unless they are very much alike,
@@ -108,9 +133,12 @@ def group_characters(
     Raises:
         NothingToGroupError: no item has an embedding
         StaleGroupsError: others kept changing the groups while this was computed
+        MissingExtraError: an approximate graph was asked for, and faiss is not installed
         CCIPError: the field, the embeddings or the parameters cannot be used; the text says why
     """
-    asked = _Asked(embeddings_field, run_key, method, eps, min_samples, mode, same_image, tracks, model_dir)
+    asked = _Asked(
+        embeddings_field, run_key, method, eps, min_samples, parameters, graph, mode, same_image, tracks, model_dir
+    )
     work = _compare(LabelStore(resolve(samples, patches_field), group_field), asked, progress)
     if not apply:
         return _saved(work, work.snapshot, progress).report
@@ -135,6 +163,8 @@ def propose_groups(
     method: str | None = None,
     eps: float | None = None,
     min_samples: int | None = None,
+    parameters: str = PUBLISHED,
+    graph: str = AUTO,
     mode: str = ALL,
     same_image: str = APART,
     tracks: str | None = None,
@@ -152,7 +182,9 @@ def propose_groups(
     Returns:
         a :class:`~ccip_plugin.proposals.Proposal`, with counts, ids and views by kind of change
     """
-    asked = _Asked(embeddings_field, run_key, method, eps, min_samples, mode, same_image, tracks, model_dir)
+    asked = _Asked(
+        embeddings_field, run_key, method, eps, min_samples, parameters, graph, mode, same_image, tracks, model_dir
+    )
     work = _compare(LabelStore(resolve(samples, patches_field), group_field), asked, progress)
     return _saved(work, work.snapshot, progress)
 
@@ -164,15 +196,24 @@ class _Asked:
     method: str | None
     eps: float | None
     min_samples: int | None
+    source: str
+    graph: str
     mode: str
     same_image: str
     tracks: str | None
     model_dir: Any
 
-    def parameters(self, calibration: Calibration) -> Parameters:
-        for name, value, known in (("mode", self.mode, MODES), ("same_image", self.same_image, SAME_IMAGE)):
+    def __post_init__(self) -> None:
+        for name, value, known in (
+            ("parameters", self.source, SOURCES),
+            ("graph", self.graph, GRAPHS),
+            ("mode", self.mode, MODES),
+            ("same_image", self.same_image, SAME_IMAGE),
+        ):
             if value not in known:
                 raise ParameterError(name, value, f"one of {', '.join(known)}")
+
+    def parameters(self, calibration: Calibration, target: Target) -> Parameters:
         return choose_parameters(
             calibration,
             method=self.method,
@@ -182,7 +223,19 @@ class _Asked:
             mode=self.mode,
             same_image=self.same_image,
             tracks=self.tracks,
+            calibrated=self._calibrated(target) if self.source == CALIBRATED else None,
         )
+
+    def _calibrated(self, target: Target) -> tuple[float, int]:
+        method = self.method or DEFAULT_METHOD
+        found = calibrated_parameters(target, self.embeddings_field, method)
+        if found is None:
+            wanted = (
+                f"{PUBLISHED!r}, as calibration has found nothing for {method} and {self.embeddings_field!r}, or on "
+                "too little evidence; run calibrate, which says so"
+            )
+            raise ParameterError("parameters", CALIBRATED, wanted)
+        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,6 +248,7 @@ class _Compared:
     decisions: Decisions
     clusters: Clustering
     parameters: Parameters
+    graph: GraphChoice
     threshold: float
     run_key: str
     clock: "_Clock"
@@ -206,13 +260,33 @@ def _compare(store: LabelStore, asked: _Asked, progress: ProgressCallback | None
     snapshot = take_snapshot(store)
     lineup = line_up(store, snapshot, asked.embeddings_field, asked.mode)
     calibration = load_calibration(lineup.provenance.model_name, model_dir=asked.model_dir)
-    parameters = asked.parameters(calibration)
+    parameters = asked.parameters(calibration, store.target)
     decisions = decisions_of(lineup, snapshot, store.target, same_image=parameters.same_image, tracks=parameters.tracks)
+    graph = choose_graph(asked.graph, _size(lineup, decisions, parameters.method), parameters.method)
     clock.lap("read")
-    clusters = _cluster(lineup, snapshot, decisions, parameters, progress)
-    clock.lap("cluster")
     run_key = asked.run_key or _run_key(store)
-    return _Compared(store, snapshot, lineup, decisions, clusters, parameters, calibration.threshold, run_key, clock)
+    limit = _previous_limit(store, run_key, parameters)
+    clusters = _cluster(lineup, snapshot, decisions, parameters, graph, limit, progress)
+    parameters = replace(parameters, graph=EXACT if clusters.quality is None else APPROXIMATE)
+    clock.lap("cluster")
+    return _Compared(
+        store, snapshot, lineup, decisions, clusters, parameters, graph, calibration.threshold, run_key, clock
+    )
+
+
+def _previous_limit(store: LabelStore, run_key: str, parameters: Parameters) -> float | None:
+    """The limit between large groups in the last run, None where that was another method, eps or model."""
+    last = read_config(store.target.dataset, run_key, ("limit", "parameters")) or {}
+    names = ("method", "eps", "model_name", "embeddings_field")
+    is_alike = all(last.get("parameters", {}).get(name) == getattr(parameters, name) for name in names)
+    return last.get("limit") if is_alike else None
+
+
+def _size(lineup: Lineup, decisions: Decisions, method: str) -> int:
+    """How many images take as long to compare all with all as what is to be compared here."""
+    n = len(lineup.embeddings.ids)
+    n_free = n - (decisions.n_fixed if method == "linkage" else 0)
+    return int((2 * n_free * n) ** 0.5) if 2 * n_free < n else n
 
 
 def _cluster(
@@ -220,6 +294,8 @@ def _cluster(
     snapshot: Snapshot,
     decisions: Decisions,
     parameters: Parameters,
+    choice: GraphChoice,
+    previous_limit: float | None,
     progress: ProgressCallback | None,
 ) -> Clustering:
     vectors = lineup.embeddings.vectors
@@ -232,7 +308,7 @@ def _cluster(
         )
     is_optics, is_linkage = parameters.method.startswith("optics"), parameters.method == "linkage"
     constraints = decisions.constraints if is_linkage else None
-    graph = None if is_optics else find(vectors, parameters.eps)
+    graph = None if is_optics else find_or_choose(vectors, parameters.eps, choice, progress=progress)
     found = cluster_details(
         vectors if graph is None else graph,
         method=parameters.method,
@@ -240,6 +316,7 @@ def _cluster(
         min_samples=parameters.min_samples,
         model_name=parameters.model_name,
         constraints=constraints,
+        previous_limit=previous_limit,
         progress=progress,
     )
     return _steadied(found, lineup, snapshot, constraints) if is_linkage else found
@@ -295,12 +372,14 @@ def _run(work: _Compared, plan: Plan) -> dict[str, Any]:
         "is_partial": not store.target.is_whole,
         "parameters": asdict(work.parameters),
         "limit": work.clusters.limit,
+        "quality": asdict(work.clusters.quality) if work.clusters.quality else None,
         "provenance": work.lineup.provenance.as_dict(),
         "counts": {name: plan.counts[name] for name in _RECORDED},
         "changes": {
             "items": {kind: len(ids) for kind, ids in plan.kinds.items()},
             "groups": [vars(change) for change in _notable(plan)],
         },
+        "groups": [asdict(shape) for shape in plan.shapes[:_MOST_SHAPES]],
     }
 
 
@@ -313,6 +392,8 @@ def _report(work: _Compared, plan: Plan) -> GroupingReport:
         n_chained=counts["chained"],
         contradictions=contradictions,
     )
+    if work.graph.note:
+        warnings += (work.graph.note,)
     return GroupingReport(
         work.run_key,
         work.store.path,
@@ -330,6 +411,8 @@ def _report(work: _Compared, plan: Plan) -> GroupingReport:
         sizes=plan.sizes,
         changes={kind: len(ids) for kind, ids in plan.kinds.items()},
         groups=_notable(plan),
+        shapes=tuple(plan.shapes[:_MOST_SHAPES]),
+        quality=work.clusters.quality,
         contradictions=contradictions,
         warnings=warnings,
     )

@@ -6,6 +6,8 @@ from typing import Any
 
 from .core.calibration import Calibration
 from .core.clustering import published_parameters
+from .core.graph_choice import EXACT
+from .core.graph_quality import Quality
 from .core.sweep import looks_chained
 from .decisions import APART, Contradiction
 from .fields import EMBEDDINGS_FIELD
@@ -13,6 +15,10 @@ from .lineup import ALL
 from .matching import GroupChange
 
 DEFAULT_METHOD = "linkage"
+
+PUBLISHED, CALIBRATED = "published", "calibrated"
+SOURCES = (PUBLISHED, CALIBRATED)
+"""Where eps and min_samples come from: what is published for the model, or what was found for the user's own images."""
 
 _NAMED_IDS = 5
 
@@ -30,6 +36,8 @@ class Parameters:
         mode: what might be changed, one of :data:`~ccip_plugin.lineup.MODES`
         same_image: what two detections in one image meant, one of :data:`~ccip_plugin.decisions.SAME_IMAGE`
         tracks: the field that says which video a frame is of, None where tracks meant nothing
+        graph: whether all images were compared with all, one of :data:`~ccip_plugin.core.graph_choice.GRAPHS`
+        source: where eps and min_samples come from if they were not given, one of :data:`SOURCES`
     """
 
     method: str
@@ -40,6 +48,33 @@ class Parameters:
     mode: str = ALL
     same_image: str = APART
     tracks: str | None = None
+    graph: str = EXACT
+    source: str = PUBLISHED
+
+
+@dataclass(frozen=True)
+class GroupShape:
+    """A group as it is after a grouping; differences are those of CCIP.
+
+    Attributes:
+        group_id: its id
+        name: its name
+        n_items: members, those outside of what was grouped included
+        cohesion: mean difference of two members, None for a single one
+        diameter: largest difference of two members
+        rival_id: the id of the group that is nearest to it, None where there is no other
+        rival: the name of that
+        apart: the mean difference to its members
+    """
+
+    group_id: int
+    name: str
+    n_items: int
+    cohesion: float | None
+    diameter: float
+    rival_id: int | None
+    rival: str | None
+    apart: float | None
 
 
 @dataclass(frozen=True)
@@ -64,6 +99,8 @@ class GroupingReport:
         sizes: per size, how many groups have so many of the items
         changes: per kind of change (:data:`~ccip_plugin.planning.KINDS`), how many items it is about
         groups: what became of whole groups, without those that are just new: splits, merges, groups without members
+        shapes: the 2,000 largest groups, the largest first: how close they hold together, and what is near them
+        quality: of an approximate graph of neighbors, how much of the exact one it has; None where all were compared
         contradictions: decisions of people that cannot all be kept, with the ids of the items
         warnings: what a person should look at
         seconds: how long each stage took
@@ -87,6 +124,8 @@ class GroupingReport:
     sizes: Mapping[int, int] = field(default_factory=dict)
     changes: Mapping[str, int] = field(default_factory=dict)
     groups: tuple[GroupChange, ...] = ()
+    shapes: tuple[GroupShape, ...] = ()
+    quality: Quality | None = None
     contradictions: tuple[Contradiction, ...] = ()
     warnings: tuple[str, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
@@ -96,7 +135,7 @@ class GroupingReport:
     def as_dict(self) -> dict[str, Any]:
         """The report as plain values."""
         plain = asdict(self)
-        lists = {name: list(plain[name]) for name in ("groups", "contradictions", "warnings")}
+        lists = {name: list(plain[name]) for name in ("groups", "shapes", "contradictions", "warnings")}
         for contradiction in lists["contradictions"]:
             contradiction["ids"] = list(contradiction["ids"])
         return {**plain, **lists, "sizes": {str(size): count for size, count in sorted(self.sizes.items())}}
@@ -108,6 +147,8 @@ class GroupingReport:
             "parameters": Parameters(**plain["parameters"]),
             "sizes": {int(size): count for size, count in plain["sizes"].items()},
             "groups": tuple(GroupChange(**change) for change in plain["groups"]),
+            "shapes": tuple(GroupShape(**shape) for shape in plain.get("shapes", ())),
+            "quality": Quality(**plain["quality"]) if plain.get("quality") else None,
             "contradictions": tuple(Contradiction(tuple(c["ids"]), c["reason"]) for c in plain["contradictions"]),
             "warnings": tuple(plain["warnings"]),
         }
@@ -121,6 +162,7 @@ class GroupingReport:
             f"{self.n_unassigned} unassigned, {self.n_without_embedding} without embedding",
             f"{used.method} (eps {used.eps:.4f}, min_samples {used.min_samples}): {written}, "
             f"{self.n_human} decided by people and kept, {self.n_rescued} rescued",
+            *([] if self.quality is None else [f"{used.graph} graph: {in_words(self.quality)}"]),
             *(f"warning: {warning}" for warning in self.warnings),
         ]
         return "\n".join(lines)
@@ -136,16 +178,18 @@ def choose_parameters(
     mode: str = ALL,
     same_image: str = APART,
     tracks: str | None = None,
+    calibrated: tuple[float, int] | None = None,
 ) -> Parameters:
     """Fills in what is published for a method, or follows from the threshold of the model.
 
     The default method is :data:`DEFAULT_METHOD`, which needs nothing but the threshold, and so works for every model.
+    With ``calibrated``, these ``(eps, min_samples)`` take the place of what is published.
 
     Raises:
         UnknownPresetError: nothing is published for this method and this model
     """
     method = DEFAULT_METHOD if method is None else method
-    preset_eps, preset_min_samples = published_parameters(calibration, method)
+    preset_eps, preset_min_samples = calibrated or published_parameters(calibration, method)
     return Parameters(
         method,
         preset_eps if eps is None else float(eps),
@@ -155,7 +199,15 @@ def choose_parameters(
         mode,
         same_image,
         tracks,
+        source=PUBLISHED if calibrated is None else CALIBRATED,
     )
+
+
+def in_words(quality: Quality) -> str:
+    """How much of the exact graph an approximate one has."""
+    capped = f", {quality.capped:.1%} of the images have more" if quality.capped else ""
+    found = f"{quality.recall:.2%} of the {quality.cap} nearest neighbors found"
+    return f"{found}, measured on {quality.n_drawn} images{capped}"
 
 
 def warnings_of(

@@ -118,6 +118,17 @@ class LabelStore:
         """The field of samples that lists the names in its detections, None when the items are samples."""
         return f"{self.target.patches_field}_characters" if self.target.is_patches else None
 
+    @property
+    def helper_attributes(self) -> list[str]:
+        """The attributes of detections that are there for the name of the group."""
+        return [name for name in self._attributes.values() if name != self.group_field]
+
+    def own_fields(self) -> list[str]:
+        """The paths of all fields that hold groups and nothing else."""
+        if not self.target.is_patches:
+            return [self.group_field]
+        return [*map(self.target.path, self._attributes.values()), f"{self.rollup_field}"]
+
     def attribute_path(self, name: str) -> str:
         """The full path of one of our values, e.g. of ``difference``."""
         if self.target.is_patches:

@@ -2,16 +2,17 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .core.clustering import Clustering
 from .core.prototypes import prototype_differences, prototypes
-from .core.scores import confidence, group_statistics
+from .core.scores import confidence, group_shapes, group_statistics
 from .fields import STATUS_AUTO, UNASSIGNED
 from .group_labels import LabelChange
+from .grouping_report import GroupShape
 from .identity import Draft
 from .label_store import GroupLabel, LabelStore
 from .lineup import ALL, Lineup, Snapshot, is_open
@@ -41,6 +42,7 @@ class Plan:
         sizes: per size, how many groups have so many of the items
         kinds: per kind of change, the ids of the items
         groups: what becomes of whole groups
+        shapes: the groups themselves, the largest first
     """
 
     labels: Sequence[LabelChange]
@@ -49,6 +51,7 @@ class Plan:
     sizes: Counter[int]
     kinds: Mapping[str, list[str]]
     groups: Sequence[GroupChange]
+    shapes: Sequence[GroupShape] = ()
 
 
 def make_plan(
@@ -74,11 +77,13 @@ def make_plan(
         bool(rescued) and group_id is not None and key in lineup.open
         for key, group_id, rescued in zip(keys, final, found.rescued, strict=True)
     ]
-    scored, n_chained = _score(lineup.embeddings.vectors, final, is_rescued, threshold, draft)
+    is_open_now = np.array([key in lineup.open for key in keys], np.bool_)
+    scored, n_chained = _score(lineup.embeddings.vectors, final, is_rescued, is_open_now, threshold, draft)
     planned = dict(zip(keys, scored, strict=True))
     _forget_empty(draft, snapshot, dict(zip(keys, final, strict=True)))
     _remember_looks(draft, lineup, final)
-    return _labels_of_items(store, snapshot, lineup, planned, mode, n_chained)
+    shapes = _shapes(lineup.embeddings.vectors, final, draft)
+    return replace(_labels_of_items(store, snapshot, lineup, planned, mode, n_chained), shapes=shapes)
 
 
 def _groups_of_clusters(snapshot: Snapshot, lineup: Lineup, found: Clustering, threshold: float) -> dict[int, int]:
@@ -157,12 +162,13 @@ def _score(
     vectors: NDArray[np.float32],
     final: Sequence[int | None],
     is_rescued: Sequence[bool],
+    among: NDArray[np.bool_],
     threshold: float,
     draft: Draft,
 ) -> tuple[list[GroupLabel], int]:
-    """The labels with their numbers; and how many groups hold together by chains only."""
+    """The labels with their numbers, whole for those among the given; and how many groups hold together by chains."""
     numbers = np.array([-1 if group_id is None else group_id for group_id in final], dtype=np.int64)
-    statistics = group_statistics(vectors, numbers)
+    statistics = group_statistics(vectors, numbers, among=among)
     sure = np.atleast_1d(confidence(statistics.difference, threshold))
     labels = []
     for i, group_id in enumerate(final):
@@ -173,6 +179,25 @@ def _score(
         values = (_number(sure[i]), _number(statistics.difference[i]), _number(statistics.margin[i]))
         labels.append(GroupLabel(name, group_id, STATUS_AUTO, *values, assigned=name, rescued=is_rescued[i] or None))
     return labels, _count_chains(numbers, statistics.difference, threshold)
+
+
+def _shapes(vectors: NDArray[np.float32], final: Sequence[int | None], draft: Draft) -> list[GroupShape]:
+    """The groups as they will be."""
+    found = group_shapes(vectors, [-1 if group_id is None else group_id for group_id in final])
+    names = {int(group_id): draft.groups[group_id].name for group_id in found.labels.tolist()}
+    return [
+        GroupShape(
+            group_id,
+            names[group_id],
+            int(found.sizes[row]),
+            _number(found.cohesion[row]),
+            round(float(found.diameter[row]), _DIGITS),
+            rival if (rival := int(found.rivals[row])) >= 0 else None,
+            names.get(rival),
+            _number(found.apart[row]),
+        )
+        for row, group_id in sorted(enumerate(found.labels.tolist()), key=lambda each: (-found.sizes[each[0]], each[1]))
+    ]
 
 
 def _count_chains(numbers: NDArray[np.int64], difference: NDArray[np.float64], threshold: float) -> int:

@@ -40,6 +40,20 @@ def register(dataset: fo.Dataset, key: str, method: str, **config: Any) -> None:
     dataset.register_run(key, dataset.init_run(method=method, **config), overwrite=True)
 
 
+def keep(dataset: fo.Dataset, key: str, method: str, config: dict[str, Any], **results: Any) -> None:
+    """Records a run as :func:`register` does, with results that are too large for its configuration.
+
+    Args:
+        dataset: the dataset
+        key: the key of the run
+        method: what kind of run it is
+        config: plain values
+        results: plain values; ``dataset.load_run_results(key)`` has them as attributes
+    """
+    register(dataset, key, method, **config)
+    dataset.save_run_results(key, dataset.init_run_results(key, **results), cache=False)
+
+
 def restore(dataset: fo.Dataset, key: str, config: dict[str, Any] | None) -> None:
     """Brings back a configuration that :func:`read_config` gave; None deletes the run."""
     refresh(dataset, key)

@@ -95,8 +95,9 @@ def compute_similarity(
     """Makes the similarity index of a dataset, or brings it up to date.
 
     ``dataset.sort_by_similarity(id, brain_key=...)`` and the App then sort by the CCIP difference to an image. The
-    index always covers the whole dataset, and the model of the embeddings is recorded with it: where it is in the model
-    zoo (:func:`~ccip_plugin.registration.register_model`), the App can search with an uploaded image.
+    index always covers the whole dataset; of a grouped one give a view of a slice, and sort views of that slice. The
+    model of the embeddings is recorded with it: where it is in the model zoo
+    (:func:`~ccip_plugin.registration.register_model`), the App can search with an uploaded image.
 
     - ``sklearn`` reads the embeddings from their field. Only queries by ids are exact: for a query by a vector, such as
       an uploaded image, it gives another order. A dataset object that was loaded before sees new vectors after this
@@ -129,7 +130,7 @@ def compute_similarity(
         _check_backend(backend)
     target = resolve(samples, patches_field).whole()
     report(progress, "indexing embeddings", 0, None)
-    coverage = count_missing(target.dataset, embeddings_field=embeddings_field, patches_field=target.patches_field)
+    coverage = count_missing(target.view, embeddings_field=embeddings_field, patches_field=target.patches_field)
     n_vectors = coverage.n_total - coverage.n_missing
     path = target.path(embeddings_field)
     if not n_vectors:
@@ -190,7 +191,7 @@ class _Index:
     """The index under a key.
 
     Args:
-        target: the items, all of the dataset
+        target: the items, all of the dataset or of a slice of it
         embeddings_field: the field with their embeddings
         brain_key: the key
         backend: the one that is wanted, None for the one that is there
@@ -238,7 +239,7 @@ class _Index:
         """Brings an index that has a copy of the vectors up to date, or makes it; True when it was made."""
         report(progress, "reading embeddings", 0, None)
         patches_field = self._target.patches_field
-        found = load_embeddings(self._target.dataset, embeddings_field=self._field, patches_field=patches_field)
+        found = load_embeddings(self._target.view, embeddings_field=self._field, patches_field=patches_field)
         origin, n = digest(found, self.backend), len(found.ids)
         if is_there and getattr(self._found, "ccip_origin", None) == origin and self._n_held() == n:
             self._target.dataset._brain_cache.pop(self._key, None)  # it may know the copy of before
@@ -261,7 +262,7 @@ class _Index:
         import fiftyone.brain as fob
 
         return fob.compute_similarity(
-            self._target.dataset,
+            self._target.view,
             patches_field=self._target.patches_field,
             brain_key=self._key,
             backend=self.backend,

@@ -12,6 +12,7 @@ from .embedding_store import Coverage
 from .embeddings import EmbeddingsReport, count_missing
 from .fields import EMBEDDINGS_FIELD, ERROR_FIELD
 from .grouping import GroupingReport
+from .grouping_report import CALIBRATED, in_words
 from .ingest import IngestReport
 from .similarity import SimilarityReport
 from .terminal import printable
@@ -131,9 +132,17 @@ def _grouped(summary: Summary) -> Iterator[tuple[str, str]]:
     used = done.parameters
     largest = f", the largest has {max(done.sizes):,}" if done.sizes else ""
     yield "groups", f"{done.n_groups:,} with {done.n_grouped:,} images{largest}"
-    yield "", f"{used.method}, eps {used.eps:.4f}, min_samples {used.min_samples}"
+    source = ", calibrated" if used.source == CALIBRATED else ""
+    yield "", f"{used.method}, eps {used.eps:.4f}, min_samples {used.min_samples}{source}"
+    if done.quality is not None:
+        yield "", f"approximate graph: {in_words(done.quality)}"
     yield "unassigned", f"{done.n_unassigned:,}"
-    yield "labels", f"{done.n_written:,} written to {done.group_field!r}, {done.n_human:,} decided by people and kept"
+    if done.proposal_key is None:
+        written = f"{done.n_written:,} written to {done.group_field!r}"
+    else:
+        kinds = ", ".join(f"{n:,} {kind}" for kind, n in done.changes.items() if n)
+        written = f"none written to {done.group_field!r}, proposed: {kinds or 'nothing'}; the command apply writes it"
+    yield "labels", f"{written}, {done.n_human:,} decided by people and kept"
     for warning in done.warnings:
         yield "warning", warning
 

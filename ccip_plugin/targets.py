@@ -9,6 +9,8 @@ import fiftyone.core.patches as fop
 
 from .core.errors import CCIPError
 
+_SLICING = (fo.SelectGroupSlices, fo.ExcludeGroupSlices)
+
 
 class TargetError(CCIPError, ValueError):
     """The collection or the field cannot be worked on."""
@@ -53,8 +55,13 @@ class Target:
         return f"{self.labels_path}.{name}" if self.is_patches else name
 
     def whole(self) -> "Target":
-        """The same kind of item, in the whole dataset."""
-        return Target(self.dataset, self.dataset, self.patches_field)
+        """The same kind of item, in the whole dataset; of a grouped one, in the same slices of all groups."""
+        view: Any = self.dataset
+        if self.dataset.media_type == fomm.GROUP:
+            view = self.dataset.view()
+            for stage in self.view.view()._stages:
+                view = view.add_stage(stage) if isinstance(stage, _SLICING) else view
+        return Target(self.dataset, view, self.patches_field)
 
     def values(self, *names: str) -> tuple[list[str], list[str], dict[str, list[Any]]]:
         """Reads attributes of the items, in one query.

@@ -125,9 +125,9 @@ def choose_method(method: str | None, n_points: int) -> tuple[str, str]:
     if method is not None:
         return method, ""
     if is_there:
-        return ("pca", "too few images for umap") if n_points < _UMAP_MIN_ITEMS else ("umap", "")
+        return ("pca", "too few images for UMAP") if n_points < _UMAP_MIN_ITEMS else ("umap", "")
     if n_points < _TSNE_MIN_ITEMS:
-        return "pca", "too few images for tsne"
+        return "pca", "too few images for t-SNE"
     if n_points > _TSNE_MAX_ITEMS:
         return "pca", "umap, which shows groups much better, needs the package umap-learn"
     return "tsne", ""

@@ -72,6 +72,7 @@ def look_at_everything() -> Iterator[Finding]:
     else:
         yield Finding("Environment", False, "there is no .venv yet", "make setup")
     yield browser()
+    yield ffmpeg()
     yield app_port()
 
 
@@ -168,6 +169,14 @@ def browser() -> Finding:
     answer = subprocess.run([str(found), "--version"], capture_output=True, text=True, check=False)
     detail = f"{answer.stdout.strip() or answer.stderr.strip()[-200:]}, {found}"
     return Finding("Browser", answer.returncode == 0, detail, "install it again", is_needed)
+
+
+def ffmpeg() -> Finding:
+    """What FiftyOne reads videos with; images need none of it."""
+    missing = [name for name in ("ffmpeg", "ffprobe") if shutil.which(name) is None]
+    detail = f"no {' and no '.join(missing)} on the PATH" if missing else f"{shutil.which('ffmpeg')}"
+    remedy = "install ffmpeg to work on videos; without it their test is skipped"
+    return Finding("ffmpeg, for videos", not missing, detail, remedy, is_needed=False)
 
 
 def app_port() -> Finding:

@@ -8,6 +8,8 @@ from typing import Any
 
 import services
 
+PATIENCE_MS = 60_000
+KEY_MS, ATTEMPTS = 10_000, 6
 OF_THE_APP = {"entry is loading"}  # its grid says so when it is laid out anew while tiles are on their way
 
 
@@ -21,6 +23,9 @@ class App:
     """
 
     def __init__(self, page: Any, url: str, shots: Path):
+        from playwright.sync_api import TimeoutError, expect
+
+        self._timeout_error, self._expect = TimeoutError, expect
         self.page, self.url = page, url
         self.problems: list[str] = []
         self._shots = Path(services.INHERITED.get("CCIP_SCREENSHOTS") or shots)
@@ -55,12 +60,22 @@ class App:
         self.page.goto(f"{self.url}/datasets/{dataset}")
         self.cy("looker").first.wait_for()
 
+    def reload(self) -> None:
+        """Loads the page again and waits for its tiles; what it has filtered goes."""
+        self.page.reload()
+        self.cy("looker").first.wait_for()
+
     # -- operators
 
     def operator(self, label: str) -> None:
         """Opens the form of an operator by its label."""
-        self.page.keyboard.press("`")
-        self.cy("operators-browser-search").fill(label)
+        search = self.cy("operators-browser-search")
+        for _ in range(ATTEMPTS):  # a key that comes while the page is busy is lost
+            self.page.keyboard.press("`")
+            with contextlib.suppress(self._timeout_error):
+                search.wait_for(timeout=KEY_MS)
+                break
+        search.fill(label)
         self.cy("operators-browser").get_by_text(label, exact=True).click()
         self.prompt.wait_for()
 
@@ -92,6 +107,11 @@ class App:
         """Chooses a radio button."""
         self.field(label).get_by_role("radio", name=option).check()
 
+    def chosen(self, label: str, number: int) -> None:
+        """Waits until a radio button is the chosen one."""
+        radio = self.field(label).get_by_role("radio").nth(number)
+        self._expect(radio).to_be_checked(timeout=PATIENCE_MS)
+
     @property
     def execute_button(self) -> Any:
         """The button that submits the form."""
@@ -101,9 +121,20 @@ class App:
         """Waits until the form says something."""
         self.prompt.get_by_text(text).first.wait_for()
 
-    def execute(self) -> None:
+    def refuses(self) -> None:
+        """Waits until the form cannot be submitted."""
+        self._expect(self.execute_button).to_be_disabled(timeout=PATIENCE_MS)
+
+    def execute(self, button: str = "Execute") -> None:
         """Submits the form; the button waits for the validation."""
-        self.execute_button.click()
+        submit = self.prompt.get_by_role("button", name=button, exact=True)
+        for _ in range(ATTEMPTS):  # a click that comes while the form is drawn anew is lost
+            self._expect(submit).to_be_enabled(timeout=PATIENCE_MS)
+            with contextlib.suppress(self._timeout_error), self.page.expect_request(_is_execution, timeout=KEY_MS):
+                submit.click()
+                return
+            if not submit.is_visible():
+                return  # it was slow, not lost
 
     def close_dialog(self) -> None:
         """Closes what an operator shows."""
@@ -126,6 +157,33 @@ class App:
         """Waits for a message in the corner."""
         self.page.locator(f".notistack-MuiContent-{variant}", has_text=text).first.wait_for()
 
+    # -- panels
+
+    def open_panel(self, name: str) -> Any:
+        """Opens a panel beside the tiles; gives its content."""
+        self.cy("new-panel-btn").last.click()
+        self.cy(f"new-panel-option-{name}").click()
+        panel = self.cy(f"panel-content-{name}")
+        panel.wait_for()
+        return panel
+
+    def close_panel(self, name: str) -> None:
+        """Closes a panel."""
+        self.cy(f"panel-tab-{name.lower()}").get_by_title("Close").click()
+        self.cy(f"panel-content-{name}").wait_for(state="detached")
+
+    def lasso(self, canvas: Any) -> None:
+        """Draws around everything in a plot."""
+        box = canvas.bounding_box()
+        left, top = box["x"] + 4, box["y"] + 4
+        right, bottom = box["x"] + box["width"] - 4, box["y"] + box["height"] - 4
+        mouse = self.page.mouse
+        mouse.move(left, top)
+        mouse.down()
+        for x, y in ((right, top), (right, bottom), (left, bottom), (left, top)):
+            mouse.move(x, y, steps=5)
+        mouse.up()
+
     # -- tiles
 
     def tick_tile(self, number: int) -> None:
@@ -133,6 +191,7 @@ class App:
         tile = self.cy("looker").nth(number)
         tile.hover()
         tile.click(position={"x": 14, "y": 14})
+        self._expect(tile.locator("input[type=checkbox]")).to_be_checked(timeout=PATIENCE_MS)
 
     def upload(self, path: Path) -> None:
         """Chooses a file in the form."""
@@ -146,16 +205,20 @@ class App:
 
     def tags(self, field: str, n: int | None = None) -> list[str]:
         """Waits for ``n`` labels of a field on the tiles, by default for one on each tile there is, and gives them."""
-        tags = f"tag-{field}"
-        self.page.wait_for_function(
+        found = self.page.wait_for_function(
             """([tags, n]) => {
-                const count = (name) => document.querySelectorAll(`[data-cy='${name}']`).length;
-                const wanted = n ?? count("looker"); // tiles come and go while the grid is laid out
-                return wanted > 0 && count(tags) === wanted;
+                const all = (name) => [...document.querySelectorAll(`[data-cy='${name}']`)];
+                const wanted = n ?? all("looker").length; // tiles come and go while the grid is laid out
+                const texts = all(tags).map((tag) => tag.innerText);
+                return wanted > 0 && texts.length === wanted && texts;
             }""",
-            arg=[tags, n],
+            arg=[f"tag-{field}", n],
         )
-        return self.cy(tags).all_inner_texts()
+        return found.json_value()
+
+    def first_tag(self, field: str, text: str) -> None:
+        """Waits until the first label of a field on the tiles is this one."""
+        self._expect(self.cy(f"tag-{field}").first).to_have_text(text, timeout=PATIENCE_MS)
 
     def filter(self, path: str, value: str) -> None:
         """Filters by a value of an attribute in the sidebar."""
@@ -186,3 +249,8 @@ class App:
         self.shot("editor")
         self.page.goto(self.page.url.partition("?")[0])  # the sample that is open is in the query
         self.cy("looker").first.wait_for()
+
+
+def _is_execution(request: Any) -> bool:
+    """Whether a request is that of an operator to be run, at once or by a worker."""
+    return request.method == "POST" and "/operators/execute" in request.url

@@ -80,7 +80,7 @@ class TestDatabase:
 
 
 @contextlib.contextmanager
-def browser_page(*, width: int = 1500, height: int = 950, timeout: float = 20.0) -> Iterator:
+def browser_page(*, width: int = 1500, height: int = 950, timeout: float = 60.0) -> Iterator:
     """A page of a fresh headless Chromium that reaches this machine and nothing else.
 
     Args:

@@ -18,7 +18,10 @@ MODULES = {
 CORE = sorted(name for name in MODULES if name.startswith("core/"))
 # Which modules stand how high; a module imports from its own level and from below. Anything else is level 1.
 ADAPTERS, WHOLE_ROADS, ENTRY_POINTS = 1, 2, 3
-LEVELS = {"grouping": WHOLE_ROADS, **dict.fromkeys(("panel", "cli", "summary", "__main__", "__init__"), ENTRY_POINTS)}
+LEVELS = {
+    **dict.fromkeys(("grouping", "deleting"), WHOLE_ROADS),
+    **dict.fromkeys(("panel", "cli", "summary", "__main__", "__init__"), ENTRY_POINTS),
+}
 CORE_PACKAGES = {"numpy", "PIL", "sklearn", "scipy"}
 ONLY_IN = {"onnxruntime": "core/session", "huggingface_hub": "core/hub", "filelock": "core/hub", "faiss": "core/cells"}
 HEAVY = {"sklearn", "scipy", "onnxruntime"}
@@ -203,3 +206,24 @@ def test_operators_introduce_themselves(plugin):
 def test_plugin_and_package_have_one_version(plugin):
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert plugin.plugin_definition.version == project["version"]
+
+
+@pytest.mark.mongo
+def test_each_declares_its_risk(plugin):
+    from fiftyone.operators.panel import Panel
+
+    risks = {each.name: each.config.to_json()["risk_level"] for each in plugin.instances if not isinstance(each, Panel)}
+    assert "dangerous" not in risks.values(), "what FiftyOne takes where nothing is said"
+    assert [name for name, risk in risks.items() if risk == "high"] == ["delete_grouping", "manage_models"]
+
+
+@pytest.mark.mongo
+def test_the_skill_names_operators_that_are_there(plugin):
+    from fiftyone.plugins import list_skills
+
+    (skill,) = list_skills(plugin="@ccip/characters")
+    assert skill.name == "anime-characters" and skill.description
+    there = {each.name for each in plugin.instances}
+    table = [line.split("|")[2] for line in skill.content.splitlines() if line.startswith("| ")][1:]
+    named = {word.partition("(")[0] for cell in table for word in cell.split("`")[1::2] if "." not in word}
+    assert named and named <= there, f"not there: {named - there}"

@@ -1,5 +1,7 @@
 """Calibration of a dataset: from ground truth, from confirmed groups and rejections; kept with the dataset."""
 
+import json
+
 import fiftyone as fo
 import fiftyone.core.odm as foodm
 import pytest
@@ -38,9 +40,18 @@ def test_from_ground_truth(made):
     assert report.n_groups == 9
 
 
-def test_is_kept_and_loads_anywhere(made, run_python):
+def test_is_kept_and_loads_anywhere(made, run_python, tmp_path):
     samples = made(LETTERS)
     found = calibrate(samples, ground_truth_field="who")
+    code = f"""
+        import fiftyone as fo, sys
+        config = fo.load_dataset({samples.name!r}).get_run_info("ccip_calibration_ccip_embedding").config
+        assert not any("ccip" in name for name in sys.modules)
+        print(config.recommendation["threshold"])
+    """
+    assert float(run_python(code).stdout) == found.recommendation.threshold
+    plain = json.loads(found.to_json(tmp_path / "a.json").read_text(encoding="utf-8"))
+    assert plain["recommendation"]["methods"]["linkage"]["eps"] == found.parameters("linkage").eps
     assert found.run_key == "ccip_calibration_ccip_embedding"
     assert load_calibrated(samples) == found
     assert samples.get_run_info(found.run_key).config.recommendation["threshold"] == found.recommendation.threshold
@@ -88,16 +99,16 @@ def reject(samples, group_id, ids):
 
 
 def test_from_confirmed_groups(made):
-    letters = "".join(letter * 6 for letter in "abcdefgh")
+    letters = "".join(letter * 6 for letter in "abcdefghij")
     samples = made(letters)
     group_characters(samples)
     with pytest.raises(NothingToCalibrateError, match="confirmed groups"):
         calibrate(samples)
-    confirm(samples, letters, "abcdef")
+    confirm(samples, letters, "abcdefgh")
     found = calibrate(samples)
     assert (found.recommendation.n_images, found.recommendation.n_characters, found.evidence) == (
-        36,
-        6,
+        48,
+        8,
         "confirmed groups",
     )
     assert found.is_enough

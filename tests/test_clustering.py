@@ -72,7 +72,7 @@ def of_characters(text: str) -> np.ndarray:
 )
 @pytest.mark.parametrize("eps", [0, 0.2])
 def test_groups_images_of_the_same_character(characters, min_samples, eps, expected):
-    labels = cluster(of_characters(characters), eps=eps, min_samples=min_samples)
+    labels = cluster(of_characters(characters), method="dbscan", eps=eps, min_samples=min_samples)
     assert labels.tolist() == expected
     assert labels.dtype == np.int64
 
@@ -91,7 +91,7 @@ def test_labels_are_those_of_scikit_learn_on_the_exact_matrix(n, dim, eps, min_s
     if abs(matrix - eps).min() < 1e-6 < eps:
         eps += 3e-6  # a pair at the very limit may be rounded to either side
     want = DBSCAN(eps=max(eps, 1e-12), min_samples=min_samples, metric="precomputed").fit_predict(matrix)
-    np.testing.assert_array_equal(cluster(vectors, eps=min(eps, 1), min_samples=min_samples), want)
+    np.testing.assert_array_equal(cluster(vectors, method="dbscan", eps=min(eps, 1), min_samples=min_samples), want)
 
 
 def everywhere(n: int = 600, dim: int = 3) -> np.ndarray:
@@ -112,7 +112,7 @@ def test_groups_touch_in_these_tests():
     """Or they would not show that a border image goes to the first of the groups that it is near."""
     near = exact_differences(everywhere()) <= 0.01
     is_core = near.sum(axis=1) >= 8
-    labels = cluster(everywhere(), eps=0.01, min_samples=8)
+    labels = cluster(everywhere(), method="dbscan", eps=0.01, min_samples=8)
     between = [i for i in np.flatnonzero(~is_core) if len(set(labels[near[i] & is_core])) > 1]
     assert len(between) > 8 and labels.max() > 8
 
@@ -137,7 +137,7 @@ def test_the_method_alone_means_the_default_model():
         np.testing.assert_array_equal(
             cluster(vectors, method=method), cluster(vectors, method=method, model_name=DEFAULT_MODEL)
         )
-    np.testing.assert_array_equal(cluster(vectors), cluster(vectors, method="dbscan"))
+    np.testing.assert_array_equal(cluster(vectors), cluster(vectors, method="linkage"))
 
 
 @pytest.mark.parametrize("min_samples", [1, 2, 3, 5, 8])
@@ -153,7 +153,7 @@ def test_dbscan_without_a_graph_is_the_same_whether_pairs_are_kept_or_not(monkey
 def test_details_of_other_methods_have_no_rescue():
     vectors = embeddings(60)
     found = cluster_details(vectors, method="dbscan", eps=0.1)
-    np.testing.assert_array_equal(found.labels, cluster(vectors, eps=0.1))
+    np.testing.assert_array_equal(found.labels, cluster(vectors, method="dbscan", eps=0.1))
     assert not found.rescued.any() and np.isnan(found.nearest).all()
     assert (found.method, found.eps, found.min_samples, found.limit) == ("dbscan", 0.1, 2, 0.1)
 
@@ -191,10 +191,10 @@ def test_a_cut_ordering_has_the_cores_of_dbscan(seed):
 def test_zero_is_not_the_default():
     """A default must not take the place of a zero or a one that somebody asked for."""
     vectors = np.concatenate([embeddings(20, noise=0.3), embeddings(1, noise=0.3, seed=9)])
-    assert cluster(vectors, eps=0).tolist() == [NOISE] * 21
-    assert cluster(vectors, eps=0, min_samples=1).tolist() == list(range(21))
-    assert NOISE not in cluster(vectors, min_samples=1)
-    assert NOISE in cluster(vectors)
+    assert cluster(vectors, method="dbscan", eps=0).tolist() == [NOISE] * 21
+    assert cluster(vectors, method="dbscan", eps=0, min_samples=1).tolist() == list(range(21))
+    assert NOISE not in cluster(vectors, method="dbscan", min_samples=1)
+    assert NOISE in cluster(vectors, method="dbscan")
 
 
 def test_a_graph_gives_the_labels_of_its_embeddings():
@@ -202,9 +202,12 @@ def test_a_graph_gives_the_labels_of_its_embeddings():
     graph = radius_graph(vectors, 0.3)
     for method in ("dbscan", "dbscan_2", "dbscan_free"):
         np.testing.assert_array_equal(cluster(graph, method=method), cluster(vectors, method=method))
-    np.testing.assert_array_equal(cluster(graph, eps=0.3, min_samples=3), cluster(vectors, eps=0.3, min_samples=3))
+    np.testing.assert_array_equal(
+        cluster(graph, method="dbscan", eps=0.3, min_samples=3),
+        cluster(vectors, method="dbscan", eps=0.3, min_samples=3),
+    )
     with pytest.raises(RadiusError):
-        cluster(graph, eps=0.31)
+        cluster(graph, method="dbscan", eps=0.31)
     with pytest.raises(ParameterError, match="graph"):
         cluster(graph, method="optics")
 
@@ -276,7 +279,7 @@ def test_optics_refuses_more_than_it_can_hold(monkeypatch):
 )
 def test_says_which_parameter_means_nothing(options, what):
     with pytest.raises(ParameterError, match=what):
-        cluster(embeddings(10), **options)
+        cluster(embeddings(10), **{"method": "dbscan", **options})
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -298,7 +301,7 @@ def test_refuses_what_is_no_matrix_of_embeddings(method):
 def test_an_unknown_model_is_an_error_only_where_it_matters():
     with pytest.raises(UnknownModelError):
         cluster(embeddings(5), model_name="nobody")
-    assert len(cluster(embeddings(5), eps=0.1, min_samples=2, model_name="nobody")) == 5
+    assert len(cluster(embeddings(5), method="dbscan", eps=0.1, min_samples=2, model_name="nobody")) == 5
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -1,5 +1,8 @@
 """Two groupings side by side: agreement, what moved, views; evaluations and models likewise."""
 
+import csv
+import json
+
 import fiftyone as fo
 import pytest
 import sklearn.metrics
@@ -104,6 +107,32 @@ def test_evaluations(made):
         compare_runs(samples, "first", "ccip_evaluation_one")
     with pytest.raises(NotComparableError, match="one is an evaluation"):
         compare_runs(samples, "first", "who")
+
+
+def test_is_kept_when_asked_and_readable_without_the_plugin(made, run_python, tmp_path):
+    samples = made("aaabbbcd")
+    samples.set_values("one", ["ミク", "ミク", "ミク", "リン", "リン", "リン", None, "solo"])
+    samples.set_values("other", ["g1", "g1", "g2", "g2", "g2", None, "g3", "g4"])
+    found = compare_runs(samples, "one", "other", run_key="mine")
+    code = f"""
+        import fiftyone as fo, json, sys
+        dataset = fo.load_dataset({samples.name!r})
+        config, results = dataset.get_run_info("mine").config.serialize(), dataset.load_run_results("mine")
+        assert not any("ccip" in name for name in sys.modules)
+        print(json.dumps([config["counts"]["moved"], results.ids["moved"], [each["first"] for each in results.groups]]))
+    """
+    ids = samples.values("id")
+    assert json.loads(run_python(code).stdout) == [1, [ids[2]], [each.first for each in found.groups]]
+    assert json.loads(found.to_json(tmp_path / "a.json").read_text(encoding="utf-8")) == found.as_dict()
+    with found.to_csv(tmp_path / "a.csv").open(encoding="utf-8-sig", newline="") as file:
+        assert [row["first"] for row in csv.DictReader(file)] == [each.first for each in found.groups]
+    for name in ("one", "other"):
+        evaluate_groups(samples, name, "who")
+    evaluations = compare_runs(samples, "ccip_evaluation_one", "ccip_evaluation_other", run_key="mine")
+    assert samples.load_run_results("mine").rows == evaluations.table()
+    with evaluations.to_csv(tmp_path / "b.csv").open(encoding="utf-8-sig", newline="") as file:
+        assert list(csv.DictReader(file)) == evaluations.table()
+    assert json.loads(evaluations.to_json(tmp_path / "b.json").read_text(encoding="utf-8"))["first"]
 
 
 def test_detections(dataset):

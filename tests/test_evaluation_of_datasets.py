@@ -10,6 +10,7 @@ import tiny_models
 from test_grouping import embed
 
 from ccip_plugin.core.card import card_row
+from ccip_plugin.core.errors import ParameterError
 from ccip_plugin.core.evaluation import group_metrics
 from ccip_plugin.core.progress import Cancelled
 from ccip_plugin.core.registry import DEFAULT_MODEL
@@ -85,6 +86,17 @@ class TestModels:
             assert load_evaluation(clone, "mine").as_dict() == found.as_dict()
         finally:
             clone.delete()
+
+    def test_the_images_of_confused_characters_are_a_view(self, made):
+        samples = made("aaabbbc")
+        vectors = samples.values(EMBEDDINGS_FIELD)
+        samples.set_values(EMBEDDINGS_FIELD, [*vectors[:5], vectors[0], vectors[6]])
+        found = evaluate_model(samples, "ground_truth")
+        assert {found.rows[0].confused[0].first, found.rows[0].confused[0].second} == {"初音ミク", "鏡音リン"}
+        assert set(found.confused_view().values("id")) == set(samples.limit(6).values("id"))
+        assert len(load_evaluation(samples).confused_view(DEFAULT_MODEL)) == 6
+        with pytest.raises(ParameterError, match="pairs of characters that are confused"):
+            found.confused_view(rank=99)
 
     def test_a_later_one_takes_its_place_and_nothing_is_kept_unasked(self, made):
         samples = made("aaabbbc")
@@ -181,13 +193,21 @@ class TestGroups:
             "misplaced": [ids[4]],
             "scattered": [ids[2]],
             "unassigned": [ids[3]],
+            "worst_group": [ids[0], ids[1], ids[4]],
         }
         assert found.view("misplaced").values("id") == [ids[4]]
         assert (found.moves, found.merges, found.clicks) == (1, 2, 3)
         assert found.groups[0].name == "ミク" and found.characters[0].name == "初音ミク"
 
-    def test_is_kept(self, grouped, tmp_path):
+    def test_is_kept(self, grouped, tmp_path, run_python):
         found = evaluate_groups(grouped, "groups", "ground_truth")
+        code = f"""
+            import fiftyone as fo, sys
+            results = fo.load_dataset({grouped.name!r}).load_run_results("ccip_evaluation_groups")
+            assert not any("ccip" in name for name in sys.modules)
+            print(results.groups[0]["name"], len(results.ids["misplaced"]))
+        """
+        assert run_python(code).stdout.split() == ["ミク", "1"]
         again = load_evaluation(grouped, "ccip_evaluation_groups")
         assert (again.as_dict(), again.metrics, dict(again.ids)) == (found.as_dict(), found.metrics, dict(found.ids))
         assert grouped.get_run_info("ccip_evaluation_groups").config.clicks == 3

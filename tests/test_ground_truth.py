@@ -66,3 +66,24 @@ def test_items_as_a_view(named):
     labels = named.values("faces.detections.id", unwind=True)[1:3]
     view = items_view(resolve(named, "faces"), labels)
     assert sorted(view.values("faces.detections.id", unwind=True)) == sorted(labels)
+
+
+def test_fields_that_serve_others_are_not_proposed(dataset):
+    from test_grouping import embed
+
+    from ccip_plugin.grouping import group_characters
+
+    samples = dataset("/a.png", "/b.png")
+    boxes = [fo.Detection(label="face", bounding_box=[0, 0, 1, 1], who="ミク") for _ in "ab"]
+    samples.set_values("faces", [fo.Detections(detections=[box]) for box in boxes])
+    samples.add_sample_field("faces.detections.who", fo.StringField)
+    for patches_field in (None, "faces"):
+        embed(samples, "aa", patches_field)
+        group_characters(samples, patches_field=patches_field)
+    prefixes = ("", "faces.detections.")
+    for path in (f"{prefix}{name}" for prefix in prefixes for name in ("ccip_error", "ccip_source", "x_source")):
+        samples.add_sample_field(path, fo.StringField)
+    for prefix in prefixes:
+        samples.add_sample_field(f"{prefix}x", fo.VectorField)
+    assert name_fields(resolve(samples)) == ["character_group"]
+    assert name_fields(resolve(samples, "faces")) == ["label", "who", "character_group"]

@@ -155,6 +155,50 @@ class TestMainJob:
         np.testing.assert_array_equal(data.values("mine"), before)
 
 
+class TestGroupingOptions:
+    def test_propose_and_apply(self, run, images, name, capsys):
+        folder = images("aabb")[0].parent
+        out, _ = run(folder, "--dataset", name, "--propose")
+        data = fo.load_dataset(name)
+        assert "none written to 'character_group', proposed: 4 new; the command apply writes it" in out
+        assert not data.has_field(GROUP_FIELD)
+        assert main(["apply", "--dataset", name]) == 0
+        assert "2 character groups with 4 of 4 images" in capsys.readouterr().out
+        data.reload()
+        assert len(set(labels(data).values())) == 2
+        assert main(["apply", "--dataset", name]) == 1
+        assert "there is no proposal for the character groups of 'character_group'" in capsys.readouterr().err
+
+    def test_adding_touches_nothing_else(self, run, images, name):
+        folder = images("aabb")[0].parent
+        run(folder, "--dataset", name, "--eps", "0", "--method", "dbscan", "--min-samples", "1")
+        before = labels(fo.load_dataset(name))
+        (new,) = images("a", folder=folder)
+        run(folder, "--dataset", name, "--mode", "add")
+        after = labels(fo.load_dataset(name))
+        assert {path: after[path] for path in before} == before
+        assert after[str(new)] in before.values()
+
+    def test_boxes_graph_and_tracks(self, run, images, dataset):
+        data = dataset(*images("ab"))
+        for sample in data:
+            box = fo.Detection(label="face", bounding_box=[0, 0, 1, 1], index=1)
+            sample["faces"], sample["video"] = fo.Detections(detections=[box]), "動画"
+            sample.save()
+        where = ("--dataset", data.name, "--patches-field", "faces", "--no-similarity", "--no-visualization")
+        run(*where, "--same-image", "ignore", "--graph", "exact", "--tracks", "video")
+        used = data.get_run_info("ccip_groups_faces_detections_character_group").config.parameters
+        assert (used["same_image"], used["graph"], used["tracks"]) == ("ignore", "exact", "video")
+        (one,), (other,) = data.values("faces.detections.character_group")
+        assert one == other != "unassigned", "one track"
+
+    def test_calibrated_parameters(self, run, images, dataset):
+        data = dataset(*images("aabb"))
+        options = ("--no-similarity", "--no-visualization")
+        _, err = run("--dataset", data.name, "--parameters", "calibrated", *options, status=1)
+        assert "run calibrate" in err
+
+
 class TestWhatFails:
     @pytest.mark.parametrize(
         "arguments, text",
@@ -211,6 +255,8 @@ class TestWhatFails:
                 ["a.png", "--dataset", "x", "--workers", "0"], "'0' is not a whole number from 1", id="workers"
             ),
             pytest.param(["--dataset", "x", "--method", "kmeans"], "invalid choice: 'kmeans'", id="method"),
+            pytest.param(["--dataset", "x", "--graph", "nearly"], "invalid choice: 'nearly'", id="graph"),
+            pytest.param(["--dataset", "x", "--mode", "new"], "invalid choice: 'new'", id="mode"),
             pytest.param(["models", "chuck"], "invalid choice: 'chuck'", id="models"),
         ],
     )

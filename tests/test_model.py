@@ -231,6 +231,11 @@ class TestApplyModel:
         with pytest.raises(TargetError, match=r"compute_embeddings\(view\)"):
             boxed.to_patches("faces").apply_model(load(), label_field="x", skip_failures=False)
 
+    def test_a_view_of_patches_says_so_where_failures_are_skipped(self, load, boxed, caplog, monkeypatch):
+        monkeypatch.setattr(logging.getLogger("fiftyone"), "propagate", True)
+        boxed.to_patches("faces").apply_model(load(), label_field="x")
+        assert "group_characters(view) labels them" in caplog.text
+
     def test_a_grouped_dataset_needs_a_slice(self, load, dataset, images, model_dir):
         samples = dataset()
         samples.add_group_field("group", default="left")

@@ -14,6 +14,7 @@ from fiftyone.operators.delegated import DelegatedOperationService
 from fiftyone.operators.executor import ExecutionContext, ExecutionError
 from operator_tools import choices, facts, form, problems, run, said
 
+from ccip_plugin import speeds
 from ccip_plugin.core.clustering import MAX_DENSE
 from ccip_plugin.fields import ERROR_FIELD
 from ccip_plugin.group_labels import undo
@@ -246,6 +247,23 @@ def test_says_that_another_model_replaces_the_embeddings(gallery):
     assert facts(run(COMPUTE, dataset, model_name=tiny_models.NAME)["show_output"]["results"])["Embedded now"] == "3"
 
 
+def test_says_how_long_it_will_take(gallery, monkeypatch, tmp_path):
+    monkeypatch.setenv("CCIP_CACHE_DIR", str(tmp_path / "cache"))
+    assert "cost_hint" not in form(COMPUTE, gallery("ab")), "nobody knows yet"
+    run(COMPUTE, gallery("ab" * 10))
+    model = tiny_models.NAME
+    speeds.remember(model, speeds.Speed("CPUExecutionProvider", 0.5), speeds.LEAST)
+    dataset = gallery("ab" * 30)
+    words = "60 to embed: about 2 min on CPUExecutionProvider, if it goes as fast as the last time."
+    assert said(form(COMPUTE, dataset), "cost_hint") == words
+    assert said(form(COMPUTE, dataset, provider="cpu"), "cost_hint") == words
+    assert "cost_hint" not in form(COMPUTE, dataset, provider="cuda")
+    run(COMPUTE, dataset)
+    assert speeds.recall(model).per_second > 0.5
+    assert "cost_hint" not in form(COMPUTE, dataset)
+    assert said(form(COMPUTE, dataset, existing="overwrite"), "cost_hint").startswith("60 to embed: about")
+
+
 def test_vectors_of_unknown_origin_need_a_word(gallery):
     dataset = gallery("aab")
     dataset.add_sample_field("ccip_embedding", fo.VectorField)
@@ -444,7 +462,7 @@ def test_groups_and_shows_a_summary(gallery):
     assert found["Method"] == "Average (linkage, eps 0.1785, min_samples 2)"
     assert results["sizes"] == [{"type": "bar", "x": ["2", "3"], "y": [1, 1]}]
     outputs = shown["show_output"]["outputs"]["type"]["properties"]
-    assert list(outputs) == ["facts", "sizes"]
+    assert list(outputs) == ["facts", "sizes", "shapes"]
 
 
 def test_eps_and_min_samples_override_the_published_values(gallery):

@@ -59,12 +59,24 @@ def test_evaluates_models(made):
     shown = run(MODEL, samples, ground_truth_field="who")
     results = shown["show_output"]["results"]
     here, published = results["table"]
-    assert here["F1"].startswith("1.0000") and published["F1"] == "0.9172"
+    assert (here["F1"], published["F1"]) == ("1.0000", "0.9172")
+    details = {row["Score"]: row for row in results["details"]}
+    assert details["F1"]["Likely"] == "1.000-1.000" and details["ROC AUC"]["Published"] == ""
     assert facts(results)["Run"] == "ccip_evaluation"
     outputs = shown["show_output"]["outputs"]["type"]["properties"]
     plots = [name for name in outputs if name.startswith("plot_")]
     assert len(plots) >= 5 and all(results[name] for name in plots)
     assert samples.list_runs() == ["ccip_evaluation"]
+    assert "set_view" not in shown
+
+
+def test_shows_the_characters_that_are_confused_most(made):
+    samples = made("aaabbbc")
+    vectors = samples.values("ccip_embedding")
+    samples.set_values("ccip_embedding", [*vectors[:5], vectors[0], vectors[6]])
+    shown = run(MODEL, samples, ground_truth_field="who", show="confused", clusters=True)
+    assert len(shown["set_view"]["view"]) == 1
+    assert {shown["show_output"]["results"]["confused"][0][name] for name in ("One", "Other")} == {"初音ミク", "リン"}
 
 
 def test_evaluates_groups_and_shows_what_is_wrong(made):
@@ -77,19 +89,38 @@ def test_evaluates_groups_and_shows_what_is_wrong(made):
     assert asked["group_field"]["default"] == "character_group" and asked["ground_truth_field"]["default"] == "who"
     shown = run(GROUPS, samples, group_field="character_group", ground_truth_field="who", show="misplaced")
     results = shown["show_output"]["results"]
-    assert facts(results)["Clicks to clean"] == "1: 1 moves, 0 merges"
+    assert facts(results)["Clicks to clean"] == "1: 1 move, 0 merges"
     assert results["groups"][0]["Wrong"] == 1
     assert len(shown["set_view"]["view"]) == 1
 
 
-def test_delegated(made):
+@pytest.mark.parametrize("uri, arguments, fact", [
+    pytest.param(MODEL, {"ground_truth_field": "who"}, ("Run", "ccip_evaluation"), id="models"),
+    pytest.param(GROUPS, {"group_field": "who", "ground_truth_field": "who"}, ("Characters", "3"), id="groups"),
+    pytest.param(CALIBRATE, {"ground_truth_field": "who"}, ("F1 with it", "1.0000"), id="calibration"),
+    pytest.param(COMPARE, {"first": "who", "second": "ccip_embedding"}, ("First", "who"), id="comparison"),
+])  # fmt: skip
+def test_delegated(made, uri, arguments, fact):
     samples = made("aaabbbc", persistent=True)
-    foo.get_operator(GROUPS)(samples, "who", "who", delegate=True)
+    foo.get_operator(uri)(samples, **arguments, delegate=True)
     service = DelegatedOperationService()
     service.execute_queued_operations(limit=1, log=False)
     (operation,) = service.list_operations(dataset_name=samples.name)
     assert operation.run_state == "completed"
-    assert facts(operation.result.result)["Characters"] == "3"
+    assert facts(operation.result.result)[fact[0]] == fact[1]
+    assert operation.status.label, "progress was told"
+
+
+@pytest.mark.parametrize("uri, arguments", [
+    pytest.param(MODEL, {"ground_truth_field": "who"}, id="models"),
+    pytest.param(GROUPS, {"group_field": "who", "ground_truth_field": "who"}, id="groups"),
+    pytest.param(CALIBRATE, {"ground_truth_field": "who"}, id="calibration"),
+    pytest.param(COMPARE, {"first": "who", "second": "ccip_embedding"}, id="comparison"),
+])  # fmt: skip
+def test_tells_where_it_is(made, uri, arguments):
+    told = []
+    foo.get_operator(uri)(made("aaabbbc"), **arguments, progress=told.append)
+    assert len({now.stage for now in told}) >= 2
 
 
 def test_from_python(made):

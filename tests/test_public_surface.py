@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 FUNCTIONS = {
+    "Questions",
     "add_images",
     "apply_proposal",
     "calibrate",
@@ -23,21 +24,26 @@ FUNCTIONS = {
     "compute_similarity",
     "compute_visualization",
     "count_missing",
+    "delete_grouping",
     "evaluate_groups",
     "evaluate_model",
     "explore_parameters",
     "find_images",
     "find_similar",
     "group_characters",
+    "load_answers",
     "load_calibrated",
+    "load_character_similarity",
     "load_embeddings",
     "load_evaluation",
     "load_proposal",
+    "manage_models",
     "open_dataset",
     "propose_groups",
     "redo",
     "register_model",
     "rescued_view",
+    "save_answers",
     "undo",
     "unregister_model",
 }
@@ -71,14 +77,22 @@ OPTIONS = {
         "--method",
         "--eps",
         "--min-samples",
+        "--parameters",
+        "--graph",
+        "--mode",
+        "--propose",
+        "--same-image",
+        "--tracks",
         "--no-similarity",
         "--no-visualization",
         "--quiet",
         "--verbose",
     },
     "models": {"--model-dir", "--quiet", "--verbose"},
+    "apply": {"--dataset", "--patches-field", "--group-field", "--quiet", "--verbose"},
     "undo": {"--dataset", "--patches-field", "--group-field", "--quiet", "--verbose"},
     "redo": {"--dataset", "--patches-field", "--group-field", "--quiet", "--verbose"},
+    "character_similarity": {"--dataset", "--folder", "--revision", "--quiet", "--verbose"},
 }
 
 
@@ -133,8 +147,9 @@ class TestHelp:
         text = cli.group_parser("ccip").format_help()
         for words in ("ccip models", "ccip models check NAME", "ccip models download NAME", "./models"):
             assert words in text
-        for words in ("ccip undo --dataset NAME", "ccip redo --dataset NAME"):
-            assert words in text
+        assert "ccip character-similarity" in text
+        for command in ("apply", "undo", "redo"):
+            assert f"ccip {command} --dataset NAME" in text
         assert re.findall(r"^  (\d+) ", text.partition("exit status:")[2], re.MULTILINE) == ["0", "1", "2", "3", "130"]
 
     def test_the_examples_are_commands(self):
@@ -142,12 +157,12 @@ class TestHelp:
         examples = re.findall(
             r"^  ccip (.*)$", text.partition("examples:")[2].partition("other commands")[0], re.MULTILINE
         )
-        assert len(examples) == 4
+        assert len(examples) == 6
         for example in examples:
             assert cli.group_parser("ccip").parse_args(example.split()).dataset
 
     def test_fits_a_narrow_terminal(self, monkeypatch):
         monkeypatch.setenv("COLUMNS", "80")
-        parsers = (cli.group_parser, cli.models_parser, cli.undo_parser, cli.redo_parser)
-        for parser in parsers:
-            assert max(map(len, parser("python -m ccip_plugin").format_help().splitlines())) <= 80
+        for command in OPTIONS:
+            text = getattr(cli, f"{command}_parser")("python -m ccip_plugin").format_help()
+            assert max(map(len, text.splitlines())) <= 80

@@ -106,6 +106,12 @@ def test_of_many_images_some_are_drawn(monkeypatch):
     assert PairPool(vectors, PUBLISHED).counts.sum() == 100 * 99 // 2
 
 
+def test_as_many_pairs_as_are_asked_for_while_there_are_any():
+    vectors = people(10)[0]
+    pool = PairPool(vectors, PUBLISHED)
+    assert len({frozenset(pair) for pair in choose_pairs(pool, vectors, n=45)}) == 45
+
+
 @pytest.mark.parametrize("n, expected", [(2, 1), (3, 3)])
 def test_few_images(n, expected):
     vectors = people(10)[0][:n]

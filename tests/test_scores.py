@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from ccip_plugin.core import scores
 from ccip_plugin.core.differences import normalize
 from ccip_plugin.core.errors import ParameterError, VectorsError
-from ccip_plugin.core.scores import confidence, group_statistics
+from ccip_plugin.core.scores import confidence, group_shapes, group_statistics
 
 
 def embeddings(n: int, dim: int = 16, seed: int = 0) -> np.ndarray:
@@ -119,3 +119,41 @@ def test_confidence_falls_and_stays_above_zero(a, b, threshold):
 def test_confidence_needs_a_threshold(threshold):
     with pytest.raises(ParameterError, match="threshold"):
         confidence(0.1, threshold)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    labels=st.lists(st.integers(-1, 4), max_size=25), seed=st.integers(0, 99), cells=st.sampled_from([1, 40, 1 << 22])
+)
+def test_shapes_are_those_of_every_single_pair(labels, seed, cells):
+    vectors = embeddings(len(labels), seed=seed)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scores, "_CELLS", cells)
+        found = group_shapes(vectors, labels)
+    unit = normalize(vectors).astype(np.float64) if labels else np.empty((0, 1))
+    apart = (1 - unit @ unit.T) / 2
+    members = {name: [i for i, other in enumerate(labels) if other == name] for name in sorted({*labels} - {-1})}
+    assert found.labels.tolist() == list(members)
+    assert found.sizes.tolist() == [len(rows) for rows in members.values()]
+    for place, (name, rows) in enumerate(members.items()):
+        inside = [apart[i, j] for i in rows for j in rows if i < j]
+        np.testing.assert_allclose(found.cohesion[place], np.mean(inside) if inside else np.nan, atol=1e-6)
+        np.testing.assert_allclose(found.diameter[place], max(inside, default=0), atol=1e-6)
+        others = {other: apart[np.ix_(rows, them)].mean() for other, them in members.items() if other != name}
+        assert found.rivals[place] == min(others, key=others.get, default=-1)
+        np.testing.assert_allclose(found.apart[place], min(others.values(), default=np.inf), atol=1e-6)
+
+
+def test_the_outermost_members_of_a_large_group_tell_its_diameter(monkeypatch):
+    vectors = embeddings(200)
+    want = group_shapes(vectors, [0] * 200).diameter
+    monkeypatch.setattr(scores, "_WHOLE", 100)
+    monkeypatch.setattr(scores, "_OUTERMOST", 40)
+    np.testing.assert_allclose(group_shapes(vectors, [0] * 200).diameter, want, rtol=0.02)
+    monkeypatch.setattr(scores, "_OUTERMOST", 199)
+    np.testing.assert_array_equal(group_shapes(vectors, [0] * 200).diameter, want)
+
+
+def test_shapes_need_a_label_for_each_embedding():
+    with pytest.raises(VectorsError, match="one label for each"):
+        group_shapes(embeddings(3), [0, 0])

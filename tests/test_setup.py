@@ -260,6 +260,13 @@ def test_a_browser_is_needed_only_when_required(monkeypatch):
     assert doctor.browser().is_needed
 
 
+def test_nothing_but_videos_needs_ffmpeg(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    finding = doctor.ffmpeg()
+    assert (finding.is_ok, finding.is_needed) == (False, False)
+    assert finding.detail == "no ffmpeg and no ffprobe on the PATH"
+
+
 def test_doctor_asks_the_users_server_and_keeps_the_password(monkeypatch):
     monkeypatch.setenv("FIFTYONE_DATABASE_URI", "mongodb://me:secret@127.0.0.1:9")
     finding = doctor.users_mongo()

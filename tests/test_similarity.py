@@ -15,6 +15,7 @@ from ccip_plugin.embeddings import compute_embeddings, load_embeddings
 from ccip_plugin.fields import EMBEDDINGS_FIELD, SIMILARITY_KEY
 from ccip_plugin.provenance import UnknownOriginError
 from ccip_plugin.similarity import BackendError, BrainKeyError, SimilarityError, backends, compute_similarity
+from ccip_plugin.targets import TargetError
 
 pytestmark = pytest.mark.mongo
 
@@ -61,6 +62,30 @@ def test_detections_have_an_index_of_their_own(boxed, model_dir):
     ids, _ = by_difference(boxed, patches_field="faces")
     patches = boxed.to_patches("faces").sort_by_similarity(ids[0], k=2, brain_key=faces.brain_key)
     assert patches.values("id") == ids[:2]
+
+
+def test_one_slice_of_a_grouped_dataset(dataset, images, model_dir):
+    data = dataset()
+    data.add_group_field("shot", default="front")
+    for front, back in zip(images("abab"), images("ccdd"), strict=True):
+        group = fo.Group()
+        data.add_samples(
+            [fo.Sample(str(path), shot=group.element(name)) for path, name in ((front, "front"), (back, "裏"))]
+        )
+    front, back = data.select_group_slices("front"), data.select_group_slices("裏")
+    for view in (front, back):
+        compute_embeddings(view, model_dir=model_dir)
+    with pytest.raises(TargetError, match="select_group_slices"):
+        compute_similarity(data)
+    report = compute_similarity(front.limit(1))
+    assert (report.n_vectors, report.n_missing, report.is_new) == (4, 0, True)
+    assert nearest(front, front.first().id) == front.skip(2).first().id
+    assert not compute_similarity(front).is_new
+    assert not compute_similarity(back).is_new, "FiftyOne reads the field of all slices"
+    assert nearest(back, back.first().id) == back.skip(1).first().id
+    data.clear_cache()  # as in another process
+    assert nearest(back, back.first().id) == back.skip(1).first().id
+    assert nearest(front, front.first().id) == front.skip(2).first().id
 
 
 def test_a_view_or_patches_stand_for_the_whole_dataset(boxed):

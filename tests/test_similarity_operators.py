@@ -276,7 +276,7 @@ class TestVisualization:
         assert choices(asked, "method") == {"umap": "UMAP", "tsne": "t-SNE", "pca": "PCA (recommended)"}
         words = {choice["value"]: choice["description"] for choice in asked["method"]["view"]["choices"]}
         assert words["umap"].endswith("not installed here: pip install umap-learn")
-        assert said(asked, "method_hint") == "Too few images for tsne."
+        assert said(asked, "method_hint") == "Too few images for t-SNE."
         assert "umap-learn" in problems(form(VISUALIZATION, data, method="umap"))["method_error"]
         assert "Tsne needs 50" in problems(form(VISUALIZATION, data, method="tsne"))["method_error"]
         assert problems(form(VISUALIZATION, data, method="pca")) == {}

@@ -46,6 +46,13 @@ def test_weak_evidence_changes_no_group(angle, found, previous, expected):
     assert groups(again) == expected, "the next run gives the same"
 
 
+def test_what_was_split_comes_back_from_a_group_that_is_parted():
+    """Most of one group went to another one: that is undone, and then its parts are one again."""
+    vectors = at_angles(*[0] * 7, *[49] * 3)
+    steadied = steady(of("aaabbbbbbb"), of("aaaaaaaccc"), vectors, limit=LIMIT, threshold=LIMIT)
+    assert groups(steadied) == "aaaaaaabbb"
+
+
 def test_leaves_alone_what_people_decided_on():
     vectors, bound = at_angles(0, 0, 0, 51, 51, 51), np.arange(6) == 4
     options = {"limit": LIMIT, "threshold": LIMIT}

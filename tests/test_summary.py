@@ -5,6 +5,7 @@ import dataclasses
 import fiftyone as fo
 import pytest
 
+from ccip_plugin.core.graph_quality import Quality
 from ccip_plugin.embedding_store import Coverage
 from ccip_plugin.embeddings import EmbeddingsReport, compute_embeddings
 from ccip_plugin.grouping import GroupingReport, Parameters
@@ -77,6 +78,32 @@ def test_shows_everything():
         "visualization  1,010 images in 'ccip_visualization', by pca (umap needs a package)",
         "seconds        9.5: load 0.5, embed 8.0, group 1.0",
     ]
+
+
+@pytest.mark.parametrize(
+    "changes, expected",
+    [
+        pytest.param(
+            {"proposal_key": "p", "n_written": 0, "changes": {"unchanged": 1000, "moved": 3, "new": 0}},
+            "none written to 'character_group', proposed: 1,000 unchanged, 3 moved; the command apply writes it",
+            id="proposed",
+        ),
+        pytest.param({"proposal_key": "p", "changes": {}}, "proposed: nothing; the", id="nothing proposed"),
+        pytest.param(
+            {"quality": Quality(512, 0.998, 0.9, 0.25, 128)},
+            "approximate graph: 99.80% of the 128 nearest neighbors found, measured on 512 images, 25.0% of the images "
+            "have more",
+            id="approximate",
+        ),
+        pytest.param(
+            {"parameters": dataclasses.replace(GROUPED.parameters, source="calibrated")},
+            "min_samples 2, calibrated",
+            id="calibrated",
+        ),
+    ],
+)
+def test_says_how_it_was_grouped(changes, expected):
+    assert expected in render(dataclasses.replace(WHOLE, grouping=dataclasses.replace(GROUPED, **changes)))
 
 
 @pytest.mark.parametrize(

@@ -154,6 +154,8 @@ def test_a_grouped_dataset_needs_a_slice(dataset, tmp_path):
     target = resolve(samples.select_group_slices("back"))
     assert target.dataset is samples
     assert target.values("filepath")[2]["filepath"] == [str(tmp_path / "back.png")]
+    whole = resolve(samples.select_group_slices("back").limit(0)).whole()
+    assert whole.values("filepath")[2]["filepath"] == [str(tmp_path / "back.png")]
 
 
 def test_an_empty_dataset(dataset):

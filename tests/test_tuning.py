@@ -76,7 +76,7 @@ def test_too_few_images(n):
 def test_the_fast_optics_is_optics(eps, min_samples):
     vectors, true = people(180, 10, 5)
     vectors[9] = vectors[100]
-    search = tuning._Search(tuning.unit_vectors(vectors), true, None)
+    search = tuning.OpticsSearch(tuning.unit_vectors(vectors), true, None)
     assert search.labels(eps, min_samples).tolist() == optics(vectors, eps=eps, min_samples=min_samples).tolist()
 
 
@@ -84,7 +84,7 @@ def test_the_fast_optics_is_optics(eps, min_samples):
 def test_hardly_any_setting_of_optics_is_better(seed):
     vectors, true = people(150, 12, seed)
     best = tune_optics(vectors, true)
-    search = tuning._Search(tuning.unit_vectors(vectors), true, None)
+    search = tuning.OpticsSearch(tuning.unit_vectors(vectors), true, None)
     random = np.random.default_rng(seed)
     tries = [(random.uniform(0, 0.5), int(random.integers(2, 6))) for _ in range(200)]
     assert best.score >= max(ari(search.labels(*each), true) for each in tries) - 0.005

@@ -156,7 +156,7 @@ class TestTSNE:
 @pytest.mark.skipif(HAS_UMAP, reason="umap-learn is installed")
 def test_says_what_umap_needs(embedded):
     data = embedded("abc")
-    assert compute_visualization(data).note == "too few images for tsne"
+    assert compute_visualization(data).note == "too few images for t-SNE"
     with pytest.raises(VisualizationError, match="pip install umap-learn"):
         compute_visualization(data, method="umap")
 
@@ -168,7 +168,7 @@ def test_takes_umap_when_it_is_there(embedded):
     report = compute_visualization(data)
     assert (report.method, report.note, report.n_points) == ("umap", "", 24)
     assert compute_visualization(data, method="pca").is_new
-    assert compute_visualization(embedded("abc")).note == "too few images for umap"
+    assert compute_visualization(embedded("abc")).note == "too few images for UMAP"
 
 
 def test_says_why_not(embedded):

@@ -4,10 +4,6 @@ import importlib.util
 import json
 import shutil
 import sys
-import threading
-import zipfile
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import fiftyone as fo
@@ -20,6 +16,7 @@ import pytest
 import tiny_models
 from fiftyone.operators.executor import ExecutionContext, Executor
 from PIL import Image
+from published import copy_source, served_archive
 from tiny_hub import TinyHub
 
 from ccip_plugin import zoo
@@ -29,7 +26,6 @@ from ccip_plugin.registration import register_model
 pytestmark = pytest.mark.mongo
 
 ROOT = Path(__file__).resolve().parents[1]
-SOURCE_FILES = ("__init__.py", "manifest.json", "fiftyone.yml")
 
 
 @pytest.fixture(autouse=True)
@@ -49,15 +45,6 @@ def models(model_dir, monkeypatch):
     """Tiny models, where CCIP_MODEL_DIR says."""
     monkeypatch.setenv("CCIP_MODEL_DIR", str(model_dir))
     return model_dir
-
-
-def copy_source(folder):
-    """Copies what makes the repository a source, as FiftyOne does."""
-    folder.mkdir(parents=True)
-    for name in SOURCE_FILES:
-        shutil.copy(ROOT / name, folder / name)
-    shutil.copytree(ROOT / "ccip_plugin", folder / "ccip_plugin", ignore=shutil.ignore_patterns("__pycache__"))
-    return folder
 
 
 # -- the manifest
@@ -165,26 +152,11 @@ def test_files_that_went_away_are_missed_when_loading(zoo_dir, models):
 # -- downloaded as an archive
 
 
-class _Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
-
-
 @pytest.fixture
 def archive_url(tmp_path):
-    """The repository as a zip on this machine, as hosts of repositories make them: in a folder of its own."""
-    source = copy_source(tmp_path / "www" / "fiftyone-ccip-main")
-    archive = tmp_path / "www" / "main.zip"
-    with zipfile.ZipFile(archive, "w") as zipped:
-        for path in sorted(source.rglob("*")):
-            zipped.write(path, path.relative_to(source.parent))
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(archive.parent)))
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/main.zip"
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    """The repository as a zip on this machine."""
+    with served_archive(tmp_path / "www") as url:
+        yield url
 
 
 def test_a_zip_can_be_registered_used_and_deleted(archive_url, zoo_dir, models):

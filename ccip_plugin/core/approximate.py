@@ -2,8 +2,6 @@
 
 import json
 import logging
-import shutil
-import uuid
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -13,7 +11,7 @@ from numpy.typing import ArrayLike
 from .cells import Cells, Numbers, find_cells, load_faiss
 from .differences import Vectors
 from .errors import ParameterError
-from .graph_files import _ABOUT, _ARRAYS, _FORMAT, _PART, _digest, _opened
+from .graph_files import PairFiles, build_graph, digest_of, kept_graphs, open_graph, touch
 from .graph_quality import Quality, measured_quality
 from .half_vectors import unit_rows
 from .neighbors import NeighborGraph
@@ -47,6 +45,11 @@ class ApproximateGraph(NeighborGraph):
 
     quality: Quality = field(kw_only=True)
 
+    @property
+    def cap(self) -> int:
+        """How many neighbors of each image are kept at least."""
+        return self.quality.cap
+
 
 def approximate_graph(
     embeddings: ArrayLike,
@@ -58,6 +61,8 @@ def approximate_graph(
     progress: ProgressCallback | None = None,
 ) -> ApproximateGraph:
     """Finds nearly all pairs of embeddings with a difference up to ``radius``; from ``folder`` if it was done before.
+
+    A graph in ``folder`` that reaches farther than ``radius`` is taken as it is: it may be asked for any smaller one.
 
     An inverted file (Sivic and Zisserman, 2003): images are divided into cells, and each is compared with all images
     of the cells nearest to it, so that no number of neighbors is set beforehand. Of images with more than ``cap``
@@ -89,14 +94,18 @@ def approximate_graph(
     unit = unit_rows(embeddings)
     if len(unit) > MOST_IMAGES:
         raise ParameterError("embeddings", f"{len(unit):,} vectors", f"at most {MOST_IMAGES:,}")
-    path = Path(folder) / f"approximate-{_digest(unit)}-{float(radius).hex()}-{cap}-{n_probes}"
-    graph = _found(path, unit, radius)
-    if graph is None:
-        load_faiss()
-        _build(path, _Search(unit, radius, cap, n_probes, progress))
-        graph = _found(path, unit, radius)
-        assert graph is not None
-    return graph
+    prefix, suffix = f"approximate-{digest_of(unit)}-", f"-{cap}-{n_probes}"
+    for path, known in kept_graphs(folder, prefix, radius, suffix=suffix):
+        graph = _opened(path, unit, known)
+        if graph is not None:
+            touch(path)
+            return graph
+    load_faiss()
+    path = Path(folder) / f"{prefix}{float(radius).hex()}{suffix}"
+    _build(path, _Search(unit, radius, cap, n_probes, progress))
+    built = _opened(path, unit, radius)
+    assert built is not None
+    return built
 
 
 class _Search:
@@ -121,21 +130,13 @@ class _Search:
             self._compare(find_cells(self.unit, self.n_probes, progress=self.progress), found)
         self._keep_nearest(found, kept)
         kept.add(self.spanning.pairs())
-        n_pairs = 0
-        files = {name: (folder / name).open("wb") for name in _ARRAYS}
-        try:
+        with PairFiles(folder) as files:
             for number in range(kept.n_parts):
                 pairs = pairs_of(kept.part(number))
-                pairs = picked(pairs, np.lexsort((pairs.cols, pairs.rows)))
-                for name, file in files.items():
-                    getattr(pairs, name).tofile(file)
-                n_pairs += len(pairs.rows)
-        finally:
-            for file in files.values():
-                file.close()
+                files.add(picked(pairs, np.lexsort((pairs.cols, pairs.rows))))
         for name in ("found", "kept"):
             (folder / name).rmdir()
-        return n_pairs
+        return files.n_pairs
 
     def _compare(self, cells: Cells, found: Spool) -> None:
         """Compares the images of each cell with each other, and then with those that visit it."""
@@ -198,32 +199,19 @@ def _smaller_first(pairs: Pairs) -> Pairs:
 
 
 def _build(path: Path, search: _Search) -> None:
-    part = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}{_PART}")
-    part.mkdir(parents=True)
-    try:
-        n_pairs = search.write(part)
-        about = {"format": _FORMAT, "n": len(search.unit), "radius": float(search.radius), "n_pairs": n_pairs}
-        (part / _ABOUT).write_text(json.dumps(about), encoding="utf-8")
-        quality = _measured(part, search)
+    def measure(part: Path) -> None:
+        graph = open_graph(part, search.unit, search.radius)
+        assert graph is not None
+        quality = measured_quality(graph, search.cap, progress=search.progress)
         (part / _QUALITY).write_text(json.dumps(asdict(quality)), encoding="utf-8")
-        if path.exists():  # not whole, or of another process that was faster
-            shutil.rmtree(path)
-        part.rename(path)
-    except BaseException:
-        shutil.rmtree(part, ignore_errors=True)
-        raise
-    logger.info("approximate graph of %d images: %d pairs, recall %.4f", len(search.unit), n_pairs, quality.recall)
+        logger.info("approximate graph of %d images: %d pairs, recall %.4f", graph.n, graph.n_pairs, quality.recall)
+
+    build_graph(path, len(search.unit), search.radius, search.write, finish=measure)
 
 
-def _measured(folder: Path, search: _Search) -> Quality:
-    graph = _opened(folder, search.unit, search.radius)
-    assert graph is not None
-    return measured_quality(graph, search.cap, progress=search.progress)
-
-
-def _found(path: Path, unit: Vectors, radius: float) -> ApproximateGraph | None:
+def _opened(path: Path, unit: Vectors, radius: float) -> ApproximateGraph | None:
     """The graph in a folder, None when it is not there or not whole."""
-    graph = _opened(path, unit, radius)
+    graph = open_graph(path, unit, radius)
     try:
         quality = Quality(**json.loads((path / _QUALITY).read_text(encoding="utf-8")))
     except (FileNotFoundError, ValueError, TypeError):

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from .errors import CCIPError
+from .hub import held
 from .progress import ProgressCallback, report
 
 IMAGE_BYTES = 64 << 20
@@ -96,7 +97,8 @@ def extract_images(
     half = folder.with_name(f"{folder.name}.incomplete")
     half.parent.mkdir(parents=True, exist_ok=True)
     most = min(total_bytes, RATIO * archive.stat().st_size + SLACK_BYTES)
-    with _alone(half, progress):
+    lock = half.with_name(f".{half.name}.lock")
+    with held(lock, lambda: report(progress, "waiting for another process to take the images out", 0, None)):
         if not is_extracted(folder):  # another process may have done it
             try:
                 with _read_errors(archive):
@@ -117,24 +119,6 @@ def images_in(folder: str | Path) -> list[Labelled]:
     """The images that :func:`extract_images` put into a folder."""
     files = (path for path in Path(folder).glob("*/*") if path.is_file() and not path.is_symlink())
     return [Labelled(path, path.parent.name) for path in sorted(files)]
-
-
-@contextlib.contextmanager
-def _alone(half: Path, progress: ProgressCallback | None) -> Iterator[None]:
-    """Waits until no other process takes images out into the same folder."""
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(half.with_name(f".{half.name}.lock"))
-    while True:
-        try:
-            lock.acquire(timeout=0.5)
-            break
-        except Timeout:
-            report(progress, "waiting for another process to take the images out", 0, None)
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _extract(

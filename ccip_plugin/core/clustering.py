@@ -1,6 +1,6 @@
 """Groups embeddings by character: each image gets the number of its group, or none."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sized
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,13 +9,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import calibration
+from .approximate import CAP, ApproximateGraph, approximate_graph
 from .constraints import Constraints, check
 from .differences import Vectors, differences, normalize
 from .errors import ParameterError, TooManyImagesError
 from .forest import Forest
+from .graph_choice import EXACT, choose_graph
+from .graph_files import graphs_folder
+from .graph_quality import Quality
 from .linkage import Linkage, LinkageOptions, link, numbered
 from .neighbors import NeighborGraph, radius_graph
-from .pairs import near_pairs, unit_vectors
+from .pairs import Pairs, near_pairs, near_pairs_of, unit_vectors
 from .progress import ProgressCallback, report
 from .registry import DEFAULT_MODEL
 
@@ -57,6 +61,7 @@ class Clustering:
         eps: with which eps; the threshold for ``linkage``
         min_samples: with which min_samples
         limit: up to which mean difference large groups were merged; eps for other methods
+        quality: of an approximate graph, how much of the exact one it has; None where all pairs were compared
     """
 
     labels: Labels
@@ -68,24 +73,28 @@ class Clustering:
     eps: float
     min_samples: int
     limit: float
+    quality: Quality | None = None
 
 
 def cluster(
     embeddings_or_graph: ArrayLike | NeighborGraph,
     *,
-    method: str = "dbscan",
+    method: str = "linkage",
     eps: float | None = None,
     min_samples: int | None = None,
     model_name: str = DEFAULT_MODEL,
     model_dir: str | Path | None = None,
     constraints: Constraints | None = None,
+    graph: str = EXACT,
+    folder: str | Path | None = None,
     progress: ProgressCallback | None = None,
 ) -> Labels:
     """Groups images by character.
 
     Args:
-        embeddings_or_graph: ``(n, dim)`` embeddings of any length or, but for OPTICS, a graph of neighbors
-        method ("dbscan"): one of :data:`METHODS`
+        embeddings_or_graph: ``(n, dim)`` embeddings of any length or, but for OPTICS, a graph of neighbors; a graph is
+            taken as it is, whatever ``graph`` says
+        method ("linkage"): one of :data:`METHODS`
 
             -   ``linkage``: average linkage inside the components of the graph up to the threshold of the model, with a
                 limit between large groups that is learned from the images, and a rescue of single images on strong
@@ -105,13 +114,18 @@ def cluster(
         model_name: the model that the embeddings are of
         model_dir (None): a folder with files of models
         constraints (None): what people decided; for ``linkage`` only
+        graph ("exact"): ``exact`` compares all images with all. ``approximate`` finds nearly all that are alike in a
+            part of the time, and keeps what it found in ``folder``; needs the extra "index". ``auto`` does that from
+            100,000 images on where the extra is installed
+        folder (None): where approximate graphs are kept, ``graphs`` in the folder of ``CCIP_CACHE_DIR`` by default
         progress (None): told how far the work is; may raise :class:`~ccip_plugin.core.progress.Cancelled`
 
     Returns:
         ``(n,)`` labels: 0, 1, ... for groups, :data:`NOISE` for images in none
 
     Raises:
-        ParameterError: the method or a parameter has no meaning
+        ParameterError: the method or a parameter has no meaning, or not for this graph
+        MissingExtraError: an approximate graph was asked for, and faiss is not installed
         UnknownPresetError: nothing is published for this method and this model
         ContradictionError: the constraints cannot all be kept
         RadiusError: eps is larger than the radius of the graph
@@ -127,6 +141,8 @@ def cluster(
         model_name=model_name,
         model_dir=model_dir,
         constraints=constraints,
+        graph=graph,
+        folder=folder,
         progress=progress,
     ).labels
 
@@ -140,9 +156,16 @@ def cluster_details(
     model_name: str = DEFAULT_MODEL,
     model_dir: str | Path | None = None,
     constraints: Constraints | None = None,
+    graph: str = EXACT,
+    folder: str | Path | None = None,
+    previous_limit: float | None = None,
     progress: ProgressCallback | None = None,
 ) -> Clustering:
-    """Groups images as :func:`cluster` does, and tells which were rescued, and with what parameters."""
+    """Groups images as :func:`cluster` does, and tells which were rescued, and with what parameters.
+
+    Takes what that takes and, for ``linkage``, ``previous_limit`` (None): the ``limit`` of an earlier run on nearly the
+    same images, which stays where it still fits.
+    """
     if method not in METHODS:
         raise ParameterError("method", method, f"one of {', '.join(METHODS)}")
     if constraints is not None and method != "linkage":
@@ -151,35 +174,44 @@ def cluster_details(
         published = published_parameters(calibration.load(model_name, model_dir=model_dir), method)
         eps = published[0] if eps is None else eps
         min_samples = published[1] if min_samples is None else min_samples
+    given = embeddings_or_graph
+    if not isinstance(given, NeighborGraph) and choose_graph(graph, _count(given), method).is_approximate:
+        _check(eps, min_samples, least=1)
+        _check_cap(None if method == "linkage" else CAP, min_samples)  # before anything is compared
+        given = approximate_graph(given, eps, graphs_folder() if folder is None else folder, progress=progress)
+    quality = given.quality if isinstance(given, ApproximateGraph) else None
     if method == "linkage":
         found = linkage(
-            embeddings_or_graph,
+            given,
             threshold=eps,
             min_samples=min_samples,
             constraints=constraints,
+            previous_limit=previous_limit,
             progress=progress,
         )
-        rescued, nearest, second = found.rescued, found.nearest, found.second
-        return Clustering(
-            found.labels, rescued, nearest, second, found.before, method, eps, int(min_samples), found.limit
-        )
-    if method.startswith("optics"):
-        if isinstance(embeddings_or_graph, NeighborGraph):
-            raise ParameterError("method", method, "another where a graph is given: OPTICS takes embeddings")
-        by = optics_cut if method == "optics_cut" else optics
-        labels = by(embeddings_or_graph, eps=eps, min_samples=min_samples, progress=progress)
-    else:
-        _check(eps, min_samples, least=1 if method.startswith("dbscan") else 2)
-        graph = embeddings_or_graph
-        if not isinstance(graph, NeighborGraph) and method == "hdbscan":
-            graph = radius_graph(graph, eps, progress=progress)
-        if not isinstance(graph, NeighborGraph):
-            labels = dbscan_of_embeddings(graph, eps=eps, min_samples=min_samples, progress=progress)
-        else:
-            labels = (hdbscan if method == "hdbscan" else dbscan)(graph, eps=eps, min_samples=min_samples)
+        details = (found.rescued, found.nearest, found.second, found.before)
+        return Clustering(found.labels, *details, method, eps, int(min_samples), found.limit, quality)
+    labels = _labels(given, method, eps, min_samples, progress)
     nothing = np.full(len(labels), np.nan)
     is_rescued = np.zeros(len(labels), np.bool_)
-    return Clustering(labels, is_rescued, nothing, nothing, labels, method, eps, int(min_samples), eps)
+    return Clustering(labels, is_rescued, nothing, nothing, labels, method, eps, int(min_samples), eps, quality)
+
+
+def _labels(
+    given: ArrayLike | NeighborGraph, method: str, eps: float, min_samples: int, progress: ProgressCallback | None
+) -> Labels:
+    """The groups of all methods but linkage."""
+    if method.startswith("optics"):
+        if isinstance(given, NeighborGraph):
+            raise ParameterError("method", method, "another where a graph is given: OPTICS takes embeddings")
+        by = optics_cut if method == "optics_cut" else optics
+        return by(given, eps=eps, min_samples=min_samples, progress=progress)
+    _check(eps, min_samples, least=1 if method.startswith("dbscan") else 2)
+    if not isinstance(given, NeighborGraph):
+        if method != "hdbscan":
+            return dbscan_of_embeddings(given, eps=eps, min_samples=min_samples, progress=progress)
+        given = radius_graph(given, eps, progress=progress)
+    return (hdbscan if method == "hdbscan" else dbscan)(given, eps=eps, min_samples=min_samples)
 
 
 def published_parameters(known: calibration.Calibration, method: str) -> tuple[float, int]:
@@ -205,11 +237,14 @@ def linkage(
     min_samples: int = 2,
     constraints: Constraints | None = None,
     options: LinkageOptions | None = None,
+    previous_limit: float | None = None,
     progress: ProgressCallback | None = None,
 ) -> Linkage:
     """Groups images by average linkage, as :func:`ccip_plugin.core.linkage.link` says.
 
-    Takes, beside the vectors, memory for a block and a few numbers for each image; no pairs are kept.
+    Takes, beside the vectors, memory for a block and a few numbers for each image; no pairs are kept. Where people
+    decided the groups of most images, time is proportional to the number of the others times that of all: images of two
+    decided groups never meet, however much they are alike, and so are not compared.
 
     Args:
         embeddings_or_graph: ``(n, dim)`` embeddings of any length, or a graph that has their vectors
@@ -218,6 +253,7 @@ def linkage(
             them there
         constraints (None): what people decided
         options (None): how to decide
+        previous_limit (None): the ``limit`` of an earlier run, which stays where it still fits
         progress (None): told how far the work is
 
     Returns:
@@ -237,9 +273,10 @@ def linkage(
         unit, parts = graph.vectors, graph.parts_within(threshold)
     else:
         unit = unit_vectors(embeddings_or_graph)
-        blocks = near_pairs(unit, threshold, with_differences=False, progress=progress)
-        parts = (block.pairs for block in blocks)
     decisions = None if constraints is None else check(constraints, len(unit))
+    if not isinstance(embeddings_or_graph, NeighborGraph):
+        owners = None if decisions is None else decisions.owners
+        parts = _pairs_that_matter(unit, threshold, owners, progress)
     forest, has_double = Forest(len(unit)), np.zeros(len(unit), np.bool_)
     for pairs in parts:
         forest.add(pairs.rows, pairs.cols)
@@ -254,10 +291,30 @@ def linkage(
         decisions=decisions,
         push=push,
         options=options,
+        previous_limit=previous_limit,
         progress=progress,
     )
     is_owned = None if decisions is None else decisions.owners >= 0
     return replace(found, labels=_without_small(found.labels, min_samples, is_owned))
+
+
+def _pairs_that_matter(
+    unit: Vectors, threshold: float, owners: NDArray[np.int64] | None, progress: ProgressCallback | None
+) -> Iterator[Pairs]:
+    """The pairs up to the threshold; where most images have a decided group, without those of decided groups.
+
+    Images of one such group belong together whatever they look like, and only near-duplicates are looked for there.
+    """
+    free = np.arange(len(unit)) if owners is None else np.flatnonzero(owners < 0)
+    if owners is None or 2 * len(free) >= len(unit):
+        blocks = near_pairs(unit, threshold, with_differences=False, progress=progress)
+        yield from (block.pairs for block in blocks)
+        return
+    yield from near_pairs_of(unit, free, threshold, progress=progress)
+    order = np.argsort(owners, kind="stable")[len(free) :].astype(np.int32)
+    for members in np.split(order, np.flatnonzero(np.diff(owners[order])) + 1):
+        for pairs, _, _ in near_pairs(unit[members], _NEAR_DOUBLE * threshold, with_differences=False):
+            yield Pairs(members[pairs.rows], members[pairs.cols], pairs.differences)
 
 
 def _without_small(labels: Labels, least: int, is_owned: NDArray[np.bool_] | None) -> Labels:
@@ -284,9 +341,10 @@ def dbscan(graph: NeighborGraph, *, eps: float, min_samples: int) -> Labels:
 
     Raises:
         RadiusError: eps is larger than the radius of the graph
-        ParameterError: eps or min_samples has no meaning
+        ParameterError: eps or min_samples has no meaning, or the graph has fewer neighbors of each image
     """
     _check(eps, min_samples, least=1)
+    _check_cap(graph.cap, min_samples)
     is_core = graph.count_neighbors(eps) + 1 >= min_samples
     return _grouped(is_core, graph.pairs_within(eps))
 
@@ -343,9 +401,10 @@ def hdbscan(graph: NeighborGraph, *, eps: float, min_samples: int = 3) -> Labels
 
     Raises:
         RadiusError: eps is larger than the radius of the graph
-        ParameterError: eps or min_samples has no meaning
+        ParameterError: eps or min_samples has no meaning, or the graph has fewer neighbors of each image
     """
     _check(eps, min_samples, least=2)
+    _check_cap(graph.cap, min_samples)
     if graph.n <= min_samples:
         return np.full(graph.n, NOISE, np.int64)
     from sklearn.cluster import HDBSCAN
@@ -405,7 +464,7 @@ def _ordered(
     embeddings: ArrayLike, eps: float, min_samples: int, progress: ProgressCallback | None, *, cut: bool
 ) -> Labels:
     _check(eps, min_samples, least=2)
-    n = len(np.atleast_1d(np.asarray(embeddings)))
+    n = _count(embeddings)
     if n > MAX_DENSE:
         raise TooManyImagesError(n, MAX_DENSE)
     if n < min_samples:
@@ -423,6 +482,17 @@ def _check(eps: float, min_samples: int, *, least: int) -> None:
         raise ParameterError("eps", eps, "a difference from 0 to 1")
     if isinstance(min_samples, bool) or not isinstance(min_samples, int | np.integer) or min_samples < least:
         raise ParameterError("min_samples", min_samples, f"a whole number, at least {least}")
+
+
+def _check_cap(cap: int | None, min_samples: int) -> None:
+    """Raises where a graph that keeps so many neighbors of each image cannot tell who is a core image."""
+    if cap is not None and min_samples > cap + 1:
+        wanted = f"at most {cap + 1} with an approximate graph, which keeps {cap} neighbors of each image"
+        raise ParameterError("min_samples", min_samples, f"{wanted}; take the exact one")
+
+
+def _count(embeddings: ArrayLike) -> int:
+    return len(embeddings) if isinstance(embeddings, Sized) else len(np.atleast_1d(np.asarray(embeddings)))
 
 
 def _grouped(is_core: NDArray[np.bool_], parts: Iterable[_RowsAndCols]) -> Labels:

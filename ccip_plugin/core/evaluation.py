@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .differences import Vectors, normalize
 from .errors import ParameterError, VectorsError
-from .jackknife import STEPS, FoldCounts, Interval, folds_of, interval
+from .jackknife import STEPS, FoldCounts, Interval, folds_of, interval, interval_of_best
 from .progress import ProgressCallback, report
 
 Names = ArrayLike | Sequence[object]
@@ -101,10 +101,13 @@ class PairMetrics:
         found = self._estimates(self.same, self.different, threshold)
         if self.folds is None or len(self.folds) < 2:
             return {name: interval(value, ()) for name, value in found.items()}
-        coarse = self.coarse(min(STEPS, len(self.same) - 1))
-        parts = (self.folds.without(fold, *coarse) for fold in range(len(self.folds)))
-        without = [self._estimates(same, different, threshold) for same, different in parts]
-        return {name: interval(value, [each[name] for each in without]) for name, value in found.items()}
+        same, different = self.coarse(min(STEPS, len(self.same) - 1))
+        parts = [self.folds.without(fold, same, different) for fold in range(len(self.folds))]
+        without = [self._estimates(*part, threshold) for part in parts]
+        intervals = {name: interval(value, [each[name] for each in without]) for name, value in found.items()}
+        curves = np.array([f1_curve(*part) for part in parts])
+        intervals["threshold"] = interval_of_threshold(f1_curve(same, different), curves, self.threshold)
+        return intervals
 
     @staticmethod
     def _estimates(same: Counts, different: Counts, threshold: float | None) -> dict[str, float]:
@@ -274,6 +277,28 @@ def _code(value: object, numbers: dict[object, int]) -> int:
     if value is None or value == "" or (is_number and not value >= 0):  # type: ignore[operator]
         return -1
     return numbers.setdefault(value, len(numbers))
+
+
+def f1_curve(same: Counts, different: Counts) -> NDArray[np.float64]:
+    """``(bins + 1,)`` F1 with each bin as the threshold, NaN without pairs of one character."""
+    hits, n_same = np.cumsum(same), int(same.sum())
+    return 2 * hits / (hits + np.cumsum(different) + n_same) if n_same else np.full(len(same), np.nan)
+
+
+def interval_of_threshold(scores: NDArray[np.float64], without: NDArray[np.float64], threshold: float) -> Interval:
+    """Where the threshold with the best score would be for other characters like these.
+
+    Args:
+        scores: ``(steps + 1,)`` the score with each step from 0 to 1 as the threshold
+        without: ``(n_folds, steps + 1)`` the same without each fold
+        threshold: the one that is taken; it is in the interval
+    """
+    steps = len(scores) - 1
+    ends = np.minimum(np.arange(steps + 2) / steps, 1.0)
+    found = interval_of_best(scores, without, ends, int(np.argmax(scores)))
+    if not np.isfinite(found.width):
+        return found
+    return Interval(min(found.low, threshold), max(found.high, threshold))
 
 
 # pairs ----------------------------------------------------------------------------------------------------------------

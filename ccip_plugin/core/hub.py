@@ -40,6 +40,7 @@ __all__ = [
     "find_files",
     "find_jsons",
     "fingerprint",
+    "held",
     "how_to_fetch",
     "is_available",
     "remove",
@@ -53,6 +54,7 @@ HUB_URL = f"https://huggingface.co/{HUB_REPO}"
 _BUNDLED = Path(__file__).parent / "models"
 _REPORT = 1 << 20  # bytes between two words to a progress callable
 _TIMEOUT = 30.0
+_WAIT = 0.5  # seconds between two words to who waits for a lock
 _ETAG = re.compile("[0-9A-Za-z_-]{8,128}")  # becomes a file name
 
 
@@ -247,9 +249,9 @@ class Hub:
         except EntryNotFoundError:
             return None
         self._fetch(filename, url, meta.etag, meta.size, progress)
-        where = {"revision": revision, "cache_dir": self.cache, "endpoint": self.endpoint}
+        where: dict[str, Any] = {"repo_type": self.repo_type, "cache_dir": self.cache, "endpoint": self.endpoint}
         with _download_errors(filename):
-            return Path(hf_hub_download(self.repo, filename, repo_type=self.repo_type, **where))
+            return Path(hf_hub_download(self.repo, filename, revision=revision, **where))
 
     def delete(self, path: Path) -> int:
         """Takes a file out of the cache, and its bytes when no other revision shares them; gives how many."""
@@ -305,6 +307,28 @@ class Hub:
             if failures:
                 logger.info("download of %s broke off: %s", filename, problem)
                 time.sleep(self.pause)
+
+
+@contextlib.contextmanager
+def held(lock: Path, waiting: Callable[[], None]) -> Iterator[None]:
+    """Holds a file as a lock, which one process can hold at a time.
+
+    Args:
+        lock: the file, which stays there
+        waiting: called now and then while another process holds it; what it raises ends the waiting
+    """
+    from filelock import FileLock, Timeout
+
+    mine = FileLock(lock)
+    while not mine.is_locked:
+        try:
+            mine.acquire(timeout=_WAIT)
+        except Timeout:
+            waiting()
+    try:
+        yield
+    finally:
+        mine.release()
 
 
 def _folder(

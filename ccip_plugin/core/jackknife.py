@@ -1,5 +1,6 @@
 """How far scores would move with other characters: the jackknife that leaves out one character at a time."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -50,7 +51,8 @@ def folds_of(characters: Codes) -> Codes:
 def interval(estimate: float, without: Sequence[float] | NDArray[np.float64], *, most: float = 1.0) -> Interval:
     """The interval around an estimate, by the jackknife (Tukey, 1958) and Student's t.
 
-    For a score that jumps, such as the place of a maximum, it is a rough one.
+    It is for scores that change little without a fold. For the place of a maximum, which jumps, there is
+    :func:`interval_of_best`.
 
     Args:
         estimate: the score with all images
@@ -66,6 +68,48 @@ def interval(estimate: float, without: Sequence[float] | NDArray[np.float64], *,
     error = float(np.sqrt((n - 1) / n * np.square(values - values.mean()).sum()))
     reach = float(stdtrit(n - 1, 0.5 + CONFIDENCE / 2)) * error
     return Interval(max(0.0, estimate - reach), min(most, estimate + reach))
+
+
+def interval_of_best(
+    scores: NDArray[np.float64], without: NDArray[np.float64], ends: NDArray[np.float64], best: int
+) -> Interval:
+    """Where the best of several settings would be for other characters like these.
+
+    Holds every setting whose score is not clearly lower than that of the best one: by less than what the jackknife
+    (Tukey, 1958) and Student's t allow the difference of the two scores to be. Unlike the place of the maximum itself
+    these differences do not jump when a fold is left out.
+
+    Args:
+        scores: ``(k,)`` the score of each setting, with all images
+        without: ``(n_folds, k)`` the scores without each fold
+        ends: ``(k + 1,)`` where settings begin, increasing, and where the last one ends
+        best: the setting that is taken
+    """
+    held = np.flatnonzero(_possible_gains(scores, without, best) >= -1e-12)
+    return Interval(float(ends[held[0]]), float(ends[held[-1] + 1])) if len(held) else Interval(math.nan, math.nan)
+
+
+def possible_loss(scores: NDArray[np.float64], without: NDArray[np.float64], best: int) -> float:
+    """By how much a setting may be worse than the best one for other characters like these; NaN where nobody knows.
+
+    Args:
+        scores: as for :func:`interval_of_best`; at most 1
+        without: likewise
+        best: the setting that is taken
+    """
+    return min(float(_possible_gains(scores, without, best).max()), 1 - float(scores[best]))
+
+
+def _possible_gains(scores: NDArray[np.float64], without: NDArray[np.float64], best: int) -> NDArray[np.float64]:
+    """``(k,)`` by how much each setting may be better than the one that is taken, at most, with :data:`CONFIDENCE`."""
+    n = len(without)
+    if n < 2 or not np.isfinite(without).all() or not np.isfinite(scores[best]):
+        return np.full(len(scores), np.nan)
+    from scipy.special import stdtrit
+
+    lower = without[:, best : best + 1] - without
+    error = np.sqrt((n - 1) / n * np.square(lower - lower.mean(axis=0)).sum(axis=0))
+    return scores - scores[best] + stdtrit(n - 1, 0.5 + CONFIDENCE / 2) * error
 
 
 class FoldCounts:

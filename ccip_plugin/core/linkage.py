@@ -76,6 +76,7 @@ def link(
     decisions: Decisions | None = None,
     push: float = 0.0,
     options: LinkageOptions | None = None,
+    previous_limit: float | None = None,
     progress: ProgressCallback | None = None,
 ) -> Linkage:
     """Groups images by average linkage, with a limit between large groups learned from the images, and a rescue.
@@ -98,6 +99,7 @@ def link(
         decisions (None): what people decided
         push: what being crops of one picture adds to a difference, in thresholds
         options (None): how to decide
+        previous_limit (None): the limit between large groups of an earlier run, which stays where it still fits
         progress (None): told how many images are grouped
     """
     options = options or LinkageOptions()
@@ -116,7 +118,7 @@ def link(
         done += len(chosen)
         report(progress, "grouping images", done, 2 * len(unit))
     means, weights = run.groups(sure, scenes, at_least=options.large)
-    limit = tail_limit(means[weights >= options.large], threshold, floor=options.floor)
+    limit = tail_limit(means[weights >= options.large], threshold, floor=options.floor, previous=previous_limit)
     labels = np.empty_like(sure)
     for chosen in packs:
         labels[chosen] = chosen[run.merged(chosen, sure, scenes, threshold, limit)]

@@ -62,6 +62,11 @@ class NeighborGraph:
         """How many pairs there are."""
         return len(self.rows)
 
+    @property
+    def cap(self) -> int | None:
+        """How many neighbors of each image it has at least, where there are as many; None where it has all of them."""
+        return None
+
     @cached_property
     def degrees(self) -> NDArray[np.int64]:
         """``(n,)``: how many neighbors each image has, itself not counted."""

@@ -80,6 +80,45 @@ def near_pairs(
             yield Block(pairs, j + block_size >= n, n_compared / max(total, 1))
 
 
+def near_pairs_of(
+    unit: Vectors,
+    chosen: NDArray[np.int64],
+    radius: float,
+    *,
+    block_size: int = BLOCK,
+    progress: ProgressCallback | None = None,
+) -> Iterator[Pairs]:
+    """Finds the pairs with a difference up to ``radius`` of which one image at least is among some, each once.
+
+    Takes time proportional to the number of these times the number of all. The differences are not rounded.
+
+    Args:
+        unit: ``(n, dim)`` vectors of unit length
+        chosen: numbers of the images that are compared with all, increasing
+        radius: the largest difference, itself included
+        block_size: how many images are compared with how many at a time
+        progress (None): told after each block how many pairs were compared
+    """
+    n, n_compared, n_found = len(unit), 0, 0
+    is_chosen = np.zeros(n, np.bool_)
+    is_chosen[chosen] = True
+    for i in range(0, len(chosen), block_size):
+        rows = chosen[i : i + block_size]
+        first = unit[rows]
+        for j in range(0, n, block_size):
+            cosines = first @ unit[j : j + block_size].T
+            at, to = np.nonzero(cosines >= least_cosine(radius))
+            is_new = ~is_chosen[j + to] | (j + to > rows[at])  # each once, and none with itself
+            at, to = at[is_new], to[is_new]
+            differences = np.clip(0.5 - 0.5 * cosines[at, to], 0, 1)
+            pairs = Pairs(rows[at].astype(np.int32), (j + to).astype(np.int32), differences)
+            pairs = up_to_radius(unit, pairs, radius)
+            n_compared += cosines.size
+            n_found += len(pairs.rows)
+            report(progress, "comparing images", n_compared, len(chosen) * n, f"{n_found:,} pairs alike")
+            yield pairs
+
+
 def exact_differences(unit: Vectors, rows: NDArray[np.int32], cols: NDArray[np.int32]) -> NDArray[np.float64]:
     """Computes ``||a - b||^2 / 4`` of each pair by itself, always in the same order of additions."""
     result = np.empty(len(rows))

@@ -1,6 +1,7 @@
 """Which pairs of images to ask a person about, and the threshold that follows from the answers."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -26,6 +27,7 @@ _MIDDLES = np.linspace(0.0, 0.5, 126)  # where an answer of "same" gets as likel
 _WIDTHS = np.geomspace(0.004, 0.06, 13)  # how slowly that changes with the difference
 _SPREAD = 0.08  # of the published thresholds around those of other images
 _USUAL_WIDTH, _WIDTH_SPREAD = 0.02, 0.7  # a factor of e^0.7 is no surprise
+_EQUAL = 1e-9  # scores that differ by less are equal
 _SLIPS = 0.01  # share of the answers that are a slip
 
 
@@ -53,6 +55,7 @@ class Fit:
         low: with 95 % probability it is not below
         high: nor above
         f1: the F1 that is expected there
+        published_f1: the F1 that is expected at the published threshold
         n_answers: answers that it rests on
         is_enough: whether these are enough to rely on it
     """
@@ -61,6 +64,7 @@ class Fit:
     low: float
     high: float
     f1: float
+    published_f1: float
     n_answers: int
     is_enough: bool
 
@@ -92,11 +96,18 @@ class PairPool:
 
     def draw(self, bin_number: int, random: np.random.Generator) -> tuple[int, int]:
         """A pair at random, of those with a difference in a bin."""
-        place = int(random.integers(self._ends[bin_number] - self.counts[bin_number], self._ends[bin_number]))
-        n = len(self._images)
+        return self._pair(
+            int(random.integers(self._ends[bin_number] - self.counts[bin_number], self._ends[bin_number]))
+        )
+
+    def pairs(self, bin_number: int) -> Iterator[tuple[int, int]]:
+        """All pairs with a difference in a bin."""
+        end = int(self._ends[bin_number])
+        return map(self._pair, range(end - int(self.counts[bin_number]), end))
+
+    def _pair(self, place: int) -> tuple[int, int]:
         row = int(np.searchsorted(self._starts, self._order[place], side="right")) - 1
         column = row + 1 + int(self._order[place] - self._starts[row])
-        assert column < n
         return int(self._images[row]), int(self._images[column])
 
     @cached_property
@@ -148,7 +159,9 @@ def choose_pairs(
                 asked.add(frozenset(pair))
                 chosen.append(pair)
                 break
-    return chosen
+    left = (pair for number in np.argsort(-worth, kind="stable") for pair in pool.pairs(int(number)))
+    left = (pair for pair in left if frozenset(pair) not in asked)  # bins with few pairs are soon asked through
+    return [*chosen, *itertools.islice(left, n - len(chosen))]
 
 
 def fit(pool: PairPool, embeddings: ArrayLike, answers: Sequence[Answer]) -> Fit:
@@ -165,17 +178,22 @@ def fit(pool: PairPool, embeddings: ArrayLike, answers: Sequence[Answer]) -> Fit
     """
     usable = [answer for answer in answers if answer.is_same is not None]
     weights = _posterior(pool, usable, embeddings)
-    at_each = _expected_f1(pool.counts, _CURVES)
-    thresholds = at_each.argmax(axis=1) / _BINS
+    thresholds = _best_bins(_expected_f1(pool.counts, _CURVES), pool.threshold) / _BINS
     expected = _expected_f1(pool.counts, weights @ _CURVES)
-    best = int(expected.argmax())
+    best = int(_best_bins(expected[None], pool.threshold)[0])
     order = np.argsort(thresholds, kind="stable")
     share = np.cumsum(weights[order])
     low, high = (float(thresholds[order][min(int(np.searchsorted(share, q)), len(order) - 1)]) for q in (0.025, 0.975))
     has_both = len({answer.is_same for answer in usable}) == 2
     is_enough = len(usable) >= ENOUGH and has_both
     return Fit(
-        best / _BINS, min(low, best / _BINS), max(high, best / _BINS), float(expected[best]), len(usable), is_enough
+        best / _BINS,
+        min(low, best / _BINS),
+        max(high, best / _BINS),
+        float(expected[best]),
+        float(expected[min(int(pool.threshold * _BINS), _BINS)]),
+        len(usable),
+        is_enough,
     )
 
 
@@ -219,6 +237,12 @@ def _expected_f1(counts: NDArray[np.int64], curves: Numbers) -> Numbers:
     found = np.cumsum(counts * curves, axis=-1)
     chosen = np.cumsum(counts)
     return 2 * found / np.maximum(chosen + found[..., -1:], 1e-300)
+
+
+def _best_bins(scores: Numbers, threshold: float) -> NDArray[np.int64]:
+    """The bin with the best score of each row; of equally good ones the nearest to the published threshold."""
+    away = np.abs(np.arange(scores.shape[1]) - threshold * _BINS)
+    return np.where(scores >= scores.max(axis=1, keepdims=True) - _EQUAL, away, np.inf).argmin(axis=1)
 
 
 def _bins_of_pairs(unit: Vectors, progress: ProgressCallback | None) -> NDArray[np.int16]:

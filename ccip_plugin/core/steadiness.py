@@ -2,6 +2,8 @@
 
 import itertools
 from collections import Counter, defaultdict
+from collections.abc import Container, Iterable
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -54,13 +56,26 @@ def steady(
     known = np.flatnonzero((found >= 0) & (before >= 0))
     if not len(known):
         return found
-    run = _Run(found, before, known, normalize(embeddings), limit, threshold, margin)
-    if is_bound is not None:
-        run.touched.update(np.unique(found[is_bound & (found >= 0)]).tolist())
-    rivals = set() if shared is None else {frozenset(pair) for pair in found[shared].tolist()}
-    run.join_parts(rivals)
-    run.part_groups(min_samples)
-    return run.labels
+    unit, bound = normalize(embeddings), np.zeros(len(found), np.bool_) if is_bound is None else is_bound
+    for step in (_Run.part_groups, _Run.join_parts):  # parted first: then what of a group went elsewhere can come back
+        touched = np.unique(found[bound & (found >= 0)]).tolist()
+        rivals = set() if shared is None else {frozenset(pair) for pair in found[shared].tolist()}
+        run = _Run(found, before, known, unit, _Limits(limit, threshold, margin, min_samples), touched, rivals)
+        step(run)
+        found = run.labels
+    return found
+
+
+class _Limits(NamedTuple):
+    """How far groups may be from each other, and how many images make one."""
+
+    limit: float
+    threshold: float
+    margin: float
+    min_samples: int
+
+    def between(self, size: int, other: int) -> float:
+        return self.limit if min(size, other) >= _LARGE else self.threshold
 
 
 class _Run:
@@ -72,12 +87,12 @@ class _Run:
         before: Labels,
         known: Labels,
         unit: Vectors,
-        limit: float,
-        threshold: float,
-        margin: float,
+        limits: _Limits,
+        touched: Iterable[int],
+        rivals: Container[frozenset[int]],
     ) -> None:
         self.labels, self.before, self.unit = labels, before, unit
-        self.limit, self.threshold, self.margin = limit, threshold, margin
+        self.limits, self.touched, self.rivals = limits, set(touched), rivals
         self.pairs = Counter(zip(labels[known].tolist(), before[known].tolist(), strict=True))
         self.n_known = Counter(labels[known].tolist())
         self.totals = Counter(before[known].tolist())
@@ -85,9 +100,8 @@ class _Run:
         order = np.argsort(labels, kind="stable")
         bounds = np.searchsorted(labels[order], np.arange(len(self.sizes) + 1))
         self._rows = [order[start:end] for start, end in itertools.pairwise(bounds)]
-        self.touched: set[int] = set()
 
-    def join_parts(self, rivals: set[frozenset[int]]) -> None:
+    def join_parts(self) -> None:
         """Joins the groups that are mostly parts of one earlier group."""
         parts = defaultdict(list)
         for (group, old), n in self.pairs.items():
@@ -97,11 +111,12 @@ class _Run:
             main, *others = sorted(groups, key=lambda group: (-self.sizes[group], group))
             for group in others:
                 apart = self._apart(self._rows[main], self._rows[group])
-                if frozenset((main, group)) not in rivals and apart <= (1 + self.margin) * self._limit(main, group):
+                most = (1 + self.limits.margin) * self.limits.between(self.sizes[main], self.sizes[group])
+                if frozenset((main, group)) not in self.rivals and apart <= most:
                     self.labels[self._rows[group]] = main
                     self.touched.update((main, group))
 
-    def part_groups(self, min_samples: int) -> None:
+    def part_groups(self) -> None:
         """Parts the groups into which several earlier groups went whole."""
         wholes = defaultdict(list)
         for (group, old), n in self.pairs.items():
@@ -111,7 +126,7 @@ class _Run:
         for group, olds in sorted(wholes.items()):
             if len(olds) == 2:
                 parts = self._parts(self._rows[group], sorted(olds))
-                if min(map(len, parts)) >= min_samples and self._are_weakly_tied(*parts):
+                if min(map(len, parts)) >= self.limits.min_samples and self._are_weakly_tied(*parts):
                     self.labels[parts[1]] = number
                     number += 1
 
@@ -123,11 +138,7 @@ class _Run:
         return np.concatenate([one, rest[is_nearer]]), np.concatenate([other, rest[~is_nearer]])
 
     def _are_weakly_tied(self, one: Labels, other: Labels) -> bool:
-        limit = self.limit if min(len(one), len(other)) >= _LARGE else self.threshold
-        return self._apart(one, other) > (1 - self.margin) * limit
-
-    def _limit(self, one: int, other: int) -> float:
-        return self.limit if min(self.sizes[one], self.sizes[other]) >= _LARGE else self.threshold
+        return self._apart(one, other) > (1 - self.limits.margin) * self.limits.between(len(one), len(other))
 
     def _apart(self, one: Labels, other: Labels) -> float:
         return float(0.5 - 0.5 * (self._mean(one) @ self._mean(other)))

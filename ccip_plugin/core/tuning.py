@@ -139,7 +139,7 @@ def tune_dbscan_2(found: Merges, characters: Labels, *, also: tuple[float, ...] 
     """
     if not found.n:
         return Tuned(float("nan"), float("nan"), 2, np.empty(0, np.int64), 0, np.empty((0, 2)))
-    levels, scores = _scores_by_level(found, characters)
+    levels, scores = scores_by_level(found, characters)
     best = int(np.argmax(scores))
     after = levels[best + 1] - 1 if best + 1 < len(levels) else max(levels[best], int(found.radius / GRID))
     eps = float(np.clip((levels[best] + after) / 2 * GRID, 0, found.radius))
@@ -149,8 +149,13 @@ def tune_dbscan_2(found: Merges, characters: Labels, *, also: tuple[float, ...] 
     return Tuned(float(scores[best]), eps, 2, found.labels(eps), len(levels), curve)
 
 
-def _scores_by_level(found: Merges, characters: Labels) -> tuple[Labels, Numbers]:
-    """The levels where groups change, the first is -1, and the adjusted Rand index from there on."""
+def scores_by_level(found: Merges, characters: Labels) -> tuple[Labels, Numbers]:
+    """The levels where groups change, the first is -1, and the adjusted Rand index from there on.
+
+    Args:
+        found: how the images come together
+        characters: as for :func:`tune_dbscan_2`
+    """
     both, together = [0.0], [0.0]
     for new_both, new_together in _gains(found, characters):
         both.append(both[-1] + new_both)
@@ -215,7 +220,7 @@ def tune_optics(
         raise TooManyToTuneError(len(unit))
     if len(unit) < 2:
         raise ParameterError("embeddings", f"{len(unit)} images", "at least 2 images")
-    search = _Search(unit, characters, progress)
+    search = OpticsSearch(unit, characters, progress)
     allowed = [k for k in MIN_SAMPLES if k <= len(unit)]
     for min_samples in allowed:
         for eps in np.linspace(0, search.largest(min_samples), _COARSE + 1)[1:]:
@@ -229,10 +234,16 @@ def tune_optics(
     return search.best()
 
 
-class _Search:
-    """What was tried so far."""
+class OpticsSearch:
+    """The groups of OPTICS with any parameters, and how good those are that were tried so far.
 
-    def __init__(self, unit: Vectors, characters: Labels, progress: ProgressCallback | None) -> None:
+    Args:
+        unit: ``(n, dim)`` unit vectors
+        characters: ``(n,)`` numbers 0, 1, ...
+        progress (None): told after each setting
+    """
+
+    def __init__(self, unit: Vectors, characters: Labels, progress: ProgressCallback | None = None) -> None:
         self._dense = differences(unit)
         self._dense[self._dense < _SAME] = 0
         self._characters, self._progress = characters, progress

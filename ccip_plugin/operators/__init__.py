@@ -16,11 +16,13 @@ def register(plugin: Any) -> None:
     from .compute_embeddings import ComputeEmbeddings
     from .compute_similarity import ComputeSimilarity
     from .compute_visualization import ComputeVisualization
+    from .delete_grouping import DeleteGrouping
     from .evaluate_groups import EvaluateGroups
     from .evaluate_model import EvaluateModel
     from .explore_parameters import ExploreParameters
     from .find_similar import FindSimilar
     from .group_characters import GroupCharacters
+    from .manage_models import ManageModels
     from .register_model import RegisterModel
     from .undo import Redo, Undo
 
@@ -31,6 +33,7 @@ def register(plugin: Any) -> None:
         ApplyProposal,
         Undo,
         Redo,
+        DeleteGrouping,
         FindSimilar,
         CompareImages,
         ComputeSimilarity,
@@ -40,5 +43,6 @@ def register(plugin: Any) -> None:
         Calibrate,
         CompareRuns,
         RegisterModel,
+        ManageModels,
     ):
         plugin.register(operator)

@@ -1,11 +1,12 @@
 """Operator: threshold and parameters that fit the images of a dataset."""
 
+import math
 from typing import Any
 
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
-from ..calibrating import Calibrated, calibrate
+from ..calibrating import Calibrated, Interval, calibrate
 from ..fields import EMBEDDINGS_FIELD, GROUP_FIELD
 from . import bridge, embedded, inputs, measured, outputs
 
@@ -40,7 +41,13 @@ class Calibrate(bridge.FunctionOperator):
         choices = types.RadioGroup(orientation="vertical")
         choices.add_choice(CONFIRMED, label="Groups that people confirmed")
         choices.add_choice(TRUTH, label="A field that says who is who")
-        form.inputs.enum("evidence", choices.values(), label="Learn from", default=CONFIRMED, view=choices)
+        form.inputs.enum(
+            "evidence",
+            choices.values(),
+            label="Learn from answers about pairs, and from",
+            default=CONFIRMED,
+            view=choices,
+        )
         if ctx.params.get("evidence") == TRUTH:
             measured.ask_for_names(form, target, "ground_truth_field", "Who is who is in the field")
         form.inputs.str(
@@ -75,11 +82,10 @@ class Calibrate(bridge.FunctionOperator):
 def _results(made: Calibrated) -> dict[str, Any]:
     found = made.recommendation
     facts = [
-        ("Threshold", f"{found.threshold:.4f}, likely {found.interval.low:.4f} to {found.interval.high:.4f}"),
+        ("Threshold", f"{found.threshold:.4f}{_likely(found.interval, ', likely ')}"),
         ("F1 with it", f"{found.f1:.4f}"),
         ("F1 with the published threshold", f"{found.published_f1:.4f} ({made.published_threshold:.4f})"),
-        ("Learned from", f"{found.n_images:,} images of {found.n_characters:,} characters: {made.evidence}"),
-        ("Pairs known from rejections", found.n_rejected or None),
+        ("Learned from", made.learned_from),
         ("Model", made.model_name),
         ("Run", made.run_key),
     ]
@@ -87,15 +93,23 @@ def _results(made: Calibrated) -> dict[str, Any]:
         {
             "Method": name,
             "eps": f"{each.eps:.4f}",
-            "likely": f"{each.interval.low:.4f} to {each.interval.high:.4f}",
+            "likely": _likely(each.interval),
             "min_samples": each.min_samples,
-            "Adjusted Rand index": f"{each.score:.4f}",
-            "with the published threshold": f"{each.published:.4f}",
+            "Adjusted Rand index": _number(each.score),
+            "with the published threshold": _number(each.published),
         }
         for name, each in found.methods.items()
     ]
     warnings = [f"The evidence is too thin to rely on this: {problem}." for problem in found.thin]
     return {"facts": outputs.facts(facts), "methods": methods, "warnings": warnings}
+
+
+def _likely(found: Interval, before: str = "") -> str:
+    return f"{before}{found.low:.4f} to {found.high:.4f}" if math.isfinite(found.width) else ""
+
+
+def _number(value: float) -> str:
+    return f"{value:.4f}" if math.isfinite(value) else ""
 
 
 def _outputs(results: dict[str, Any]) -> types.Property:

@@ -9,12 +9,14 @@ from fiftyone.operators import types
 from ..embeddings import Coverage, EmbeddingsReport, compute_embeddings
 from ..fields import EMBEDDINGS_FIELD, ERROR_FIELD
 from ..provenance import Provenance, read_provenance
+from ..speeds import recall
 from ..targets import Target
 from . import bridge, inputs, outputs
 
 TITLE = "CCIP: compute embeddings"
 KEEP, VERIFY, OVERWRITE, ADOPT = "keep", "verify", "overwrite", "adopt"
 N_FAILURES = 50
+PROVIDER = "ExecutionProvider"
 
 
 class ComputeEmbeddings(bridge.FunctionOperator):
@@ -53,6 +55,7 @@ class ComputeEmbeddings(bridge.FunctionOperator):
         if target.is_patches:
             _ask_for_boxes(form, recorded)
         _ask_for_provider(form)
+        _say_how_long(form, coverage, model_name, is_same=recorded is None or recorded.model_name == model_name)
         return form.property()
 
     def execute(self, ctx: Any) -> Any:
@@ -147,6 +150,17 @@ def _ask_for_provider(form: inputs.Form) -> None:
     form.inputs.enum("provider", choices.values(), label="Compute on", default="auto", view=choices)
 
 
+def _say_how_long(form: inputs.Form, coverage: Coverage | None, model_name: str, *, is_same: bool) -> None:
+    """Says how long it will take, where this model has worked on this machine before."""
+    speed, asked = recall(model_name), inputs.text_of(form.ctx, "provider", "auto")
+    if coverage is None or speed is None or asked not in ("auto", speed.provider.removesuffix(PROVIDER).lower()):
+        return
+    is_all = not is_same or form.ctx.params.get("existing") == OVERWRITE
+    n = coverage.n_total if is_all else coverage.n_missing
+    if n:
+        form.hint("cost", f"{n:,} to embed: {speed.words(n)}.")
+
+
 def _options(ctx: Any) -> dict[str, Any]:
     """The arguments of the function; a script may give them by the names that they have there."""
     names = ("model_name", "alpha", "force_square", "model_dir", "revision", "provider", "workers", "max_pixels")
@@ -164,7 +178,7 @@ def _results(report: EmbeddingsReport, dataset: Any) -> dict[str, Any]:
     shown = dict(list(report.failures.items())[:N_FAILURES])
     names = outputs.filepaths(dataset, shown, patches_field) if shown else {}
     noun = "detections" if patches_field else "images"
-    provider = (report.provider or "").removesuffix("ExecutionProvider")
+    provider = (report.provider or "").removesuffix(PROVIDER)
     speed = f"{report.images_per_second:,.1f} {noun}/s on {provider}" if provider else None
     pairs = [
         ("Embedded now", report.n_computed),

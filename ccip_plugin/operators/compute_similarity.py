@@ -88,8 +88,10 @@ def ask_for_key(form: inputs.Form, default: str) -> str:
 
 
 def _samples(ctx: Any) -> Any:
-    """The whole dataset, which an index always covers; a view of patches says which detections."""
-    return ctx.view if isinstance(ctx.view, PatchesView) else ctx.dataset
+    """The whole dataset, which an index always covers; a view of patches says which detections, one of slices which."""
+    if isinstance(ctx.view, PatchesView):
+        return ctx.view
+    return inputs.flat(ctx)
 
 
 def _ask_for_items(form: inputs.Form) -> Target | None:

@@ -17,6 +17,7 @@ WORDS = {
     "misplaced": "With another character",
     "scattered": "In a second group of their character",
     "unassigned": "In no group, though their character has one",
+    "worst_group": "In the group that costs most",
 }
 """Kinds of items, in words."""
 
@@ -72,7 +73,7 @@ class EvaluateGroups(foo.Operator):
             title="CCIP could not evaluate the groups",
             results_of=_results,
             outputs_of=_outputs,
-            message_of=lambda found: f"CCIP: {found.clicks:,} clicks to clean, ARI {found.metrics.ari:.3f}",
+            message_of=lambda found: f"CCIP: {_n(found.clicks, 'click')} to clean, ARI {found.metrics.ari:.3f}",
             also=also,
         )
 
@@ -100,7 +101,7 @@ class EvaluateGroups(foo.Operator):
 def _results(found: GroupEvaluation) -> dict[str, Any]:
     metrics = found.metrics
     facts = [
-        ("Clicks to clean", f"{found.clicks:,}: {found.moves:,} moves, {found.merges:,} merges"),
+        ("Clicks to clean", f"{found.clicks:,}: {_n(found.moves, 'move')}, {_n(found.merges, 'merge')}"),
         *((WORDS[kind], len(ids)) for kind, ids in found.ids.items()),
         ("Images with a known character", metrics.n_images),
         ("Left out, as nobody knows", metrics.n_left_out or None),
@@ -121,6 +122,10 @@ def _results(found: GroupEvaluation) -> dict[str, Any]:
         for row in found.characters[: measured.MOST_ROWS]
     ]
     return {"facts": outputs.facts(facts), "table": found.table(), "groups": groups, "characters": characters}
+
+
+def _n(n: int, noun: str) -> str:
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
 
 
 def _outputs(results: dict[str, Any]) -> types.Property:

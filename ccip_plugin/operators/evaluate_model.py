@@ -1,5 +1,7 @@
 """Operator: the table of the model card for the images of a dataset."""
 
+import math
+from collections.abc import Iterator
 from typing import Any
 
 import fiftyone.operators as foo
@@ -13,6 +15,7 @@ from ..targets import Target
 from . import bridge, inputs, measured, outputs
 
 TITLE = "CCIP: evaluate models"
+NOTHING, CONFUSED = "nothing", "confused"
 
 
 class EvaluateModel(foo.Operator):
@@ -47,6 +50,10 @@ class EvaluateModel(foo.Operator):
             view=types.SwitchView(),
         )
         form.inputs.str("run_key", label="Keep the result as the run", default=EVALUATION_KEY)
+        choices = types.RadioGroup(orientation="vertical")
+        choices.add_choice(NOTHING, label="What is shown now")
+        choices.add_choice(CONFUSED, label="The images of the two characters that are confused most")
+        form.inputs.enum("show", choices.values(), label="Afterwards show", default=NOTHING, view=choices)
         return form.property("Evaluate")
 
     def execute(self, ctx: Any) -> Any:
@@ -56,13 +63,18 @@ class EvaluateModel(foo.Operator):
         def work(progress: Any) -> ModelEvaluation:
             return evaluate_model(ctx.target_view(require_flat=True), progress=progress, **options)
 
+        def also(found: ModelEvaluation) -> Iterator[Any]:
+            if ctx.params.get("show") == CONFUSED and found.rows[0].confused:
+                yield ctx.ops.set_view(found.confused_view())
+
         return bridge.execute(
             ctx,
             work,
             title="CCIP could not evaluate the models",
             results_of=_results,
             outputs_of=_outputs,
-            message_of=lambda found: f"CCIP: evaluated {len(found.rows)} models",
+            message_of=_message,
+            also=also,
         )
 
     def resolve_output(self, ctx: Any) -> types.Property:
@@ -104,14 +116,19 @@ def _ask_for_models(form: inputs.Form, target: Target) -> None:
         form.hint("models", f"Embeddings are computed first with {', '.join(new)}, each into a field of its own.")
 
 
+def _message(found: ModelEvaluation) -> str:
+    scored = [row for row in found.rows if math.isfinite(row.scores["f1"])]
+    if not scored:
+        return "CCIP: there are no two images of one character"
+    best = max(scored, key=lambda row: row.scores["f1"])
+    models = "" if len(found.rows) == 1 else f"{len(found.rows)} models, the best is "
+    return f"CCIP: {models}{best.model_name}: F1 {best.scores['f1']:.3f} at {best.scores['threshold']:.3f}"
+
+
 def _results(found: ModelEvaluation) -> dict[str, Any]:
     charts = measured.charts_as_results(found.charts())
     facts = [
         *((row.model_name, f"{row.n_images:,} images, {row.n_characters:,} characters") for row in found.rows),
-        *(
-            (f"{row.model_name}, published threshold", f"F1 {row.scores['at_f1']:.4f} on these images")
-            for row in found.rows
-        ),
         ("Run", found.run_key),
         ("Time", f"{found.seconds:.1f} s"),
     ]
@@ -121,15 +138,24 @@ def _results(found: ModelEvaluation) -> dict[str, Any]:
         for row in found.rows
         for each in row.confused[: measured.MOST_ROWS // len(found.rows)]
     ]
-    table = found.table()
     return {
-        "table": table,
+        "table": [_narrow(row) for row in found.table(intervals=False)],
+        "details": [row if len(found.rows) > 1 else _without(row, "Model") for row in found.details()],
         "facts": outputs.facts(facts),
         "confused": confused,
         "charts": charts,
         "warnings": found.notes,
         **measured.plots_of(charts),
     }
+
+
+def _narrow(row: dict[str, str]) -> dict[str, str]:
+    """A row of the model card without its second column, so that it fits into the dialog."""
+    return {"Model": row["Model"] or row["On"], **_without(row, "Model", "On")}
+
+
+def _without(row: dict[str, str], *names: str) -> dict[str, str]:
+    return {name: value for name, value in row.items() if name not in names}
 
 
 def _outputs(results: dict[str, Any]) -> types.Property:
@@ -139,4 +165,7 @@ def _outputs(results: dict[str, Any]) -> types.Property:
     outputs.add_facts(shown, "CCIP: evaluation")
     measured.add_charts(shown, results.get("charts") or ())
     measured.add_rows(shown, results, "confused", "Most confused characters")
+    measured.add_rows(
+        shown, results, "details", "All scores; likely: with 95% confidence for other characters like these"
+    )
     return types.Property(shown, view=types.View(label=TITLE))

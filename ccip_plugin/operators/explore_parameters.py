@@ -49,7 +49,7 @@ class ExploreParameters(bridge.FunctionOperator):
                 patches_field=inputs.patches_field_of(ctx),
                 embeddings_field=inputs.text_of(ctx, "embeddings_field", EMBEDDINGS_FIELD) or EMBEDDINGS_FIELD,
                 progress=progress,
-                **inputs.options(ctx, ("group_field", "max_eps", "model_dir")),
+                **inputs.options(ctx, ("group_field", "max_eps", "graph", "model_dir")),
             )
 
         return bridge.execute(

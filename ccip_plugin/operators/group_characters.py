@@ -9,9 +9,11 @@ import fiftyone.operators as foo
 from fiftyone import ViewField as F
 from fiftyone.operators import types
 
+from ..calibrating import calibrated_parameters
 from ..decisions import APART, IGNORE, INDEX
 from ..fields import EMBEDDINGS_FIELD, GROUP_FIELD, STATUS_CONFIRMED, STATUS_IGNORED
-from ..grouping import Calibration, GroupingReport, Parameters, choose_parameters, group_characters
+from ..grouping import APPROXIMATE, AUTO, EXACT, Calibration, Parameters, choose_parameters, group_characters
+from ..grouping_report import CALIBRATED, PUBLISHED, GroupingReport, GroupShape, in_words
 from ..label_store import LabelStore
 from ..lineup import ADD, ALL
 from ..targets import CCIPError, Target
@@ -27,18 +29,38 @@ METHODS = {
     "dbscan_2": ("Balanced", "two images that look alike make a group; a little stricter than the threshold"),
     "dbscan": ("Threshold", "joins all that are within the model's threshold for one character: fewer, larger groups"),
     "dbscan_free": ("Balanced, tuned freely", "like Balanced, with the smallest group size tuned as well"),
-    "hdbscan": ("Large groups", "finds groups of any density, and leaves many images of small ones alone"),
+    "hdbscan": (
+        "Large groups",
+        "finds the groups that last longest while the limit grows, dense or thin; leaves many small ones alone",
+    ),
     "optics_best": (
         "Crowds",
-        "looks for crowds of images that are alike, often one for each outfit; up to 10,000 images",
+        "looks for crowds of images that are alike, wherever these get thinner; often one for each outfit of a "
+        "character; up to 10,000 images",
     ),
-    "optics_cut": ("Crowds, cut", "like Crowds, with one limit for all groups; up to 10,000 images"),
+    "optics_cut": (
+        "Crowds, cut",
+        "like Crowds, with one limit for all groups, so that outfits of a character stay together; up to 10,000 images",
+    ),
     "optics": ("Crowds, untuned", "like Crowds, with the plain defaults of the method; up to 10,000 images"),
 }
 """What a curator should know of a method; one that is not listed is shown by its name."""
 
 
-_OPTIONS = ("method", "eps", "min_samples", "mode", "same_image", "tracks", "apply", "run_key", "model_dir")
+_OPTIONS = (
+    "method",
+    "eps",
+    "min_samples",
+    "parameters",
+    "graph",
+    "mode",
+    "same_image",
+    "tracks",
+    "apply",
+    "run_key",
+    "model_dir",
+)
+_MOST_ROWS = 50
 
 CHANGES = {
     "unchanged": "Stay where they are",
@@ -83,10 +105,10 @@ class GroupCharacters(bridge.FunctionOperator):
         if found is None:
             return form.property()
         field, _, calibration = found
-        _ask_for_method(form, calibration)
+        _ask_for_method(form, target, field, calibration)
         _ask_for_group_field(form, target, field)
         _ask_what_to_do(form, target)
-        _ask_about_detections(form, target)
+        _ask_more(form, target)
         if not target.is_whole:
             form.hint("part", "Only what is chosen above gets labels; it is compared with the groups that exist.")
         return form.property()
@@ -109,7 +131,7 @@ class GroupCharacters(bridge.FunctionOperator):
         return outputs_of(ctx.results)
 
 
-def _ask_for_method(form: inputs.Form, calibration: Calibration) -> None:
+def _ask_for_method(form: inputs.Form, target: Target, embeddings_field: str, calibration: Calibration) -> None:
     default = choose_parameters(calibration).method
     known = _parameters(calibration, (default, *METHODS, *calibration.presets))
     choices = types.RadioGroup(orientation="vertical")
@@ -118,9 +140,31 @@ def _ask_for_method(form: inputs.Form, calibration: Calibration) -> None:
         label += " (recommended)" if name == default else ""
         choices.add_choice(name, label=label, description=description)
     form.inputs.enum("method", choices.values(), label="Method", default=default, view=choices)
-    used = known.get(form.ctx.params.get("method") or default, known[default])
-    _ask_for_eps(form, used.eps)
-    _ask_for_min_samples(form, used.min_samples)
+    chosen = form.ctx.params.get("method") or default
+    used = known.get(chosen, known[default])
+    eps, min_samples = _ask_for_source(form, target, embeddings_field, used)
+    _ask_for_eps(form, eps)
+    _ask_for_min_samples(form, min_samples)
+
+
+def _ask_for_source(
+    form: inputs.Form, target: Target, embeddings_field: str, published: Parameters
+) -> tuple[float, int]:
+    """Asks whether to take what was found for these images, where anything was; gives eps and min_samples."""
+    found = calibrated_parameters(target, embeddings_field, published.method)
+    is_asked = form.ctx.params.get("parameters") == CALIBRATED
+    if found is None and not is_asked:
+        return published.eps, published.min_samples
+    known = {PUBLISHED: ("Published for the model", (published.eps, published.min_samples))}
+    if found is not None:
+        known[CALIBRATED] = ("Calibrated on your images", found)
+    choices = types.RadioGroup(orientation="vertical")
+    for name, (label, (eps, min_samples)) in known.items():
+        choices.add_choice(name, label=label, description=f"eps {eps:.4f}, min_samples {min_samples}")
+    asked = form.inputs.enum("parameters", choices.values(), label="Parameters", default=PUBLISHED, view=choices)
+    if is_asked and found is None:
+        asked.invalid, asked.error_message = True, "Calibration found nothing for this method: take what is published"
+    return known[CALIBRATED if is_asked and found is not None else PUBLISHED][1]
 
 
 def _parameters(calibration: Calibration, names: Iterable[str]) -> dict[str, Parameters]:
@@ -200,13 +244,30 @@ def _ask_what_to_do(form: inputs.Form, target: Target) -> None:
     )
 
 
-def _ask_about_detections(form: inputs.Form, target: Target) -> None:
-    """Asks what it means that detections are in one image, or of one track."""
-    if not target.is_patches:
-        return
+def _ask_more(form: inputs.Form, target: Target) -> None:
+    """Asks what few people need to say."""
     form.inputs.bool("advanced", label="Advanced", default=False, view=types.SwitchView())
     if not form.ctx.params.get("advanced"):
         return
+    _ask_for_graph(form)
+    if target.is_patches:
+        _ask_about_detections(form, target)
+
+
+def _ask_for_graph(form: inputs.Form) -> None:
+    graphs = types.RadioGroup(orientation="vertical")
+    graphs.add_choice(AUTO, label="As many as it takes", description="nearly all pairs from 100,000 images on")
+    graphs.add_choice(EXACT, label="All with all", description="exact, in time proportional to the square")
+    graphs.add_choice(
+        APPROXIMATE,
+        label="Nearly all that are alike",
+        description="a part of the time; how many were found is measured. Needs the extra 'index', not for Crowds",
+    )
+    form.inputs.enum("graph", graphs.values(), label="Compare images", default=AUTO, view=graphs)
+
+
+def _ask_about_detections(form: inputs.Form, target: Target) -> None:
+    """Asks what it means that detections are in one image, or of one track."""
     rules = types.RadioGroup(orientation="vertical")
     rules.add_choice(APART, label="Are seldom one character", description="kept apart, unless they are much alike")
     rules.add_choice(IGNORE, label="May well be", description="for mirrors, comics, collages, character sheets")
@@ -274,6 +335,8 @@ def results_of(report: GroupingReport) -> dict[str, Any]:
         ("Labels written", report.n_written if report.proposal_key is None else "none: this is a proposal"),
         ("Changed by somebody meanwhile, left alone", report.n_left or None),
         ("Method", f"{method} ({used.method}, eps {used.eps:.4f}, min_samples {used.min_samples})"),
+        ("Parameters", "calibrated on these images" if used.source == CALIBRATED else None),
+        ("Approximate graph", None if report.quality is None else in_words(report.quality)),
         ("Embeddings", f"{used.embeddings_field}, {used.model_name}"),
         ("Field", report.group_field),
         ("Time", f"{sum(report.seconds.values()):.1f} s"),
@@ -282,6 +345,7 @@ def results_of(report: GroupingReport) -> dict[str, Any]:
         "facts": outputs.facts(pairs),
         "sizes": outputs.sizes_plot(report.sizes),
         "groups": outputs.group_changes([vars(change) for change in report.groups]),
+        "shapes": [_row(shape) for shape in report.shapes[:_MOST_ROWS]],
         "warnings": list(report.warnings),
         "run_key": report.run_key,
     }
@@ -295,7 +359,25 @@ def outputs_of(results: dict[str, Any]) -> types.Property:
         outputs.add_group_changes(shown)
     if results.get("sizes"):
         outputs.add_sizes(shown)
+    if results.get("shapes"):
+        outputs.add_table(shown, "shapes", _COLUMNS, f"The largest groups, up to {_MOST_ROWS}")
     return types.Property(shown, view=types.View(label=TITLE))
+
+
+_COLUMNS = {
+    "group": "Group",
+    "n": "Images",
+    "cohesion": "Mean difference inside",
+    "diameter": "Largest difference inside",
+    "rival": "Nearest other group",
+    "apart": "Mean difference to it",
+}
+
+
+def _row(shape: GroupShape) -> dict[str, Any]:
+    numbers = {"cohesion": shape.cohesion, "diameter": shape.diameter, "apart": shape.apart}
+    words = {name: "" if number is None else f"{number:.3f}" for name, number in numbers.items()}
+    return {"group": shape.name, "n": f"{shape.n_items:,}", "rival": shape.rival or "", **words}
 
 
 def _changes(report: GroupingReport) -> list[tuple[str, int | None]]:

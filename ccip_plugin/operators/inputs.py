@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 import fiftyone as fo
+import fiftyone.core.media as fomm
 from fiftyone.core.patches import PatchesView
 from fiftyone.operators import ViewTarget, types
 
@@ -235,6 +236,11 @@ def embeddings_fields(target: Target) -> dict[str, Provenance]:
     return dict(sorted(known.items(), key=lambda item: item[0] != EMBEDDINGS_FIELD))
 
 
+def flat(ctx: Any) -> Any:
+    """The dataset; of a grouped one, the slices that the App shows."""
+    return ctx.dataset if ctx.dataset.media_type != fomm.GROUP else ctx.flatten_group_slices(ctx.view)
+
+
 def n_samples(dataset: fo.Dataset) -> int:
     """How many samples a dataset has, from what the database remembers of it."""
     return dataset._sample_collection.estimated_document_count()
@@ -242,7 +248,11 @@ def n_samples(dataset: fo.Dataset) -> int:
 
 def things(target: Target, n: int) -> str:
     """So many images, or detections, in words."""
-    noun = "detection" if target.is_patches else "image"
+    return counted(n, "detection" if target.is_patches else "image")
+
+
+def counted(n: int, noun: str) -> str:
+    """So many of something, in words."""
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
 
 

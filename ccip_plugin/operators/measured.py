@@ -52,7 +52,10 @@ def ask_for_names(
 
 def charts_as_results(charts: Sequence[Chart]) -> list[dict[str, Any]]:
     """Charts as plain values; for :func:`add_charts`."""
-    return [{"key": f"{_PLOT}{i}", "data": chart.traces(), "layout": chart.layout()} for i, chart in enumerate(charts)]
+    return [
+        {"key": f"{_PLOT}{i}", "label": chart.title, "data": chart.traces(), "layout": chart.layout()}
+        for i, chart in enumerate(charts)
+    ]
 
 
 def plots_of(charts: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -63,8 +66,7 @@ def plots_of(charts: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def add_charts(shown: types.Object, charts: Sequence[dict[str, Any]]) -> None:
     """Shows the charts of :func:`charts_as_results`."""
     for chart in charts:
-        layout = chart["layout"]
-        shown.plot(chart["key"], label=layout["title"]["text"], layout=layout, height=layout["height"])
+        shown.plot(chart["key"], label=chart["label"], layout=chart["layout"], height=chart["layout"]["height"])
 
 
 def add_rows(shown: types.Object, results: dict[str, Any], key: str, label: str) -> None:

@@ -1,17 +1,14 @@
 """Operators: take the last change of the character groups back, and bring it back again."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
-from ..fields import GROUP_FIELD
 from ..group_labels import ApplyReport, last_done, last_undone, redo, undo
-from ..identity import METHOD as REGISTRY
 from ..journal import Entry, Journal
-from ..runs import read_config
-from . import bridge, inputs, outputs
+from . import bridge, grouped, inputs, outputs
 
 
 class Undo(foo.Operator):
@@ -74,19 +71,10 @@ def _form(
     ctx: Any, title: str, button: str, choose: Callable[[list[Entry]], Entry | None], nothing: str
 ) -> types.Property:
     form = inputs.Form(ctx, title)
-    if ctx.dataset is None:
-        form.error("dataset", "Open a dataset first.")
+    path = grouped.ask(form, nothing)
+    if path is None:
         return form.property()
-    paths = _grouped_paths(ctx)
-    if not paths:
-        form.error("nothing", f"{nothing}: this dataset has no character groups.")
-        return form.property()
-    if len(paths) > 1:
-        choices = types.RadioGroup()
-        for path in paths:
-            choices.add_choice(path, label=path)
-        form.inputs.enum("path", choices.values(), label="Groups in the field", default=paths[0], view=choices)
-    entry = choose(Journal(ctx.dataset, _path(ctx, paths)).entries())
+    entry = choose(Journal(ctx.dataset, path).entries())
     if entry is None:
         form.error("nothing", f"{nothing}.")
     else:
@@ -96,8 +84,7 @@ def _form(
 
 def _execute(ctx: Any, turn: Callable[..., ApplyReport], title: str) -> Any:
     def work(progress: Any) -> ApplyReport:
-        patches_field, group_field = _split(_path(ctx, _grouped_paths(ctx)))
-        return turn(ctx.dataset, patches_field=patches_field, group_field=group_field, progress=progress)
+        return turn(inputs.flat(ctx), progress=progress, **grouped.where(ctx))
 
     return bridge.execute(
         ctx,
@@ -107,29 +94,6 @@ def _execute(ctx: Any, turn: Callable[..., ApplyReport], title: str) -> Any:
         outputs_of=_outputs,
         message_of=lambda done: f"CCIP: {_words(done.action)}, {done.n_written:,} labels",
     )
-
-
-def _grouped_paths(ctx: Any) -> list[str]:
-    """The paths of the fields with character groups in this dataset."""
-    keys = ctx.dataset.list_runs(method=REGISTRY)
-    configs = [read_config(ctx.dataset, key) for key in keys]
-    return [config["path"] for config in configs if config is not None]
-
-
-def _path(ctx: Any, paths: Sequence[str]) -> str:
-    """The field that was chosen: as a path, or by the names that Python uses."""
-    if ctx.params.get("path"):
-        return ctx.params["path"]
-    field, patches_field = inputs.text_of(ctx, "group_field"), inputs.patches_field_of(ctx)
-    if field is None and patches_field is None:
-        return paths[0] if paths else GROUP_FIELD
-    return f"{patches_field}.detections.{field or GROUP_FIELD}" if patches_field else str(field)
-
-
-def _split(path: str) -> tuple[str | None, str]:
-    """The field with the detections, None for whole images, and the field of the groups."""
-    parts = path.split(".")
-    return (parts[0], parts[-1]) if len(parts) == 3 else (None, path)
 
 
 def _described(entry: Entry) -> str:

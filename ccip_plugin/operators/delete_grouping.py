@@ -1,0 +1,94 @@
+"""Operator: take the character groups of a field away again."""
+
+from typing import Any
+
+import fiftyone.operators as foo
+from fiftyone.operators import types
+
+from ..deleting import Deletion, delete_grouping
+from ..targets import CCIPError
+from . import bridge, grouped, inputs, outputs
+
+TITLE = "CCIP: delete character groups"
+
+
+class DeleteGrouping(bridge.FunctionOperator):
+    """Deletes what runs wrote and keeps what people decided; see :func:`~ccip_plugin.deleting.delete_grouping`."""
+
+    function = staticmethod(delete_grouping)
+
+    @property
+    def config(self) -> foo.OperatorConfig:
+        return foo.OperatorConfig(
+            name="delete_grouping",
+            label=TITLE,
+            description="Take away the labels that runs wrote. What people decided stays, and it can be undone",
+            **inputs.ICONS,
+            dynamic=True,
+            execute_as_generator=True,
+            allow_immediate_execution=True,
+            allow_delegated_execution=False,
+            risk_level=types.RiskLevel.HIGH,
+        )
+
+    def resolve_input(self, ctx: Any) -> types.Property:
+        form = inputs.Form(ctx, TITLE)
+        path = grouped.ask(form, "There is nothing to delete")
+        if path is not None:
+            _say_what_goes(form, path)
+        return form.property("Delete")
+
+    def execute(self, ctx: Any) -> Any:
+        def work(progress: Any) -> Deletion:
+            return delete_grouping(inputs.flat(ctx), progress=progress, **grouped.where(ctx))
+
+        return bridge.execute(
+            ctx,
+            work,
+            title="CCIP could not delete the character groups",
+            results_of=_results,
+            outputs_of=_outputs,
+            message_of=lambda done: f"CCIP: {done.n_labels:,} labels taken away, {done.n_kept:,} kept",
+        )
+
+    def resolve_output(self, ctx: Any) -> types.Property:
+        return _outputs(ctx.results)
+
+
+def _say_what_goes(form: inputs.Form, path: str) -> None:
+    if inputs.n_samples(form.ctx.dataset) > inputs.COUNT_LIMIT:
+        form.warning("goes", "All labels that runs wrote go. Those that people confirmed, ignored or changed stay.")
+        return
+    try:
+        found = delete_grouping(inputs.flat(form.ctx), dry_run=True, **grouped.split(path))
+    except CCIPError as error:
+        form.error("groups", inputs.sentence(error))
+        return
+    if not (found.n_labels or found.run_keys or found.fields):
+        form.error("nothing", f"There is nothing to delete: no label in {path!r} is one that a run wrote.")
+        return
+    labels, groups = inputs.counted(found.n_labels, "label"), inputs.counted(found.n_groups, "group")
+    form.warning("goes", f"What runs made goes: {labels} and {groups}.")
+    if found.n_kept:
+        kept = inputs.counted(found.n_kept, "label")
+        form.hint("stays", f"What people decided stays: {kept}, with the groups of these.")
+    else:
+        form.hint("stays", f"Nobody has decided anything here, so the field {path!r} goes, too.")
+    form.hint("undo", "'CCIP: undo the last change of character groups' brings them back.")
+
+
+def _results(done: Deletion) -> dict[str, Any]:
+    pairs = [
+        ("Labels taken away", done.n_labels),
+        ("Groups that went", done.n_groups),
+        ("Decided by people, kept", done.n_kept or None),
+        ("Fields that went, as they were empty", ", ".join(done.fields)),
+        ("Records that went", ", ".join(done.run_keys)),
+    ]
+    return {"facts": outputs.facts(pairs)}
+
+
+def _outputs(results: dict[str, Any]) -> types.Property:
+    shown = types.Object()
+    outputs.add_facts(shown, "CCIP: character groups deleted")
+    return types.Property(shown, view=types.View(label=TITLE))

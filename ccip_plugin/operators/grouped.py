@@ -1,0 +1,63 @@
+"""What forms ask about the fields that have character groups."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..fields import GROUP_FIELD
+from ..identity import METHOD as REGISTRY
+from ..runs import read_config
+from . import inputs
+
+
+def ask(form: inputs.Form, nothing: str) -> str | None:
+    """Asks for a field with character groups, where there is a choice.
+
+    Args:
+        form: the form
+        nothing: what cannot be done when there is none
+
+    Returns:
+        its path; None when there is none, and then the form says so
+    """
+    if form.ctx.dataset is None:
+        form.error("dataset", "Open a dataset first.")
+        return None
+    paths = paths_in(form.ctx)
+    if not paths:
+        form.error("nothing", f"{nothing}: this dataset has no character groups.")
+        return None
+    if len(paths) > 1:
+        choices = inputs.types.RadioGroup()
+        for path in paths:
+            choices.add_choice(path, label=path)
+        form.inputs.enum("path", choices.values(), label="Groups in the field", default=paths[0], view=choices)
+    return chosen(form.ctx, paths)
+
+
+def paths_in(ctx: Any) -> list[str]:
+    """The paths of the fields with character groups in the dataset."""
+    keys = ctx.dataset.list_runs(method=REGISTRY)
+    configs = [read_config(ctx.dataset, key, ("path",)) for key in keys]
+    return [config["path"] for config in configs if config is not None]
+
+
+def chosen(ctx: Any, paths: Sequence[str]) -> str:
+    """The field that was chosen: as a path, or by the names that Python uses."""
+    if ctx.params.get("path"):
+        return ctx.params["path"]
+    field, patches_field = inputs.text_of(ctx, "group_field"), inputs.patches_field_of(ctx)
+    if field is None and patches_field is None:
+        return paths[0] if paths else GROUP_FIELD
+    return f"{patches_field}.detections.{field or GROUP_FIELD}" if patches_field else str(field)
+
+
+def where(ctx: Any) -> dict[str, Any]:
+    """The chosen field as the functions take it: ``patches_field`` and ``group_field``."""
+    return split(chosen(ctx, paths_in(ctx)))
+
+
+def split(path: str) -> dict[str, Any]:
+    """A path as the functions take it: ``patches_field``, None for whole images, and ``group_field``."""
+    parts = path.split(".")
+    patches_field, group_field = (parts[0], parts[-1]) if len(parts) == 3 else (None, path)
+    return {"patches_field": patches_field, "group_field": group_field}

@@ -1,0 +1,203 @@
+"""Choices of a grouping: which graph, whose parameters; and what is told of each group."""
+
+import sys
+
+import fiftyone as fo
+import numpy as np
+import pytest
+from test_grouping import embed, grouped, labels, vector  # noqa: F401 - the fixture
+
+from ccip_plugin.calibrating import calibrate
+from ccip_plugin.core.clustering import cluster_details
+from ccip_plugin.core.errors import ParameterError
+from ccip_plugin.core.registry import DEFAULT_MODEL, get_spec
+from ccip_plugin.exploration import explore_parameters
+from ccip_plugin.grouping import group_characters, propose_groups
+from ccip_plugin.proposals import load_proposal
+
+pytestmark = pytest.mark.mongo
+
+THRESHOLD = get_spec(DEFAULT_MODEL).threshold
+LETTERS = "".join(letter * 6 for letter in "abcdefgh") + "A" * 4
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("CCIP_CACHE_DIR", str(tmp_path / "キャッシュ"))
+    return tmp_path / "キャッシュ" / "graphs"
+
+
+@pytest.fixture
+def many(monkeypatch):
+    """From 10 images on, there are many."""
+    monkeypatch.setattr("ccip_plugin.core.graph_choice.LARGE", 10)
+
+
+def config(samples):
+    return samples.get_run_info("ccip_groups").config
+
+
+# -- the graph
+
+
+@pytest.mark.usefixtures("many")
+def test_many_images_get_an_approximate_graph_and_it_is_recorded(grouped, cache):  # noqa: F811
+    pytest.importorskip("faiss", reason="the extra 'index' is not installed")
+    samples, same = grouped("aabbbcaabaa "), grouped("aabbbcaabaa ")
+    report, exact = group_characters(samples), group_characters(same, graph="exact")
+    assert labels(samples) == labels(same)
+    assert (report.parameters.graph, exact.parameters.graph, exact.quality) == ("approximate", "exact", None)
+    assert (report.quality.n_drawn, report.quality.recall) == (11, 1.0)
+    assert "approximate graph: 100.00% of the 128 nearest neighbors found, measured on 11 images" in str(report)
+    assert config(samples).parameters["graph"] == "approximate"
+    assert config(samples).quality["recall"] == 1.0
+    assert config(same).quality is None
+    (kept,) = cache.iterdir()
+    assert kept.name.startswith("approximate-")
+    again = group_characters(samples)
+    assert (again.n_written, again.number) == (0, None)
+    few = group_characters(grouped("aabb"))
+    assert few.parameters.graph == "exact"
+
+
+@pytest.mark.usefixtures("many")
+def test_a_kept_exact_graph_is_taken_unless_it_is_not_wanted(grouped):  # noqa: F811
+    pytest.importorskip("faiss", reason="the extra 'index' is not installed")
+    samples = grouped("aabbbcaabaa")
+    explore_parameters(samples, graph="exact")
+    assert group_characters(samples, apply=False).parameters.graph == "exact"
+    assert group_characters(samples, graph="approximate", apply=False).parameters.graph == "approximate"
+
+
+@pytest.mark.usefixtures("many")
+def test_exploring_many_images_finds_the_same_groups(grouped):  # noqa: F811
+    pytest.importorskip("faiss", reason="the extra 'index' is not installed")
+    samples = grouped("aabbbcaabaaAAA")
+    found, exact = explore_parameters(samples), explore_parameters(samples, graph="exact")
+    np.testing.assert_array_equal(found.sweep.n_groups, exact.sweep.n_groups)
+    assert found.rows() == exact.rows()
+
+
+@pytest.mark.usefixtures("many")
+def test_without_the_library_the_report_says_what_to_install(grouped, monkeypatch):  # noqa: F811
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    report = group_characters(grouped("aabbbcaabaa"))
+    (warning,) = report.warnings
+    assert "all pairs of 11 images were compared" in warning and "fiftyone-ccip[index]" in warning
+    assert report.parameters.graph == "exact"
+
+
+@pytest.mark.usefixtures("many")
+def test_adding_a_few_images_to_many_needs_no_graph(grouped, cache):  # noqa: F811
+    samples = grouped("aabbbc" * 10)
+    group_characters(samples, graph="exact")
+    samples.add_samples([fo.Sample(filepath=f"/new {n}.png") for n in range(3)])
+    embed(samples[60:], "abd")
+    report = group_characters(samples, mode="add", graph="auto")
+    assert report.n_written == 3 and labels(samples)[60:] == [labels(samples)[0], labels(samples)[2], "unassigned"]
+    assert report.parameters.graph == "exact" or cache.exists()
+
+
+@pytest.mark.parametrize(
+    "options, what",
+    [
+        pytest.param({"graph": "nearly"}, "graph", id="graph"),
+        pytest.param({"parameters": "best"}, "parameters", id="parameters"),
+        pytest.param({"parameters": "calibrated"}, "run calibrate", id="nothing is calibrated"),
+    ],
+)
+def test_refuses_what_means_nothing(grouped, options, what):  # noqa: F811
+    with pytest.raises(ParameterError, match=what):
+        group_characters(grouped("aab"), **options)
+
+
+# -- calibrated parameters
+
+
+def test_calibrated_parameters_are_used_recorded_and_marked(grouped):  # noqa: F811
+    samples = grouped(LETTERS)
+    samples.set_values("who", [f"キャラ {letter}" for letter in LETTERS])
+    found = calibrate(samples, ground_truth_field="who")
+    for method in ("linkage", "dbscan"):
+        wanted = found.parameters(method)
+        report = group_characters(samples, method=method, parameters="calibrated")
+        used = report.parameters
+        assert (used.source, used.eps, used.min_samples) == ("calibrated", wanted.eps, wanted.min_samples)
+        assert (report.n_groups, config(samples).parameters["source"]) == (9, "calibrated")
+    mixed = group_characters(samples, parameters="calibrated", eps=0.11, apply=False).parameters
+    assert (mixed.eps, mixed.min_samples) == (0.11, found.parameters("linkage").min_samples)
+    assert group_characters(samples, apply=False).parameters.source == "published"
+    with pytest.raises(ParameterError, match="for optics"):
+        group_characters(samples, method="optics", parameters="calibrated")
+
+    explored = explore_parameters(samples)
+    assert explored.marks["calibrated"] == found.parameters("dbscan").eps
+    assert explored.marks["threshold"] == THRESHOLD
+    names = [note["text"] for note in explored.figure()["layout"]["annotations"]]
+    assert {"calibrated", "threshold", "dbscan_2"} <= set(names)
+    assert f"calibrated {found.parameters('dbscan').eps:.4f}: 9 groups" in str(explored)
+
+
+# -- the groups
+
+
+def test_tells_how_close_each_group_is_and_what_is_near(grouped):  # noqa: F811
+    samples = grouped("aaaAAbb c")
+    report = group_characters(samples)
+    assert [(shape.name, shape.n_items) for shape in report.shapes] == [
+        ("character_0001", 3),
+        ("character_0002", 2),
+        ("character_0003", 2),
+    ]
+    first, twin, other = report.shapes
+    assert (first.rival, twin.rival) == (twin.name, first.name)
+    assert (first.rival_id, twin.rival_id) == (twin.group_id, first.group_id)
+    unit = np.stack([vector("a", n) for n in range(3)])
+    apart = (1 - unit @ unit.T)[np.triu_indices(3, 1)] / 2
+    assert (first.cohesion, first.diameter) == pytest.approx((apart.mean(), apart.max()), abs=1e-5)
+    assert first.apart == twin.apart < other.apart
+    assert config(samples).groups[0] == {**vars(first)}
+    alone = group_characters(grouped("aab")).shapes
+    assert [(shape.rival, shape.rival_id, shape.apart) for shape in alone] == [(None, None, None)]
+
+
+def test_every_method_says_how_well_each_image_fits(grouped):  # noqa: F811
+    for method in ("linkage", "dbscan", "dbscan_2", "dbscan_free", "hdbscan", "optics", "optics_best", "optics_cut"):
+        samples = grouped("aaaaaaabbbbbbb" + "c")
+        group_characters(samples, method=method)
+        rows = samples.values(["character_group.group_id", *(f"character_group.{name}" for name in NUMBERS)])
+        for group_id, confidence, difference, margin in zip(*rows, strict=True):
+            if group_id is not None:
+                assert 0 < confidence <= 1 and 0 < difference < 0.5, method
+                assert margin is None if len({*rows[0]} - {None}) == 1 else -1 < margin < 1, method
+        assert sum(group_id is not None for group_id in rows[0]) >= 14, method
+
+
+NUMBERS = ("confidence", "difference", "margin")
+
+
+def test_a_stored_proposal_knows_all_of_it(grouped):  # noqa: F811
+    pytest.importorskip("faiss", reason="the extra 'index' is not installed")
+    samples = grouped("aaaAAbb c")
+    proposal = propose_groups(samples, graph="approximate")
+    assert proposal.report.shapes and proposal.report.quality is not None
+    assert load_proposal(samples).report.as_dict() == proposal.report.as_dict()
+
+
+# -- from run to run
+
+
+def test_the_limit_of_the_last_run_is_kept_where_it_fits(grouped, monkeypatch):  # noqa: F811
+    samples = grouped("aabbb")
+    first = group_characters(samples)
+    limit = config(samples).limit
+    asked = []
+
+    def details(*args, previous_limit, **options):
+        asked.append(previous_limit)
+        return cluster_details(*args, previous_limit=previous_limit, **options)
+
+    monkeypatch.setattr("ccip_plugin.grouping.cluster_details", details)
+    for options in ({}, {"eps": 0.17}, {"method": "dbscan"}, {"run_key": "other"}):
+        group_characters(samples, apply=False, **options)
+    assert (first.n_groups, asked) == (2, [limit, None, None, None])
