@@ -79,7 +79,7 @@ $(BENCH_READY): $(IMGUTILS_READY) benchmarks/make_models.py benchmarks/common.py
 	$(PYTHON_IN_VENV) benchmarks/extraction.py --prepare
 	@touch $@
 
-bench: $(BENCH_READY) ## measure speed and memory (25 minutes; ARGS=--quick 5); tables here, plots in .work/bench
+bench: $(BENCH_READY) ## measure speed and memory (half an hour; ARGS=--quick 5 minutes); tables here, plots in .work/bench
 	$(PYTHON_IN_VENV) benchmarks/extraction.py $(ARGS)
 	$(PYTHON_IN_VENV) benchmarks/operations.py $(ARGS)
 	$(PYTHON_IN_VENV) benchmarks/grouping.py $(ARGS)

@@ -111,7 +111,8 @@ def show(found: Found, rounds: int) -> None:
         row = [TITLES[operation].partition(" (")[0], f"{n:,}"]
         row += [span([1000 * s for s in by_tool[tool]], ".4g") if tool in by_tool else "too long" for tool in TOOLS]
         both = [by_tool.get(tool) for tool in ("imgutils", "ours")]
-        row += [f"{statistics.median(b / a for b, a in zip(*both, strict=True)):.2g}" if all(both) else ""]
+        times = statistics.median(b / a for b, a in zip(*both, strict=True)) if all(both) else None
+        row += ["" if times is None else f"{times:.{0 if times >= 10 else 2}f}"]
         rows.append(row)
     header = ["operation", "items", *(f"{name}, ms [range]" for name in TOOLS.values()), "times as fast"]
     save_as = (
