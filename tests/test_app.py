@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.mongo, pytest.mark.browser, pytest.mark.slow]
 
 COMPUTE, GROUP = "CCIP: compute embeddings", "CCIP: group by character"
 UNDO, REDO = "CCIP: undo the last change of character groups", "CCIP: redo the change of character groups"
-EPS = "Largest difference between neighbors (eps)"
+EPS = "Largest difference (eps)"
 COLORS = ("crimson", "royalblue", "gold", "seagreen")
 WORKER = "from fiftyone.core.cli import main; main()"
 PATIENCE = 120.0

@@ -179,7 +179,7 @@ def _parameters(calibration: Calibration, names: Iterable[str]) -> dict[str, Par
 def _ask_for_eps(form: inputs.Form, published: float) -> None:
     asked = form.inputs.float(
         "eps",
-        label="Largest difference between neighbors (eps)",
+        label="Largest difference (eps)",
         description="Smaller makes stricter, smaller groups. Empty means the value shown",
         view=types.TextFieldView(placeholder=f"{published:.4f}", space=6),
     )
@@ -191,8 +191,8 @@ def _ask_for_eps(form: inputs.Form, published: float) -> None:
 def _ask_for_min_samples(form: inputs.Form, published: int) -> None:
     asked = form.inputs.int(
         "min_samples",
-        label="Smallest crowd (min_samples)",
-        description="How many images alike begin a group. Empty means the value shown",
+        label="Smallest group (min_samples)",
+        description="How many images alike make a group. Empty means the value shown",
         view=types.TextFieldView(placeholder=str(published), space=6),
     )
     n = inputs.number_of(form.ctx, "min_samples")
