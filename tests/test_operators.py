@@ -697,7 +697,7 @@ def test_delegated_operations_run_to_their_end(gallery, models):
     outputs = foo.get_operator(GROUP).resolve_type(
         ExecutionContext({"params": {}, "results": done.result.result}), "outputs"
     )
-    assert list(outputs.to_json()["type"]["properties"]) == ["facts", "sizes"]
+    assert list(outputs.to_json()["type"]["properties"]) == ["facts", "sizes", "shapes"]
 
 
 def test_delegated_failures_are_recorded(gallery, models):
