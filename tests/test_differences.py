@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -39,6 +41,17 @@ def differences_slowly(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def test_difference_is_half_of_one_minus_cosine(a, b, want):
     assert difference(a, b) == pytest.approx(want, abs=1e-6)
     assert isinstance(difference(a, b), float)
+
+
+@pytest.mark.parametrize("is_unit", [True, False])
+@pytest.mark.parametrize("dim", [1, 2, 7, 768, 1000])
+def test_a_pair_gets_what_all_pairs_get_to_the_last_bit(dim, is_unit):
+    a = vectors(60, dim)
+    a = normalize(a) if is_unit else a
+    for first, second in itertools.pairwise(a):
+        found = difference(first, second)
+        assert found == differences(first, second)[0, 0]
+        assert same(first, second, found)
 
 
 @pytest.mark.parametrize("n, m", [(1, 1), (7, 5), (1030, 3), (3, 1030)])
