@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from .core.hub import cache_dir
+from .core.fingerprints import cache_dir
 from .terminal import duration
 
 logger = logging.getLogger(__name__)

@@ -48,7 +48,8 @@ def test_the_area_under_the_drawn_curve_is_the_score(rows):
 
 def test_plotly_gets_plain_values(rows):
     for chart in model_charts(rows):
-        json.dumps([chart.traces(), chart.layout()], allow_nan=False)
+        plain = [chart.traces(), chart.layout()]
+        assert json.loads(json.dumps(plain, allow_nan=False)) == plain, chart.name
 
 
 def test_words_of_marks_stand_over_the_curves_in_rows_of_their_own(rows):

@@ -268,8 +268,6 @@ class Hub:
         self, filename: str, url: str, etag: str | None, total: int | None, progress: ProgressCallback | None
     ) -> None:
         """Brings the bytes to where ``huggingface_hub`` looks for them."""
-        from filelock import FileLock
-
         if total is None or not _ETAG.fullmatch(etag or ""):
             raise DownloadError(filename, f"the hub does not say what it is (ETag {etag!r}, size {total})")
         if total > self.max_bytes:
@@ -280,7 +278,8 @@ class Hub:
         with _download_errors(filename):
             for folder in (blob.parent, lock.parent):
                 folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(lock):
+        waiting = f"waiting for another process to download {filename}"
+        with held(lock, lambda: report(progress, waiting, 0, None)):
             if blob.exists():
                 return
             _need_room(filename, part, total)
