@@ -9,6 +9,7 @@ from .core.progress import ProgressCallback
 from .fields import GROUP_FIELD
 from .group_labels import Changes, LabelChange, apply
 from .grouping import RUN_METHOD
+from .identity import StaleGroupsError
 from .label_store import LabelStore
 from .lease import lease
 from .lineup import Snapshot, take_snapshot
@@ -70,10 +71,17 @@ def delete_grouping(
         LeaseHeldError: another process is writing
     """
     store = LabelStore(resolve(samples, patches_field).whole(), group_field)
+    if dry_run:
+        return _plan(store, take_snapshot(store))
+    try:
+        return _delete(store, progress)
+    except StaleGroupsError:  # as after a change that was interrupted, which is finished by now
+        return _delete(store, progress)
+
+
+def _delete(store: LabelStore, progress: ProgressCallback | None) -> Deletion:
     snapshot = take_snapshot(store)
     found = _plan(store, snapshot)
-    if dry_run:
-        return found
     run_key = next((key for key in found.run_keys if key != proposal_key(store.path)), None)
     done = apply(store, _changes(store, snapshot, run_key), progress=progress)
     for key in found.run_keys:

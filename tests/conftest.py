@@ -20,6 +20,7 @@ from pathlib import Path
 import network_guard
 import pytest
 import services
+from app_driver import App
 
 ROOT = Path(__file__).resolve().parents[1]
 CHARACTER_COLORS = ("crimson", "royalblue", "gold", "seagreen", "orchid", "darkorange", "turquoise", "slategray")
@@ -243,6 +244,15 @@ def page(app_server) -> Iterator:
         _missing("browser", problem)
     with services.browser_page() as page:
         yield page
+
+
+@pytest.fixture
+def app(page, app_server, gallery, tmp_path) -> Iterator[App]:
+    """The App in a page, on the ``gallery`` of the module; it is closed before the dataset goes."""
+    app = App(page, app_server.url, tmp_path / "shots")
+    yield app
+    page.close()
+    assert app.problems == []
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import os
 import re
 
 import pytest
-from app_driver import App
 from test_grouping import embed
 
 from ccip_plugin.fields import EMBEDDINGS_FIELD
@@ -17,15 +16,6 @@ pytestmark = [pytest.mark.mongo, pytest.mark.browser, pytest.mark.slow]
 
 LETTERS = "".join(letter * 6 for letter in "abcdefgh")
 NAMES = ("初音ミク", "鏡音リン", "巡音ルカ", "洛天依", "ハク <b>", "KAITO $x$", "ソロ 🎀", "月 夜")
-
-
-@pytest.fixture
-def app(page, app_server, gallery, tmp_path):
-    """The App in a page, which is closed before the dataset goes."""
-    app = App(page, app_server.url, tmp_path / "shots")
-    yield app
-    page.close()
-    assert app.problems == []
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 import services
 import tiny_models
-from app_driver import App
 from operator_tools import context
 from plugins.panels.similarity_search.run_manager import RunManager
 from published import served_archive
@@ -67,15 +66,6 @@ def app_server(home, tmp_path_factory):
         yield server
         # FiftyOne complains there of datasets that are gone while it still looks at them
         assert "/ccip_plugin/" not in server.log.read_text(encoding="utf-8"), "the plugin is in a traceback"
-
-
-@pytest.fixture
-def app(page, app_server, gallery, tmp_path):
-    """The App in a page, which is closed before the dataset goes."""
-    app = App(page, app_server.url, tmp_path / "shots")
-    yield app
-    page.close()
-    assert app.problems == []
 
 
 @pytest.fixture

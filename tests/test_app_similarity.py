@@ -10,7 +10,6 @@ import fiftyone as fo
 import pytest
 import services
 import tiny_models
-from app_driver import App
 
 from ccip_plugin.embeddings import compute_embeddings
 
@@ -35,15 +34,6 @@ def app_server(mongo, models, tmp_path_factory):
             yield server
             # FiftyOne complains there of datasets that are gone while it still looks at them
             assert "ccip_plugin" not in server.log.read_text(encoding="utf-8")
-
-
-@pytest.fixture
-def app(page, app_server, gallery, tmp_path):
-    """The App in a page, which is closed before the dataset goes."""
-    app = App(page, app_server.url, tmp_path / "shots")
-    yield app
-    page.close()
-    assert app.problems == []
 
 
 @pytest.fixture

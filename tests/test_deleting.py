@@ -42,6 +42,23 @@ def test_goes_without_a_trace_and_comes_back(embedded):
     assert data.count("character_group") == 0
 
 
+def test_broken_off_it_goes_on_and_comes_back_all_the_same(embedded):
+    data = embedded("aabbc")
+    group_characters(data)
+    before = data.values("character_group.label")
+
+    def stop(progress):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        delete_grouping(data, progress=stop)
+    assert delete_grouping(data).is_done
+    assert labels(data) is None
+    assert data.list_runs() == [registry_key("character_group")]
+    undo(data)
+    assert labels(data) == before
+
+
 def test_what_people_decided_stays(embedded):
     data = embedded("aabbc")
     group_characters(data)
