@@ -35,6 +35,7 @@ WANTED = {
     ("caformer_s18", False): {"limit": 0.85, "imgutils_1": 1.10, "imgutils_8": 1.20},
     ("caformer_s36", False): {"limit": 0.90, "imgutils_1": 1.05, "imgutils_8": 1.15},
     ("caformer_s18", True): {"limit": 0.88, "imgutils_1": 1.5, "imgutils_8": 1.5},
+    ("caformer_s36", True): {"limit": 0.88, "imgutils_1": 1.5, "imgutils_8": 1.5},
     (DEMO, False): {"native": 1.6},
 }
 
@@ -53,6 +54,7 @@ FULL = (
     Plan("caformer_s18", 16, 5),
     Plan("caformer_s18", 16, 5, is_busy=True),
     Plan("caformer_s36", 16, 5),
+    Plan("caformer_s36", 16, 5, is_busy=True),
     Plan(DEMO, 40, 5),
     Plan(DEMO, 40, 5, is_busy=True),
 )

@@ -234,6 +234,11 @@ def warnings_of(
             f"the largest group has {largest} of {n_items} images ({largest / n_items:.0%}), the next {second}: "
             "several characters may have been chained together; look at it, and try a smaller eps"
         )
+    if n_items > 1 and not largest:
+        found.append(
+            f"none of the {n_items} images are alike enough to make a group; a larger eps or a smaller min_samples "
+            "makes more groups"
+        )
     if n_chained and method.startswith(("dbscan", "hdbscan", "optics")):
         found.append(
             f"{n_chained} groups hold together by chains of images only: eps is too large for {method} with "

@@ -74,7 +74,7 @@ def add_sizes(outputs: types.Object) -> None:
 
 
 def sizes_plot(sizes: Mapping[int, int]) -> list[dict[str, Any]]:
-    """A bar per size of groups; large sizes share bars.
+    """A bar per size of groups; large sizes share bars. Nothing without groups.
 
     Args:
         sizes: per size, how many groups have it
@@ -82,6 +82,8 @@ def sizes_plot(sizes: Mapping[int, int]) -> list[dict[str, Any]]:
     counts: dict[str, int] = {}
     for size in sorted(sizes):
         counts[_bin(size)] = counts.get(_bin(size), 0) + sizes[size]
+    if not counts:
+        return []
     return [{"type": "bar", "x": list(counts), "y": list(counts.values())}]
 
 
