@@ -1,6 +1,7 @@
 """Runs recorded with the dataset: readable in any process, with or without this plugin."""
 
 import copy
+import datetime
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -28,7 +29,10 @@ def read_config(dataset: fo.Dataset, key: str, names: Sequence[str] | None = Non
 
 
 def register(dataset: fo.Dataset, key: str, method: str, **config: Any) -> None:
-    """Records a run, in place of an earlier one of the same key.
+    """Records a run, in place of an earlier one of the same key, whose results go.
+
+    An earlier one is changed in one step: at any moment, other processes find it or this one. (``register_run`` with
+    ``overwrite`` deletes it first, so that they may find nothing, or a reference to nothing.)
 
     Args:
         dataset: the dataset
@@ -37,7 +41,17 @@ def register(dataset: fo.Dataset, key: str, method: str, **config: Any) -> None:
         config: plain values
     """
     refresh(dataset, key)
-    dataset.register_run(key, dataset.init_run(method=method, **config), overwrite=True)
+    made = dataset.init_run(method=method, **config)
+    if not dataset.has_run(key):
+        dataset.register_run(key, made)
+        return
+    run = dataset._doc.runs[key]
+    results, run.results, run.results_meta = run.results, None, {}
+    run.config, run.version = copy.deepcopy(made.serialize()), fo.__version__
+    run.timestamp = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
+    run.save()
+    if results:
+        results.delete()
 
 
 def keep(dataset: fo.Dataset, key: str, method: str, config: dict[str, Any], **results: Any) -> None:
@@ -56,14 +70,25 @@ def keep(dataset: fo.Dataset, key: str, method: str, config: dict[str, Any], **r
 
 def restore(dataset: fo.Dataset, key: str, config: dict[str, Any] | None) -> None:
     """Brings back a configuration that :func:`read_config` gave; None deletes the run."""
-    refresh(dataset, key)
     if config is None:
-        if dataset.has_run(key):
-            dataset.delete_run(key)
+        _delete(dataset, key)
         return
     values = copy.deepcopy(config)
     method = values.pop("method")
     register(dataset, key, method, **{name: value for name, value in values.items() if name not in ("cls", "type")})
+
+
+def _delete(dataset: fo.Dataset, key: str) -> None:
+    """Deletes a run after the dataset has let go of it; ``delete_run`` does it the other way round."""
+    refresh(dataset, key)
+    if not dataset.has_run(key):
+        return
+    run = dataset._doc.runs[key]
+    del dataset._doc.runs[key]
+    dataset.save()
+    if run.results:
+        run.results.delete()
+    run.delete()
 
 
 def refresh(dataset: fo.Dataset, key: str) -> None:
