@@ -90,7 +90,7 @@ def quality(args: argparse.Namespace) -> None:
                 line = f"{n:>7} {name:<9} seed {seed}  ARI {found[0]:.3f}  B3F {found[1]:.3f}  {seconds:6.1f} s"
                 scores.append(found)
                 if args.plain_linkage or args.quick:
-                    plain = agglomerate(vectors, np.ones(n), THRESHOLD)[0]
+                    plain = agglomerate(vectors, np.ones(n), THRESHOLD)
                     gains.append(np.subtract(found, _scores(plain, truth)))
                     line += f"  gain {gains[-1][0]:+.3f} {gains[-1][1]:+.3f}"
                 print(line, flush=True)

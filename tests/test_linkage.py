@@ -54,14 +54,14 @@ def test_groups_images_of_the_same_character(characters, expected):
 def test_without_its_additions_it_is_average_linkage(n, noise, seed):
     unit = embeddings(n, noise=noise, seed=seed)
     found = linkage(unit, threshold=THRESHOLD, min_samples=1, options=NO_RESCUE)
-    np.testing.assert_array_equal(found.labels, agglomerate(unit, np.ones(n), THRESHOLD)[0])
+    np.testing.assert_array_equal(found.labels, agglomerate(unit, np.ones(n), THRESHOLD))
     assert not found.rescued.any() and found.limit == THRESHOLD
 
 
 def test_many_components_are_grouped_as_one_by_one(monkeypatch):
     """Packs of small components, and components larger than a pack, give the groups of the whole."""
     unit = embeddings(900, n_characters=150, noise=0.9)
-    whole = agglomerate(unit, np.ones(len(unit)), THRESHOLD)[0]
+    whole = agglomerate(unit, np.ones(len(unit)), THRESHOLD)
     for size in (1, 7, 100):
         monkeypatch.setattr("ccip_plugin.core.linkage._PACK", size)
         found = linkage(unit, threshold=THRESHOLD, min_samples=1, options=NO_RESCUE)

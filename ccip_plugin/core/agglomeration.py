@@ -9,6 +9,8 @@ from .differences import Vectors
 
 Numbers = NDArray[np.int64]
 
+_AT_ONCE = 6000  # groups of which all pairs are held at once, for scipy: twice 144 MB
+_ROWS = 512  # of these compared at a time
 _CELLS = 1 << 23  # of a block of groups compared at a time: 32 MiB
 _HELD = 1 << 12  # groups of which the closeness of all pairs is kept, not computed: 64 MiB
 _TIE = np.float32(4e-6)  # cosines nearer to each other than this are compared again, in float64
@@ -36,21 +38,24 @@ class Rules:
     push: float = 0.0
 
     @property
+    def are_none(self) -> bool:
+        """Whether there is none."""
+        return self.large_limit is None and self.owners is None and not len(self.apart) and not len(self.shared)
+
+    @property
     def are_gradual(self) -> bool:
         """Whether a merger may bring groups nearer to a third one, so that nothing is final before the end."""
         return bool(self.push and len(self.shared))
 
 
-def agglomerate(
-    means: Vectors, weights: NDArray[np.float64], cut: float, rules: Rules | None = None
-) -> tuple[Numbers, Vectors, NDArray[np.float64]]:
+def agglomerate(means: Vectors, weights: NDArray[np.float64], cut: float, rules: Rules | None = None) -> Numbers:
     """Merges groups, always two that are nearest to each other, while their mean difference is up to ``cut``.
 
     Average linkage (Sokal and Michener, 1958), exactly: the mean difference of all pairs between two groups of unit
-    vectors is ``(1 - a . b) / 2`` of their mean vectors, which are not of unit length. Pairs that are nearest to each
-    other are merged all at once, which gives the same groups as one after the other, since no merger brings a group
-    nearer to a third one. Takes memory for the means and a block; time is that of comparing all pairs two or three
-    times.
+    vectors is ``(1 - a . b) / 2`` of their mean vectors, which are not of unit length. A few thousand groups that all
+    count the same and have no rules are merged by scipy. Of others, pairs that are nearest to each other are merged all
+    at once, which gives the same groups as one after the other, since no merger brings a group nearer to a third one:
+    this takes memory for the means and a block; time is that of comparing all pairs two or three times.
 
     Args:
         means: ``(n, dim)`` mean vectors of the groups at the start; single images are their own
@@ -59,13 +64,35 @@ def agglomerate(
         rules (None): what keeps groups apart
 
     Returns:
-        ``(n,)`` numbers 0, 1, ... of the groups at the end, in the order of their first members, and the means and
-        weights of these
+        ``(n,)`` numbers 0, 1, ... of the groups at the end, in the order of their first members
     """
-    state = _State(means, weights, cut, rules or Rules())
+    rules = rules or Rules()
+    if 1 < len(means) <= _AT_ONCE and rules.are_none and (weights == weights[0]).all():
+        return _agglomerated_by_scipy(means, cut)
+    state = _State(means, weights, cut, rules)
     while state.round():
         pass
     return state.result()
+
+
+def _agglomerated_by_scipy(means: Vectors, cut: float) -> Numbers:
+    from scipy.cluster.hierarchy import fcluster, linkage
+
+    exact = means.astype(np.float64)
+    differences, end = np.empty(len(exact) * (len(exact) - 1) // 2), 0
+    for start in range(0, len(exact), _ROWS):
+        halves = exact[start : start + _ROWS] / 2 @ exact[start:].T
+        for row, half in enumerate(halves, 1):
+            begin, end = end, end + len(half) - row
+            np.subtract(0.5, half[row:], out=differences[begin:end])
+    np.maximum(differences, 0, out=differences)
+    return numbered(fcluster(linkage(differences, "average"), cut, "distance"))
+
+
+def numbered(labels: Numbers) -> Numbers:
+    """The same groups, numbered 0, 1, ... in the order of their first members."""
+    _, first, found = np.unique(labels, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first))[found]
 
 
 class _State:
@@ -100,10 +127,8 @@ class _State:
         self._merge(first, self.nearest[first])
         return True
 
-    def result(self) -> tuple[Numbers, Vectors, NDArray[np.float64]]:
-        roots = self._roots()
-        kept, numbers = np.unique(roots, return_inverse=True)
-        return numbers, self.means[kept], self.weights[kept]
+    def result(self) -> Numbers:
+        return np.unique(self._roots(), return_inverse=True)[1]
 
     def _roots(self) -> Numbers:
         while True:

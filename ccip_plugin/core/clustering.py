@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import calibration
+from .agglomeration import numbered
 from .approximate import CAP, ApproximateGraph, approximate_graph
 from .constraints import Constraints, check
 from .differences import Vectors, differences, normalize
@@ -17,7 +18,7 @@ from .forest import Forest
 from .graph_choice import EXACT, choose_graph
 from .graph_files import graphs_folder
 from .graph_quality import Quality
-from .linkage import Linkage, LinkageOptions, link, numbered
+from .linkage import Linkage, LinkageOptions, find_components, link
 from .neighbors import NeighborGraph, radius_graph
 from .pairs import Pairs, near_pairs, near_pairs_of, unit_vectors
 from .progress import ProgressCallback, report
@@ -42,7 +43,6 @@ _SMALLEST = {"linkage": 2, "hdbscan": 3, "optics_cut": 5}  # min_samples where n
 _FAR = 1.001  # of the cut: the difference of what is farther, for HDBSCAN
 _BEYOND = 1.4  # thresholds up to which HDBSCAN looks
 _OPTICS_CUT = 0.8  # of the threshold
-_NEAR_DOUBLE = 0.11  # thresholds; somewhat more than makes a near-duplicate
 _ROUNDING = np.float32(1e-6)  # differences below this are rounding errors of a dense matrix
 
 
@@ -273,20 +273,16 @@ def linkage(
         unit, parts = graph.vectors, graph.parts_within(threshold)
     else:
         unit = unit_vectors(embeddings_or_graph)
+    options = options or LinkageOptions()
     decisions = None if constraints is None else check(constraints, len(unit))
     if not isinstance(embeddings_or_graph, NeighborGraph):
         owners = None if decisions is None else decisions.owners
-        parts = _pairs_that_matter(unit, threshold, owners, progress)
-    forest, has_double = Forest(len(unit)), np.zeros(len(unit), np.bool_)
-    for pairs in parts:
-        forest.add(pairs.rows, pairs.cols)
-        is_double = pairs.differences <= _NEAR_DOUBLE * threshold
-        has_double[pairs.rows[is_double]] = has_double[pairs.cols[is_double]] = True
+        parts = _pairs_that_matter(unit, threshold, options.scene * threshold, owners, progress)
+    components = find_components(len(unit), parts, threshold, options)
     push = constraints.push if constraints is not None else 0.0
     found = link(
         unit,
-        forest.labels(),
-        has_double,
+        components,
         threshold,
         decisions=decisions,
         push=push,
@@ -299,11 +295,16 @@ def linkage(
 
 
 def _pairs_that_matter(
-    unit: Vectors, threshold: float, owners: NDArray[np.int64] | None, progress: ProgressCallback | None
+    unit: Vectors,
+    threshold: float,
+    scene: float,
+    owners: NDArray[np.int64] | None,
+    progress: ProgressCallback | None,
 ) -> Iterator[Pairs]:
     """The pairs up to the threshold; where most images have a decided group, without those of decided groups.
 
-    Images of one such group belong together whatever they look like, and only near-duplicates are looked for there.
+    Images of one such group belong together whatever they look like, and only near-duplicates, with differences up to
+    ``scene``, are looked for there.
     """
     free = np.arange(len(unit)) if owners is None else np.flatnonzero(owners < 0)
     if owners is None or 2 * len(free) >= len(unit):
@@ -313,7 +314,7 @@ def _pairs_that_matter(
     yield from near_pairs_of(unit, free, threshold, progress=progress)
     order = np.argsort(owners, kind="stable")[len(free) :].astype(np.int32)
     for members in np.split(order, np.flatnonzero(np.diff(owners[order])) + 1):
-        for pairs, _, _ in near_pairs(unit[members], _NEAR_DOUBLE * threshold, with_differences=False):
+        for pairs, _, _ in near_pairs(unit[members], scene, with_differences=False):
             yield Pairs(members[pairs.rows], members[pairs.cols], pairs.differences)
 
 

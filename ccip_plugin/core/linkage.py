@@ -1,15 +1,17 @@
 """Groups by average linkage inside connected components, with a stricter limit between large groups and a rescue."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .agglomeration import Rules, agglomerate
+from .agglomeration import Rules, agglomerate, numbered
 from .constraints import Decisions
 from .differences import Vectors
 from .forest import Forest
+from .pairs import GRID, Pairs
 from .progress import ProgressCallback, report
 from .rescue import rescue
 from .tail import tail_limit
@@ -67,10 +69,42 @@ class Linkage:
     threshold: float
 
 
+class Components(NamedTuple):
+    """Which of ``n`` images are connected by pairs up to a cut. Images that are not never meet there: a mean difference
+    is not smaller than the smallest of its differences.
+
+    Attributes:
+        scenes: ``(n,)`` numbers for the cut of near-duplicates
+        sure: for that up to which groups are merged whatever their size
+        near: for the threshold
+    """
+
+    scenes: Labels
+    sure: Labels
+    near: Labels
+
+
+def find_components(n: int, parts: Iterable[Pairs], threshold: float, options: LinkageOptions) -> Components:
+    """Finds what is connected up to each cut.
+
+    Args:
+        n: how many images there are
+        parts: all pairs up to the threshold
+        threshold: the largest difference
+        options: how to decide
+    """
+    scenes, sure, near = (Forest(n) for _ in range(3))
+    for pairs in parts:
+        near.add(pairs.rows, pairs.cols)
+        for forest, share in ((sure, options.sure), (scenes, options.scene)):
+            is_near = pairs.differences <= share * threshold + GRID  # which they may be rounded by
+            forest.add(pairs.rows[is_near], pairs.cols[is_near])
+    return Components(scenes.labels(), sure.labels(), near.labels())
+
+
 def link(
     unit: Vectors,
-    components: Labels,
-    has_double: NDArray[np.bool_],
+    components: Components,
     threshold: float,
     *,
     decisions: Decisions | None = None,
@@ -82,7 +116,7 @@ def link(
     """Groups images by average linkage, with a limit between large groups learned from the images, and a rescue.
 
     1. Near-duplicates, such as the frames of a still scene, are taken together and count as one image from then on.
-    2. Inside each component, groups are merged up to a mean difference that is surely of one character.
+    2. Groups are merged up to a mean difference that is surely of one character.
     3. :func:`~ccip_plugin.core.tail.tail_limit` finds up to where large groups are rather one character than two,
        and merging goes on up to it, or up to the threshold where one of two groups is not large.
     4. :func:`~ccip_plugin.core.rescue.rescue` puts small groups and single images into the nearest group where the
@@ -92,9 +126,7 @@ def link(
 
     Args:
         unit: ``(n, dim)`` vectors of unit length
-        components: ``(n,)`` components of the graph of all pairs up to ``threshold``; images of different ones never
-            meet before the rescue
-        has_double: ``(n,)`` whether an image has another that is a near-duplicate; may be true too often
+        components: which images may meet before the rescue; see :func:`find_components`
         threshold: the largest mean difference
         decisions (None): what people decided
         push: what being crops of one picture adds to a difference, in thresholds
@@ -104,34 +136,29 @@ def link(
     """
     options = options or LinkageOptions()
     run = _Run(unit, threshold, options, decisions, push * threshold)
-    if decisions is not None:
-        components = _tied(components, decisions.sets)
     scenes = np.arange(len(unit))
-    doubles = np.flatnonzero(has_double)
-    for chosen in _packs(components[doubles]):
-        scenes[doubles[chosen]] = doubles[chosen][run.scenes(doubles[chosen])]
-    start = scenes if decisions is None else _tied(scenes, decisions.sets)
-    packs = list(_packs(components))
-    sure, done = np.empty_like(scenes), 0
-    for chosen in packs:
+    for chosen in _packs(components.scenes):
+        scenes[chosen] = chosen[run.scenes(chosen)]
+    start = scenes
+    if decisions is not None:
+        start = _tied(scenes, decisions.sets)
+        components = Components(*(_tied(labels, decisions.sets) for labels in components))
+    sure, done = start.copy(), 0
+    for chosen in _packs(components.sure):
         sure[chosen] = chosen[run.merged(chosen, start, scenes, options.sure * threshold, None)]
         done += len(chosen)
         report(progress, "grouping images", done, 2 * len(unit))
+    report(progress, "grouping images", len(unit), 2 * len(unit))
     means, weights = run.groups(sure, scenes, at_least=options.large)
     limit = tail_limit(means[weights >= options.large], threshold, floor=options.floor, previous=previous_limit)
-    labels = np.empty_like(sure)
-    for chosen in packs:
+    labels, done = sure.copy(), len(unit)
+    for chosen in _packs(components.near):
         labels[chosen] = chosen[run.merged(chosen, sure, scenes, threshold, limit)]
         done += len(chosen)
         report(progress, "grouping images", done, 2 * len(unit))
+    report(progress, "grouping images", 2 * len(unit), 2 * len(unit))
     before = numbered(labels)
     return run.rescued(before, scenes, limit)
-
-
-def numbered(labels: Labels) -> Labels:
-    """The same groups, numbered 0, 1, ... in the order of their first images."""
-    _, first, found = np.unique(labels, return_index=True, return_inverse=True)
-    return np.argsort(np.argsort(first))[found]
 
 
 class _Run:
@@ -148,7 +175,7 @@ class _Run:
         if self.decisions is not None:  # no scene connects what people decided on
             sets = np.where(self.decisions.is_bound[chosen], self.decisions.sets[chosen], -1)
             rules = Rules(owners=sets)
-        found = agglomerate(self.unit[chosen], np.ones(len(chosen)), self.options.scene * self.threshold, rules)[0]
+        found = agglomerate(self.unit[chosen], np.ones(len(chosen)), self.options.scene * self.threshold, rules)
         return _first_positions(found)
 
     def merged(self, chosen: Labels, start: Labels, scenes: Labels, cut: float, limit: float | None) -> Labels:
@@ -158,7 +185,7 @@ class _Run:
         rules = Rules(large=self.options.large, large_limit=limit)
         if self.decisions is not None:
             rules = self._rules(chosen, groups, len(names), limit)
-        return _first_positions(agglomerate(means, weights, cut, rules)[0][groups])
+        return _first_positions(agglomerate(means, weights, cut, rules)[groups])
 
     def groups(self, labels: Labels, scenes: Labels, *, at_least: int) -> tuple[Vectors, NDArray[np.float64]]:
         """Means and weights of the groups with so many images."""
@@ -192,6 +219,8 @@ class _Run:
         """Means of groups of chosen images in which each scene counts as one; how many scenes each group has."""
         _, scene, counts = np.unique(scenes[chosen], return_inverse=True, return_counts=True)
         shares = 1 / counts[scene]
+        from scipy.sparse import csr_array
+
         n_groups = int(groups.max(initial=-1)) + 1
         weights = np.rint(np.bincount(groups, shares, n_groups))
         if n_groups == len(chosen):
@@ -200,12 +229,13 @@ class _Run:
             return means, weights
         order = np.argsort(groups, kind="stable")
         means = np.zeros((n_groups, self.unit.shape[1]), np.float32)
+        shares = (shares / weights[groups]).astype(np.float32)
         for start in range(0, len(order), _SUMMED):
             part = order[start : start + _SUMMED]
-            weighted = self.unit[chosen[part]] * shares[part, None].astype(np.float32)
-            begins = np.flatnonzero(np.append(True, groups[part][1:] != groups[part][:-1]))
-            means[groups[part][begins]] += np.add.reduceat(weighted, begins, axis=0)
-        means /= weights[:, None].astype(np.float32)
+            first, last = groups[part[[0, -1]]]
+            places = (groups[part] - first, np.arange(len(part)))
+            matrix = csr_array((shares[part], places), shape=(last - first + 1, len(part)))
+            means[first : last + 1] += matrix @ self.unit[chosen[part]]
         return means, weights
 
     def _rules(self, chosen: Labels, groups: Labels, n_groups: int, limit: float | None) -> Rules:
@@ -250,15 +280,15 @@ def _packs(components: Labels) -> Iterator[Labels]:
 
     Images of different components are farther apart than any cut, so taking components together changes nothing.
     """
-    if not len(components):
-        return
-    order = np.argsort(components, kind="stable")
+    sizes = np.bincount(components)
+    chosen = np.flatnonzero(sizes[components] > 1)
+    order = chosen[np.argsort(components[chosen], kind="stable")]
     pending: list[Labels] = []
     n_pending = 0
-    for chosen in np.split(order, np.flatnonzero(np.diff(components[order])) + 1):
-        pending.append(chosen)
-        n_pending += len(chosen)
-        if n_pending >= _PACK or len(chosen) >= _PACK // 2:
+    for members in np.split(order, np.flatnonzero(np.diff(components[order])) + 1) if len(order) else []:
+        pending.append(members)
+        n_pending += len(members)
+        if n_pending >= _PACK or len(members) >= _PACK // 2:
             yield np.sort(np.concatenate(pending))
             pending, n_pending = [], 0
     if pending:
