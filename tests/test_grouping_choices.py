@@ -1,5 +1,6 @@
 """Choices of a grouping: which graph, whose parameters; and what is told of each group."""
 
+import re
 import sys
 
 import fiftyone as fo
@@ -38,6 +39,22 @@ def config(samples):
 
 
 # -- the graph
+
+
+def test_what_comparing_many_images_takes_is_told_first(grouped, monkeypatch):  # noqa: F811
+    samples, told = grouped("aabbb"), []
+    explore_parameters(samples, progress=told.append)
+    group_characters(samples, progress=told.append, eps=0.3)
+    assert not [each.note for each in told if each.note.startswith("about")], "not of a few"
+    monkeypatch.setattr("ccip_plugin.graph_cache._WORTH_SAYING", 5)
+    told.clear()
+    propose_groups(samples, progress=told.append, eps=0.3, graph="exact")
+    notes = [each.note for each in told if each.stage == "comparing images"]
+    assert re.fullmatch(r"about \d+\.\d minutes", notes[0])
+    told.clear()
+    explore_parameters(samples, progress=told.append, max_eps=0.5)
+    notes = [each.note for each in told if each.stage == "comparing images"]
+    assert re.fullmatch(r"about \d+\.\d minutes and \d+ MiB of disk", notes[0])
 
 
 @pytest.mark.usefixtures("many")
