@@ -1,10 +1,11 @@
 """How good and how fast grouping is: quality over settings, speed against matrix products, memory.
 
-python benchmarks/engine.py quality [--sizes 2000 8000 20000] [--seeds 5] [--settings all] [--quick]
+python benchmarks/engine.py quality [--sizes 2000 8000 20000] [--seeds 5] [--settings all] [--methods linkage] [--quick]
 python benchmarks/engine.py speed [--sizes 20000 50000 100000] [--tasks dbscan linkage graph kept add] [--quick]
 python benchmarks/engine.py index [--sizes 50000 100000] [--no-exact] [--quick]     (needs the extra "index")
 python benchmarks/engine.py large [--sizes 1000000] [--subsample 100000] [--quick]  (needs the extra "index")
 
+quality: ARI and B-cubed F of methods as they are, untuned; with --plain-linkage, what the default method gains over it.
 speed: time of DBSCAN, linkage and the graph, as a share of what matrix products alone would take, measured in the same
 process before and after; ARI; another eps and another cut from a graph on disk; adding a twentieth to a set of groups.
 index: an approximate graph against the exact one.
@@ -13,6 +14,7 @@ published eps of dbscan_2, and ARI of these against the exact groups of the firs
 """
 
 import argparse
+import itertools
 import json
 import multiprocessing
 import subprocess
@@ -25,13 +27,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from common import table
 from engine_data import DIM, SETTINGS, characters
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from ccip_plugin.core.agglomeration import agglomerate
 from ccip_plugin.core.approximate import CAP, PROBES, approximate_graph
-from ccip_plugin.core.clustering import cluster, dbscan
+from ccip_plugin.core.clustering import MAX_DENSE, METHODS, cluster, dbscan
 from ccip_plugin.core.constraints import Constraints
 from ccip_plugin.core.evaluation import group_metrics
 from ccip_plugin.core.graph_files import stored_graph
@@ -52,6 +55,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--settings", nargs="+", default=["all"], choices=["all", *SETTINGS])
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=["linkage"])
     parser.add_argument("--plain-linkage", action="store_true", help="compare with plain average linkage, too")
     parser.add_argument("--quick", action="store_true", help="small sizes, one seed")
     parser.add_argument("--no-exact", action="store_true", help="do not build the exact graph to compare with")
@@ -65,7 +69,8 @@ def main() -> None:
     if args.what == "quality":
         quality(args)
     elif args.what == "speed":
-        speed(args.sizes or ([4000] if args.quick else [20_000, 50_000, 100_000]), args.tasks)
+        sizes = args.sizes or ([4000] if args.quick else [20_000, 50_000, 100_000])
+        speed(sizes, args.tasks, is_quick=args.quick)
     elif args.what == "index":
         for n in args.sizes or ([4000] if args.quick else [50_000, 100_000]):
             approximate(n, with_exact=not args.no_exact)
@@ -77,31 +82,42 @@ def main() -> None:
 
 
 def quality(args: argparse.Namespace) -> None:
-    """Prints ARI and B-cubed F of the default method, and gains over plain average linkage."""
+    """Prints ARI and B-cubed F of methods, and gains of the default method over plain average linkage."""
     names = list(SETTINGS) if "all" in args.settings else args.settings
+    seeds = range(args.first_seed, args.first_seed + (1 if args.quick else args.seeds))
+    rows = []
     for n in args.sizes or ([1000] if args.quick else [2000, 8000, 20_000]):
-        scores, gains = [], []
-        for name in names:
-            for seed in range(args.first_seed, args.first_seed + (1 if args.quick else args.seeds)):
-                vectors, truth = characters(n, seed, SETTINGS[name])
+        methods = [method for method in args.methods if n <= MAX_DENSE or not method.startswith("optics")]
+        scores: dict[str, list[tuple[float, float]]] = {method: [] for method in methods}
+        gains = []
+        for name, seed in itertools.product(names, seeds):
+            vectors, truth = characters(n, seed, SETTINGS[name])
+            for method in methods:
                 start = time.perf_counter()
-                found = _scores(cluster(vectors, method="linkage"), truth)
-                seconds = time.perf_counter() - start
-                line = f"{n:>7} {name:<9} seed {seed}  ARI {found[0]:.3f}  B3F {found[1]:.3f}  {seconds:6.1f} s"
-                scores.append(found)
-                if args.plain_linkage or args.quick:
+                found = _scores(cluster(vectors, method=method), truth)
+                line = f"{n:>7} {name:<9} seed {seed}  {method:<11} ARI {found[0]:.3f}  B3F {found[1]:.3f}"
+                line += f"  {time.perf_counter() - start:6.1f} s"
+                scores[method].append(found)
+                if method == "linkage" and (args.plain_linkage or args.quick):
                     plain = agglomerate(vectors, np.ones(n), THRESHOLD)
                     gains.append(np.subtract(found, _scores(plain, truth)))
                     line += f"  gain {gains[-1][0]:+.3f} {gains[-1][1]:+.3f}"
                 print(line, flush=True)
-        print(f"{n:>7} mean ARI {np.mean(scores, axis=0)[0]:.4f}  B3F {np.mean(scores, axis=0)[1]:.4f}")
+        for method in sorted(methods, key=lambda method: -np.mean(scores[method], axis=0)[0]):
+            (ari, b3), (worst_ari, worst_b3) = np.mean(scores[method], axis=0), np.min(scores[method], axis=0)
+            rows.append((method, f"{n:,}", f"{ari:.3f}", f"{worst_ari:.3f}", f"{b3:.3f}", f"{worst_b3:.3f}"))
         if gains:
             mean, worst = np.mean(gains, axis=0), np.min(gains, axis=0)
             print(f"{n:>7} mean gain {mean[0]:+.4f} {mean[1]:+.4f}  worst {worst[0]:+.4f} {worst[1]:+.4f}", flush=True)
+    header = ("method", "images", "ARI", "worst ARI", "B-cubed F", "worst B-cubed F")
+    title = f"Mean over {len(names) * len(seeds)} simulated sets of characters, nothing tuned"
+    save_as = "engine-quality" if len(args.methods) > 1 and not args.quick else None
+    table(title, header, rows, save_as=save_as)
 
 
-def speed(sizes: list[int], tasks: list[str]) -> None:
+def speed(sizes: list[int], tasks: list[str], *, is_quick: bool) -> None:
     """Prints times and memory, each task in a process of its own, with matrix products measured before and after."""
+    rows = []
     for n in sizes:
         _saved(n)
         for task in tasks:
@@ -109,6 +125,11 @@ def speed(sizes: list[int], tasks: list[str]) -> None:
             done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
             result = json.loads(done.stdout)
             print(f"{n:>7} {task:<10}", "  ".join(f"{key} {value}" for key, value in result.items()), flush=True)
+            if task in METHODS:
+                rows.append((task, f"{n:,}", *(result[key] for key in ("s", "of_peak", "MiB_above", "ARI", "B3F"))))
+    header = ("method", "images", "s", "share of matrix products", "MiB above the vectors", "ARI", "B-cubed F")
+    if rows:
+        table("Grouping of vectors", header, rows, save_as=None if is_quick else "engine-speed")
 
 
 def approximate(n: int, *, with_exact: bool) -> None:
