@@ -79,11 +79,14 @@ $(BENCH_READY): $(IMGUTILS_READY) benchmarks/make_models.py benchmarks/common.py
 	$(PYTHON_IN_VENV) benchmarks/extraction.py --prepare
 	@touch $@
 
-bench: $(BENCH_READY) ## measure speed and memory (half an hour; ARGS=--quick 5 minutes); tables here, plots in .work/bench
+bench: $(BENCH_READY) ## measure speed and memory (an hour; ARGS=--quick 5 minutes); tables here, plots in .work/bench
 	$(PYTHON_IN_VENV) benchmarks/extraction.py $(ARGS)
 	$(PYTHON_IN_VENV) benchmarks/operations.py $(ARGS)
 	$(PYTHON_IN_VENV) benchmarks/grouping.py $(ARGS)
 ifeq ($(findstring --quick,$(ARGS)),)
 	$(PYTHON_IN_VENV) benchmarks/fiftyone_overhead.py
 	$(PYTHON_IN_VENV) benchmarks/extraction_memory.py
+	$(PYTHON_IN_VENV) benchmarks/engine.py speed --tasks dbscan linkage
+	$(PYTHON_IN_VENV) benchmarks/engine.py quality --sizes 2000 8000 --seeds 2 \
+	  --methods linkage dbscan_2 dbscan dbscan_free hdbscan optics_cut
 endif

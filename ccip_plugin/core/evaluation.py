@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from .differences import Vectors, normalize
 from .errors import ParameterError, VectorsError
 from .jackknife import STEPS, FoldCounts, Interval, folds_of, interval, interval_of_best
+from .mutual_information import adjusted_mutual_information
 from .progress import ProgressCallback, report
 
 Names = ArrayLike | Sequence[object]
@@ -424,7 +425,7 @@ def _average_precision(same: Counts, different: Counts) -> tuple[float, float]:
 def _group_scores(
     pred: Codes, true: Codes, n_noise: int, n_left_out: int, grouped: GroupMetrics | None
 ) -> GroupMetrics:
-    from sklearn.metrics import adjusted_mutual_info_score, homogeneity_completeness_v_measure
+    from sklearn.metrics import homogeneity_completeness_v_measure
 
     n = len(pred)
     _, pred = np.unique(pred, return_inverse=True)
@@ -437,6 +438,7 @@ def _group_scores(
     recall = _ratio(float((shared**2 / totals[characters]).sum()), n)
     most = np.zeros(len(sizes), np.int64)
     np.maximum.at(most, groups, shared)
+    mutual = float((shared / n * np.log(n * shared / sizes[groups] / totals[characters])).sum()) if n else 0.0
     by_entropy = homogeneity_completeness_v_measure(true, pred) if n else (float("nan"),) * 3
     return GroupMetrics(
         n_images=n,
@@ -446,7 +448,7 @@ def _group_scores(
         n_left_out=n_left_out,
         coverage=_ratio(n - n_noise, n),
         ari=ari,
-        ami=float(adjusted_mutual_info_score(true, pred)) if n else float("nan"),
+        ami=adjusted_mutual_information(shared, sizes, totals, mutual) if n else float("nan"),
         pair_precision=pair_precision,
         pair_recall=pair_recall,
         pair_f1=_harmonic(pair_precision, pair_recall),
