@@ -99,8 +99,13 @@ class Work:
     def _stopped(self) -> int:
         with contextlib.suppress(KeyboardInterrupt, CCIPError, ConnectionError, _database_errors()):
             self.before_stop()
-        self._line.write(f"stopped; what was finished is stored, and the same command goes on:\n  {self._command}")
+        goes_on = "begins anew with --overwrite, and goes on without it" if self._is_anew else "goes on"
+        self._line.write(f"stopped; what was finished is stored, and the same command {goes_on}:\n  {self._command}")
         return TERMINATED if self._stopped_by == signal.SIGTERM else INTERRUPTED
+
+    @property
+    def _is_anew(self) -> bool:
+        return bool(getattr(self.options, "overwrite", None))
 
     def _failed(self, message: str) -> int:
         logger.debug("the whole story:", exc_info=True)
@@ -154,11 +159,30 @@ def group(work: Work) -> int:
     summary = Summary(options.dataset, options.patches_field, options.embeddings_field)
     summary.seconds["start"] = time.monotonic() - started
     work.before_stop = lambda: work.print(render(counted(summary)))
+    _check_fields(options)
     dataset = _load(work, summary)
+    _check_group_field(dataset, options)
     work.before_failure = lambda: work.print(render(summary))
     run_stages(work, dataset, summary)
     work.print(f"{render(summary)}\n\nlook at the groups:  {app_command(options.dataset)}")
     return PARTLY_DONE if summary.problems else DONE
+
+
+def _check_fields(options: argparse.Namespace) -> None:
+    """Refuses what cannot be the name of a field before hours of work."""
+    from .targets import check_field_name
+
+    for name in (options.embeddings_field, options.group_field):
+        if name is not None:
+            check_field_name(name)
+
+
+def _check_group_field(dataset: Any, options: argparse.Namespace) -> None:
+    from .fields import GROUP_FIELD
+    from .label_store import LabelStore
+    from .targets import resolve
+
+    LabelStore(resolve(dataset, options.patches_field), options.group_field or GROUP_FIELD).check()
 
 
 def run_stages(work: Work, samples: Any, summary: "Summary") -> None:
@@ -309,7 +333,8 @@ def _turn(work: Work, name: str) -> int:
     where = {"patches_field": options.patches_field, **_given(work, "group_field")}
     done = turn(dataset, progress=work.progress, **where)
     left = f"; {done.n_left:,} were edited since and are as they were left" if done.n_left else ""
-    work.print(f"{done.action} (change {done.number}): {done.n_written:,} labels{left}")
+    what = f"{done.n_written:,} labels" if done.n_written or left else "no labels, only the record of the run"
+    work.print(f"{done.action} (change {done.number}): {what}{left}")
     return DONE
 
 

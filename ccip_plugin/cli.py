@@ -160,7 +160,7 @@ def _add_embedding_options(parser: argparse.ArgumentParser) -> None:
     add("--model", metavar="NAME", help=f"default: the one that the dataset has embeddings of, else {DEFAULT_MODEL}")
     _add_model_dir(group)
     add("--provider", metavar="NAME", help="onnxruntime's, such as CPU or CUDA; default: CUDA where it works, else CPU")
-    add("--workers", metavar="N", type=_count, help="threads; default: one for each core")
+    add("--workers", metavar="N", type=_count, help="how many images are embedded at once; default: one for each core")
     add("--max-pixels", metavar="N", type=_count, help="larger images are not read; default: 178 million")
     add("--alpha", metavar="A", type=float, help="how much larger than the boxes the crops are, 0.1 for 10 %%")
     add("--force-square", action="store_true", default=None, help="make the crops square")
@@ -173,7 +173,7 @@ def _add_grouping_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--method", metavar="NAME", choices=METHODS, help=f"{', '.join(METHODS)}; default: the one that suits the model"
     )
-    add("--eps", metavar="X", type=float, help="the largest difference between neighbors; default: as published")
+    add("--eps", metavar="X", type=_difference, help="the largest difference between neighbors; default: as published")
     add("--min-samples", metavar="N", type=_count, help="how many neighbors begin a group; default: as published")
     add(
         "--parameters",
@@ -211,6 +211,16 @@ def _add_model_dir(parser: argparse._ActionsContainer, **options: Any) -> None:
 def _add_output_options(parser: argparse.ArgumentParser, **options: Any) -> None:
     parser.add_argument("--quiet", action="store_true", help="show no progress", **options)
     parser.add_argument("--verbose", action="store_true", help="show everything that is logged", **options)
+
+
+def _difference(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a difference from 0 to 1")
+    return value
 
 
 def _count(text: str) -> int:

@@ -22,7 +22,7 @@ from .ground_truth import items_view, name_fields, read_names
 from .label_store import LabelStore
 from .proposals import METHOD as _PROPOSAL
 from .proposals import load_proposal
-from .runs import keep, read_config
+from .runs import check_key, keep, read_config
 from .targets import Target, resolve
 
 SAME, MOVED, GROUPED, UNGROUPED, NEITHER = "same", "moved", "newly_grouped", "no_longer_grouped", "in_no_group"
@@ -192,9 +192,12 @@ def compare_runs(
 
     Raises:
         NotComparableError: one of them is neither, or they have nothing in common
+        RunKeyError: no run can be kept under that key
         TargetError: these samples cannot be compared
     """
     target = resolve(samples, patches_field)
+    if run_key is not None:
+        check_key(target.dataset, run_key, METHOD)
     methods = [(read_config(target.dataset, name, ("method",)) or {}).get("method") for name in (first, second)]
     kinds = [method in (MODELS_METHOD, GROUPS_METHOD) for method in methods]
     if all(kinds):

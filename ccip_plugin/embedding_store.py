@@ -17,7 +17,7 @@ from .extraction import Extracted, Item
 from .fields import EMBEDDINGS_FIELD, ERROR_FIELD, SOURCE_FIELD
 from .provenance import Provenance, read_provenance
 from .schema import declare
-from .targets import Target, TargetError
+from .targets import Target, TargetError, check_field_name
 
 logger = logging.getLogger(__name__)
 
@@ -99,8 +99,7 @@ class EmbeddingStore:
     """
 
     def __init__(self, target: Target, embeddings_field: str = EMBEDDINGS_FIELD):
-        if not embeddings_field.isidentifier():
-            raise TargetError(f"{embeddings_field!r} cannot be a field: letters, digits and _ only, no dots")
+        check_field_name(embeddings_field)
         self.target, self.embeddings_field = target, embeddings_field
         is_default = embeddings_field == EMBEDDINGS_FIELD
         # a failure is about the file, fields share it; which state of the file was embedded is a matter of each field

@@ -26,13 +26,12 @@ from .core.registry import DEFAULT_MODEL, get_spec
 from .embedding_store import Coverage, EmbeddingStore, Key, Keys
 from .extraction import MEMORY, Extracted, extract, file_state
 from .fields import EMBEDDINGS_FIELD, ERROR_FIELD
-from .lease import lease
+from .lease import SHORT_SECONDS, lease
 from .provenance import OriginChangedError, OtherOriginError, Provenance, UnknownOriginError, write_provenance
 from .targets import TargetError, resolve
 
 FLUSH_SECONDS = 2.0
 FLUSH_RESULTS = 500
-LEASE_SECONDS = 10.0  # a process killed while it stores keeps the next one waiting that long
 REPORT_SECONDS = 0.1
 MAX_REASONS = 1000
 UNIT_TOLERANCE = 1e-3
@@ -470,7 +469,7 @@ class _Record:
     def _flush(self) -> None:
         if not self._waiting:
             return
-        with lease(self._store.target.dataset, self._store.path, ttl=LEASE_SECONDS) as held:
+        with lease(self._store.target.dataset, self._store.path, ttl=SHORT_SECONDS) as held:
             contrast = self.wanted.contrast(self._store.provenance)
             if contrast is not None:
                 self._waiting.clear()

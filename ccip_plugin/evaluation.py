@@ -32,8 +32,8 @@ from .fields import EMBEDDINGS_FIELD, EVALUATION_KEY
 from .ground_truth import items_view, read_names
 from .label_store import LabelStore
 from .provenance import Provenance
+from .runs import check_key, key_of, read_config, refresh
 from .runs import keep as keep_run
-from .runs import key_of, read_config, refresh
 from .targets import Target, resolve
 
 MODELS_METHOD, GROUPS_METHOD = "ccip_model_evaluation", "ccip_group_evaluation"
@@ -93,6 +93,9 @@ def evaluate_model(
     """
     started = time.monotonic()
     target = resolve(samples, patches_field)
+    key = (run_key or EVALUATION_KEY) if keep else None
+    if key is not None:
+        check_key(target.dataset, key, MODELS_METHOD)
     ids, _, names = read_names(target, ground_truth_field)
     known = {key: name for key, name in zip(ids, names, strict=True) if name is not None}
     if len(known) < 2:
@@ -113,7 +116,6 @@ def evaluate_model(
         row = card_row(vectors, labels, model_name=name, model_dir=model_dir, clusters=clusters, progress=told)
         measured.append(replace(row, n_left_out=len(ids) - len(known)))
     missing = {row.model_name: len(known) - row.n_images for row in measured}
-    key = (run_key or EVALUATION_KEY) if keep else None
     seconds = time.monotonic() - started
     found = ModelEvaluation(target, ground_truth_field, tuple(measured), fields, missing, key, _now(), seconds)
     if key is not None:
@@ -154,13 +156,15 @@ def evaluate_groups(
         TargetError: there is no such field
     """
     target = resolve(samples, patches_field)
+    key = (run_key or key_of(EVALUATION_KEY, target.path(group_field))) if keep else None
+    if key is not None:
+        check_key(target.dataset, key, GROUPS_METHOD)
     report(progress, "reading groups", 0, None)
     ids, groups, names, n_ignored = _groups_and_names(target, group_field, ground_truth_field)
     if not any(name is not None for name in names):
         raise NothingToEvaluateError(f"no image has a name in {ground_truth_field!r}")
     report(progress, "comparing groups", 0, None)
     metrics, costs = group_metrics(groups, names), group_costs(groups, names)
-    key = (run_key or key_of(EVALUATION_KEY, target.path(group_field))) if keep else None
     is_alone = np.array([group is None for group in groups], np.bool_)
     masks = {
         MISPLACED: costs.misplaced,

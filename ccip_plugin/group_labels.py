@@ -20,7 +20,7 @@ from .identity import (
 )
 from .journal import DONE, PREPARED, PRUNED, REDOING, UNDOING, UNDONE, WRITING, Change, Entry, Journal, Plan
 from .label_store import GroupLabel, LabelStore, batched, install_label_schema
-from .lease import Lease, lease
+from .lease import SHORT_SECONDS, Lease, lease
 from .runs import read_config, register, restore
 from .targets import resolve
 
@@ -104,7 +104,7 @@ def apply(store: LabelStore, changes: Changes, *, progress: ProgressCallback | N
         LeaseHeldError: another process is writing
     """
     dataset, kept_changes = store.target.dataset, _n_kept_changes()
-    with lease(dataset, store.path) as held:
+    with lease(dataset, store.path, ttl=SHORT_SECONDS) as held:
         recover(store, held)
         if registry_revision(dataset, store.path) != changes.draft.registry.revision:
             raise StaleGroupsError(store.path)
@@ -177,7 +177,7 @@ def _turn(
     progress: ProgressCallback | None,
 ) -> ApplyReport:
     dataset = store.target.dataset
-    with lease(dataset, store.path) as held:
+    with lease(dataset, store.path, ttl=SHORT_SECONDS) as held:
         recover(store, held)
         journal = Journal(dataset, store.path)
         entry = choose(journal.entries())

@@ -38,7 +38,7 @@ from .lineup import ALL, MODES, Lineup, NothingToGroupError, Snapshot, line_up, 
 from .matching import NEW
 from .planning import Plan, make_plan
 from .proposals import Proposal, save_proposal, write
-from .runs import key_of, read_config
+from .runs import check_key, key_of, read_config
 from .targets import Target, resolve
 
 __all__ = [
@@ -256,6 +256,9 @@ class _Compared:
 
 def _compare(store: LabelStore, asked: _Asked, progress: ProgressCallback | None) -> _Compared:
     clock = _Clock()
+    store.check()
+    run_key = asked.run_key or _run_key(store)
+    check_key(store.target.dataset, run_key, RUN_METHOD)
     report(progress, "reading embeddings", 0, None)
     snapshot = take_snapshot(store)
     lineup = line_up(store, snapshot, asked.embeddings_field, asked.mode)
@@ -264,7 +267,6 @@ def _compare(store: LabelStore, asked: _Asked, progress: ProgressCallback | None
     decisions = decisions_of(lineup, snapshot, store.target, same_image=parameters.same_image, tracks=parameters.tracks)
     graph = choose_graph(asked.graph, _size(lineup, decisions, parameters.method), parameters.method)
     clock.lap("read")
-    run_key = asked.run_key or _run_key(store)
     limit = _previous_limit(store, run_key, parameters)
     clusters = _cluster(lineup, snapshot, decisions, parameters, graph, limit, progress)
     parameters = replace(parameters, graph=EXACT if clusters.quality is None else APPROXIMATE)

@@ -21,13 +21,12 @@ from .core.errors import CCIPError
 from .core.preprocessing import REFUSED_FORMATS
 from .core.progress import ProgressCallback, report
 from .label_store import batched
-from .lease import lease
+from .lease import SHORT_SECONDS, lease
 from .targets import resolve
 
 logger = logging.getLogger(__name__)
 
 LEASE = "images"
-_LEASE_SECONDS = 10.0  # short, so that the next run need not wait long for one that was killed
 _WAIT_SECONDS = 600.0
 _NOT_DECODED = frozenset({"BUFR", "GRIB", "HDF5", "MPEG"})  # formats that Pillow only recognises
 _COPIES = frozenset({"__MACOSX", "@eaDir"})  # folders in which systems keep copies and thumbnails of the images beside
@@ -97,7 +96,7 @@ def add_images(
         dataset = open_dataset(dataset)
     resolve(dataset)
     report(progress, "comparing with the dataset", 0, None)
-    with lease(dataset, LEASE, ttl=_LEASE_SECONDS, wait=_WAIT_SECONDS) as held:
+    with lease(dataset, LEASE, ttl=SHORT_SECONDS, wait=_WAIT_SECONDS) as held:
         is_known = _known(dataset.values("filepath"))
         new = [path for path in found.paths if not is_known(path)]
         n_added = 0

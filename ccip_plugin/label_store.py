@@ -12,8 +12,8 @@ from bson import ObjectId
 from pymongo import UpdateOne
 
 from .fields import STATUS_CONFIRMED, STATUS_IGNORED, STATUSES, UNASSIGNED
-from .schema import declare
-from .targets import Target
+from .schema import check_type, declare
+from .targets import Target, check_field_name
 
 CHUNK = 1000
 Raw = dict[str, Any]
@@ -62,14 +62,15 @@ class GroupLabel:
 
     @property
     def group_name(self) -> str | None:
-        """The name of the group, None for images in no group."""
-        is_nobody = not self.label or not self.label.strip() or self.label == UNASSIGNED or self.is_ignored
-        return None if is_nobody else self.label
+        """The name of the group, None for images in no group. Blanks around a name are no part of it."""
+        name = (self.label or "").strip()
+        return None if not name or name == UNASSIGNED or self.is_ignored else name
 
     def confirmed(self, group_id: int | None) -> "GroupLabel":
-        """The same label as a person's decision, with the id of the group of that name."""
+        """The same label as a person's decision, with the id of the group of that name; without blanks around it."""
         status = STATUS_IGNORED if self.is_ignored else STATUS_CONFIRMED
-        return replace(self, status=status, assigned=self.label, group_id=group_id)
+        label = self.group_name or self.label
+        return replace(self, label=label, status=status, assigned=label, group_id=group_id)
 
 
 _NAMES = tuple(field.name for field in fields(GroupLabel))
@@ -94,9 +95,13 @@ class LabelStore:
     Args:
         target: the items
         group_field: the field (on detections: the attribute) with the name of the group
+
+    Raises:
+        TargetError: no field can have that name
     """
 
     def __init__(self, target: Target, group_field: str):
+        check_field_name(group_field)
         self.target, self.group_field = target, group_field
         prefix = group_field.removesuffix("_group")
         self._attributes = {
@@ -148,6 +153,17 @@ class LabelStore:
             declare(dataset, self.attribute_path(name), _TYPES[name])
         if self.rollup_field is not None:
             declare(dataset, self.rollup_field, fo.ListField, subfield=fo.StringField)
+
+    def check(self) -> None:
+        """Checks that nothing else is in the field, so that groups can be written there later.
+
+        Raises:
+            FieldTypeError: a field of that name holds something else
+        """
+        if self.target.is_patches:
+            check_type(self.target.dataset, self.path, fo.StringField)
+        else:
+            check_type(self.target.dataset, self.path, fo.EmbeddedDocumentField, fo.Classification)
 
     def schema_attributes(self) -> list[dict[str, Any]]:
         """How the App's editor shows our attributes."""

@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 COLLECTION = "ccip_leases"
 TTL_SECONDS = 30.0
+SHORT_SECONDS = 10.0
+"""For writers whose steps are short: how long one that was killed keeps the next one waiting."""
 
 
 class LeaseHeldError(CCIPError):

@@ -9,6 +9,35 @@ from typing import Any
 import fiftyone as fo
 import fiftyone.core.odm as foo
 
+from .core.errors import CCIPError
+
+_RESERVED = ("ccip_registry", "ccip_proposal", "ccip_answers")
+
+
+class RunKeyError(CCIPError, ValueError):
+    """A run cannot be recorded under a key."""
+
+
+def check_key(dataset: fo.Dataset, key: str, method: str) -> None:
+    """Checks a key that somebody chose, before any work is done.
+
+    Args:
+        dataset: the dataset
+        key: the key of the run
+        method: what kind of run it is
+
+    Raises:
+        RunKeyError: no run can have that key, or another kind of run has it, which would be lost
+    """
+    if not key.isidentifier():
+        raise RunKeyError(f"{key!r} cannot be the key of a run: letters, digits and _ only, and no digit first")
+    if key.startswith(_RESERVED):
+        raise RunKeyError(f"the run key {key!r} is for what this plugin keeps under it itself; choose another")
+    found = read_config(dataset, key, ("method",))
+    if found is not None and found.get("method") != method:
+        kind = found.get("method")
+        raise RunKeyError(f"the run {key!r} is of another kind, {kind}, and would be lost; choose another key")
+
 
 def key_of(prefix: str, path: str) -> str:
     """A run key for a field, e.g. ``ccip_registry_character_group``."""

@@ -73,9 +73,19 @@ def declare(dataset: fo.Dataset, path: str, kind: type[fo.Field], **options: Any
         with lease(dataset, LEASE):
             refresh(dataset, path)
             dataset.add_sample_field(path, kind, **options)
+    check_type(dataset, path, kind, options.get("embedded_doc_type"))
+
+
+def check_type(dataset: fo.Dataset, path: str, kind: type[fo.Field], document_type: type | None = None) -> None:
+    """Checks that a field, if there is one, has a type.
+
+    Raises:
+        FieldTypeError: it has another one
+    """
     refresh(dataset, path)
     found = dataset.get_field(path)
-    document_type = options.get("embedded_doc_type")
+    if found is None:
+        return
     if type(found) is not kind or (document_type is not None and found.document_type is not document_type):
         raise FieldTypeError(path, found, (document_type or kind).__name__)
 

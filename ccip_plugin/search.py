@@ -26,7 +26,7 @@ from .label_store import LabelStore
 from .lease import lease
 from .provenance import Provenance
 from .schema import declare, stored_field
-from .targets import Target, resolve
+from .targets import Target, is_field_name, resolve
 from .vector_cache import VECTORS
 
 LIMIT = 100
@@ -201,8 +201,8 @@ def embeddings_of(target: Target, embeddings_field: str, progress: ProgressCallb
 
 def field_problem(target: Target, name: str) -> str | None:
     """Why differences cannot be written into a field (on detections: an attribute); None when they can be."""
-    if not name.isidentifier():
-        return "letters, digits and _ only"
+    if not is_field_name(name):
+        return "letters, digits and _ only, a letter first"
     found = stored_field(target.dataset, target.path(name))
     if found is not None and not (found.get("info") or {}).get(MARK):
         return "it holds something else; choose another name"

@@ -16,6 +16,21 @@ class TargetError(CCIPError, ValueError):
     """The collection or the field cannot be worked on."""
 
 
+def check_field_name(name: str) -> None:
+    """Checks the name of a field that is to be written.
+
+    Raises:
+        TargetError: no field can have that name
+    """
+    if not is_field_name(name):
+        raise TargetError(f"{name!r} cannot be a field: letters, digits and _ only, a letter first")
+
+
+def is_field_name(name: str) -> bool:
+    """Whether a field can have that name; FiftyOne keeps those that begin with ``_`` for itself."""
+    return name.isidentifier() and not name.startswith("_")
+
+
 @dataclass(frozen=True)
 class Target:
     """The items that a piece of work is about.

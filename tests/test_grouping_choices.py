@@ -10,7 +10,7 @@ from test_grouping import embed, grouped, labels, vector  # noqa: F401 - the fix
 
 from ccip_plugin.calibrating import calibrate
 from ccip_plugin.core.clustering import cluster_details
-from ccip_plugin.core.errors import ParameterError
+from ccip_plugin.core.errors import CCIPError, ParameterError
 from ccip_plugin.core.registry import DEFAULT_MODEL, get_spec
 from ccip_plugin.exploration import explore_parameters
 from ccip_plugin.grouping import group_characters, propose_groups
@@ -36,6 +36,24 @@ def many(monkeypatch):
 
 def config(samples):
     return samples.get_run_info("ccip_groups").config
+
+
+@pytest.mark.parametrize(
+    "options, text",
+    [
+        pytest.param({"run_key": "ccip_registry_character_group"}, "choose another", id="the key of the registry"),
+        pytest.param({"group_field": "a.b"}, "cannot be a field", id="a path"),
+        pytest.param({"group_field": "_x"}, "cannot be a field", id="a field of FiftyOne's own"),
+        pytest.param({"group_field": "filepath"}, "choose another field name", id="a field with something else"),
+        pytest.param({"eps": 2}, "a difference from 0 to 1", id="no difference"),
+    ],
+)
+def test_what_cannot_be_written_is_refused_before_the_work(grouped, options, text):  # noqa: F811
+    samples = grouped("aabb")
+    with pytest.raises(CCIPError, match=text):
+        group_characters(samples, **options)
+    assert samples.get_field("character_group") is None
+    assert not samples.list_runs()
 
 
 # -- the graph

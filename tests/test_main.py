@@ -211,6 +211,14 @@ class TestWhatFails:
                 ["{folder}", "--dataset", "ccip never", "--model", "ccip-b36"], "unknown CCIP model", id="model"
             ),
             pytest.param(["undo", "--dataset", "ccip never"], "there is no dataset 'ccip never'", id="undo"),
+            pytest.param(
+                ["{folder}", "--dataset", "ccip never", "--group-field", "a.b"], "'a.b' cannot be a field", id="a path"
+            ),
+            pytest.param(
+                ["{folder}", "--dataset", "ccip never", "--embeddings-field", "_x"],
+                "'_x' cannot be a field",
+                id="field",
+            ),
         ],
     )
     def test_says_why_and_leaves_nothing_behind(self, arguments, text, images, tmp_path, capsys):
@@ -228,6 +236,12 @@ class TestWhatFails:
         assert "ccip-caformer-5_fp32" in err
         assert "model_feat.onnx" in err
         assert len(fo.load_dataset(name)) == 2
+
+    def test_a_field_that_holds_something_else_is_refused_before_anything_is_embedded(self, run, images, name):
+        folder = images("ab")[0].parent
+        _, err = run(folder, "--dataset", name, "--group-field", "tags", status=1)
+        assert "the field 'tags' holds" in err and "choose another field name" in err
+        assert fo.load_dataset(name).get_field("ccip_embedding") is None
 
     def test_nothing_but_broken_images(self, run, name, tmp_path):
         (tmp_path / "images").mkdir()
@@ -254,6 +268,8 @@ class TestWhatFails:
             pytest.param(
                 ["a.png", "--dataset", "x", "--workers", "0"], "'0' is not a whole number from 1", id="workers"
             ),
+            pytest.param(["--dataset", "x", "--eps", "2"], "'2' is not a difference from 0 to 1", id="eps"),
+            pytest.param(["--dataset", "x", "--eps", "nan"], "'nan' is not a difference", id="no eps"),
             pytest.param(["--dataset", "x", "--method", "kmeans"], "invalid choice: 'kmeans'", id="method"),
             pytest.param(["--dataset", "x", "--graph", "nearly"], "invalid choice: 'nearly'", id="graph"),
             pytest.param(["--dataset", "x", "--mode", "new"], "invalid choice: 'new'", id="mode"),

@@ -212,8 +212,8 @@ def test_a_model_that_is_not_there_is_downloaded_or_refused(gallery, models, mon
     [
         pytest.param("髪の色", None, id="Japanese"),
         pytest.param("", None, id="empty is the default"),
-        pytest.param("a b", "Letters, digits and _ only", id="a space"),
-        pytest.param("faces.x", "Letters, digits and _ only", id="a path"),
+        pytest.param("a b", "Letters, digits and _ only, a letter first", id="a space"),
+        pytest.param("faces.x", "Letters, digits and _ only, a letter first", id="a path"),
         pytest.param("faces", "'faces' has something else in it, not vectors: choose another name", id="another type"),
     ],
 )
@@ -361,7 +361,7 @@ def test_methods_are_explained_and_show_what_was_published(gallery):
         pytest.param("min_samples", 2.5, "A whole number, 1 or more", id="half an image"),
         pytest.param("group_field", "キャラ", None, id="Japanese"),
         pytest.param("group_field", "", None, id="empty is the default"),
-        pytest.param("group_field", "my groups", "Letters, digits and _ only", id="a space"),
+        pytest.param("group_field", "my groups", "Letters, digits and _ only, a letter first", id="a space"),
         pytest.param("group_field", "ccip_embedding", "This field has the embeddings", id="the embeddings"),
         pytest.param(
             "group_field",

@@ -4,7 +4,7 @@ import fiftyone as fo
 import fiftyone.core.odm as foo
 import pytest
 
-from ccip_plugin.runs import keep, read_config, register, restore
+from ccip_plugin.runs import RunKeyError, check_key, keep, read_config, register, restore
 
 pytestmark = pytest.mark.mongo
 
@@ -22,9 +22,9 @@ def test_an_earlier_run_is_changed_in_place_and_its_results_go(dataset):
     keep(data, "groups", "method", {"n": 1, "old": True}, labels=["a"])
     first = references(data)
     told = data.get_run_info("groups").timestamp
-    register(data, "groups", "other", n=2)
+    register(data, "groups", "method", n=2)
     assert references(data) == first, "no moment without a run, as it is the same document"
-    assert read_config(data, "groups", ("n", "old", "method")) == {"n": 2, "method": "other"}
+    assert read_config(data, "groups", ("n", "old", "method")) == {"n": 2, "method": "method"}
     assert data.load_run_results("groups") is None
     assert n_files() == n_before
 
@@ -77,3 +77,23 @@ def test_the_dataset_lets_go_of_a_run_before_it_is_deleted(dataset, monkeypatch)
     assert seen == [("groups", {})]
     assert (data.list_runs(), read_config(data, "groups")) == ([], None)
     assert n_files() == n_before
+
+
+@pytest.mark.parametrize(
+    "key, text",
+    [
+        pytest.param("a b", "letters, digits and _ only", id="a blank"),
+        pytest.param("1st", "no digit first", id="a digit first"),
+        pytest.param("ccip_registry_character_group", "choose another", id="the registry"),
+        pytest.param("ccip_proposal_other", "choose another", id="a proposal"),
+        pytest.param("ccip_answers", "choose another", id="answers"),
+        pytest.param("mine", "of another kind, theirs", id="a run of another kind"),
+    ],
+)
+def test_what_is_kept_already_is_not_lost_to_a_run_of_the_same_key(dataset, key, text):
+    data = dataset()
+    register(data, "mine", "theirs", n=1)
+    with pytest.raises(RunKeyError, match=text):
+        check_key(data, key, "ccip_groups")
+    check_key(data, "mine", "theirs")
+    check_key(data, "new", "ccip_groups")

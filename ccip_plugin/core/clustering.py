@@ -1,5 +1,6 @@
 """Groups embeddings by character: each image gets the number of its group, or none."""
 
+import numbers
 from collections.abc import Iterable, Iterator, Sized
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -479,7 +480,7 @@ def _ordered(
 
 
 def _check(eps: float, min_samples: int, *, least: int) -> None:
-    if not 0 <= eps <= 1:
+    if not isinstance(eps, numbers.Real) or not 0 <= eps <= 1:
         raise ParameterError("eps", eps, "a difference from 0 to 1")
     if isinstance(min_samples, bool) or not isinstance(min_samples, int | np.integer) or min_samples < least:
         raise ParameterError("min_samples", min_samples, f"a whole number, at least {least}")

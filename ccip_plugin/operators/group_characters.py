@@ -16,7 +16,7 @@ from ..grouping import APPROXIMATE, AUTO, EXACT, Calibration, Parameters, choose
 from ..grouping_report import CALIBRATED, PUBLISHED, GroupingReport, GroupShape, in_words
 from ..label_store import LabelStore
 from ..lineup import ADD, ALL
-from ..targets import CCIPError, Target
+from ..targets import CCIPError, Target, is_field_name
 from . import bridge, embedded, inputs, outputs
 
 TITLE = "CCIP: group by character"
@@ -229,7 +229,7 @@ def _ask_for_group_field(form: inputs.Form, target: Target, embeddings_field: st
 def _ask_what_to_do(form: inputs.Form, target: Target) -> None:
     """Asks what may change and whether to write it, where there are groups already."""
     name = inputs.text_of(form.ctx, "group_field", GROUP_FIELD) or GROUP_FIELD
-    if not name.isidentifier() or not LabelStore(target, name).is_declared():
+    if not is_field_name(name) or not LabelStore(target, name).is_declared():
         return
     modes = types.RadioGroup(orientation="vertical")
     modes.add_choice(ALL, label="Group everything again", description="all but what people decided may change")

@@ -14,7 +14,7 @@ from ..fields import EMBEDDINGS_FIELD
 from ..models_table import DEFAULT_MODEL, ModelRow
 from ..models_table import rows as model_rows
 from ..provenance import Provenance
-from ..targets import CCIPError, Target, resolve
+from ..targets import CCIPError, Target, is_field_name, resolve
 
 WHOLE_IMAGES = "(whole images)"
 """Stands for "no patches_field" in forms; no field can have this name."""
@@ -221,8 +221,8 @@ def name_problem(target: Target, name: str, kind: type, what: str) -> str | None
         kind: the type of its values if it exists: a field type or, for labels, their class
         what: the values in words
     """
-    if not name.isidentifier():
-        return "Letters, digits and _ only"
+    if not is_field_name(name):
+        return "Letters, digits and _ only, a letter first"
     found = target.dataset.get_field(target.path(name))
     if found is None or kind in (type(found), getattr(found, "document_type", None)):
         return None
