@@ -3,6 +3,9 @@
 from pathlib import Path
 
 
+_FEW = 3  # names that one may have meant; more are no help beside all there are
+
+
 class CCIPError(Exception):
     """Base of every error that this package raises on purpose."""
 
@@ -11,7 +14,7 @@ class UnknownModelError(CCIPError, ValueError):
     """The model name is not in the registry."""
 
     def __init__(self, name: str, known: tuple[str, ...], close: tuple[str, ...] = ()):
-        hint = f"did you mean {' or '.join(map(repr, close))}? " if close else ""
+        hint = f"did you mean {' or '.join(map(repr, close))}? " if 0 < len(close) <= _FEW else ""
         super().__init__(f"unknown CCIP model {name!r}; {hint}available: {', '.join(known)}")
         self.name, self.known, self.close = name, known, close
 
