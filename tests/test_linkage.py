@@ -8,7 +8,7 @@ from ccip_plugin.core.clustering import NOISE, cluster, cluster_details, linkage
 from ccip_plugin.core.constraints import Constraints
 from ccip_plugin.core.differences import normalize
 from ccip_plugin.core.errors import ContradictionError, ParameterError, RadiusError
-from ccip_plugin.core.linkage import LinkageOptions
+from ccip_plugin.core.linkage import Components, LinkageOptions
 from ccip_plugin.core.neighbors import NeighborGraph, radius_graph
 from ccip_plugin.core.tail import tail_limit
 
@@ -173,6 +173,36 @@ def test_no_decision_is_ever_violated(n, noise, seed):
     assert all(labels[i] == labels[j] for i, j in wanted.must_link)
     assert all(labels[i] != labels[j] for i, j in wanted.cannot_link)
     assert all(groups.get(int(labels[i])) != group for i, group in wanted.rejected)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    n=st.integers(2, 90), noise=st.floats(0.1, 1.8), seed=st.integers(0, 100_000), is_decided=st.booleans(),
+    is_graph=st.booleans(), eps=st.sampled_from([THRESHOLD, 0.8 * THRESHOLD]),
+)  # fmt: skip
+def test_what_is_not_connected_up_to_a_cut_would_not_have_met(n, noise, seed, is_decided, is_graph, eps):
+    """As if all were connected at each of the three cuts: with near-duplicates, decisions, boxes of one image."""
+    unit = embeddings(n, n_characters=5, noise=noise, seed=seed)
+    random = np.random.default_rng(seed)
+    doubles = random.integers(0, n, n // 2)
+    unit = normalize(np.concatenate([unit, unit[doubles] + 0.01 * random.normal(size=(len(doubles), 64))]))
+    wanted = decided(len(unit), seed) if is_decided else None
+    given_ = radius_graph(unit, 1.25 * THRESHOLD) if is_graph else unit
+    together = np.zeros(len(unit), np.int64)
+
+    def one_for_all(n, parts, threshold, options):
+        assert sum(len(pairs.rows) for pairs in parts) >= 0
+        return Components(together, together, together)
+
+    try:
+        found = linkage(given_, threshold=eps, min_samples=1, constraints=wanted)
+    except ContradictionError:
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ccip_plugin.core.clustering.find_components", one_for_all)
+        whole = linkage(given_, threshold=eps, min_samples=1, constraints=wanted)
+    np.testing.assert_array_equal(found.labels, whole.labels)
+    np.testing.assert_array_equal(found.rescued, whole.rescued)
 
 
 def test_constraints_that_say_nothing_change_nothing():

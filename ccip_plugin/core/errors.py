@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-
 _FEW = 3  # names that one may have meant; more are no help beside all there are
 
 
