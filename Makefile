@@ -88,5 +88,5 @@ ifeq ($(findstring --quick,$(ARGS)),)
 	$(PYTHON_IN_VENV) benchmarks/extraction_memory.py
 	$(PYTHON_IN_VENV) benchmarks/engine.py speed --tasks dbscan linkage
 	$(PYTHON_IN_VENV) benchmarks/engine.py quality --sizes 2000 8000 --seeds 2 \
-	  --methods linkage dbscan_2 dbscan dbscan_free hdbscan optics_cut
+	  --methods linkage dbscan_2 dbscan dbscan_free hdbscan optics_cut optics_best
 endif

@@ -34,7 +34,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from ccip_plugin.core.agglomeration import agglomerate
 from ccip_plugin.core.approximate import CAP, PROBES, approximate_graph
-from ccip_plugin.core.clustering import MAX_DENSE, METHODS, cluster, dbscan
+from ccip_plugin.core.clustering import METHODS, cluster, dbscan
 from ccip_plugin.core.constraints import Constraints
 from ccip_plugin.core.evaluation import group_metrics
 from ccip_plugin.core.graph_files import stored_graph
@@ -87,12 +87,11 @@ def quality(args: argparse.Namespace) -> None:
     seeds = range(args.first_seed, args.first_seed + (1 if args.quick else args.seeds))
     rows = []
     for n in args.sizes or ([1000] if args.quick else [2000, 8000, 20_000]):
-        methods = [method for method in args.methods if n <= MAX_DENSE or not method.startswith("optics")]
-        scores: dict[str, list[tuple[float, float]]] = {method: [] for method in methods}
+        scores: dict[str, list[tuple[float, float]]] = {method: [] for method in args.methods}
         gains = []
         for name, seed in itertools.product(names, seeds):
             vectors, truth = characters(n, seed, SETTINGS[name])
-            for method in methods:
+            for method in args.methods:
                 start = time.perf_counter()
                 found = _scores(cluster(vectors, method=method), truth)
                 line = f"{n:>7} {name:<9} seed {seed}  {method:<11} ARI {found[0]:.3f}  B3F {found[1]:.3f}"
@@ -103,7 +102,7 @@ def quality(args: argparse.Namespace) -> None:
                     gains.append(np.subtract(found, _scores(plain, truth)))
                     line += f"  gain {gains[-1][0]:+.3f} {gains[-1][1]:+.3f}"
                 print(line, flush=True)
-        for method in sorted(methods, key=lambda method: -np.mean(scores[method], axis=0)[0]):
+        for method in sorted(args.methods, key=lambda method: -np.mean(scores[method], axis=0)[0]):
             (ari, b3), (worst_ari, worst_b3) = np.mean(scores[method], axis=0), np.min(scores[method], axis=0)
             rows.append((method, f"{n:,}", f"{ari:.3f}", f"{worst_ari:.3f}", f"{b3:.3f}", f"{worst_b3:.3f}"))
         if gains:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.cluster import DBSCAN, HDBSCAN, OPTICS
+from sklearn.cluster import DBSCAN, HDBSCAN, OPTICS, cluster_optics_dbscan
 
 from ccip_plugin.core.clustering import (
     METHODS,
@@ -24,12 +24,12 @@ from ccip_plugin.core.differences import normalize
 from ccip_plugin.core.errors import (
     ParameterError,
     RadiusError,
-    TooManyImagesError,
     UnknownModelError,
     VectorsError,
 )
 from ccip_plugin.core.evaluation import group_metrics
 from ccip_plugin.core.neighbors import radius_graph
+from ccip_plugin.core.optics import ordering_of_graph
 from ccip_plugin.core.progress import Cancelled
 from ccip_plugin.core.registry import DEFAULT_MODEL, MODELS
 
@@ -208,7 +208,7 @@ def test_a_graph_gives_the_labels_of_its_embeddings():
     )
     with pytest.raises(RadiusError):
         cluster(graph, method="dbscan", eps=0.31)
-    with pytest.raises(ParameterError, match="graph"):
+    with pytest.raises(RadiusError):
         cluster(graph, method="optics")
 
 
@@ -229,6 +229,38 @@ def test_optics_is_that_of_scikit_learn(eps, min_samples, seed):
     found = optics(vectors, eps=eps, min_samples=min_samples)
     np.testing.assert_array_equal(found, optics_with_a_callable(vectors, eps, min_samples))
     assert found.max() > 0 or eps == 0.01
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("eps, min_samples", [(0.3, 5), (0.1836453739562513, 4), (0.12, 2), (0.01, 5)])
+def test_optics_of_a_graph_is_that_of_scikit_learn_on_its_differences(eps, min_samples, seed):
+    """Pairs that the graph does not have are farther than eps."""
+    graph = radius_graph(embeddings(120, seed=seed), 0.3)
+    matrix = np.ones((120, 120), np.float32)
+    near, most = graph.within(eps), np.float32(eps)
+    most = most if most <= eps else np.nextafter(most, np.float32(0))
+    matrix[near.rows, near.cols] = matrix[near.cols, near.rows] = np.minimum(near.differences, most)
+    np.fill_diagonal(matrix, 0)
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        found = OPTICS(max_eps=eps, min_samples=min_samples, metric="precomputed").fit(matrix)
+    ordering = ordering_of_graph(graph, eps, min_samples)
+    np.testing.assert_array_equal(ordering.order, found.ordering_)
+    np.testing.assert_array_equal(ordering.reachability, found.reachability_)
+    np.testing.assert_array_equal(ordering.predecessor, found.predecessor_)
+    np.testing.assert_array_equal(ordering.core, found.core_distances_)
+    np.testing.assert_array_equal(optics(graph, eps=eps, min_samples=min_samples), found.labels_)
+    cut = cluster_optics_dbscan(
+        reachability=found.reachability_, core_distances=found.core_distances_, ordering=found.ordering_, eps=0.8 * eps
+    )
+    np.testing.assert_array_equal(ordering.cut(0.8 * eps), cut)
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 5])
+def test_optics_of_a_graph_without_pairs(n):
+    graph = radius_graph(np.eye(26, dtype=np.float32)[:n], 0.3)
+    assert cluster(graph, method="optics", eps=0.2).tolist() == [NOISE] * n
+    assert cluster(graph, method="optics_cut").tolist() == [NOISE] * n
 
 
 @pytest.mark.parametrize(
@@ -255,12 +287,13 @@ def test_equal_images_are_equal_to_optics_too():
     assert optics(vectors, eps=1, min_samples=3).tolist() == np.repeat([0, 1, 2], 4).tolist()
 
 
-def test_optics_refuses_more_than_it_can_hold(monkeypatch):
-    monkeypatch.setattr("ccip_plugin.core.clustering.MAX_DENSE", 50)
-    assert len(optics(embeddings(50), eps=0.5, min_samples=5)) == 50
-    with pytest.raises(TooManyImagesError, match="dbscan") as caught:
-        cluster(embeddings(51), method="optics")
-    assert (caught.value.n, caught.value.limit) == (51, 50)
+def test_optics_of_many_takes_a_graph(monkeypatch):
+    vectors = embeddings(120)
+    found = {method: cluster(vectors, method=method) for method in ("optics_best", "optics_cut")}
+    monkeypatch.setattr("ccip_plugin.core.clustering.MAX_DENSE", 119)
+    monkeypatch.delattr("ccip_plugin.core.clustering.ordering_of_matrix")
+    for method, labels in found.items():
+        assert group_metrics(cluster(vectors, method=method), labels).ari > 0.98
 
 
 @pytest.mark.parametrize(

@@ -14,15 +14,16 @@ from .agglomeration import numbered
 from .approximate import CAP, ApproximateGraph, approximate_graph
 from .constraints import Constraints, check
 from .differences import Vectors, differences, normalize
-from .errors import ParameterError, TooManyImagesError
+from .errors import ParameterError
 from .forest import Forest
 from .graph_choice import EXACT, choose_graph
 from .graph_files import graphs_folder
 from .graph_quality import Quality
 from .linkage import Linkage, LinkageOptions, find_components, link
 from .neighbors import NeighborGraph, radius_graph
+from .optics import Ordering, ordering_of_graph, ordering_of_matrix
 from .pairs import Pairs, near_pairs, near_pairs_of, unit_vectors
-from .progress import ProgressCallback, report
+from .progress import ProgressCallback
 from .registry import DEFAULT_MODEL
 
 NOISE = -1
@@ -32,7 +33,7 @@ METHODS = ("linkage", "dbscan", "dbscan_2", "dbscan_free", "hdbscan", "optics", 
 """What :func:`cluster` can do: average linkage, DBSCAN and OPTICS with several published parameters, HDBSCAN."""
 
 MAX_DENSE = 10_000
-"""The most images that OPTICS takes: its matrix of differences is then 1.2 GB, as float32 and as float64 together."""
+"""The most images of which OPTICS takes a matrix of all differences, 400 MB, rather than a graph."""
 
 PAIRS_BYTES = 256 << 20
 """How much memory DBSCAN takes for pairs before it rather compares images twice."""
@@ -93,8 +94,8 @@ def cluster(
     """Groups images by character.
 
     Args:
-        embeddings_or_graph: ``(n, dim)`` embeddings of any length or, but for OPTICS, a graph of neighbors; a graph is
-            taken as it is, whatever ``graph`` says
+        embeddings_or_graph: ``(n, dim)`` embeddings of any length, or a graph of neighbors, which is taken as it is,
+            whatever ``graph`` says
         method ("linkage"): one of :data:`METHODS`
 
             -   ``linkage``: average linkage inside the components of the graph up to the threshold of the model, with a
@@ -131,7 +132,6 @@ def cluster(
         ContradictionError: the constraints cannot all be kept
         RadiusError: eps is larger than the radius of the graph
         GraphTooLargeError: more pairs than fit into memory
-        TooManyImagesError: more images than OPTICS takes
         VectorsError: an embedding is zero or not finite; names its row
     """
     return cluster_details(
@@ -203,8 +203,6 @@ def _labels(
 ) -> Labels:
     """The groups of all methods but linkage."""
     if method.startswith("optics"):
-        if isinstance(given, NeighborGraph):
-            raise ParameterError("method", method, "another where a graph is given: OPTICS takes embeddings")
         by = optics_cut if method == "optics_cut" else optics
         return by(given, eps=eps, min_samples=min_samples, progress=progress)
     _check(eps, min_samples, least=1 if method.startswith("dbscan") else 2)
@@ -421,7 +419,11 @@ def hdbscan(graph: NeighborGraph, *, eps: float, min_samples: int = 3) -> Labels
 
 
 def optics_cut(
-    embeddings: ArrayLike, *, eps: float, min_samples: int, progress: ProgressCallback | None = None
+    embeddings_or_graph: ArrayLike | NeighborGraph,
+    *,
+    eps: float,
+    min_samples: int,
+    progress: ProgressCallback | None = None,
 ) -> Labels:
     """Groups images by OPTICS' ordering, cut at one density: where reachability goes over ``eps``.
 
@@ -430,53 +432,66 @@ def optics_cut(
     not.
 
     Args:
-        embeddings: ``(n, dim)`` embeddings of any length, at most :data:`MAX_DENSE`
+        embeddings_or_graph: ``(n, dim)`` embeddings of any length, or a graph
         eps: where the ordering is cut
         min_samples: how many images, itself included, make a core image; at least 2
 
     Raises:
         as :func:`optics`
     """
-    return _ordered(embeddings, eps, min_samples, progress, cut=True)
+    ordering = _ordering(embeddings_or_graph, eps, min_samples, progress)
+    return ordering.cut(eps)
 
 
-def optics(embeddings: ArrayLike, *, eps: float, min_samples: int, progress: ProgressCallback | None = None) -> Labels:
+def optics(
+    embeddings_or_graph: ArrayLike | NeighborGraph,
+    *,
+    eps: float,
+    min_samples: int,
+    progress: ProgressCallback | None = None,
+) -> Labels:
     """Groups images by an ordering by density (Ankerst et al., 1999), cut where it gets steep.
 
-    scikit-learn's OPTICS, with its extraction by steepness (xi = 0.05), on the dense matrix of differences. It tends to
-    split characters that have many images by their outfits.
+    The labels of scikit-learn's OPTICS on the same differences, with its extraction by steepness (xi = 0.05). It tends
+    to split characters that have many images by their outfits.
 
     Args:
-        embeddings: ``(n, dim)`` embeddings of any length, at most :data:`MAX_DENSE`
-        eps: the largest difference between two neighbors
+        embeddings_or_graph: ``(n, dim)`` embeddings of any length, or a graph, whose differences are rounded; more
+            than :data:`MAX_DENSE` embeddings are ordered by their graph
+        eps: the largest difference between two neighbors, at most the radius of the graph
         min_samples: how many images, itself included, make a core image and a group; at least 2
 
     Returns:
         ``(n,)`` labels; :data:`NOISE` for images in no group
 
     Raises:
-        TooManyImagesError: there are more than :data:`MAX_DENSE`
-        ParameterError: eps or min_samples has no meaning
+        GraphTooLargeError: more pairs than fit into memory
+        ParameterError: eps or min_samples has no meaning, or the graph has fewer neighbors of each image
+        RadiusError: eps is larger than the radius of the graph
         VectorsError: an embedding is zero or not finite; names its row
     """
-    return _ordered(embeddings, eps, min_samples, progress, cut=False)
+    ordering = _ordering(embeddings_or_graph, eps, min_samples, progress)
+    return ordering.steep(min_samples)
 
 
-def _ordered(
-    embeddings: ArrayLike, eps: float, min_samples: int, progress: ProgressCallback | None, *, cut: bool
-) -> Labels:
+def _ordering(
+    given: ArrayLike | NeighborGraph, eps: float, min_samples: int, progress: ProgressCallback | None
+) -> Ordering:
     _check(eps, min_samples, least=2)
-    n = _count(embeddings)
-    if n > MAX_DENSE:
-        raise TooManyImagesError(n, MAX_DENSE)
+    if not isinstance(given, NeighborGraph) and _count(given) > MAX_DENSE:
+        given = radius_graph(given, eps, progress=progress)
+    if isinstance(given, NeighborGraph):
+        _check_cap(given.cap, min_samples)
+        return ordering_of_graph(given, eps, int(min_samples), progress=progress)
+    n = _count(given)
     if n < min_samples:
         if n:
-            normalize(embeddings)  # so that a bad row is an error here, too
-        return np.full(n, NOISE, np.int64)
-    report(progress, "ordering images", 0, n)
-    labels = _optics_labels(differences(embeddings, memory=4 * MAX_DENSE**2), eps, min_samples, cut)
-    report(progress, "ordering images", n, n)
-    return labels
+            normalize(given)  # so that a bad row is an error here, too
+        nothing = np.full(n, np.inf)
+        return Ordering(np.arange(n), nothing, nothing, np.full(n, -1))
+    dense = differences(given, memory=4 * MAX_DENSE**2)
+    dense[dense < _ROUNDING] = 0
+    return ordering_of_matrix(dense, eps, int(min_samples), progress=progress)
 
 
 def _check(eps: float, min_samples: int, *, least: int) -> None:
@@ -545,22 +560,3 @@ def _hdbscan_matrix(graph: NeighborGraph, eps: float, min_samples: int) -> Any:
     values = np.concatenate([differences, np.full(len(far), max(_FAR * eps, 2 * _ROUNDING))]).astype(np.float64)
     pairs = (np.concatenate([rows, cols]), np.concatenate([cols, rows]))
     return coo_matrix((np.tile(values, 2), pairs), shape=(graph.n, graph.n)).tocsr()
-
-
-def _optics_labels(dense: Vectors, eps: float, min_samples: int, cut: bool) -> Labels:
-    from sklearn.cluster import OPTICS, cluster_optics_dbscan
-
-    dense[dense < _ROUNDING] = 0
-    core_differences = np.partition(dense, min_samples - 1, axis=1)[:, min_samples - 1]
-    if not (core_differences <= eps).any():  # scikit-learn warns of it instead of answering
-        return np.full(len(dense), NOISE, np.int64)
-    with np.errstate(divide="ignore", invalid="ignore"):  # steepness between equal images
-        found = OPTICS(max_eps=eps, min_samples=int(min_samples), metric="precomputed").fit(dense)
-    if cut:
-        return cluster_optics_dbscan(
-            reachability=found.reachability_,
-            core_distances=found.core_distances_,
-            ordering=found.ordering_,
-            eps=eps,
-        ).astype(np.int64)
-    return found.labels_.astype(np.int64)

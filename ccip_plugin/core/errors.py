@@ -191,17 +191,6 @@ class GraphTooLargeError(CCIPError, MemoryError):
         self.n_pairs, self.share, self.radius, self.limit = n_pairs, share, radius, limit
 
 
-class TooManyImagesError(CCIPError, ValueError):
-    """OPTICS was asked for more images than its full matrix of differences can hold."""
-
-    def __init__(self, n: int, limit: int):
-        super().__init__(
-            f"OPTICS compares all images with all at once and takes at most {limit:,}, not {n:,}: "
-            "use dbscan, dbscan_2 or dbscan_free, or fewer images"
-        )
-        self.n, self.limit = n, limit
-
-
 class ContradictionError(CCIPError, ValueError):
     """Decisions about who belongs together cannot all be kept.
 

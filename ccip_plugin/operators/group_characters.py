@@ -36,13 +36,16 @@ METHODS = {
     "optics_best": (
         "Crowds",
         "looks for crowds of images that are alike, wherever these get thinner; often one for each outfit of a "
-        "character; up to 10,000 images",
+        "character",
     ),
     "optics_cut": (
         "Crowds, cut",
-        "like Crowds, with one limit for all groups, so that outfits of a character stay together; up to 10,000 images",
+        "like Crowds, with one limit for all groups, so that outfits of a character stay together",
     ),
-    "optics": ("Crowds, untuned", "like Crowds, with the plain defaults of the method; up to 10,000 images"),
+    "optics": (
+        "Crowds, untuned",
+        "like Crowds, with the plain defaults of the method; needs much memory for many",
+    ),
 }
 """What a curator should know of a method; one that is not listed is shown by its name."""
 
