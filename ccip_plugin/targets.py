@@ -23,7 +23,7 @@ def check_field_name(name: str) -> None:
         TargetError: no field can have that name
     """
     if not is_field_name(name):
-        raise TargetError(f"{name!r} cannot be a field: letters, digits and _ only, a letter first")
+        raise TargetError(f"{name!r} cannot be a field: letters, digits and _ only, no dots, a letter first")
 
 
 def is_field_name(name: str) -> bool:
