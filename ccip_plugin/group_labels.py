@@ -204,9 +204,8 @@ def last_done(entries: list[Entry]) -> Entry | None:
 
 
 def last_undone(entries: list[Entry]) -> Entry | None:
-    last = last_done(entries)
-    later = [entry for entry in entries if entry.state == UNDONE and (last is None or entry.number > last.number)]
-    return min(later, key=lambda entry: entry.number, default=None)
+    """The change that was undone last: the oldest, as they are undone from the newest on and go after another one."""
+    return min((entry for entry in entries if entry.state == UNDONE), key=lambda entry: entry.number, default=None)
 
 
 def _prepare(store: LabelStore, journal: Journal, changes: Changes) -> tuple[Entry | None, int]:
@@ -279,6 +278,8 @@ def _write(
             restore(dataset, entry.run_key, config)
         else:
             register(dataset, entry.run_key, **config)
+    if entry.state == PREPARED:
+        journal.forget_undone()
     journal.put(entry, state=UNDONE if is_backward else DONE)
     store.refresh()
     return written

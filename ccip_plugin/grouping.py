@@ -258,7 +258,8 @@ def _compare(store: LabelStore, asked: _Asked, progress: ProgressCallback | None
     clock = _Clock()
     store.check()
     run_key = asked.run_key or _run_key(store)
-    check_key(store.target.dataset, run_key, RUN_METHOD)
+    fields = {"group_field": store.group_field, "patches_field": store.target.patches_field}
+    check_key(store.target.dataset, run_key, RUN_METHOD, **fields)
     report(progress, "reading embeddings", 0, None)
     snapshot = take_snapshot(store)
     lineup = line_up(store, snapshot, asked.embeddings_field, asked.mode)

@@ -84,6 +84,7 @@ class Draft:
     def __init__(self, registry: Registry):
         self.registry, self.next_id = registry, registry.next_id
         self.groups: dict[int, Group] = dict(registry.groups)
+        self._dropped: dict[int, Group] = {}
         self._ids = registry.ids_by_name()
 
     def new_group(self, name: str | None = None, group_id: int | None = None) -> int:
@@ -129,7 +130,13 @@ class Draft:
     def drop(self, group_ids: Iterable[int]) -> None:
         """Forgets groups that have no members. Their ids are not used again."""
         for group_id in group_ids:
-            self._ids.pop(self.groups.pop(group_id).name, None)
+            self._dropped[group_id] = self.groups.pop(group_id)
+            self._ids.pop(self._dropped[group_id].name, None)
+
+    def names(self) -> dict[int, str]:
+        """The names of all groups, with those that have lost their members."""
+        known = {**self.registry.groups, **self._dropped, **self.groups}
+        return {group_id: group.name for group_id, group in known.items()}
 
     def delta(self) -> dict[int, tuple[Group | None, Group | None]]:
         """The groups that differ from the registry, before and after."""

@@ -140,5 +140,11 @@ class Journal:
             self.remove(self.put(entry, state=PRUNED))  # so that a crash in between leaves nothing that looks whole
         return len(finished)
 
+    def forget_undone(self) -> None:
+        """Forgets the changes that were taken back: after another change they cannot be brought back any more."""
+        for entry in self.entries():
+            if entry.state == UNDONE:
+                self.remove(self.put(entry, state=PRUNED))
+
     def _key(self, entry: Entry) -> str:
         return f"{self._path}/{entry.number:08d}"

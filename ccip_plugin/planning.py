@@ -270,12 +270,11 @@ def _labels_of_items(
 
 def _changes_of_groups(snapshot: Snapshot, after: Mapping[str, int | None]) -> list[GroupChange]:
     before, draft = snapshot.current, snapshot.draft
-    known = {**draft.registry.groups, **draft.groups}
     is_old = {*draft.registry.groups, *(group_id for group_id in before.values() if group_id is not None)}
     return changes_of_groups(
         [before.get(key) for key in after],
         list(after.values()),
-        {group_id: group.name for group_id, group in known.items()},
+        draft.names(),
         is_old,
     )
 

@@ -18,25 +18,32 @@ class RunKeyError(CCIPError, ValueError):
     """A run cannot be recorded under a key."""
 
 
-def check_key(dataset: fo.Dataset, key: str, method: str) -> None:
+def check_key(dataset: fo.Dataset, key: str, method: str, **about: Any) -> None:
     """Checks a key that somebody chose, before any work is done.
 
     Args:
         dataset: the dataset
         key: the key of the run
         method: what kind of run it is
+        about: values of an earlier run of that key that must be the same, such as the field that it is for
 
     Raises:
-        RunKeyError: no run can have that key, or another kind of run has it, which would be lost
+        RunKeyError: no run can have that key, or another run has it, which would be lost
     """
     if not key.isidentifier():
         raise RunKeyError(f"{key!r} cannot be the key of a run: letters, digits and _ only, and no digit first")
     if key.startswith(_RESERVED):
         raise RunKeyError(f"the run key {key!r} is for what this plugin keeps under it itself; choose another")
-    found = read_config(dataset, key, ("method",))
-    if found is not None and found.get("method") != method:
+    found = read_config(dataset, key, ("method", *about))
+    if found is None:
+        return
+    if found.get("method") != method:
         kind = found.get("method")
         raise RunKeyError(f"the run {key!r} is of another kind, {kind}, and would be lost; choose another key")
+    for name, value in about.items():
+        if found.get(name) != value:
+            other = f"{name} {found.get(name)!r}, not {value!r}"
+            raise RunKeyError(f"the run {key!r} is of {other}, and would be lost; choose another key")
 
 
 def key_of(prefix: str, path: str) -> str:

@@ -220,6 +220,9 @@ def test_redo_is_gone_after_another_change(store):
     apply(store, plan(store, "aaaaaa"))
     with pytest.raises(NothingToUndoError):
         redo(store.target.dataset, patches_field=patches_field)
+    undo(store.target.dataset, patches_field=patches_field)
+    redo(store.target.dataset, patches_field=patches_field)
+    assert names_in(store) == list("aaaaaa"), "what was undone last, not what was given up before"
 
 
 def test_a_plan_on_old_groups_is_refused(store):

@@ -468,3 +468,37 @@ def test_warns_of_chains(grouped):
     samples.set_values(EMBEDDINGS_FIELD, list(rows))
     assert any("chains" in warning for warning in group_characters(samples, method="dbscan").warnings)
     assert group_characters(samples).warnings == ()
+
+
+def test_groups_that_came_with_labels_of_another_dataset(grouped):
+    """Their ids mean nothing here, and the images are like those of other groups: nobody is in theirs any more."""
+    samples, other = grouped("aaab"), grouped("aabbbccdd")
+    group_characters(samples)
+    group_characters(other)
+    samples.merge_samples(other, key_field="id")
+    report = group_characters(samples)
+    assert len(set(labels(samples))) == report.n_groups == 4
+    assert partition(samples) == [0, 0, 0, 1, 0, 0, 1, 1, 1, 2, 2, 3, 3]
+    undo(samples)
+    group_characters(samples)
+    assert partition(samples) == [0, 0, 0, 1, 0, 0, 1, 1, 1, 2, 2, 3, 3]
+
+
+def test_a_group_of_one_automatic_label_from_elsewhere(grouped):
+    samples = grouped("aaaab")
+    group_characters(samples)
+    last = samples.last()
+    values = {"label": "character_0007", "assigned": "character_0007", "group_id": 7, "status": "auto"}
+    last["character_group"] = fo.Classification(**values)
+    last.save()
+    group_characters(samples)
+    assert labels(samples) == ["character_0001"] * 4 + ["unassigned"]
+    assert 7 not in load_registry(samples, "character_group").groups
+
+
+def test_a_run_key_is_that_of_one_field(grouped):
+    samples = grouped("aabb")
+    group_characters(samples, run_key="mine")
+    with pytest.raises(CCIPError, match="is of group_field 'character_group', not 'other_group'"):
+        group_characters(samples, group_field="other_group", run_key="mine")
+    assert samples.get_field("other_group") is None

@@ -95,5 +95,7 @@ def test_what_is_kept_already_is_not_lost_to_a_run_of_the_same_key(dataset, key,
     register(data, "mine", "theirs", n=1)
     with pytest.raises(RunKeyError, match=text):
         check_key(data, key, "ccip_groups")
-    check_key(data, "mine", "theirs")
+    check_key(data, "mine", "theirs", n=1)
+    with pytest.raises(RunKeyError, match="is of n 1, not 2"):
+        check_key(data, "mine", "theirs", n=2)
     check_key(data, "new", "ccip_groups")
