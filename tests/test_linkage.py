@@ -223,6 +223,40 @@ def test_boxes_of_one_image_are_kept_apart_unless_they_are_alike():
     assert cluster(mirrored, method="linkage", constraints=Constraints(same_image=boxes)).tolist() == [0, 0, 1, 1]
 
 
+@pytest.mark.parametrize("push, n_groups", [(0.2, 1), (0.75, 2)])
+@pytest.mark.parametrize("n_frames", [1, 2, 5, 20])
+def test_frames_of_a_still_scene_push_as_one_image_does(push, n_groups, n_frames):
+    """Two boxes a frame, with a difference of 0.6 thresholds."""
+    random = np.random.default_rng(0)
+    unit = at_angles(0, np.degrees(np.arccos(1 - 2 * 0.6 * THRESHOLD)))
+    frames = normalize(np.repeat(unit, n_frames, axis=0) + 0.01 * random.normal(size=(2 * n_frames, 2)))
+    wanted = Constraints(same_image=np.tile(np.arange(n_frames), 2), push=push)
+    options = LinkageOptions(reach=0, floor=1)
+    found = linkage(frames, threshold=THRESHOLD, min_samples=1, constraints=wanted, options=options)
+    assert len(set(found.labels.tolist())) == n_groups
+
+
+@pytest.mark.parametrize(
+    "options, text",
+    [
+        pytest.param({"push": -1}, "push", id="a push that pulls"),
+        pytest.param({"push": float("nan")}, "push", id="no number"),
+        pytest.param({"push": "a"}, "push", id="a text"),
+        pytest.param({"must_link": [(0, 1, 2), (3, 4, 5)]}, "must_link", id="triples"),
+        pytest.param({"cannot_link": [(0.7, 1.9)]}, "cannot_link", id="fractions"),
+        pytest.param({"rejected": [(0, 1, 2)]}, "rejected", id="a rejection of three"),
+    ],
+)
+def test_constraints_that_mean_nothing(options, text):
+    with pytest.raises(ParameterError, match=text):
+        cluster(embeddings(9), constraints=Constraints(**options))
+
+
+def test_the_cuts_come_one_after_the_other():
+    with pytest.raises(ParameterError, match="scene <= sure"):
+        LinkageOptions(scene=0.9)
+
+
 def test_people_overrule_boxes_of_one_image():
     unit = at_angles(0, 35, 36, 37)
     wanted = Constraints(same_image=[5, 5, -1, 6], must_link=[(0, 1)])

@@ -26,7 +26,8 @@ class Rules:
         large_limit: the largest mean difference at which two large groups are merged; None for that of all groups
         owners: ``(n,)`` groups of different owners never merge; -1 for no owner. None when nothing has one
         apart: ``(k, 2)`` numbers of groups that never merge
-        shared: ``(k, 2)`` numbers of groups that were seen in one image, one row for each image
+        shared: ``(k, 2)`` numbers of groups that were seen in one image, one row for each image; near-duplicates of an
+            image are no others
         push: what being seen together adds to the difference, times the share of the smaller group seen so
     """
 
@@ -95,6 +96,14 @@ def numbered(labels: Numbers) -> Numbers:
     return np.argsort(np.argsort(first))[found]
 
 
+def pushes(shared: Numbers, weights: NDArray[np.float64], push: float) -> tuple[Numbers, Numbers, NDArray[np.float64]]:
+    """Groups that were seen together, each two once, and what that adds to their difference: ``push`` at most."""
+    first, last = shared.min(axis=1, initial=len(weights)), shared.max(axis=1, initial=-1)
+    keys, counts = np.unique((first * len(weights) + last)[first != last], return_counts=True)
+    one, other = np.divmod(keys, len(weights))
+    return one, other, push * np.minimum(counts / np.minimum(weights[one], weights[other]), 1)
+
+
 class _State:
     """Groups that may still merge, and the nearest of each."""
 
@@ -109,6 +118,7 @@ class _State:
         self.costs = np.full(len(means), np.inf)
         self.dirty = self.active
         self.held: _Held | None = None
+        self.pushed = pushes(self.shared, self.weights, rules.push)
 
     def round(self) -> bool:
         """Merges all pairs that are nearest to each other; False when there is none."""
@@ -172,6 +182,7 @@ class _State:
         if len(self.active) <= _HELD and (self.held is None or 2 * len(self.active) < self.held.size):
             self.held = _Held(self.active, self.means)
         columns = self.means[self.active] if self.held is None else None
+        self.pushed = pushes(self.shared, self.weights, self.rules.push)
         position = np.full(len(self.into), -1)
         position[self.active] = np.arange(len(self.active))
         step = max(1, _CELLS // len(self.active))
@@ -198,14 +209,12 @@ class _State:
             closeness[(of_rows != of_columns) & (of_rows >= 0) & (of_columns >= 0)] = _FORBIDDEN
         row_of = np.full(len(self.into), -1)
         row_of[rows] = np.arange(len(rows))
-        if len(self.shared) and rules.push:
-            one, other = _both_ways(self.shared)
-            here = (row_of[one] >= 0) & (position[other] >= 0) & (one != other)
-            one, other = one[here], other[here]
-            push = 2 * rules.push / np.minimum(self.weights[one], self.weights[other])
-            np.subtract.at(closeness, (row_of[one], position[other]), push.astype(np.float32))
+        first, last, added = self.pushed
+        for one, other in ((first, last), (last, first)):
+            here = (row_of[one] >= 0) & (position[other] >= 0)
+            closeness[row_of[one[here]], position[other[here]]] -= (2 * added[here]).astype(np.float32)
         if len(self.apart):
-            one, other = _both_ways(self.apart)
+            one, other = np.concatenate([self.apart, self.apart[:, ::-1]]).T
             here = (row_of[one] >= 0) & (position[other] >= 0)
             closeness[row_of[one[here]], position[other[here]]] = _FORBIDDEN
 
@@ -253,7 +262,3 @@ class _Held:
         merged[:, one] = share.T * merged[:, one] + (1 - share.T) * merged[:, other]
         self._cosines[one] = merged
         self._cosines[:, one] = merged.T
-
-
-def _both_ways(pairs: Numbers) -> tuple[Numbers, Numbers]:
-    return np.concatenate([pairs[:, 0], pairs[:, 1]]), np.concatenate([pairs[:, 1], pairs[:, 0]])

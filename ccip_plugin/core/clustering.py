@@ -495,7 +495,7 @@ def _ordering(
 
 
 def _check(eps: float, min_samples: int, *, least: int) -> None:
-    if not isinstance(eps, numbers.Real) or not 0 <= eps <= 1:
+    if isinstance(eps, bool) or not isinstance(eps, numbers.Real) or not 0 <= eps <= 1:
         raise ParameterError("eps", eps, "a difference from 0 to 1")
     if isinstance(min_samples, bool) or not isinstance(min_samples, int | np.integer) or min_samples < least:
         raise ParameterError("min_samples", min_samples, f"a whole number, at least {least}")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from numbers import Integral, Real
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,7 +20,8 @@ class Constraints:
     Attributes:
         fixed: ``(n,)`` group of each image that people decided, -1 for images that are free. Images of one such group
             stay together, images of two never meet
-        rejected: ``(image, group)`` for images that are not of a group; without effect where nothing is fixed to it
+        rejected: ``(image, group)`` for images that are not of a group; without effect where nothing is fixed to it, as
+            nobody can tell then which images the group is
         must_link: pairs of images that belong together
         cannot_link: pairs of images that do not
         same_image: ``(n,)`` for detections, the number of the image that each is in, -1 for none. Two of one image are
@@ -62,6 +64,9 @@ def check(constraints: Constraints, n: int) -> Decisions:
         ContradictionError: they cannot all be kept; has the pairs of images between which they contradict each other
         ParameterError: a number is not that of an image, or there is not one entry for each
     """
+    push = constraints.push
+    if isinstance(push, bool) or not isinstance(push, Real) or not 0 <= push < np.inf:
+        raise ParameterError("push", push, "a difference in thresholds, at least 0")
     fixed = _column("fixed", constraints.fixed, n)
     must, cannot = (_pairs(name, getattr(constraints, name), n) for name in ("must_link", "cannot_link"))
     items = np.flatnonzero(fixed >= 0)
@@ -79,7 +84,7 @@ def check(constraints: Constraints, n: int) -> Decisions:
     owners = owners[sets]
     is_bound = (owners >= 0) | (np.bincount(sets, minlength=n)[sets] > 1)
     is_bound |= np.isin(sets, sets[apart])
-    shared = _pairs_of_equals(_column("same_image", constraints.same_image, n)) if constraints.push else _NO_PAIRS
+    shared = _pairs_of_equals(_column("same_image", constraints.same_image, n)) if push else _NO_PAIRS
     return Decisions(sets, owners, apart, shared, is_bound)
 
 
@@ -99,7 +104,7 @@ def _check_sets(sets: Numbers, heads: Numbers, apart: Numbers) -> None:
 
 def _rejections(rejected: Iterable[tuple[int, int]], groups: Numbers, heads: Numbers, n: int) -> Numbers:
     """Pairs of each image with one image of the group that it is not of."""
-    pairs = np.array(sorted(rejected), np.int64).reshape(-1, 2)
+    pairs = _as_pairs("rejected", sorted(rejected))
     _check_numbers("rejected", pairs[:, 0], n)
     pairs = pairs[np.isin(pairs[:, 1], groups)]
     return np.stack([pairs[:, 0], heads[np.searchsorted(groups, pairs[:, 1])]], axis=1) if len(pairs) else _NO_PAIRS
@@ -128,9 +133,17 @@ def _column(name: str, values: ArrayLike | None, n: int) -> Numbers:
 
 
 def _pairs(name: str, values: Iterable[tuple[int, int]], n: int) -> Numbers:
-    pairs = np.array([tuple(pair) for pair in values], np.int64).reshape(-1, 2)
+    pairs = _as_pairs(name, values)
     _check_numbers(name, pairs.ravel(), n)
     return pairs
+
+
+def _as_pairs(name: str, values: Iterable[tuple[int, int]]) -> Numbers:
+    pairs = [tuple(pair) for pair in values]
+    for pair in pairs:
+        if len(pair) != 2 or not all(isinstance(number, Integral) for number in pair):
+            raise ParameterError(name, pair, "two whole numbers")
+    return np.array(pairs, np.int64).reshape(-1, 2)
 
 
 def _check_numbers(name: str, numbers: Numbers, n: int) -> None:

@@ -1,7 +1,7 @@
 """Groups by average linkage inside connected components, with a stricter limit between large groups and a rescue."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from .agglomeration import Rules, agglomerate, numbered
 from .constraints import Decisions
 from .differences import Vectors
+from .errors import ParameterError
 from .forest import Forest
 from .pairs import GRID, Pairs
 from .progress import ProgressCallback, report
@@ -43,6 +44,10 @@ class LinkageOptions:
     small: int = 3
     reach: float = 1.6
     evidence: float = 0.41
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.scene <= self.sure <= 1:
+            raise ParameterError("options", self, "0 <= scene <= sure <= 1")
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,6 +146,7 @@ def link(
         scenes[chosen] = chosen[run.scenes(chosen)]
     start = scenes
     if decisions is not None:
+        run.decisions = decisions = replace(decisions, shared=np.unique(scenes[decisions.shared], axis=0))
         start = _tied(scenes, decisions.sets)
         components = Components(*(_tied(labels, decisions.sets) for labels in components))
     sure, done = start.copy(), 0
@@ -278,7 +284,8 @@ class _Closest:
 def _packs(components: Labels) -> Iterator[Labels]:
     """Numbers of images, component by component; small components together, images alone not at all.
 
-    Images of different components are farther apart than any cut, so taking components together changes nothing.
+    Images of different components are farther apart than any cut, so taking components together changes nothing; which
+    of differences that are exactly the same comes first is another matter.
     """
     sizes = np.bincount(components)
     chosen = np.flatnonzero(sizes[components] > 1)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from .agglomeration import Rules
+from .agglomeration import Rules, pushes
 from .differences import Vectors
 
 Numbers = NDArray[np.int64]
@@ -77,12 +77,11 @@ def _apply(rules: Rules, apart: Vectors, part: Numbers, big: Numbers, weights: R
     """Adds to the mean differences of small groups ``part`` and big ones what the rules say."""
     row, column = np.full((2, len(weights)), -1)
     row[part], column[big] = np.arange(len(part)), np.arange(len(big))
-    for pairs, is_hard in ((rules.shared, False), (rules.apart, True)):
-        one, other = np.concatenate([pairs, pairs[:, ::-1]]).T
+    first, last, added = pushes(rules.shared, weights, rules.push)
+    one_way = ((first, last, added), (*rules.apart.T, np.full(len(rules.apart), np.inf)))
+    for one, other, more in (*one_way, *((other, one, more) for one, other, more in one_way)):
         here = (row[one] >= 0) & (column[other] >= 0)
-        one, other = one[here], other[here]
-        added = np.inf if is_hard else rules.push / np.minimum(weights[one], weights[other])
-        np.add.at(apart, (row[one], column[other]), added)
+        apart[row[one[here]], column[other[here]]] += more[here]
     if rules.owners is not None:
         owned, by = rules.owners[part][:, None], rules.owners[big]
         apart[(owned != by) & (owned >= 0) & (by >= 0)] = np.inf
