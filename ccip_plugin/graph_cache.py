@@ -15,7 +15,9 @@ from .core.progress import ProgressCallback, report
 KEPT_GRAPHS = 4
 """How many graphs are kept; the ones that were used longest ago go first."""
 
-_WORTH_SAYING = 20_000  # images from which a comparison takes long enough to say so first
+_MANY = 20_000  # images from which a comparison takes long enough to say so first, and to keep what it found
+_BEYOND = 1.25  # times the radius that is needed: how far a kept graph goes, for a larger one later
+_MOST_DISK = 4 << 30  # bytes that a graph may take which nobody asked for
 _MIB = 1 << 20
 
 
@@ -24,23 +26,31 @@ def find_or_choose(
     radius: float,
     choice: GraphChoice,
     *,
+    keep: bool = True,
     progress: ProgressCallback | None = None,
 ) -> NeighborGraph | None:
     """The graph of these vectors that is kept, or that is chosen; None where all pairs are to be compared anew.
 
-    Only an approximate graph is built here, and kept: methods that compare all pairs need none. Of many images, what
-    it takes is estimated and told first.
+    An exact graph is built and kept where comparing takes long, so that another eps is a matter of seconds, but not
+    where it would take more than 4 GiB of disk; methods that compare all pairs need none. What building takes is
+    estimated and told first.
 
     Args:
         vectors: the embeddings
         radius: the largest difference
         choice: exact or approximate; a kept exact graph is taken for an approximate one that nobody asked for
+        keep (True): False where not all pairs are to be compared, which no graph is worth
         progress (None): told how far the work is
     """
     graph = _found(vectors, radius, choice, progress)
-    if graph is None:
-        _say_first(vectors, radius, progress)
-    return graph
+    if graph is not None or len(vectors) < _MANY or not keep:
+        return graph
+    farther = min(_BEYOND * radius, 1.0)
+    needed = estimate_graph(vectors, farther)
+    if needed.disk_bytes > _MOST_DISK:
+        report(progress, "comparing images", 0, None, _words(replace(needed, disk_bytes=0)))
+        return None
+    return _built(vectors, farther, needed, progress)
 
 
 def find_or_build(
@@ -57,9 +67,8 @@ def find_or_build(
     """
     graph = _found(vectors, radius, choice, progress)
     if graph is None:
-        _say_first(vectors, radius, progress, is_kept=True)
-        graph = stored_graph(vectors, radius, graphs_folder(), progress=progress)
-        prune_graphs(graphs_folder(), KEPT_GRAPHS)
+        needed = estimate_graph(vectors, radius) if len(vectors) >= _MANY else None
+        graph = _built(vectors, radius, needed, progress)
     return graph
 
 
@@ -77,12 +86,14 @@ def _found(
     return graph
 
 
-def _say_first(
-    vectors: NDArray[np.float32], radius: float, progress: ProgressCallback | None, *, is_kept: bool = False
-) -> None:
-    if progress is not None and len(vectors) >= _WORTH_SAYING:
-        needed = estimate_graph(vectors, radius)
-        report(progress, "comparing images", 0, None, _words(needed if is_kept else replace(needed, disk_bytes=0)))
+def _built(
+    vectors: NDArray[np.float32], radius: float, needed: Estimate | None, progress: ProgressCallback | None
+) -> NeighborGraph:
+    if needed is not None:
+        report(progress, "comparing images", 0, None, _words(needed))
+    graph = stored_graph(vectors, radius, graphs_folder(), progress=progress)
+    prune_graphs(graphs_folder(), KEPT_GRAPHS)
+    return graph
 
 
 def _words(needed: Estimate) -> str:

@@ -101,6 +101,7 @@ def apply(store: LabelStore, changes: Changes, *, progress: ProgressCallback | N
 
     Raises:
         StaleGroupsError: the groups were changed since the plan was made; plan again
+        TooManyGroupsError: more groups than a field can hold; nothing is written
         LeaseHeldError: another process is writing
     """
     dataset, kept_changes = store.target.dataset, _n_kept_changes()
@@ -108,6 +109,7 @@ def apply(store: LabelStore, changes: Changes, *, progress: ProgressCallback | N
         recover(store, held)
         if registry_revision(dataset, store.path) != changes.draft.registry.revision:
             raise StaleGroupsError(store.path)
+        changes.draft.check_size()
         store.declare()
         install_label_schema(store)
         journal = Journal(dataset, store.path)

@@ -12,10 +12,11 @@ import numpy as np
 from .calibrating import calibrated_parameters
 from .core.calibration import Calibration
 from .core.calibration import load as load_calibration
-from .core.clustering import Clustering, cluster_details
+from .core.clustering import MAX_DENSE, Clustering, cluster_details
 from .core.constraints import Constraints, check
 from .core.errors import ParameterError
 from .core.graph_choice import APPROXIMATE, AUTO, EXACT, GRAPHS, GraphChoice, choose_graph
+from .core.graph_files import find_graph, graphs_folder
 from .core.progress import ProgressCallback, report
 from .core.steadiness import steady
 from .decisions import APART, SAME_IMAGE, Decisions, decisions_of
@@ -86,13 +87,16 @@ def group_characters(
 
     Labels that people decided are kept. With the method ``linkage`` they also shape the groups: what people put into
     one group stays together, and what they put into two never meets; the other methods find their groups from the
-    images alone. Whatever the method, an image is never put into a group from which a person has rejected it, and
-    images that people put into no group take no part.
+    images alone. Whatever the method, an image is never put into a group from which it was rejected, as long as there
+    is that group, and images that people put into no group take no part.
 
     Groups keep their ids and names from one run to the next: they are matched by the members that they share, and
     groups that have lost all of them by what they looked like. ``linkage`` does not merge or split known groups on
     evidence that is hardly beyond its limit, so that more images leave the others where they are.
     :func:`~ccip_plugin.group_labels.undo` takes a run back.
+
+    From 20,000 images on, the exact graph of neighbors is kept in ``graphs`` of the folder that ``CCIP_CACHE_DIR``
+    names, where it takes up to 4 GiB, so that another eps needs no comparison of all images.
 
     A view is compared with the groups that exist, and only the items of the view are written. Costs the time and memory
     of :func:`~ccip_plugin.core.clustering.cluster`, plus 3 kB per image. Images that stay where they are, such as those
@@ -311,7 +315,12 @@ def _cluster(
         )
     is_optics, is_linkage = parameters.method.startswith("optics"), parameters.method == "linkage"
     constraints = decisions.constraints if is_linkage else None
-    graph = None if is_optics else find_or_choose(vectors, parameters.eps, choice, progress=progress)
+    graph = None
+    if not is_optics:
+        keep = _size(lineup, decisions, parameters.method) == len(vectors)
+        graph = find_or_choose(vectors, parameters.eps, choice, keep=keep, progress=progress)
+    elif len(vectors) > MAX_DENSE:  # which are ordered by a graph
+        graph = find_graph(vectors, parameters.eps, graphs_folder())
     found = cluster_details(
         vectors if graph is None else graph,
         method=parameters.method,

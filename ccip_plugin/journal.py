@@ -7,6 +7,7 @@ label; the oldest changes are forgotten (:meth:`Journal.prune`).
 """
 
 import datetime
+import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -28,6 +29,8 @@ PRUNED = "pruned"
 
 # the App turns every value of every store into JSON, which an ObjectId cannot be: so content is kept as text
 _AS_STORED = json_util.JSONOptions(json_mode=json_util.JSONMode.CANONICAL, tz_aware=False)
+
+_PIECE = 8_000_000  # characters of a text that are kept together: the database takes 16 MB
 
 Change = tuple[str, str, Any, Any]  # the id of an item, of its sample, the stored form before and after
 
@@ -111,18 +114,20 @@ class Journal:
 
     def put_plan(self, entry: Entry, plan: Plan) -> None:
         """Adds the rest of what an entry changes."""
-        self._content.set(f"{self._key(entry)}/plan", json_util.dumps(asdict(plan), json_options=_AS_STORED))
+        text = json_util.dumps(asdict(plan), json_options=_AS_STORED)
+        for key, start in zip(self._plan_keys(entry), range(0, len(text), _PIECE), strict=False):
+            self._content.set(key, text[start : start + _PIECE])
 
     def plan(self, entry: Entry) -> Plan:
         """The rest of what an entry changes."""
-        return Plan(**json_util.loads(self._content.get(f"{self._key(entry)}/plan"), json_options=_AS_STORED))
+        pieces = itertools.takewhile(bool, map(self._content.get, self._plan_keys(entry)))
+        return Plan(**json_util.loads("".join(pieces), json_options=_AS_STORED))
 
     def remove(self, entry: Entry) -> None:
         """Forgets an entry: of which no label was written, or that is too old to keep."""
-        self._content.delete(f"{self._key(entry)}/plan")
-        number = 0
-        while self._content.delete(f"{self._key(entry)}/{number:06d}"):
-            number += 1
+        chunk_keys = (f"{self._key(entry)}/{number:06d}" for number in itertools.count())
+        for keys in (self._plan_keys(entry), chunk_keys):
+            all(map(self._content.delete, keys))  # up to the first that is not there
         self._heads.delete(self._key(entry))
 
     def prune(self, keep: int) -> int:
@@ -145,6 +150,11 @@ class Journal:
         for entry in self.entries():
             if entry.state == UNDONE:
                 self.remove(self.put(entry, state=PRUNED))
+
+    def _plan_keys(self, entry: Entry) -> Iterator[str]:
+        """The keys of the pieces of a plan, without end."""
+        key = f"{self._key(entry)}/plan"
+        return itertools.chain([key], (f"{key}/{number:06d}" for number in itertools.count(1)))
 
     def _key(self, entry: Entry) -> str:
         return f"{self._path}/{entry.number:08d}"

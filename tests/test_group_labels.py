@@ -8,7 +8,7 @@ from bson import ObjectId
 
 from ccip_plugin.core.errors import ParameterError
 from ccip_plugin.group_labels import Changes, LabelChange, NothingToUndoError, apply, redo, undo
-from ccip_plugin.identity import Draft, StaleGroupsError, load_registry
+from ccip_plugin.identity import Draft, StaleGroupsError, TooManyGroupsError, load_registry
 from ccip_plugin.journal import Journal
 from ccip_plugin.label_store import GroupLabel, LabelStore
 from ccip_plugin.targets import resolve
@@ -225,6 +225,35 @@ def test_redo_is_gone_after_another_change(store):
     assert names_in(store) == list("aaaaaa"), "what was undone last, not what was given up before"
 
 
+@pytest.mark.parametrize("n", [30_000])
+def test_more_groups_than_one_text_of_the_database_holds(dataset, n):
+    """A run may make 30,000 groups, look at all of them anew, and be undone; 60,000 are refused before anything."""
+    samples = dataset("/絵/0.png", "/絵/1.png")
+    store = LabelStore(resolve(samples), FIELD)
+
+    def with_groups(name, count, look):
+        changes = plan(store, [name, name])
+        for _ in range(count):
+            changes.draft.set_prototype(changes.draft.new_group(), look * 172, "ccip-caformer-24-randaug-pruned")
+        return changes
+
+    apply(store, with_groups("a", n, "x"))
+    changes = plan(store, ["b", "b"])
+    for group_id in list(changes.draft.groups)[:n]:
+        changes.draft.set_prototype(group_id, "y" * 172, "ccip-caformer-24-randaug-pruned")
+    apply(store, changes)
+    assert names_in(store) == ["b", "b"]
+
+    before = raw_state(store)
+    with pytest.raises(TooManyGroupsError, match=r"60,0.. groups are more than one field can hold"):
+        apply(store, with_groups("c", n, "x"))
+    assert raw_state(store) == before
+    undo(samples)
+    undo(samples)
+    assert names_in(store) == [None, None]
+    assert len(load_registry(samples, store.path).groups) == 0
+
+
 def test_a_plan_on_old_groups_is_refused(store):
     old = plan(store, "aabbcc")
     apply(store, plan(store, "xxxxxx"))
@@ -329,7 +358,7 @@ RACE = """
     import sys
     import fiftyone as fo
     from ccip_plugin.group_labels import Changes, LabelChange, apply
-    from ccip_plugin.identity import Draft, StaleGroupsError, load_registry
+    from ccip_plugin.identity import Draft, StaleGroupsError, TooManyGroupsError, load_registry
     from ccip_plugin.label_store import GroupLabel, LabelStore
     from ccip_plugin.targets import resolve
 

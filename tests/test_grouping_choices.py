@@ -6,13 +6,14 @@ import sys
 import fiftyone as fo
 import numpy as np
 import pytest
-from test_grouping import embed, grouped, labels, vector  # noqa: F401 - the fixture
+from test_grouping import embed, grouped, labels, partition, vector  # noqa: F401 - the fixture
 
 from ccip_plugin.calibrating import calibrate
 from ccip_plugin.core.clustering import cluster_details
 from ccip_plugin.core.errors import CCIPError, ParameterError
 from ccip_plugin.core.registry import DEFAULT_MODEL, get_spec
 from ccip_plugin.exploration import explore_parameters
+from ccip_plugin.fields import EMBEDDINGS_FIELD
 from ccip_plugin.grouping import group_characters, propose_groups
 from ccip_plugin.proposals import load_proposal
 
@@ -59,20 +60,48 @@ def test_what_cannot_be_written_is_refused_before_the_work(grouped, options, tex
 # -- the graph
 
 
-def test_what_comparing_many_images_takes_is_told_first(grouped, monkeypatch):  # noqa: F811
+def abouts(told):
+    return [each.note for each in told if each.stage == "comparing images" and each.note.startswith("about")]
+
+
+def test_the_graph_of_many_images_is_kept_and_told_first(grouped, cache, monkeypatch):  # noqa: F811
+    samples, same, told = grouped("aabbbAA"), grouped("aabbbAA"), []
+    group_characters(samples, progress=told.append, graph="exact", eps=0.12)
+    assert not abouts(told) and not cache.exists(), "not of a few"
+
+    monkeypatch.setattr("ccip_plugin.graph_cache._MANY", 7)
+    group_characters(same, progress=told.append, graph="exact", eps=0.12)
+    assert labels(same) == labels(samples)
+    (note,) = abouts(told)
+    assert re.fullmatch(r"about \d+\.\d minutes( and \d+ MiB of disk)?", note)
+    (kept,) = cache.iterdir()
+    monkeypatch.delattr("ccip_plugin.graph_cache.stored_graph")
+    told.clear()
+    for eps in (0.1, 0.15):
+        group_characters(same, progress=told.append, graph="exact", eps=eps)
+        group_characters(samples, eps=eps, embeddings_field=EMBEDDINGS_FIELD, graph="exact")
+        assert labels(same) == labels(samples)
+    assert not abouts(told) and list(cache.iterdir()) == [kept], "nothing is compared again"
+
+
+def test_a_graph_that_takes_too_much_disk_is_not_kept(grouped, cache, monkeypatch):  # noqa: F811
     samples, told = grouped("aabbb"), []
-    explore_parameters(samples, progress=told.append)
-    group_characters(samples, progress=told.append, eps=0.3)
-    assert not [each.note for each in told if each.note.startswith("about")], "not of a few"
-    monkeypatch.setattr("ccip_plugin.graph_cache._WORTH_SAYING", 5)
-    told.clear()
-    propose_groups(samples, progress=told.append, eps=0.3, graph="exact")
-    notes = [each.note for each in told if each.stage == "comparing images"]
-    assert re.fullmatch(r"about \d+\.\d minutes", notes[0])
-    told.clear()
-    explore_parameters(samples, progress=told.append, max_eps=0.5)
-    notes = [each.note for each in told if each.stage == "comparing images"]
-    assert re.fullmatch(r"about \d+\.\d minutes and \d+ MiB of disk", notes[0])
+    monkeypatch.setattr("ccip_plugin.graph_cache._MANY", 5)
+    monkeypatch.setattr("ccip_plugin.graph_cache._MOST_DISK", -1)
+    group_characters(samples, progress=told.append, graph="exact")
+    assert partition(samples) == [0, 0, 1, 1, 1]
+    assert len(abouts(told)) == 1 and not cache.exists()
+
+
+def test_where_people_decided_most_of_it_no_graph_is_built(grouped, cache, monkeypatch):  # noqa: F811
+    samples = grouped("aaaaaabb")
+    group_characters(samples)
+    for sample in samples[:6]:
+        sample.character_group.label = "Rei"
+        sample.save()
+    monkeypatch.setattr("ccip_plugin.graph_cache._MANY", 8)
+    group_characters(samples, graph="exact", eps=0.17)
+    assert labels(samples)[:6] == ["Rei"] * 6 and not cache.exists()
 
 
 @pytest.mark.usefixtures("many")

@@ -38,7 +38,8 @@ class GraphChoice:
 def choose_graph(graph: str, n: int, method: str) -> GraphChoice:
     """Chooses the graph for a method.
 
-    OPTICS orders images by all differences, so there is no choice.
+    OPTICS follows each image's nearest neighbors as far as eps, of which an approximate graph keeps some only: it takes
+    the exact one.
 
     Args:
         graph: what was asked for, one of :data:`GRAPHS`
@@ -53,7 +54,7 @@ def choose_graph(graph: str, n: int, method: str) -> GraphChoice:
         raise ParameterError("graph", graph, f"one of {', '.join(GRAPHS)}")
     if method.startswith("optics"):
         if graph == APPROXIMATE:
-            raise ParameterError("graph", graph, f"auto or exact with {method}, which orders images by all differences")
+            raise ParameterError("graph", graph, f"auto or exact with {method}, which needs all neighbors of an image")
         return GraphChoice(graph, EXACT)
     if graph == APPROXIMATE:
         load_faiss()
