@@ -21,7 +21,7 @@ from .graph_files import graphs_folder
 from .graph_quality import Quality
 from .linkage import Linkage, LinkageOptions, find_components, link
 from .neighbors import NeighborGraph, radius_graph
-from .optics import Ordering, ordering_of_graph, ordering_of_matrix
+from .optics import Ordering, cores_of_matrix, ordering_of_graph, ordering_of_matrix
 from .pairs import Pairs, near_pairs, near_pairs_of, unit_vectors
 from .progress import ProgressCallback
 from .registry import DEFAULT_MODEL
@@ -491,7 +491,7 @@ def _ordering(
         return Ordering(np.arange(n), nothing, nothing, np.full(n, -1))
     dense = differences(given, memory=4 * MAX_DENSE**2)
     dense[dense < _ROUNDING] = 0
-    return ordering_of_matrix(dense, eps, int(min_samples), progress=progress)
+    return ordering_of_matrix(dense, cores_of_matrix(dense, int(min_samples)), eps, progress=progress)
 
 
 def _check(eps: float, min_samples: int, *, least: int) -> None:

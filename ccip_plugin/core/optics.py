@@ -12,9 +12,10 @@ from .pairs import joined
 from .progress import ProgressCallback, report
 
 Labels = NDArray[np.int64]
-Neighbors = Callable[[int], tuple[NDArray[np.integer], Vectors]]
+Neighbors = Callable[[int, NDArray[np.bool_]], tuple[NDArray[np.integer], Vectors]]
 
 _DECIMALS = 15  # scikit-learn rounds to them before it compares
+_SLACK = 1e-14  # more than that changes
 _XI = 0.05
 _STEP = 256  # images between two reports, and rows of a matrix that are looked at together
 
@@ -78,33 +79,45 @@ def ordering_of_graph(
     ends = (np.concatenate([rows, cols]), np.concatenate([cols, rows]))
     matrix = csr_array((np.concatenate([values, values]), ends), shape=(graph.n, graph.n))
 
-    def neighbors(image: int) -> tuple[NDArray[np.integer], Vectors]:
+    def neighbors(image: int, among: NDArray[np.bool_]) -> tuple[NDArray[np.integer], Vectors]:
         part = slice(matrix.indptr[image], matrix.indptr[image + 1])
-        return matrix.indices[part], matrix.data[part]
+        wanted = among[matrix.indices[part]]
+        return matrix.indices[part][wanted], matrix.data[part][wanted]
 
     core = np.full(graph.n, np.inf)
     for image in range(graph.n):
-        near = neighbors(image)[1]
+        near = matrix.data[matrix.indptr[image] : matrix.indptr[image + 1]]
         if len(near) >= min_samples - 1:  # the image itself is one
             core[image] = np.partition(near, min_samples - 2)[min_samples - 2]
     return _ordered(neighbors, core, progress)
 
 
-def ordering_of_matrix(
-    dense: Vectors, eps: float, min_samples: int, *, progress: ProgressCallback | None = None
-) -> Ordering:
-    """Orders images by a matrix of all differences; those over ``eps`` count for nothing."""
-    core = np.empty(len(dense))
+def cores_of_matrix(dense: Vectors, min_samples: int) -> NDArray[np.float64]:
+    """``(n,)``: the difference within which each image has enough neighbors, itself included."""
+    cores = np.empty(len(dense))
     for start in range(0, len(dense), _STEP):
         rows = dense[start : start + _STEP]
-        core[start : start + _STEP] = np.partition(rows, min_samples - 1, axis=1)[:, min_samples - 1]
-    core[core > eps] = np.inf
+        cores[start : start + _STEP] = np.partition(rows, min_samples - 1, axis=1)[:, min_samples - 1]
+    return cores
 
-    def neighbors(image: int) -> tuple[NDArray[np.integer], Vectors]:
-        near = np.flatnonzero(dense[image] <= eps)
+
+def ordering_of_matrix(
+    dense: Vectors, cores: NDArray[np.float64], eps: float, *, progress: ProgressCallback | None = None
+) -> Ordering:
+    """Orders images by a matrix of all differences; those over ``eps`` count for nothing.
+
+    Args:
+        dense: ``(n, n)`` differences
+        cores: see :func:`cores_of_matrix`
+        eps: the largest difference between two neighbors
+        progress (None): told how many images are ordered
+    """
+
+    def neighbors(image: int, among: NDArray[np.bool_]) -> tuple[NDArray[np.integer], Vectors]:
+        near = np.flatnonzero(among & (dense[image] <= eps))
         return near, dense[image, near]
 
-    return _ordered(neighbors, core, progress)
+    return _ordered(neighbors, np.where(cores <= eps, cores, np.inf), progress)
 
 
 def _ordered(neighbors: Neighbors, core: NDArray[np.float64], progress: ProgressCallback | None) -> Ordering:
@@ -112,23 +125,23 @@ def _ordered(neighbors: Neighbors, core: NDArray[np.float64], progress: Progress
     n = len(core)
     core = np.around(core, _DECIMALS)
     reachability, waiting = np.full((2, n), np.inf)  # the latter without the images that are done
-    predecessor, order, is_done, fresh = np.full(n, -1), np.empty(n, np.int64), np.zeros(n, np.bool_), 0
+    predecessor, order, is_left, first = np.full(n, -1), np.empty(n, np.int64), np.ones(n, np.bool_), 0
     for place in range(n):
         if place % _STEP == 0:
             report(progress, "ordering images", place, n)
         image = int(waiting.argmin())
         if waiting[image] == np.inf:
-            while is_done[fresh]:
-                fresh += 1
-            image = fresh
-        order[place], is_done[image], waiting[image] = image, True, np.inf
+            first += int(is_left[first:].argmax())
+            image = first
+        order[place], is_left[image], waiting[image] = image, False, np.inf
         if core[image] == np.inf:
             continue
-        near, values = neighbors(image)
-        left = ~is_done[near]
-        reach = np.around(np.maximum(values[left], core[image]), _DECIMALS)
-        is_nearer = reach < reachability[near[left]]
-        near = near[left][is_nearer]
+        near, values = neighbors(image, is_left)
+        reach = np.maximum(values, core[image])
+        may_be_nearer = reach <= reachability[near] + _SLACK  # few are rounded then
+        near, reach = near[may_be_nearer], np.around(reach[may_be_nearer], _DECIMALS)
+        is_nearer = reach < reachability[near]
+        near = near[is_nearer]
         reachability[near] = waiting[near] = reach[is_nearer]
         predecessor[near] = image
     report(progress, "ordering images", n, n)

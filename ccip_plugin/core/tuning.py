@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from .differences import Vectors, differences
 from .errors import CCIPError, ParameterError
 from .jackknife import adjusted_rand
+from .optics import Ordering, cores_of_matrix, ordering_of_matrix
 from .pairs import GRID, Pairs, near_pairs, unit_vectors
 from .progress import ProgressCallback, report
 from .spanning import SpanningForest
@@ -253,7 +254,7 @@ class OpticsSearch:
 
     def largest(self, min_samples: int) -> float:
         """Beyond this max_eps, nothing changes any more."""
-        reached = self._order(MAX_EPS, min_samples)[1]
+        reached = self._order(MAX_EPS, min_samples).reachability
         finite = reached[np.isfinite(reached)]
         return min(float(finite.max(initial=0)) * (1 + 1e-9), MAX_EPS)
 
@@ -264,15 +265,8 @@ class OpticsSearch:
             report(self._progress, "tuning OPTICS", min(len(self._tried), self._total), self._total)
 
     def labels(self, eps: float, min_samples: int) -> Labels:
-        """As :func:`ccip_plugin.core.clustering.optics`, many times faster."""
-        from sklearn.cluster import cluster_optics_xi
-
-        order, reached, before = self._order(eps, min_samples)
-        if not np.isfinite(reached).any():
-            return np.full(len(order), -1, np.int64)
-        with np.errstate(divide="ignore", invalid="ignore"):  # steepness between equal images
-            found = cluster_optics_xi(reachability=reached, predecessor=before, ordering=order, min_samples=min_samples)
-        return found[0].astype(np.int64)
+        """As :func:`ccip_plugin.core.clustering.optics`, from a matrix that is made once."""
+        return self._order(eps, min_samples).steep(min_samples)
 
     def places(self, n: int) -> list[tuple[float, int]]:
         """The middles between the ``n`` best settings and their neighbors."""
@@ -291,38 +285,10 @@ class OpticsSearch:
         score = self._tried[min_samples, eps]
         return Tuned(score, eps, min_samples, labels, len(self._tried), np.array(curve))
 
-    def _order(self, eps: float, min_samples: int) -> tuple[Labels, Numbers, Labels]:
+    def _order(self, eps: float, min_samples: int) -> Ordering:
         if min_samples not in self._cores:
-            nearest = np.partition(self._dense, min_samples - 1, axis=1)[:, min_samples - 1]
-            self._cores[min_samples] = nearest.astype(np.float64)
-        return _ordered(self._dense, self._cores[min_samples], eps)
-
-
-def _ordered(dense: Vectors, cores: Numbers, eps: float) -> tuple[Labels, Numbers, Labels]:
-    """OPTICS' ordering (Ankerst et al., 1999): order, reachability, and from which image each was reached.
-
-    Of images that are reached equally soon the one with the smallest number is first, as in scikit-learn.
-    """
-    n = len(dense)
-    reached, before, order = np.full(n, np.inf), np.full(n, -1, np.int64), np.empty(n, np.int64)
-    waiting = np.full(n, np.inf)  # as reached, infinite again for what is done
-    todo = np.ones(n, np.bool_)
-    first = 0  # before it, all is done
-    for place in range(n):
-        image = int(np.argmin(waiting))
-        if waiting[image] == np.inf:
-            first += int(np.argmax(todo[first:]))
-            image = first
-        order[place], todo[image], waiting[image] = image, False, np.inf
-        if cores[image] > eps:
-            continue
-        near = np.flatnonzero(todo & (dense[image] <= eps))
-        apart = np.maximum(dense[image, near], cores[image])
-        is_better = apart < reached[near]
-        chosen = near[is_better]
-        reached[chosen] = waiting[chosen] = apart[is_better]
-        before[chosen] = image
-    return order, reached, before
+            self._cores[min_samples] = cores_of_matrix(self._dense, min_samples)
+        return ordering_of_matrix(self._dense, self._cores[min_samples], eps)
 
 
 def rand_index(labels: Labels, characters: Labels) -> float:
