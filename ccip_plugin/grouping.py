@@ -273,7 +273,7 @@ def _compare(store: LabelStore, asked: _Asked, progress: ProgressCallback | None
     graph = choose_graph(asked.graph, _size(lineup, decisions, parameters.method), parameters.method)
     clock.lap("read")
     limit = _previous_limit(store, run_key, parameters)
-    clusters = _cluster(lineup, snapshot, decisions, parameters, graph, limit, progress)
+    clusters = _cluster(lineup, snapshot, decisions, parameters, graph, limit, asked.model_dir, progress)
     parameters = replace(parameters, graph=EXACT if clusters.quality is None else APPROXIMATE)
     clock.lap("cluster")
     return _Compared(
@@ -303,6 +303,7 @@ def _cluster(
     parameters: Parameters,
     choice: GraphChoice,
     previous_limit: float | None,
+    model_dir: Any,
     progress: ProgressCallback | None,
 ) -> Clustering:
     vectors = lineup.embeddings.vectors
@@ -327,6 +328,7 @@ def _cluster(
         eps=parameters.eps,
         min_samples=parameters.min_samples,
         model_name=parameters.model_name,
+        model_dir=model_dir,
         constraints=constraints,
         previous_limit=previous_limit,
         progress=progress,

@@ -190,7 +190,7 @@ def test_what_is_not_connected_up_to_a_cut_would_not_have_met(n, noise, seed, is
     given_ = radius_graph(unit, 1.25 * THRESHOLD) if is_graph else unit
     together = np.zeros(len(unit), np.int64)
 
-    def one_for_all(n, parts, threshold, options):
+    def one_for_all(n, parts, threshold, options, *, scene):
         assert sum(len(pairs.rows) for pairs in parts) >= 0
         return Components(together, together, together)
 

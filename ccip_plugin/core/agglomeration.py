@@ -1,11 +1,14 @@
 """Average linkage without a matrix: groups whose mean difference is small are merged, the nearest first."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .differences import Vectors
+from .forest import Forest
 
 Numbers = NDArray[np.int64]
 
@@ -49,7 +52,36 @@ class Rules:
         return bool(self.push and len(self.shared))
 
 
+class Merges(NamedTuple):
+    """What was merged, a row for each merger: a member of one group, a member of the other, their mean difference."""
+
+    one: Numbers
+    other: Numbers
+    costs: NDArray[np.float64]
+
+    @classmethod
+    def none(cls) -> "Merges":
+        """No merger."""
+        return cls(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
+
+    @classmethod
+    def joined(cls, parts: Iterable["Merges"]) -> "Merges":
+        """All mergers of some parts."""
+        return cls(*map(np.concatenate, zip(cls.none(), *parts, strict=True)))
+
+    def groups(self, n: int) -> Numbers:
+        """``(n,)`` numbers 0, 1, ... of the groups at the end, in the order of their first members."""
+        forest = Forest(n)
+        forest.add(self.one.astype(np.int32), self.other.astype(np.int32))
+        return forest.labels()
+
+
 def agglomerate(means: Vectors, weights: NDArray[np.float64], cut: float, rules: Rules | None = None) -> Numbers:
+    """Merges groups as :func:`find_merges` does, and gives ``(n,)`` numbers 0, 1, ... of the groups at the end."""
+    return find_merges(means, weights, cut, rules).groups(len(means))
+
+
+def find_merges(means: Vectors, weights: NDArray[np.float64], cut: float, rules: Rules | None = None) -> Merges:
     """Merges groups, always two that are nearest to each other, while their mean difference is up to ``cut``.
 
     Average linkage (Sokal and Michener, 1958), exactly: the mean difference of all pairs between two groups of unit
@@ -58,6 +90,9 @@ def agglomerate(means: Vectors, weights: NDArray[np.float64], cut: float, rules:
     at once, which gives the same groups as one after the other, since no merger brings a group nearer to a third one:
     this takes memory for the means and a block; time is that of comparing all pairs two or three times.
 
+    For the same reason, what was merged up to a smaller cut is what would be merged with that cut, unless rules changed
+    what is near.
+
     Args:
         means: ``(n, dim)`` mean vectors of the groups at the start; single images are their own
         weights: ``(n,)`` how much each counts in a mean
@@ -65,29 +100,35 @@ def agglomerate(means: Vectors, weights: NDArray[np.float64], cut: float, rules:
         rules (None): what keeps groups apart
 
     Returns:
-        ``(n,)`` numbers 0, 1, ... of the groups at the end, in the order of their first members
+        the mergers, in any order
     """
     rules = rules or Rules()
     if 1 < len(means) <= _AT_ONCE and rules.are_none and (weights == weights[0]).all():
-        return _agglomerated_by_scipy(means, cut)
+        return _merged_by_scipy(means, cut)
     state = _State(means, weights, cut, rules)
     while state.round():
         pass
-    return state.result()
+    return Merges.joined(state.done)
 
 
-def _agglomerated_by_scipy(means: Vectors, cut: float) -> Numbers:
-    from scipy.cluster.hierarchy import fcluster, linkage
+def _merged_by_scipy(means: Vectors, cut: float) -> Merges:
+    from scipy.cluster.hierarchy import linkage
 
-    exact = means.astype(np.float64)
-    differences, end = np.empty(len(exact) * (len(exact) - 1) // 2), 0
-    for start in range(0, len(exact), _ROWS):
+    exact, n = means.astype(np.float64), len(means)
+    differences, end = np.empty(n * (n - 1) // 2), 0
+    for start in range(0, n, _ROWS):
         halves = exact[start : start + _ROWS] / 2 @ exact[start:].T
         for row, half in enumerate(halves, 1):
             begin, end = end, end + len(half) - row
             np.subtract(0.5, half[row:], out=differences[begin:end])
     np.maximum(differences, 0, out=differences)
-    return numbered(fcluster(linkage(differences, "average"), cut, "distance"))
+    tree = linkage(differences, "average")
+    member = np.concatenate([np.arange(n), tree[:, 0].astype(np.int64)])  # one part of each group, and so one image
+    while (member >= n).any():
+        member = member[member]
+    tree = tree[tree[:, 2] <= cut]
+    one, other = member[tree[:, :2].astype(np.int64).T]
+    return Merges(one, other, tree[:, 2])
 
 
 def numbered(labels: Numbers) -> Numbers:
@@ -111,6 +152,7 @@ class _State:
         self.means, self.weights = means.copy(), weights.astype(np.float64)
         self.cut, self.rules = cut, rules
         self.into = np.arange(len(means))  # the group that each was merged into
+        self.done: list[Merges] = []
         self.owners = None if rules.owners is None else rules.owners.copy()
         self.apart, self.shared = rules.apart.copy(), rules.shared.copy()
         self.active = np.arange(len(means))
@@ -137,9 +179,6 @@ class _State:
         self._merge(first, self.nearest[first])
         return True
 
-    def result(self) -> Numbers:
-        return np.unique(self._roots(), return_inverse=True)[1]
-
     def _roots(self) -> Numbers:
         while True:
             further = self.into[self.into]
@@ -149,6 +188,7 @@ class _State:
 
     def _merge(self, first: Numbers, second: Numbers) -> None:
         one, other = np.minimum(first, second), np.maximum(first, second)
+        self.done.append(Merges(one, other, self.costs[first]))
         total = self.weights[one] + self.weights[other]
         share = (self.weights[one] / total)[:, None]
         if self.held is not None:

@@ -218,4 +218,4 @@ def _opened(path: Path, unit: Vectors, radius: float) -> ApproximateGraph | None
         return None
     if graph is None:
         return None
-    return ApproximateGraph(graph.n, radius, graph.rows, graph.cols, graph.differences, unit, quality=quality)
+    return ApproximateGraph(graph.n, radius, graph.rows, graph.cols, graph.differences, unit, path, quality=quality)

@@ -14,12 +14,12 @@ from .agglomeration import numbered
 from .approximate import CAP, ApproximateGraph, approximate_graph
 from .constraints import Constraints, check
 from .differences import Vectors, differences, normalize
-from .errors import ParameterError
+from .errors import ParameterError, RadiusError
 from .forest import Forest
 from .graph_choice import EXACT, choose_graph
 from .graph_files import graphs_folder
 from .graph_quality import Quality
-from .linkage import Linkage, LinkageOptions, find_components, link
+from .linkage import Components, Linkage, LinkageOptions, find_components, find_hierarchy, link
 from .neighbors import NeighborGraph, radius_graph
 from .optics import Ordering, cores_of_matrix, ordering_of_graph, ordering_of_matrix
 from .pairs import Pairs, near_pairs, near_pairs_of, unit_vectors
@@ -171,10 +171,14 @@ def cluster_details(
         raise ParameterError("method", method, f"one of {', '.join(METHODS)}")
     if constraints is not None and method != "linkage":
         raise ParameterError("constraints", f"given with {method}", "None: only linkage keeps them")
-    if eps is None or min_samples is None:
-        published = published_parameters(calibration.load(model_name, model_dir=model_dir), method)
-        eps = published[0] if eps is None else eps
-        min_samples = published[1] if min_samples is None else min_samples
+    scene = None
+    if eps is None or min_samples is None or method == "linkage":
+        known = calibration.load(model_name, model_dir=model_dir)
+        scene = LinkageOptions.scene * known.threshold  # what near-duplicates are does not depend on eps
+        if eps is None or min_samples is None:
+            published = published_parameters(known, method)
+            eps = published[0] if eps is None else eps
+            min_samples = published[1] if min_samples is None else min_samples
     given = embeddings_or_graph
     if not isinstance(given, NeighborGraph) and choose_graph(graph, _count(given), method).is_approximate:
         _check(eps, min_samples, least=1)
@@ -186,6 +190,7 @@ def cluster_details(
             given,
             threshold=eps,
             min_samples=min_samples,
+            scene=scene,
             constraints=constraints,
             previous_limit=previous_limit,
             progress=progress,
@@ -234,6 +239,7 @@ def linkage(
     *,
     threshold: float,
     min_samples: int = 2,
+    scene: float | None = None,
     constraints: Constraints | None = None,
     options: LinkageOptions | None = None,
     previous_limit: float | None = None,
@@ -241,7 +247,8 @@ def linkage(
 ) -> Linkage:
     """Groups images by average linkage, as :func:`ccip_plugin.core.linkage.link` says.
 
-    Takes, beside the vectors, memory for a block and a few numbers for each image; no pairs are kept. Where people
+    Takes, beside the vectors, memory for a block and a few numbers for each image; no pairs are kept. With a graph in a
+    folder, what is merged is kept there, too, so that another threshold takes a look at each image only. Where people
     decided the groups of most images, time is proportional to the number of the others times that of all: images of two
     decided groups never meet, however much they are alike, and so are not compared.
 
@@ -250,6 +257,8 @@ def linkage(
         threshold: the largest mean difference in a group
         min_samples: how many images make a group; images of smaller ones are :data:`NOISE`, unless people put one of
             them there
+        scene (None): the largest mean difference of near-duplicates; a share of the threshold by default. At most that
+            up to which groups are merged whatever their size
         constraints (None): what people decided
         options (None): how to decide
         previous_limit (None): the ``limit`` of an earlier run, which stays where it still fits
@@ -265,24 +274,36 @@ def linkage(
         VectorsError: an embedding is zero or not finite; names its row
     """
     _check(threshold, min_samples, least=1)
-    if isinstance(embeddings_or_graph, NeighborGraph):
-        graph = embeddings_or_graph
-        if graph.vectors is None:
-            raise ParameterError("graph", "without vectors", "a graph with vectors for linkage, or embeddings")
-        unit, parts = graph.vectors, graph.parts_within(threshold)
-    else:
-        unit = unit_vectors(embeddings_or_graph)
     options = options or LinkageOptions()
-    decisions = None if constraints is None else check(constraints, len(unit))
+    scene = min(options.scene * threshold if scene is None else scene, options.sure * threshold)
+    graph = None
     if not isinstance(embeddings_or_graph, NeighborGraph):
+        unit = unit_vectors(embeddings_or_graph)
+    elif embeddings_or_graph.vectors is not None:
+        graph, unit = embeddings_or_graph, embeddings_or_graph.vectors
+    else:
+        raise ParameterError("graph", "without vectors", "a graph with vectors for linkage, or embeddings")
+    decisions = None if constraints is None else check(constraints, len(unit))
+    known = None
+    if graph is not None and graph.folder is not None and scene < options.sure * threshold:
+        if threshold > graph.radius:
+            raise RadiusError(threshold, graph.radius)
+        known = find_hierarchy(graph, scene, options, progress=progress)
+        components = Components(*map(known.components, (scene, options.sure * threshold, threshold)))
+    else:
         owners = None if decisions is None else decisions.owners
-        parts = _pairs_that_matter(unit, threshold, options.scene * threshold, owners, progress)
-    components = find_components(len(unit), parts, threshold, options)
+        if graph is None:
+            parts = _pairs_that_matter(unit, threshold, scene, owners, progress)
+        else:
+            parts = graph.parts_within(threshold)
+        components = find_components(len(unit), parts, threshold, options, scene=scene)
     push = constraints.push if constraints is not None else 0.0
     found = link(
         unit,
         components,
         threshold,
+        scene=scene,
+        known=known,
         decisions=decisions,
         push=push,
         options=options,

@@ -208,7 +208,7 @@ def open_graph(path: Path, unit: Vectors, radius: float) -> NeighborGraph | None
     if not is_right or any(sizes[name] != n_pairs * np.dtype(kind).itemsize for name, kind in _ARRAYS.items()):
         return None
     rows, cols, differences = (_mapped(path / name, kind) for name, kind in _ARRAYS.items())
-    return NeighborGraph(len(unit), float(radius), rows, cols, differences, unit)
+    return NeighborGraph(len(unit), float(radius), rows, cols, differences, unit, path)
 
 
 def _mapped(path: Path, kind: type) -> NDArray[Any]:

@@ -7,20 +7,26 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .agglomeration import Rules, agglomerate, numbered
+from . import hierarchy
+from .agglomeration import Merges, Rules, agglomerate, find_merges, numbered
 from .constraints import Decisions
 from .differences import Vectors
 from .errors import ParameterError
 from .forest import Forest
-from .pairs import GRID, Pairs
+from .hierarchy import Hierarchy
+from .neighbors import NeighborGraph
+from .pairs import GRID, Pairs, picked
 from .progress import ProgressCallback, report
 from .rescue import rescue
+from .spanning import SpanningForest
 from .tail import tail_limit
 
 Labels = NDArray[np.int64]
 
 _PACK = 256  # images of small components that are grouped together
 _SUMMED = 1 << 14  # vectors that are summed at a time
+_READ = 1 << 18  # pairs of a graph that are read at a time
+_FIRST = 0.8  # of the largest cut: where mergers are looked for first, as fewer images are connected there
 
 
 @dataclass(frozen=True)
@@ -89,7 +95,9 @@ class Components(NamedTuple):
     near: Labels
 
 
-def find_components(n: int, parts: Iterable[Pairs], threshold: float, options: LinkageOptions) -> Components:
+def find_components(
+    n: int, parts: Iterable[Pairs], threshold: float, options: LinkageOptions, *, scene: float
+) -> Components:
     """Finds what is connected up to each cut.
 
     Args:
@@ -97,14 +105,60 @@ def find_components(n: int, parts: Iterable[Pairs], threshold: float, options: L
         parts: all pairs up to the threshold
         threshold: the largest difference
         options: how to decide
+        scene: the largest mean difference of near-duplicates
     """
     scenes, sure, near = (Forest(n) for _ in range(3))
     for pairs in parts:
         near.add(pairs.rows, pairs.cols)
-        for forest, share in ((sure, options.sure), (scenes, options.scene)):
-            is_near = pairs.differences <= share * threshold + GRID  # which they may be rounded by
+        for forest, cut in ((sure, options.sure * threshold), (scenes, scene)):
+            is_near = pairs.differences <= cut + GRID  # which they may be rounded by
             forest.add(pairs.rows[is_near], pairs.cols[is_near])
     return Components(scenes.labels(), sure.labels(), near.labels())
+
+
+def find_hierarchy(
+    graph: NeighborGraph, scene: float, options: LinkageOptions, *, progress: ProgressCallback | None = None
+) -> Hierarchy:
+    """Gives all mergers that are made whatever the size of groups, for every cut that the graph allows.
+
+    They are kept in the folder of the graph, and taken from there where they were found before. The first time takes as
+    long as the mergers take, and one look at all pairs of the graph; another cut takes a look at each image.
+
+    Args:
+        graph: a graph in a folder, with vectors
+        scene: the largest mean difference of near-duplicates
+        options: how to decide
+        progress (None): told how far the work is
+    """
+    assert graph.folder is not None and graph.vectors is not None
+    cut = options.sure * graph.radius
+    path = hierarchy.path_of(graph.folder, scene, cut)
+    known = hierarchy.load(path, graph.n)
+    if known is not None:
+        return known
+    spanning = SpanningForest(graph.n, graph.radius)
+    done = 0
+    for pairs in graph.parts_within(graph.radius):
+        for start in range(0, len(pairs.rows), _READ):  # each part is told what the one before it connected
+            part = picked(pairs, slice(start, start + _READ))
+            spanning.add(picked(part, spanning.may_connect(part)))
+        done += len(pairs.rows)
+        report(progress, "reading images that are alike", done, graph.n_pairs)
+    known = Hierarchy(np.arange(graph.n), Merges.none(), spanning.pairs())
+    run = _Run(graph.vectors, graph.radius, scene, options, None, 0.0)
+    for chosen in _packs(known.components(scene)):
+        known.scenes[chosen] = chosen[run.scenes(chosen)]
+    names, done = known.scenes, 0
+    for share in (_FIRST, 1.0):
+        found = []
+        for chosen in _packs(known.components(share * cut)):
+            found.append(run.merges(chosen, names, known.scenes, share * cut))
+            done += len(chosen)
+            report(progress, "merging images", done, 2 * graph.n)
+        known = known._replace(merges=Merges.joined([known.merges, *found]))
+        names = _first_positions(known.groups(share * cut))
+    hierarchy.save(known, path)
+    return known
 
 
 def link(
@@ -112,6 +166,8 @@ def link(
     components: Components,
     threshold: float,
     *,
+    scene: float,
+    known: Hierarchy | None = None,
     decisions: Decisions | None = None,
     push: float = 0.0,
     options: LinkageOptions | None = None,
@@ -133,6 +189,8 @@ def link(
         unit: ``(n, dim)`` vectors of unit length
         components: which images may meet before the rescue; see :func:`find_components`
         threshold: the largest mean difference
+        scene: the largest mean difference of near-duplicates
+        known (None): what was merged before where nobody decided; only the rest is looked at then
         decisions (None): what people decided
         push: what being crops of one picture adds to a difference, in thresholds
         options (None): how to decide
@@ -140,17 +198,22 @@ def link(
         progress (None): told how many images are grouped
     """
     options = options or LinkageOptions()
-    run = _Run(unit, threshold, options, decisions, push * threshold)
-    scenes = np.arange(len(unit))
-    for chosen in _packs(components.scenes):
+    run = _Run(unit, threshold, scene, options, decisions, push * threshold)
+    is_open = None if known is None else _concerned(decisions, len(unit))
+    scenes = np.arange(len(unit)) if known is None else known.scenes.copy()
+    for chosen in _packs(components.scenes, is_open):
         scenes[chosen] = chosen[run.scenes(chosen)]
     start = scenes
     if decisions is not None:
         run.decisions = decisions = replace(decisions, shared=np.unique(scenes[decisions.shared], axis=0))
         start = _tied(scenes, decisions.sets)
         components = Components(*(_tied(labels, decisions.sets) for labels in components))
-    sure, done = start.copy(), 0
-    for chosen in _packs(components.sure):
+    sure = start.copy()
+    if known is not None:
+        sure = _first_positions(known.groups(options.sure * threshold))  # which a graph may lack the pairs to connect
+        components = components._replace(sure=_tied(components.sure, sure), near=_tied(components.near, sure))
+    done = 0
+    for chosen in _packs(components.sure, is_open):
         sure[chosen] = chosen[run.merged(chosen, start, scenes, options.sure * threshold, None)]
         done += len(chosen)
         report(progress, "grouping images", done, 2 * len(unit))
@@ -167,13 +230,29 @@ def link(
     return run.rescued(before, scenes, limit)
 
 
+def _concerned(decisions: Decisions | None, n: int) -> NDArray[np.bool_]:
+    """``(n,)`` images that people decided on, or that were seen with others."""
+    if decisions is None:
+        return np.zeros(n, np.bool_)
+    is_seen = decisions.is_bound.copy()
+    is_seen[decisions.shared] = True
+    return is_seen
+
+
 class _Run:
     """What stays the same from step to step. Groups are named by the number of one of their images."""
 
     def __init__(
-        self, unit: Vectors, threshold: float, options: LinkageOptions, decisions: Decisions | None, push: float
+        self,
+        unit: Vectors,
+        threshold: float,
+        scene: float,
+        options: LinkageOptions,
+        decisions: Decisions | None,
+        push: float,
     ) -> None:
-        self.unit, self.threshold, self.options, self.decisions, self.push = unit, threshold, options, decisions, push
+        self.unit, self.threshold, self.scene, self.options = unit, threshold, scene, options
+        self.decisions, self.push = decisions, push
 
     def scenes(self, chosen: Labels) -> Labels:
         """Position in ``chosen`` of one image of the scene of each."""
@@ -181,7 +260,7 @@ class _Run:
         if self.decisions is not None:  # no scene connects what people decided on
             sets = np.where(self.decisions.is_bound[chosen], self.decisions.sets[chosen], -1)
             rules = Rules(owners=sets)
-        found = agglomerate(self.unit[chosen], np.ones(len(chosen)), self.options.scene * self.threshold, rules)
+        found = agglomerate(self.unit[chosen], np.ones(len(chosen)), self.scene, rules)
         return _first_positions(found)
 
     def merged(self, chosen: Labels, start: Labels, scenes: Labels, cut: float, limit: float | None) -> Labels:
@@ -192,6 +271,12 @@ class _Run:
         if self.decisions is not None:
             rules = self._rules(chosen, groups, len(names), limit)
         return _first_positions(agglomerate(means, weights, cut, rules)[groups])
+
+    def merges(self, chosen: Labels, start: Labels, scenes: Labels, cut: float) -> Merges:
+        """What is merged of the chosen groups, where nothing but their differences counts."""
+        names, groups = np.unique(start[chosen], return_inverse=True)
+        found = find_merges(*self._means(chosen, groups, scenes), cut)
+        return Merges(names[found.one], names[found.other], found.costs)
 
     def groups(self, labels: Labels, scenes: Labels, *, at_least: int) -> tuple[Vectors, NDArray[np.float64]]:
         """Means and weights of the groups with so many images."""
@@ -281,14 +366,19 @@ class _Closest:
         return result
 
 
-def _packs(components: Labels) -> Iterator[Labels]:
+def _packs(components: Labels, among: NDArray[np.bool_] | None = None) -> Iterator[Labels]:
     """Numbers of images, component by component; small components together, images alone not at all.
+
+    With ``among``, only components that have one of these images.
 
     Images of different components are farther apart than any cut, so taking components together changes nothing; which
     of differences that are exactly the same comes first is another matter.
     """
     sizes = np.bincount(components)
-    chosen = np.flatnonzero(sizes[components] > 1)
+    is_wanted = sizes > 1
+    if among is not None:
+        is_wanted &= np.bincount(components, among, len(sizes)) > 0
+    chosen = np.flatnonzero(is_wanted[components])
     order = chosen[np.argsort(components[chosen], kind="stable")]
     pending: list[Labels] = []
     n_pending = 0

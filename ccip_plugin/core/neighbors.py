@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -48,6 +49,7 @@ class NeighborGraph:
         differences: ``(n_pairs,)`` float32, rounded to multiples of ``pairs.GRID``; as they are where there are
             no ``vectors``
         vectors: the unit vectors, for what rounded differences cannot decide; None where differences are exact
+        folder: where it is kept, None in memory
     """
 
     n: int
@@ -56,6 +58,7 @@ class NeighborGraph:
     cols: NDArray[np.int32]
     differences: Vectors
     vectors: Vectors | None = None
+    folder: Path | None = None
 
     @property
     def n_pairs(self) -> int:

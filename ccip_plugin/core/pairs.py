@@ -172,7 +172,7 @@ def sorted_by_row(pairs: Pairs) -> Pairs:
     return picked(pairs, np.argsort(pairs.rows, kind="stable"))
 
 
-def picked(pairs: Pairs, which: NDArray[np.bool_] | NDArray[np.int64]) -> Pairs:
+def picked(pairs: Pairs, which: NDArray[np.bool_] | NDArray[np.int64] | slice) -> Pairs:
     """Some of the pairs."""
     return Pairs(pairs.rows[which], pairs.cols[which], pairs.differences[which])
 

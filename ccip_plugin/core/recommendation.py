@@ -12,6 +12,7 @@ from .differences import Vectors
 from .errors import ParameterError
 from .evaluation import PairMetrics, f1_curve, interval_of_threshold, pair_metrics
 from .jackknife import STEPS, Interval, ari_without, folds_of, interval_of_best, possible_loss
+from .linkage import LinkageOptions
 from .neighbors import radius_graph
 from .pairs import GRID, exact_differences, unit_vectors
 from .progress import ProgressCallback, report
@@ -291,10 +292,11 @@ def _codes(known: Labels) -> Labels:
 
 def _tuned_linkage(unit: Vectors, codes: Labels, threshold: float, progress: ProgressCallback | None) -> Parameters:
     values = np.minimum(np.array(_FACTORS) * threshold, 1.0)
+    scene = LinkageOptions.scene * threshold  # as when images are grouped with the value that is found
     labels = []
     for number, eps in enumerate(values):
         report(progress, "tuning linkage", number, len(values))
-        labels.append(linkage(unit, threshold=float(eps)).labels)
+        labels.append(linkage(unit, threshold=float(eps), scene=scene).labels)
     scores, without = _scored(labels, codes)
     nearest = np.abs(np.array(_FACTORS) - 1)  # of equally good values, the one that is nearest to the published
     best = int(np.lexsort((nearest, -np.round(scores, 6)))[0])
