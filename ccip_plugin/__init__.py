@@ -39,6 +39,7 @@ __all__ = [
     "propose_groups",
     "redo",
     "register_model",
+    "reject",
     "rescued_view",
     "save_answers",
     "undo",
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     from .managing import manage_models
     from .proposals import apply_proposal, load_proposal, rescued_view
     from .registration import register_model, unregister_model
+    from .rejecting import reject
     from .search import find_similar
     from .similarity import compute_similarity
     from .visualization import compute_visualization
@@ -81,6 +83,7 @@ _MODULES = {
     "managing": ("manage_models",),
     "proposals": ("apply_proposal", "load_proposal", "rescued_view"),
     "registration": ("register_model", "unregister_model"),
+    "rejecting": ("reject",),
     "search": ("find_similar",),
     "similarity": ("compute_similarity",),
     "visualization": ("compute_visualization",),

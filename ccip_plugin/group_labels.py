@@ -17,6 +17,7 @@ from .identity import (
     registry_revision,
     save_delta,
     stored_delta,
+    stored_ids,
 )
 from .journal import DONE, PREPARED, PRUNED, REDOING, UNDOING, UNDONE, WRITING, Change, Entry, Journal, Plan
 from .label_store import GroupLabel, LabelStore, batched, install_label_schema
@@ -230,10 +231,10 @@ def _prepare(store: LabelStore, journal: Journal, changes: Changes) -> tuple[Ent
     run_before = read_config(dataset, changes.run_key) if changes.run_key else None
     delta = changes.draft.delta()
     run_after = dict(changes.run) or None if changes.run_key else None
-    if entry is None and not delta and _is_same_run(run_before, run_after):
+    if entry is None and not delta and not changes.draft.rejected and _is_same_run(run_before, run_after):
         return None, n_kept
     entry = entry or journal.begin(changes.action)
-    journal.put_plan(entry, Plan(stored_delta(delta), run_before, run_after))
+    journal.put_plan(entry, Plan(stored_delta(delta), run_before, run_after, stored_ids(changes.draft.rejected)))
     return journal.put(entry, state=PREPARED, next_id=changes.draft.next_id, run_key=changes.run_key), n_kept
 
 
@@ -295,4 +296,12 @@ def _write_groups(store: LabelStore, entry: Entry, plan: Plan, is_backward: bool
         groups = {key: (after, before) for key, (before, after) in groups.items()}
     # a group that a later edit has changed again stays as that edit left it
     groups = {key: pair for key, pair in groups.items() if now.get(key) == pair[0]}
-    save_delta(dataset, store.path, revision=revision, next_id=entry.next_id, groups=groups)
+    save_delta(
+        dataset,
+        store.path,
+        revision=revision,
+        next_id=entry.next_id,
+        groups=groups,
+        rejected=plan.rejected,
+        is_backward=is_backward,
+    )

@@ -87,8 +87,9 @@ def group_characters(
 
     Labels that people decided are kept. With the method ``linkage`` they also shape the groups: what people put into
     one group stays together, and what they put into two never meets; the other methods find their groups from the
-    images alone. Whatever the method, an image is never put into a group from which it was rejected, as long as there
-    is that group, and images that people put into no group take no part.
+    images alone. Whatever the method, an image is never put into a group from which it was rejected
+    (:func:`~ccip_plugin.rejecting.reject`), nor into one that this group becomes a part of, and images that people put
+    into no group take no part.
 
     Groups keep their ids and names from one run to the next: they are matched by the members that they share, and
     groups that have lost all of them by what they looked like. ``linkage`` does not merge or split known groups on

@@ -99,6 +99,7 @@ class Draft:
     def __init__(self, registry: Registry):
         self.registry, self.next_id = registry, registry.next_id
         self.groups: dict[int, Group] = dict(registry.groups)
+        self.rejected: dict[int, set[str]] = {}  # what this change adds to the rejections
         self._dropped: dict[int, Group] = {}
         self._ids = registry.ids_by_name()
 
@@ -132,8 +133,27 @@ class Draft:
         """Records what the members of a group look like on average."""
         self.groups[group_id] = replace(self.groups[group_id], prototype=prototype, model=model)
 
-    def take(self, delta: Mapping[int, tuple[Group | None, Group | None]], next_id: int) -> None:
-        """Plans what another draft on the same registry has planned, as its :meth:`delta` says."""
+    @property
+    def rejections(self) -> dict[int, frozenset[str]]:
+        """The rejections as they will be."""
+        known = self.registry.rejections
+        return {key: known.get(key, frozenset()) | self.rejected.get(key, set()) for key in {*known, *self.rejected}}
+
+    def reject(self, group_id: int, ids: Iterable[str]) -> None:
+        """Records that items are not of a group."""
+        new = set(ids) - self.registry.rejections.get(group_id, frozenset())
+        if new:
+            self.rejected.setdefault(group_id, set()).update(new)
+
+    def take(
+        self,
+        delta: Mapping[int, tuple[Group | None, Group | None]],
+        next_id: int,
+        rejected: Mapping[int, Iterable[str]],
+    ) -> None:
+        """Plans what another draft on the same registry has planned, as its :meth:`delta` and ``rejected`` say."""
+        for group_id, ids in rejected.items():
+            self.reject(group_id, ids)
         for group_id, (_, after) in delta.items():
             if after is None:
                 self.groups.pop(group_id, None)
@@ -155,7 +175,7 @@ class Draft:
             TooManyGroupsError: it would be larger than the database takes, from about 45,000 groups on
         """
         if len(self.groups) > _MANY:
-            rejections = {str(key): sorted(ids) for key, ids in self.registry.rejections.items()}
+            rejections = stored_ids(self.rejections)
             groups = {str(key): _stored(group) for key, group in self.groups.items()}
             n_bytes = len(bson.encode({"groups": groups, "rejections": rejections}))
             if n_bytes > _MOST_BYTES:
@@ -221,7 +241,7 @@ def load_registry(dataset: fo.Dataset, path: str) -> Registry:
         revision=config["revision"],
         next_id=config["next_id"],
         groups={int(key): _group(value) for key, value in config["groups"].items()},
-        rejections={int(key): frozenset(ids) for key, ids in config["rejections"].items()},
+        rejections={int(key): frozenset(ids) for key, ids in config["rejections"].items() if ids},
     )
 
 
@@ -232,6 +252,8 @@ def save_delta(
     revision: int,
     next_id: int,
     groups: Mapping[int, tuple[Group | None, Group | None]],
+    rejected: Mapping[str, Sequence[str]] | None = None,
+    is_backward: bool = False,
 ) -> None:
     """Writes changed groups into the registry, at a cost that depends only on their number.
 
@@ -241,13 +263,15 @@ def save_delta(
         revision: the revision that is expected; it is counted up by one
         next_id: the id of the next new group; it never goes down
         groups: per id the group before and after, None where there is none
+        rejected (None): rejections that came with it, as :func:`stored_ids` gives them
+        is_backward (False): take these rejections back
 
     Raises:
         StaleGroupsError: the registry has another revision
     """
-    key = registry_key(path)
-    if read_config(dataset, key, ("revision",)) is None:
-        register(dataset, key, METHOD, version=1, path=path, revision=0, next_id=1, groups={}, rejections={})
+    registry = registry_key(path)
+    if read_config(dataset, registry, ("revision",)) is None:
+        register(dataset, registry, METHOD, version=1, path=path, revision=0, next_id=1, groups={}, rejections={})
     change: dict[str, dict[str, Any]] = {"$inc": {"config.revision": 1}, "$max": {"config.next_id": next_id}}
     for group_id, (_, after) in groups.items():
         place = f"config.groups.{group_id}"
@@ -255,11 +279,19 @@ def save_delta(
             change.setdefault("$unset", {})[place] = ""
         else:
             change.setdefault("$set", {})[place] = _stored(after)
+    for key, ids in (rejected or {}).items():
+        operator, value = ("$pullAll", list(ids)) if is_backward else ("$addToSet", {"$each": list(ids)})
+        change.setdefault(operator, {})[f"config.rejections.{key}"] = value
     runs = foo.get_db_conn().runs
-    found = runs.update_one({"_dataset_id": dataset._doc.id, "key": key, "config.revision": revision}, change)
+    found = runs.update_one({"_dataset_id": dataset._doc.id, "key": registry, "config.revision": revision}, change)
     if not found.matched_count:
         raise StaleGroupsError(path)
-    refresh(dataset, key)
+    refresh(dataset, registry)
+
+
+def stored_ids(rejections: Mapping[int, Iterable[str]]) -> dict[str, list[str]]:
+    """Rejections as plain values."""
+    return {str(key): sorted(ids) for key, ids in sorted(rejections.items())}
 
 
 def stored_delta(delta: Mapping[int, tuple[Group | None, Group | None]]) -> dict[str, list[dict[str, Any] | None]]:

@@ -68,11 +68,13 @@ class Plan:
         groups: the changed groups, as :func:`~ccip_plugin.identity.stored_delta` gives them
         run_before: the configuration that the run replaced
         run_after: the configuration of the run
+        rejected: rejections that it adds, as :func:`~ccip_plugin.identity.stored_ids` gives them
     """
 
     groups: dict[str, Any] = field(default_factory=dict)
     run_before: dict[str, Any] | None = None
     run_after: dict[str, Any] | None = None
+    rejected: dict[str, list[str]] = field(default_factory=dict)
 
 
 class Journal:

@@ -69,9 +69,11 @@ def make_plan(
     """
     keys, draft = lineup.embeddings.ids, snapshot.draft
     group_of = _groups_of_clusters(snapshot, lineup, found, threshold)
+    wanted = [group_of.get(int(number)) for number in found.labels]
+    _follow_rejections(snapshot, keys, wanted)
+    rejections = draft.rejections
     final = [
-        _decide(key, group_of.get(int(number)), snapshot, lineup, mode)
-        for key, number in zip(keys, found.labels, strict=True)
+        _decide(key, group_id, snapshot, lineup, mode, rejections) for key, group_id in zip(keys, wanted, strict=True)
     ]
     is_rescued = [
         bool(rescued) and group_id is not None and key in lineup.open
@@ -117,7 +119,7 @@ def _majorities(
         cluster, group_id = int(clusters[row]), group_ids[row]
         if group_id is not None and cluster not in (without or {}):
             votes[cluster][group_id] += 1
-    return {cluster: min(counter, key=lambda key: (-counter[key], key)) for cluster, counter in votes.items()}
+    return {cluster: _most(counter) for cluster, counter in votes.items()}
 
 
 def _recognized(
@@ -138,7 +140,7 @@ def _recognized(
     looks = dict(zip(means, prototypes(list(means.values())), strict=True))
     places = {key: place for place, key in enumerate(lineup.embeddings.ids)}
     rejected: dict[int, set[int]] = defaultdict(set)
-    for group_id, ids in draft.registry.rejections.items():
+    for group_id, ids in draft.rejections.items():
         for key in ids & places.keys():
             rejected[int(found.labels[places[key]])].add(group_id)
     return match_prototypes(looks, known, threshold, rejected)
@@ -150,11 +152,45 @@ def _model_of(lineup: Lineup) -> str:
     return sha256[:12] if sha256 else lineup.provenance.model_name
 
 
-def _decide(key: str, found: int | None, snapshot: Snapshot, lineup: Lineup, mode: str) -> int | None:
+def _follow_rejections(snapshot: Snapshot, keys: Sequence[str], wanted: Sequence[int | None]) -> None:
+    """Keeps rejections where groups are merged: what is not of a group is not of what most of its items become.
+
+    What a person put there stays.
+    """
+    draft = snapshot.draft
+    became: dict[int, Counter[int]] = {group_id: Counter() for group_id in draft.registry.rejections}
+    for key, after in zip(keys, wanted, strict=True) if became else ():
+        before = snapshot.current.get(key)
+        if before in became and after is not None:
+            became[before][after] += 1
+    for group_id, counts in became.items():
+        other = _most(counts) if counts else group_id
+        if other != group_id:
+            ids = draft.registry.rejections[group_id]
+            draft.reject(other, (key for key in ids if not _is_put(snapshot, key, other)))
+
+
+def _most(counts: Counter[int]) -> int:
+    return min(counts, key=lambda key: (-counts[key], key))
+
+
+def _is_put(snapshot: Snapshot, key: str, group_id: int) -> bool:
+    """Whether a person put an item into a group."""
+    return snapshot.current.get(key) == group_id and snapshot.labels[key].is_human
+
+
+def _decide(
+    key: str,
+    found: int | None,
+    snapshot: Snapshot,
+    lineup: Lineup,
+    mode: str,
+    rejections: Mapping[int, frozenset[str]],
+) -> int | None:
     """The group of an item: what a person said, or what may not change, else what was found."""
     if key not in lineup.open or not is_open(snapshot, mode, key):
         return snapshot.current.get(key)
-    is_rejected = found is not None and key in snapshot.draft.registry.rejections.get(found, ())
+    is_rejected = found is not None and key in rejections.get(found, ())
     return None if is_rejected else found
 
 

@@ -12,10 +12,12 @@ import services
 import tiny_models
 
 from ccip_plugin.embeddings import compute_embeddings
+from ccip_plugin.grouping import group_characters
 
 pytestmark = [pytest.mark.mongo, pytest.mark.browser, pytest.mark.slow]
 
 FIND, COMPARE = "CCIP: find similar", "CCIP: compare images"
+REJECT = "CCIP: not this character"
 LETTERS = "abcd" * 5
 
 
@@ -121,3 +123,26 @@ def test_finds_patches(app, gallery):
         app.close_dialog()
         app.count("7 patches")
         app.shot("find-patches")
+
+
+def test_takes_ticked_tiles_out_of_their_group(app, gallery):
+    group_characters(gallery)
+    label = gallery.first().character_group.label
+    with app.shot_on_failure("reject"):
+        app.open(gallery.name)
+        app.operator(REJECT)
+        app.says(re.compile("^Tick the tiles"))
+        app.shot("reject-form-nothing")
+        app.page.keyboard.press("Escape")
+        app.prompt.wait_for(state="detached")
+        app.tick_tile(0)
+        app.operator(REJECT)
+        app.says(f"Will leave their group: 1 of {label}. No run puts them there again.")
+        app.shot("reject-form")
+        app.execute("Reject")
+        app.dialog.get_by_role("row", name=re.compile("^Left their group")).wait_for()
+        app.toast("success", f"CCIP: rejected: 1 of '{label}'")
+        app.shot("reject-summary")
+        app.close_dialog()
+    gallery.reload()
+    assert gallery.first().character_group.label == "unassigned"

@@ -42,6 +42,7 @@ FUNCTIONS = {
     "propose_groups",
     "redo",
     "register_model",
+    "reject",
     "rescued_view",
     "save_answers",
     "undo",

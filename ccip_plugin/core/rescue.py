@@ -55,7 +55,9 @@ def rescue(
     step = max(1, _CELLS // max(1, len(big)))
     for start in range(0, len(small) if len(big) else 0, step):
         part = small[start : start + step]
-        apart = 0.5 - 0.5 * (small_means[start : start + step] @ big_means.T)
+        apart = small_means[start : start + step] @ big_means.T
+        apart *= np.float32(-0.5)
+        apart += np.float32(0.5)
         if rules is not None:
             _apply(rules, apart, part, big, weights)
         rows, best = np.arange(len(part)), apart.argmin(axis=1)

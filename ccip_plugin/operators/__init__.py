@@ -24,6 +24,7 @@ def register(plugin: Any) -> None:
     from .group_characters import GroupCharacters
     from .manage_models import ManageModels
     from .register_model import RegisterModel
+    from .reject import Reject
     from .undo import Redo, Undo
 
     for operator in (
@@ -31,6 +32,7 @@ def register(plugin: Any) -> None:
         GroupCharacters,
         ExploreParameters,
         ApplyProposal,
+        Reject,
         Undo,
         Redo,
         DeleteGrouping,

@@ -6,15 +6,17 @@ from typing import Any
 from ..fields import GROUP_FIELD
 from ..identity import METHOD as REGISTRY
 from ..runs import read_config
+from ..targets import Target
 from . import inputs
 
 
-def ask(form: inputs.Form, nothing: str) -> str | None:
+def ask(form: inputs.Form, nothing: str, target: Target | None = None) -> str | None:
     """Asks for a field with character groups, where there is a choice.
 
     Args:
         form: the form
         nothing: what cannot be done when there is none
+        target (None): take only fields for this kind of item
 
     Returns:
         its path; None when there is none, and then the form says so
@@ -22,9 +24,10 @@ def ask(form: inputs.Form, nothing: str) -> str | None:
     if form.ctx.dataset is None:
         form.error("dataset", "Open a dataset first.")
         return None
-    paths = paths_in(form.ctx)
+    paths = paths_in(form.ctx, target)
     if not paths:
-        form.error("nothing", f"{nothing}: this dataset has no character groups.")
+        what = "this dataset has" if target is None else "detections have" if target.is_patches else "images have"
+        form.error("nothing", f"{nothing}: {what} no character groups.")
         return None
     if len(paths) > 1:
         choices = inputs.types.RadioGroup()
@@ -34,11 +37,12 @@ def ask(form: inputs.Form, nothing: str) -> str | None:
     return chosen(form.ctx, paths)
 
 
-def paths_in(ctx: Any) -> list[str]:
-    """The paths of the fields with character groups in the dataset."""
+def paths_in(ctx: Any, target: Target | None = None) -> list[str]:
+    """The paths of the fields with character groups in the dataset; with a target, those for its kind of item."""
     keys = ctx.dataset.list_runs(method=REGISTRY)
     configs = [read_config(ctx.dataset, key, ("path",)) for key in keys]
-    return [config["path"] for config in configs if config is not None]
+    paths = [config["path"] for config in configs if config is not None]
+    return [path for path in paths if target is None or split(path)["patches_field"] == target.patches_field]
 
 
 def chosen(ctx: Any, paths: Sequence[str]) -> str:

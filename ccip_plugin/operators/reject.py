@@ -1,0 +1,105 @@
+"""Operator: ticked images, or detections, are not the character whose group they are in."""
+
+from typing import Any
+
+import fiftyone.operators as foo
+from fiftyone.operators import types
+
+from ..rejecting import Rejection, reject
+from ..targets import CCIPError, Target, TargetError
+from . import bridge, grouped, inputs, outputs, ticked
+
+TITLE = "CCIP: not this character"
+
+
+class Reject(bridge.FunctionOperator):
+    """Takes what is ticked out of its groups, for good; see :func:`~ccip_plugin.rejecting.reject`."""
+
+    function = staticmethod(reject)
+
+    @property
+    def config(self) -> foo.OperatorConfig:
+        return foo.OperatorConfig(
+            name="reject",
+            label=TITLE,
+            description="Take the ticked images, or detections, out of their groups; no run puts them there again",
+            **inputs.ICONS,
+            dynamic=True,
+            execute_as_generator=True,
+            allow_immediate_execution=True,
+            allow_delegated_execution=False,
+            risk_level=types.RiskLevel.MEDIUM,
+        )
+
+    def resolve_input(self, ctx: Any) -> types.Property:
+        form = inputs.Form(ctx, TITLE)
+        target = _ask_for_ticked(form)
+        path = None if target is None else grouped.ask(form, "There is nothing to reject them from", target)
+        if target is not None and path is not None:
+            _say_what_is_rejected(form, target, path)
+        return form.property("Reject")
+
+    def execute(self, ctx: Any) -> Any:
+        def work(progress: Any) -> Rejection:
+            target = ticked.target(ctx)
+            if target is None:
+                raise TargetError("nothing is ticked")
+            path = grouped.chosen(ctx, grouped.paths_in(ctx, target))
+            return reject(target.view, progress=progress, **grouped.split(path))
+
+        return bridge.execute(
+            ctx,
+            work,
+            title="CCIP could not reject them",
+            results_of=_results,
+            outputs_of=_outputs,
+            message_of=lambda done: f"CCIP: {done}",
+        )
+
+    def resolve_output(self, ctx: Any) -> types.Property:
+        return _outputs(ctx.results)
+
+
+def _ask_for_ticked(form: inputs.Form) -> Target | None:
+    if form.ctx.dataset is None:
+        form.error("dataset", "Open a dataset first.")
+        return None
+    try:
+        target = ticked.target(form.ctx)
+    except CCIPError as error:
+        form.error("target", inputs.sentence(error))
+        return None
+    if target is None:
+        form.error("ticked", "Tick the tiles, or boxes in an opened image, that are not the character of their group.")
+    return target
+
+
+def _say_what_is_rejected(form: inputs.Form, target: Target, path: str) -> None:
+    try:
+        found = reject(target.view, dry_run=True, **grouped.split(path))
+    except CCIPError as error:
+        form.error("groups", inputs.sentence(error))
+        return
+    form.hint("what", f"Will leave their group: {_words(found)}. No run puts them there again.")
+    if found.n_without:
+        form.hint("without", f"{found.n_without:,} of them are in no group, and stay as they are.")
+    form.hint("undo", "'CCIP: undo the last change of character groups' takes it back.")
+
+
+def _words(found: Rejection) -> str:
+    return ", ".join(f"{n:,} of {name}" for name, n in found.groups.items())
+
+
+def _results(done: Rejection) -> dict[str, Any]:
+    pairs = [
+        ("Left their group", _words(done)),
+        ("In no group, as before", done.n_without or None),
+        ("Changed by others meanwhile, left as they are", done.n_left or None),
+    ]
+    return {"facts": outputs.facts(pairs)}
+
+
+def _outputs(results: dict[str, Any]) -> types.Property:
+    shown = types.Object()
+    outputs.add_facts(shown, TITLE)
+    return types.Property(shown, view=types.View(label=TITLE))
