@@ -205,12 +205,18 @@ def _add_grouping_options(parser: argparse.ArgumentParser) -> None:
 
 def _add_model_dir(parser: argparse._ActionsContainer, **options: Any) -> None:
     text = "the folder of DIR/<model>/model_feat.onnx; default: $CCIP_MODEL_DIR, else the hub and its cache"
-    parser.add_argument("--model-dir", metavar="DIR", help=text, **options)
+    parser.add_argument("--model-dir", metavar="DIR", type=_folder, help=text, **options)
 
 
 def _add_output_options(parser: argparse.ArgumentParser, **options: Any) -> None:
     parser.add_argument("--quiet", action="store_true", help="show no progress", **options)
     parser.add_argument("--verbose", action="store_true", help="show everything that is logged", **options)
+
+
+def _folder(text: str) -> str:
+    if not Path(text).expanduser().is_dir():
+        raise argparse.ArgumentTypeError(f"there is no folder {text!r}")
+    return text
 
 
 def _difference(text: str) -> float:

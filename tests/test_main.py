@@ -312,6 +312,16 @@ class TestOtherCommands:
         out, _ = run("models", "check", "ccip-caformer-24-randaug-pruned", "--images", *paths, status=1)
         assert "FAILED  published example   differs from the published differences" in out
 
+    def test_models_check_of_another_model_needs_the_images_that_it_is_given(self, capsys):
+        assert main(["models", "check", "ccip-demo", "--images", "/nowhere/絵"]) == 1
+        assert "FAILED  published example   there is no /nowhere/絵/1.jpg, no " in capsys.readouterr().out
+
+    @pytest.mark.parametrize("command", [["models"], ["models", "check", "ccip-demo"], ["/", "--dataset", "x"]])
+    def test_a_model_folder_that_is_not_there(self, capsys, command):
+        with pytest.raises(SystemExit, match="2"):
+            main([*command, "--model-dir", "/nowhere/模型"])
+        assert "argument --model-dir: there is no folder '/nowhere/模型'" in capsys.readouterr().err
+
     def test_models_download(self, run, model_dir):
         out, _ = run("models", "download", "ccip-caformer-24-randaug-pruned")
         assert str(model_dir) in out

@@ -203,11 +203,14 @@ def _check_example(
     """Compares the differences of the published example images with those that were published."""
     if images is None:
         return CheckResult(_EXAMPLE, None, f"not given: images={', '.join(EXAMPLE_IMAGES)}")
-    if spec.name != EXAMPLE_MODEL:
-        return CheckResult(_EXAMPLE, None, f"published for {EXAMPLE_MODEL} only")
     paths = [Path(images) / file for file in EXAMPLE_IMAGES] if isinstance(images, str | Path) else list(images)
     if len(paths) != len(EXAMPLE_IMAGES):
         return CheckResult(_EXAMPLE, False, f"{len(paths)} images given, {len(EXAMPLE_IMAGES)} are needed")
+    gone = [str(path) for path in paths if not Path(path).is_file()]
+    if gone:
+        return CheckResult(_EXAMPLE, False, f"there is no {', no '.join(gone)}")
+    if spec.name != EXAMPLE_MODEL:
+        return CheckResult(_EXAMPLE, None, f"published for {EXAMPLE_MODEL} only")
     try:
         with Encoder.open(spec.name, model_dir=model_dir, provider=CPU) as model:
             found = model.differences(model.embed(paths))
