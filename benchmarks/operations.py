@@ -1,7 +1,8 @@
 """The operations of the model card at growing numbers of items, by this plugin and by dghs-imgutils.
 
-Both tools keep what they loaded and work in turn. A tool leaves an operation when the next number of items would take
-it too long. Prints a table and draws .work/bench/operations.svg and .png. `make bench-setup` makes what is needed.
+Both tools keep what they loaded and work in turn; of groups it says whether they are the same. A tool leaves an
+operation when the next number of items would take it too long. Prints a table and draws .work/bench/operations.svg and
+.png. `make bench-setup` makes what is needed.
 """
 
 import argparse
@@ -31,12 +32,13 @@ SIZES = {
     "extract": (1, 2, 4, 8, 16),
     "difference": (1, 10, 100, 1000),
     "differences": (10, 100, 300, 1000, 3000, 10000),
-    "dbscan": (30, 100, 300, 1000, 2000, 5000, 10000, 20000),
+    "dbscan": (30, 100, 300, 1000, 2000, 4000, 5000, 10000, 20000),
     "optics": (30, 100, 300, 1000, 2000),
 }
 PAIRS = {"differences", "dbscan", "optics"}
 
 Found = dict[tuple[str, int], dict[str, list[float]]]  # (operation, n): {tool: seconds of each round}
+Groups = dict[tuple[str, int], set[str | None]]  # (operation, n): digests of the groups that the tools found
 
 
 def main() -> None:
@@ -46,16 +48,17 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, help="rounds, 5 by default")
     parser.add_argument("--budget", type=float, help="seconds that a tool may take for one number of items (25)")
     parser.add_argument("--model", default="caformer_s18", help="the model for extraction (caformer_s18)")
+    parser.add_argument("--most", type=int, default=1_000_000, help="no more items than this")
     parser.add_argument("--operation", action="append", choices=SIZES, help="only this one; repeat")
     arguments = parser.parse_args()
     rounds = arguments.rounds or (2 if arguments.quick else 5)
     budget = arguments.budget or (4.0 if arguments.quick else 25.0)
     print(f"Operations. {common.machine()}")
     with tools(arguments.model) as workers:
-        found = {}
+        found, groups = {}, {}
         for operation in arguments.operation or SIZES:
-            found |= measure(operation, workers, rounds, budget)
-    show(found, rounds)
+            found |= measure(operation, workers, rounds, budget, arguments.most, groups)
+    show(found, rounds, groups, save=arguments.most >= max(map(max, SIZES.values())))
     plot(found, arguments.model)
     print(f"\nAt the end: {common.machine()}")
 
@@ -79,11 +82,19 @@ def tools(model: str):
         }
 
 
-def measure(operation: str, workers: Mapping[str, Worker], rounds: int, budget: float) -> Found:
-    """All numbers of items, each with the tools that are fast enough for it."""
+def measure(
+    operation: str, workers: Mapping[str, Worker], rounds: int, budget: float, most: int, groups: Groups
+) -> Found:
+    """All numbers of items, each with the tools that are fast enough for it; notes the groups that they found."""
+
+    def seconds(worker: Worker, n: int) -> float:
+        result = worker(operation=operation, n=n).result
+        groups.setdefault((operation, n), set()).add(result["groups"])
+        return result["seconds"]
+
     found: Found = {}
     taking_part = dict(workers)
-    for n in SIZES[operation]:
+    for n in (n for n in SIZES[operation] if n <= most):
         for tool, before in found.get((operation, _before(operation, n)), {}).items():
             growth = (n / _before(operation, n)) ** (2 if operation in PAIRS else 1)
             if statistics.median(before) * growth * rounds > budget:
@@ -93,7 +104,7 @@ def measure(operation: str, workers: Mapping[str, Worker], rounds: int, budget: 
         for worker in taking_part.values():
             worker(operation=operation, n=min(n, 30))  # whatever is loaded late is loaded now
         found[operation, n] = common.in_turn(
-            {tool: lambda w=worker, n=n: w(operation=operation, n=n).result for tool, worker in taking_part.items()},
+            {tool: lambda w=worker, n=n: seconds(w, n) for tool, worker in taking_part.items()},
             rounds,
         )
     return found
@@ -104,7 +115,7 @@ def _before(operation: str, n: int) -> int:
     return sizes[max(0, sizes.index(n) - 1)]
 
 
-def show(found: Found, rounds: int) -> None:
+def show(found: Found, rounds: int, groups: Groups, *, save: bool) -> None:
     """Prints milliseconds side by side."""
     rows = []
     for (operation, n), by_tool in found.items():
@@ -113,11 +124,11 @@ def show(found: Found, rounds: int) -> None:
         both = [by_tool.get(tool) for tool in ("imgutils", "ours")]
         times = statistics.median(b / a for b, a in zip(*both, strict=True)) if all(both) else None
         row += ["" if times is None else f"{times:.{0 if times >= 10 else 2}f}"]
-        rows.append(row)
-    header = ["operation", "items", *(f"{name}, ms [range]" for name in TOOLS.values()), "times as fast"]
-    save_as = (
-        "operations" if rounds >= common.ENOUGH_ROUNDS and len({name for name, _ in found}) == len(SIZES) else None
-    )
+        is_known = all(both) and None not in groups[operation, n]
+        rows.append([*row, ("the same" if len(groups[operation, n]) == 1 else "DIFFERENT") if is_known else ""])
+    header = ["operation", "items", *(f"{name}, ms [range]" for name in TOOLS.values()), "times as fast", "groups"]
+    is_all = save and len({name for name, _ in found}) == len(SIZES)
+    save_as = "operations" if is_all and rounds >= common.ENOUGH_ROUNDS else None
     table(f"Operations of the model card, {rounds} rounds in turn", header, rows, save_as=save_as)
 
 

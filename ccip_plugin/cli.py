@@ -160,7 +160,12 @@ def _add_embedding_options(parser: argparse.ArgumentParser) -> None:
     add("--model", metavar="NAME", help=f"default: the one that the dataset has embeddings of, else {DEFAULT_MODEL}")
     _add_model_dir(group)
     add("--provider", metavar="NAME", help="onnxruntime's, such as CPU or CUDA; default: CUDA where it works, else CPU")
-    add("--workers", metavar="N", type=_count, help="how many images are embedded at once; default: one for each core")
+    add(
+        "--workers",
+        metavar="N",
+        type=_count,
+        help="how many images are embedded at once; default: one for each core, or one more",
+    )
     add("--max-pixels", metavar="N", type=_count, help="larger images are not read; default: 178 million")
     add("--alpha", metavar="A", type=float, help="how much larger than the boxes the crops are, 0.1 for 10 %%")
     add("--force-square", action="store_true", default=None, help="make the crops square")

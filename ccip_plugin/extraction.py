@@ -103,10 +103,10 @@ def extract(
 ) -> Generator[Extracted, None, None]:
     """Embeds images and crops, in the order in which they get ready.
 
-    On the CPU each worker reads an image and runs the model on it; one more reads ahead, and runs the model, too, while
-    other programs take a part of the cores. On an accelerator workers read, and one more thread runs batches
-    of what is ready. A file is decoded once, however many boxes it has. Items are taken from ``items``
-    when a worker is free, by one worker at a time; what is kept does not grow with their number.
+    On the CPU each worker reads an image and runs the model on it; one more reads ahead, and where no number of workers
+    was asked for it runs the model, too, while other programs take a part of the cores. On an accelerator workers read,
+    and one more thread runs batches of what is ready. A file is decoded once, however many boxes it has. Items are
+    taken from ``items`` when a worker is free, by one worker at a time; what is kept does not grow with their number.
 
     The work ends when the iterator is closed: each worker finishes the image in its hands, and nothing else.
 
@@ -114,7 +114,7 @@ def extract(
         items: what to embed
         encoder: the model
         workers (None): how many images are worked on at once: on the CPU by the model, on an accelerator by readers;
-            by default one per usable core
+            by default one per usable core, and one more while other programs take a part of these
         alpha (0.0): by which share boxes are enlarged
         force_square (False): whether boxes are made square
         max_pixels: larger images fail, None for no limit
@@ -129,12 +129,13 @@ def extract(
         ValueError: ``workers`` or ``batch_size`` below 1
         CCIPError: the model could not be run; the results before it are yielded first
     """
+    spare = int(workers is None)  # what was asked for is a limit, of memory too
     workers = usable_cores() if workers is None else workers
     if min(workers, batch_size) < 1:
         raise ValueError(f"workers is {workers} and batch_size {batch_size}; at least 1 is needed")
     reader = _Reader(_Budget(memory, workers), alpha=alpha, force_square=force_square, max_pixels=max_pixels)
     line = (
-        _Line(items, reader, encoder, workers)
+        _Line(items, reader, encoder, workers, spare)
         if encoder.is_cpu
         else _BatchLine(items, reader, encoder, workers, batch_size=batch_size)
     )
@@ -208,14 +209,14 @@ class _Budget:
 
 
 class _Turns:
-    """How many threads may run the model at once: ``usual``, or one more while other programs use the same cores.
+    """How many threads may run the model at once: ``usual``, or ``spare`` more while others use the same cores.
 
     More threads than cores take the caches of the processor from each other, which costs large models a tenth. But
     where a core is shared with another program, a thread that waits for it holds a turn that nobody makes use of.
     """
 
-    def __init__(self, usual: int):
-        self._usual, self._most, self._running = usual, usual, 0
+    def __init__(self, usual: int, spare: int):
+        self._usual, self._spare, self._most, self._running = usual, spare, usual, 0
         self._share = 1.0  # of the time of a run that its thread had a core, smoothed over some runs
         self._changed = threading.Condition()
 
@@ -239,7 +240,7 @@ class _Turns:
         self._share += 0.3 * (share - self._share)
         alone = self._usual / (self._usual + 1)  # the share when one more has turns and there is no other program
         if self._most == self._usual and self._share < 0.75:
-            self._most, self._share = self._usual + 1, 0.75 * alone
+            self._most, self._share = self._usual + self._spare, 0.75 * alone
         elif self._most > self._usual and self._share > 0.85 * alone:
             self._most, self._share = self._usual, 1.0
 
@@ -358,9 +359,9 @@ class _Line:
     There is one more of them than usually may run the model at once: it reads ahead.
     """
 
-    def __init__(self, items: Iterable[Item], reader: _Reader, encoder: Embedder, workers: int):
+    def __init__(self, items: Iterable[Item], reader: _Reader, encoder: Embedder, workers: int, spare: int = 0):
         self._items, self._reader, self._encoder, self._workers = iter(items), reader, encoder, workers
-        self._turns = _Turns(workers)
+        self._turns = _Turns(workers, spare)
         self._taking = threading.Lock()
         self._results: _Channel[Extracted] = _Channel(WAITING_RESULTS)
         self._stopped = threading.Event()

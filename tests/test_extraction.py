@@ -276,15 +276,18 @@ def test_items_are_not_taken_far_ahead_of_a_slow_reader(encoder, images, monkeyp
 
 
 @pytest.mark.parametrize(
-    "share, more",
+    "share, is_asked, more",
     [
-        pytest.param(1.0, 0, id="all cores are ours"),
-        pytest.param(0.9, 0, id="nearly"),
-        pytest.param(0.5, 1, id="others use them"),
+        pytest.param(1.0, False, 0, id="all cores are ours"),
+        pytest.param(0.9, False, 0, id="nearly"),
+        pytest.param(0.5, False, 1, id="others use them"),
+        pytest.param(0.5, True, 0, id="others use them, and so many are asked for"),
     ],
 )
 @pytest.mark.parametrize("workers", [1, 2, 5])
-def test_one_reads_ahead_and_helps_while_others_use_the_cores(workers, share, more, encoder, images, monkeypatch):
+def test_one_reads_ahead_and_helps_while_others_use_the_cores(
+    workers, share, is_asked, more, encoder, images, monkeypatch
+):
     lock, running, most, reading, all_read = threading.Lock(), [], [], [], threading.Event()
 
     class Counting(Wrapped):
@@ -311,7 +314,9 @@ def test_one_reads_ahead_and_helps_while_others_use_the_cores(workers, share, mo
 
     monkeypatch.setattr(extraction, "load_image", counted)
     monkeypatch.setattr(extraction, "_clocks", clocks)
-    found = by_key(extract(items_of(images("a" * 40, size=(50, 50))), Counting(encoder), workers=workers))
+    monkeypatch.setattr(extraction, "usable_cores", lambda: workers)
+    asked = workers if is_asked else None
+    found = by_key(extract(items_of(images("a" * 40, size=(50, 50))), Counting(encoder), workers=asked))
     assert len(found) == 40
     assert all_read.is_set(), "nobody has read while the others were running the model"
     assert max(most) == workers + more
@@ -319,7 +324,7 @@ def test_one_reads_ahead_and_helps_while_others_use_the_cores(workers, share, mo
 
 @pytest.mark.parametrize("usual", [1, 2, 4, 16])
 def test_turns_follow_what_others_take(usual, monkeypatch):
-    turns, times = extraction._Turns(usual), iter([])
+    turns, times = extraction._Turns(usual, 1), iter([])
     monkeypatch.setattr(extraction, "_clocks", lambda: next(times))
 
     def runs(share):

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_limits
 
 from ccip_plugin.core.agglomeration import agglomerate
 from ccip_plugin.core.clustering import NOISE, cluster, cluster_details, linkage
@@ -47,6 +48,19 @@ def of_characters(text: str) -> np.ndarray:
 def test_groups_images_of_the_same_character(characters, expected):
     labels = cluster(of_characters(characters), method="linkage")
     assert labels.tolist() == expected and labels.dtype == np.int64
+
+
+@pytest.mark.parametrize("noise", [0.9, 1.4])
+def test_threads_change_nothing(noise):
+    """Enough images for components that scipy does not merge at once, too."""
+    unit = embeddings(7000, dim=128, n_characters=40, noise=noise)
+    with threadpool_limits(1):
+        want = linkage(unit, threshold=THRESHOLD)
+    with threadpool_limits(2):
+        found = linkage(unit, threshold=THRESHOLD)
+    np.testing.assert_array_equal(found.labels, want.labels)
+    np.testing.assert_array_equal(found.rescued, want.rescued)
+    assert 1 < found.labels.max() < 7000
 
 
 @settings(max_examples=40, deadline=None)

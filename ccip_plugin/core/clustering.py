@@ -104,7 +104,7 @@ def cluster(
             -   ``dbscan``: DBSCAN with the threshold of the model as its eps. ``dbscan_2``, ``dbscan_free``: with what
                 was found best for the model. Groups chain together as datasets grow
             -   ``hdbscan``: HDBSCAN on the graph up to 1.4 thresholds. Good with large groups, leaves many images of
-                small ones alone
+                small ones alone, and never puts all images into one group
             -   ``optics``, ``optics_best``: OPTICS with 0.5 and 5, or with what was found best, and extraction by
                 steepness, as published; splits large characters by outfit. ``optics_cut``: the same ordering, cut at
                 0.8 thresholds, which gives far better groups

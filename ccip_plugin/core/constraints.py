@@ -22,7 +22,8 @@ class Constraints:
             stay together, images of two never meet
         rejected: ``(image, group)`` for images that are not of a group; without effect where nothing is fixed to it, as
             nobody can tell then which images the group is
-        must_link: pairs of images that belong together
+        must_link: pairs of images that belong together: in one group or, where that is smaller than ``min_samples``
+            and nothing in it is fixed, in none
         cannot_link: pairs of images that do not
         same_image: ``(n,)`` for detections, the number of the image that each is in, -1 for none. Two of one image are
             kept apart unless they are very much alike

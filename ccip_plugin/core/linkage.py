@@ -24,6 +24,7 @@ from .tail import tail_limit
 Labels = NDArray[np.int64]
 
 _PACK = 256  # images of small components that are grouped together
+_PACK_MERGED = 1024  # where most of them are in a group by then
 _SUMMED = 1 << 14  # vectors that are summed at a time
 _READ = 1 << 18  # pairs of a graph that are read at a time
 _FIRST = 0.8  # of the largest cut: where mergers are looked for first, as fewer images are connected there
@@ -221,7 +222,7 @@ def link(
     means, weights = run.groups(sure, scenes, at_least=options.large)
     limit = tail_limit(means[weights >= options.large], threshold, floor=options.floor, previous=previous_limit)
     labels, done = sure.copy(), len(unit)
-    for chosen in _packs(components.near):
+    for chosen in _packs(components.near, size=_PACK_MERGED):
         labels[chosen] = chosen[run.merged(chosen, sure, scenes, threshold, limit)]
         done += len(chosen)
         report(progress, "grouping images", done, 2 * len(unit))
@@ -366,10 +367,10 @@ class _Closest:
         return result
 
 
-def _packs(components: Labels, among: NDArray[np.bool_] | None = None) -> Iterator[Labels]:
+def _packs(components: Labels, among: NDArray[np.bool_] | None = None, *, size: int = _PACK) -> Iterator[Labels]:
     """Numbers of images, component by component; small components together, images alone not at all.
 
-    With ``among``, only components that have one of these images.
+    With ``among``, only components that have one of these images. ``size`` is how many images are worth a pack.
 
     Images of different components are farther apart than any cut, so taking components together changes nothing; which
     of differences that are exactly the same comes first is another matter.
@@ -385,7 +386,7 @@ def _packs(components: Labels, among: NDArray[np.bool_] | None = None) -> Iterat
     for members in np.split(order, np.flatnonzero(np.diff(components[order])) + 1) if len(order) else []:
         pending.append(members)
         n_pending += len(members)
-        if n_pending >= _PACK or len(members) >= _PACK // 2:
+        if n_pending >= size or len(members) >= size // 2:
             yield np.sort(np.concatenate(pending))
             pending, n_pending = [], 0
     if pending:

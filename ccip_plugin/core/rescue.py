@@ -55,15 +55,13 @@ def rescue(
     step = max(1, _CELLS // max(1, len(big)))
     for start in range(0, len(small) if len(big) else 0, step):
         part = small[start : start + step]
-        apart = small_means[start : start + step] @ big_means.T
-        apart *= np.float32(-0.5)
-        apart += np.float32(0.5)
+        closeness = small_means[start : start + step] @ big_means.T
         if rules is not None:
-            _apply(rules, apart, part, big, weights)
-        rows, best = np.arange(len(part)), apart.argmin(axis=1)
-        nearest[part], first[part] = big[best], apart[rows, best]
-        apart[rows, best] = np.inf
-        second[part] = apart.min(axis=1)
+            _apply(rules, closeness, part, big, weights)
+        rows, best = np.arange(len(part)), closeness.argmax(axis=1)
+        nearest[part], first[part] = big[best], 0.5 - 0.5 * closeness[rows, best]
+        closeness[rows, best] = -np.inf
+        second[part] = 0.5 - 0.5 * closeness.max(axis=1)
     joins = first <= reach
     margin = np.minimum(second[joins] - first[joins], reach / 2)
     spread = first[joins] - closest(np.flatnonzero(joins), nearest[joins])
@@ -75,18 +73,18 @@ def rescue(
     return into, first, second
 
 
-def _apply(rules: Rules, apart: Vectors, part: Numbers, big: Numbers, weights: Reals) -> None:
-    """Adds to the mean differences of small groups ``part`` and big ones what the rules say."""
+def _apply(rules: Rules, closeness: Vectors, part: Numbers, big: Numbers, weights: Reals) -> None:
+    """Lowers the closeness of small groups ``part`` and big ones as the rules say, by twice the difference."""
     row, column = np.full((2, len(weights)), -1)
     row[part], column[big] = np.arange(len(part)), np.arange(len(big))
     first, last, added = pushes(rules.shared, weights, rules.push)
     one_way = ((first, last, added), (*rules.apart.T, np.full(len(rules.apart), np.inf)))
     for one, other, more in (*one_way, *((other, one, more) for one, other, more in one_way)):
         here = (row[one] >= 0) & (column[other] >= 0)
-        apart[row[one[here]], column[other[here]]] += more[here]
+        closeness[row[one[here]], column[other[here]]] -= 2 * more[here]
     if rules.owners is not None:
         owned, by = rules.owners[part][:, None], rules.owners[big]
-        apart[(owned != by) & (owned >= 0) & (by >= 0)] = np.inf
+        closeness[(owned != by) & (owned >= 0) & (by >= 0)] = -np.inf
 
 
 def _join_in_order(into: Numbers, nearest: Numbers, first: Reals, joins: NDArray[np.bool_], rules: Rules) -> None:
