@@ -104,7 +104,7 @@ def _rejections(
     """What people rejected, by places and groups; and the rejections that a later decision overrules."""
     places = {key: place for place, key in enumerate(keys)}
     rejected, contradictions = [], []
-    for group_id, ids in sorted(snapshot.draft.registry.rejections.items()):
+    for group_id, ids in sorted(snapshot.draft.rejections.items()):
         for key in sorted(ids & places.keys()):
             if fixed[places[key]] != group_id:
                 rejected.append((places[key], group_id))

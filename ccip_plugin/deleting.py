@@ -97,17 +97,16 @@ def _plan(store: LabelStore, snapshot: Snapshot) -> Deletion:
         store.path,
         n_labels=len(snapshot.labels) - n_kept,
         n_kept=n_kept,
-        n_groups=len(_groups_that_go(snapshot)),
+        n_groups=sum(snapshot.draft.root(key) == key for key in _groups_that_go(snapshot)),
         run_keys=_run_keys(store),
         fields=() if n_kept else tuple(path for path in store.own_fields() if dataset.get_field(path) is not None),
     )
 
 
 def _groups_that_go(snapshot: Snapshot) -> set[int]:
-    """The groups of which no label stays, and those that were merged into one of them."""
+    """The groups of which no label stays, and those that became a part of one of them."""
     stays = {snapshot.current[key] for key, label in snapshot.labels.items() if label.is_human}
-    groups = snapshot.draft.groups
-    return {key for key, group in groups.items() if key not in stays and group.merged_into not in stays - {None}}
+    return {key for key in snapshot.draft.groups if snapshot.draft.root(key) not in stays}
 
 
 def _changes(store: LabelStore, snapshot: Snapshot, run_key: str | None) -> Changes:

@@ -121,7 +121,7 @@ class Draft:
         if name is None:
             return None
         known = self.groups.get(label.group_id) if label.group_id is not None else None
-        if known is not None and known.name == name:
+        if known is not None and known.name == name and known.merged_into is None:
             return label.group_id
         if name in self._ids:
             return self._ids[name]
@@ -135,9 +135,23 @@ class Draft:
 
     @property
     def rejections(self) -> dict[int, frozenset[str]]:
-        """The rejections as they will be."""
-        known = self.registry.rejections
-        return {key: known.get(key, frozenset()) | self.rejected.get(key, set()) for key in {*known, *self.rejected}}
+        """The rejections as they count: what is not of a group is not of the one that it became a part of."""
+        found: dict[int, frozenset[str]] = {}
+        for group_id, ids in (*self.registry.rejections.items(), *self.rejected.items()):
+            root = self.root(group_id)
+            found[root] = found.get(root, frozenset()) | ids
+        return found
+
+    def root(self, group_id: int) -> int:
+        """The group that a group became a part of, itself if none."""
+        while (group := self.groups.get(group_id)) is not None and group.merged_into is not None:
+            group_id = group.merged_into
+        return group_id
+
+    def merge(self, group_id: int, into: int) -> None:
+        """Makes a group without members a part of another; nothing is named by it any more."""
+        self.groups[group_id] = replace(self.groups[group_id], merged_into=into)
+        self._ids.pop(self.groups[group_id].name, None)
 
     def reject(self, group_id: int, ids: Iterable[str]) -> None:
         """Records that items are not of a group."""
@@ -145,15 +159,8 @@ class Draft:
         if new:
             self.rejected.setdefault(group_id, set()).update(new)
 
-    def take(
-        self,
-        delta: Mapping[int, tuple[Group | None, Group | None]],
-        next_id: int,
-        rejected: Mapping[int, Iterable[str]],
-    ) -> None:
-        """Plans what another draft on the same registry has planned, as its :meth:`delta` and ``rejected`` say."""
-        for group_id, ids in rejected.items():
-            self.reject(group_id, ids)
+    def take(self, delta: Mapping[int, tuple[Group | None, Group | None]], next_id: int) -> None:
+        """Plans what another draft on the same registry has planned, as its :meth:`delta` says."""
         for group_id, (_, after) in delta.items():
             if after is None:
                 self.groups.pop(group_id, None)
@@ -175,7 +182,7 @@ class Draft:
             TooManyGroupsError: it would be larger than the database takes, from about 45,000 groups on
         """
         if len(self.groups) > _MANY:
-            rejections = stored_ids(self.rejections)
+            rejections = stored_ids(self.registry.rejections)
             groups = {str(key): _stored(group) for key, group in self.groups.items()}
             n_bytes = len(bson.encode({"groups": groups, "rejections": rejections}))
             if n_bytes > _MOST_BYTES:

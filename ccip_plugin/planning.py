@@ -69,12 +69,17 @@ def make_plan(
     """
     keys, draft = lineup.embeddings.ids, snapshot.draft
     group_of = _groups_of_clusters(snapshot, lineup, found, threshold)
-    wanted = [group_of.get(int(number)) for number in found.labels]
-    _follow_rejections(snapshot, keys, wanted)
-    rejections = draft.rejections
-    final = [
-        _decide(key, group_id, snapshot, lineup, mode, rejections) for key, group_id in zip(keys, wanted, strict=True)
-    ]
+
+    def decide() -> list[int | None]:
+        rejections = draft.rejections
+        return [
+            _decide(key, group_of.get(int(number)), snapshot, lineup, mode, rejections)
+            for key, number in zip(keys, found.labels, strict=True)
+        ]
+
+    final = decide()
+    if _note_mergers(snapshot, dict(zip(keys, final, strict=True))):
+        final = decide()
     is_rescued = [
         bool(rescued) and group_id is not None and key in lineup.open
         for key, group_id, rescued in zip(keys, final, found.rescued, strict=True)
@@ -131,7 +136,7 @@ def _recognized(
     known = {
         key: group.prototype
         for key, group in draft.groups.items()
-        if group.prototype is not None and group.model == model and key not in has_members
+        if group.prototype is not None and group.model == model and key not in has_members and group.merged_into is None
     }
     if not known:
         return {}
@@ -152,31 +157,25 @@ def _model_of(lineup: Lineup) -> str:
     return sha256[:12] if sha256 else lineup.provenance.model_name
 
 
-def _follow_rejections(snapshot: Snapshot, keys: Sequence[str], wanted: Sequence[int | None]) -> None:
-    """Keeps rejections where groups are merged: what is not of a group is not of what most of its items become.
+def _note_mergers(snapshot: Snapshot, final: Mapping[str, int | None]) -> bool:
+    """Keeps groups from which items were rejected and that lose all items, as parts of what most of these become.
 
-    What a person put there stays.
+    So that the rejections hold there, too. Gives whether there are any.
     """
-    draft = snapshot.draft
-    became: dict[int, Counter[int]] = {group_id: Counter() for group_id in draft.registry.rejections}
-    for key, after in zip(keys, wanted, strict=True) if became else ():
-        before = snapshot.current.get(key)
-        if before in became and after is not None:
+    draft, used = snapshot.draft, _used(snapshot, final)
+    lost = {key for key in draft.rejections.keys() & draft.groups.keys() - used if draft.groups[key].is_auto_named}
+    became: dict[int, Counter[int]] = defaultdict(Counter)
+    for key, before in snapshot.current.items() if lost else ():
+        after = final.get(key)
+        if before in lost and before is not None and after is not None:
             became[before][after] += 1
     for group_id, counts in became.items():
-        other = _most(counts) if counts else group_id
-        if other != group_id:
-            ids = draft.registry.rejections[group_id]
-            draft.reject(other, (key for key in ids if not _is_put(snapshot, key, other)))
+        draft.merge(group_id, _most(counts))
+    return bool(became)
 
 
 def _most(counts: Counter[int]) -> int:
     return min(counts, key=lambda key: (-counts[key], key))
-
-
-def _is_put(snapshot: Snapshot, key: str, group_id: int) -> bool:
-    """Whether a person put an item into a group."""
-    return snapshot.current.get(key) == group_id and snapshot.labels[key].is_human
 
 
 def _decide(
@@ -246,9 +245,15 @@ def _count_chains(numbers: NDArray[np.int64], difference: NDArray[np.float64], t
 
 
 def _forget_empty(draft: Draft, snapshot: Snapshot, final: Mapping[str, int | None]) -> None:
-    """Drops groups without members that nobody named."""
-    used = {group_id for key, group_id in snapshot.current.items() if key not in final} | set(final.values())
-    draft.drop([key for key, group in draft.groups.items() if key not in used and group.is_auto_named])
+    """Drops groups without members that nobody named, and that are no part of another."""
+    used = _used(snapshot, final)
+    empty = ((key, group) for key, group in draft.groups.items() if key not in used and group.merged_into is None)
+    draft.drop([key for key, group in empty if group.is_auto_named])
+
+
+def _used(snapshot: Snapshot, final: Mapping[str, int | None]) -> set[int | None]:
+    """The groups that have members."""
+    return {group_id for key, group_id in snapshot.current.items() if key not in final} | set(final.values())
 
 
 def _remember_looks(draft: Draft, lineup: Lineup, final: Sequence[int | None]) -> None:

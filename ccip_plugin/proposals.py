@@ -15,7 +15,7 @@ from .core.progress import ProgressCallback
 from .fields import GROUP_FIELD, STATUS_AUTO
 from .group_labels import Changes, LabelChange, apply
 from .grouping_report import GroupingReport
-from .identity import Draft, Registry, load_registry, loaded_delta, registry_revision, stored_delta, stored_ids
+from .identity import Draft, Registry, load_registry, loaded_delta, registry_revision, stored_delta
 from .label_store import GroupLabel, LabelStore
 from .matching import GroupChange
 from .planning import KINDS
@@ -106,7 +106,6 @@ def save_proposal(proposal: Proposal) -> None:
         groups=[vars(change) for change in proposal.groups],
         labels=[[i, sample_id, None if label is None else astuple(label)] for i, sample_id, label in changes.labels],
         registry=stored_delta(changes.draft.delta()),
-        rejected=stored_ids(changes.draft.rejected),
     )
     dataset.save_run_results(proposal.key, results, cache=False)
 
@@ -131,8 +130,7 @@ def load_proposal(samples: Any, *, group_field: str = GROUP_FIELD, patches_field
         raise NoProposalError(store.path)
     registry = load_registry(dataset, store.path)
     draft = Draft(registry if registry.revision == config["revision"] else _outdated(config["revision"]))
-    rejected = {int(key): ids for key, ids in results.rejected.items()}
-    draft.take(loaded_delta(results.registry), config["next_id"], rejected)
+    draft.take(loaded_delta(results.registry), config["next_id"])
     labels = [LabelChange(i, s, None if label is None else GroupLabel(*label)) for i, s, label in results.labels]
     changes = Changes("group_characters", labels, draft, run_key=config["run_key"], run=config["run"])
     groups = tuple(GroupChange(**change) for change in results.groups)

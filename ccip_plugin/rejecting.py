@@ -1,5 +1,6 @@
 """Says that images are not of the group that they are in, so that no run puts them there again."""
 
+import itertools
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,10 +10,11 @@ from .core.errors import CCIPError
 from .core.progress import ProgressCallback
 from .fields import GROUP_FIELD, STATUS_AUTO, UNASSIGNED
 from .group_labels import Changes, LabelChange, apply
-from .identity import StaleGroupsError
+from .identity import Draft, StaleGroupsError, load_registry
 from .label_store import GroupLabel, LabelStore
-from .lineup import take_snapshot
 from .targets import TargetError, resolve
+
+_NAMED = 5  # groups that are named in a sentence
 
 
 class NothingToRejectError(CCIPError):
@@ -29,7 +31,7 @@ class Rejection:
 
     Attributes:
         path: the path of the field with the groups
-        groups: per name of a group, how many are not of it
+        groups: per name of a group, how many are not of it; the most first
         n_without: how many were in no group, and are as they were
         n_left: labels that somebody changed meanwhile, and that are as they were; the rejection counts
     """
@@ -44,9 +46,15 @@ class Rejection:
         """How many are not of their group."""
         return sum(self.groups.values())
 
+    @property
+    def words(self) -> str:
+        """How many are not of which group; of many groups those with the most."""
+        named = [f"{n:,} of {name!r}" for name, n in itertools.islice(self.groups.items(), _NAMED)]
+        n_more = len(self.groups) - len(named)
+        return ", ".join(named) + (f", and of {n_more:,} other groups" if n_more else "")
+
     def __str__(self) -> str:
-        groups = ", ".join(f"{n:,} of {name!r}" for name, n in self.groups.items())
-        return f"rejected: {groups}" + (f"; {self.n_without:,} in no group" if self.n_without else "")
+        return f"rejected: {self.words}" + (f"; {self.n_without:,} in no group" if self.n_without else "")
 
 
 def reject(
@@ -61,7 +69,8 @@ def reject(
 
     They are in no group then, until a run finds another for them; none puts them into this one again, nor into the one
     that it becomes a part of. That a person puts one of them there is another decision, and counts.
-    :func:`~ccip_plugin.group_labels.undo` takes a rejection back.
+    :func:`~ccip_plugin.group_labels.undo` takes a rejection back. Costs time for the view and the groups, not for the
+    dataset.
 
     Args:
         samples: a view of the images, or of the detections, e.g. ``dataset.select(ids)``
@@ -91,22 +100,21 @@ def reject(
 
 
 def _reject(store: LabelStore, dry_run: bool, progress: ProgressCallback | None) -> Rejection:
-    snapshot = take_snapshot(store)
-    ids, sample_ids, _ = store.target.values()
+    draft = Draft(load_registry(store.target.dataset, store.path))
+    ids, sample_ids, labels = store.read()
     changes = []
     groups: Counter[str] = Counter()
-    for key, sample_id in zip(ids, sample_ids, strict=True):
-        group_id = snapshot.current.get(key)
-        if group_id is None:
-            continue
-        snapshot.draft.reject(group_id, [key])
-        groups[snapshot.draft.groups[group_id].name] += 1
-        label = GroupLabel(UNASSIGNED, None, STATUS_AUTO, assigned=UNASSIGNED)
-        changes.append(LabelChange(key, sample_id, label))
+    nobody = GroupLabel(UNASSIGNED, None, STATUS_AUTO, assigned=UNASSIGNED)
+    for key, sample_id, label in zip(ids, sample_ids, labels, strict=True):
+        group_id = None if label is None else draft.id_of(label)
+        if group_id is not None:
+            draft.reject(group_id, [key])
+            groups[draft.groups[group_id].name] += 1
+            changes.append(LabelChange(key, sample_id, nobody))
     if not changes:
         raise NothingToRejectError(store.path, len(ids))
     found = Rejection(store.path, dict(groups.most_common()), len(ids) - len(changes))
     if dry_run:
         return found
-    done = apply(store, Changes("reject", changes, snapshot.draft, is_automatic=False), progress=progress)
+    done = apply(store, Changes("reject", changes, draft, is_automatic=False), progress=progress)
     return Rejection(found.path, found.groups, found.n_without, done.n_left)

@@ -127,7 +127,9 @@ def test_finds_patches(app, gallery):
 
 def test_takes_ticked_tiles_out_of_their_group(app, gallery):
     group_characters(gallery)
-    label = gallery.first().character_group.label
+    first, label = gallery.first(), "綾波 レイ 💙"
+    first.character_group.label = label
+    first.save()
     with app.shot_on_failure("reject"):
         app.open(gallery.name)
         app.operator(REJECT)
@@ -137,7 +139,7 @@ def test_takes_ticked_tiles_out_of_their_group(app, gallery):
         app.prompt.wait_for(state="detached")
         app.tick_tile(0)
         app.operator(REJECT)
-        app.says(f"Will leave their group: 1 of {label}. No run puts them there again.")
+        app.says(f"Will leave their group: 1 of '{label}'. No run puts them there again.")
         app.shot("reject-form")
         app.execute("Reject")
         app.dialog.get_by_role("row", name=re.compile("^Left their group")).wait_for()

@@ -6,7 +6,9 @@ import pytest
 from operator_tools import facts, form, problems, run, said
 from test_grouping import embed, labels
 
+from ccip_plugin import group_labels
 from ccip_plugin.core.clustering import METHODS
+from ccip_plugin.deleting import delete_grouping
 from ccip_plugin.fields import UNASSIGNED
 from ccip_plugin.group_labels import redo, undo
 from ccip_plugin.grouping import group_characters, propose_groups
@@ -85,16 +87,44 @@ def test_it_holds_in_the_group_that_its_group_becomes_a_part_of(twins, is_propos
     reject(data.select(first))
     if is_proposed:
         propose_groups(data, eps=0.3)
-        assert rejections(data) == {2: {first}}
+        assert load_registry(data, "character_group").groups[2].merged_into is None
         apply_proposal(data)
     else:
         group_characters(data, eps=0.3)
     merged = [UNASSIGNED, *[ONE] * 8]
-    assert labels(data) == merged and rejections(data)[1] == {first}
+    assert labels(data) == merged
+    assert rejections(data) == {2: {first}}, "nobody said anything about the other group"
+    assert load_registry(data, "character_group").groups[2].merged_into == 1
     group_characters(data, eps=0.3)
     assert labels(data) == merged
+    assert delete_grouping(data, dry_run=True).n_groups == 1
     undo(data)
-    assert labels(data) == [UNASSIGNED, *[TWO] * 3, *[ONE] * 5] and rejections(data) == {2: {first}}
+    assert labels(data) == [UNASSIGNED, *[TWO] * 3, *[ONE] * 5]
+    assert load_registry(data, "character_group").groups[2].merged_into is None
+
+
+def test_it_holds_after_two_mergers(twins):
+    data = twins("aaaa" + "AAAAA" + "b" * 12)
+    group_characters(data, eps=0.15)
+    first, names = data.first().id, {letter: labels(data)[at] for letter, at in (("a", 0), ("A", 4), ("b", 9))}
+    assert len(set(names.values())) == 3
+    reject(data.select(first))
+    group_characters(data, method="dbscan", eps=0.3)
+    assert labels(data)[:9] == [UNASSIGNED, *[names["A"]] * 8] and labels(data)[9] == names["b"]
+    group_characters(data, method="dbscan", eps=1)
+    assert labels(data) == [UNASSIGNED, *[names["b"]] * 20]
+
+
+def test_a_group_that_stays_where_it_is_was_not_merged(twins):
+    """Images outside of a view keep their groups, whatever they look like."""
+    data = twins("aaaa" + "AAAAA")
+    group_characters(data, eps=0.15)
+    reject(data[:1])
+    group_characters(data[4:], method="dbscan", eps=0.3)
+    assert labels(data) == [UNASSIGNED, *[TWO] * 3, *[ONE] * 5]
+    assert load_registry(data, "character_group").groups[2].merged_into is None
+    group_characters(data[:1], method="dbscan", eps=0.3)
+    assert labels(data)[0] in (ONE, UNASSIGNED)
 
 
 def test_it_may_be_of_another_group(twins):
@@ -116,7 +146,9 @@ def test_that_a_person_puts_it_there_counts(twins):
     first.character_group.label = ONE
     first.save()
     group_characters(data, eps=0.3)
-    assert labels(data) == [ONE] * 9 and 1 not in rejections(data)
+    report = group_characters(data, eps=0.3)
+    assert labels(data) == [ONE] * 9
+    assert [found.ids for found in report.contradictions] == [(first.id,)]
 
 
 def test_a_label_that_a_person_gave_can_be_rejected(embedded):
@@ -128,6 +160,42 @@ def test_a_label_that_a_person_gave_can_be_rejected(embedded):
     assert reject(data[:1]).groups == {"Rei 綾波": 1}
     group_characters(data, eps=0.12)
     assert labels(data)[0] != "Rei 綾波"
+
+
+def test_labels_that_were_there_before_any_run(embedded):
+    data = embedded("aab")
+    data.add_sample_field("character_group", fo.EmbeddedDocumentField, embedded_doc_type=fo.Classification)
+    data.set_values("character_group", [fo.Classification(label="綾波 💙"), fo.Classification(label="綾波 💙"), None])
+    assert str(reject(data[1:])) == "rejected: 1 of '綾波 💙'; 1 in no group"
+    group_characters(data)
+    assert labels(data)[0] == "綾波 💙" != labels(data)[1]
+
+
+def test_what_is_interrupted_is_finished(embedded, monkeypatch):
+    data = embedded("aaab")
+    group_characters(data)
+
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(group_labels, "save_delta", stop)
+        reject(data[:1])
+    reject(data[1:2])
+    assert rejections(data) == {1: set(data[:2].values("id"))}
+    assert labels(data) == [UNASSIGNED, UNASSIGNED, ONE, UNASSIGNED]
+
+
+def test_many_groups_are_not_all_named(embedded):
+    data = embedded("a" * 2000)
+    names = [fo.Classification(label=f"人物 {n:04d}") for n in range(2000)]
+    data.add_sample_field("character_group", fo.EmbeddedDocumentField, embedded_doc_type=fo.Classification)
+    data.set_values("character_group", names)
+    done = reject(data.select(data.values("id")))
+    assert len(done.groups) == 2000 and len(str(done)) < 200
+    assert str(done).endswith("1 of '人物 0004', and of 1,995 other groups")
+    undo(data)
+    assert data.values("character_group.label")[1999] == "人物 1999"
 
 
 def test_detections(with_faces):
@@ -187,7 +255,7 @@ def test_the_form_says_what_is_rejected(embedded):
     assert "images have no character groups" in problems(form(REJECT, data, selected=ids[:1]))["nothing_error"]
     group_characters(data)
     asked = form(REJECT, data, selected=ids[1:4])
-    assert said(asked, "what_hint").startswith(f"Will leave their group: 2 of {ONE}, 1 of {TWO}.")
+    assert said(asked, "what_hint").startswith(f"Will leave their group: 2 of '{ONE}', 1 of '{TWO}'.")
     run(REJECT, data, selected=ids[3:])
     assert "there is nothing to reject" in problems(form(REJECT, data, selected=ids[3:]))["groups_error"]
 
@@ -198,7 +266,7 @@ def test_the_operator_rejects_and_can_be_undone(embedded):
     before = labels(data)
     shown = run(REJECT, data, selected=data.values("id")[:1])
     assert shown["notify"]["message"] == f"CCIP: rejected: 1 of '{ONE}'"
-    assert facts(shown["show_output"]["results"])["Left their group"] == f"1 of {ONE}"
+    assert facts(shown["show_output"]["results"])["Left their group"] == f"1 of '{ONE}'"
     data.reload()
     assert labels(data)[0] == UNASSIGNED
     run(UNDO, data)

@@ -23,11 +23,7 @@ class ApplyProposal(foo.Operator):
             name="apply_proposal",
             label=TITLE,
             description="Write the labels that a grouping has proposed; labels that people decided since then are kept",
-            **inputs.ICONS,
-            dynamic=True,
-            execute_as_generator=True,
-            allow_immediate_execution=True,
-            allow_delegated_execution=False,
+            **inputs.AT_ONCE,
             risk_level=types.RiskLevel.MEDIUM,
         )
 

@@ -24,11 +24,7 @@ class CompareImages(foo.Operator):
             name="compare_images",
             label=TITLE,
             description=f"See which of {MIN_ITEMS} to {MAX_ITEMS} ticked images, or detections, are the same character",
-            **inputs.ICONS,
-            dynamic=True,
-            execute_as_generator=True,
-            allow_immediate_execution=True,
-            allow_delegated_execution=False,
+            **inputs.AT_ONCE,
             risk_level=types.RiskLevel.LOW,
         )
 

@@ -23,11 +23,7 @@ class DeleteGrouping(bridge.FunctionOperator):
             name="delete_grouping",
             label=TITLE,
             description="Take away the labels that runs wrote. What people decided stays, and it can be undone",
-            **inputs.ICONS,
-            dynamic=True,
-            execute_as_generator=True,
-            allow_immediate_execution=True,
-            allow_delegated_execution=False,
+            **inputs.AT_ONCE,
             risk_level=types.RiskLevel.HIGH,
         )
 

@@ -32,11 +32,7 @@ class FindSimilar(foo.Operator):
             name="find_similar",
             label=TITLE,
             description="Show the images, or detections, most alike to ticked ones, to a character group or to a file",
-            **inputs.ICONS,
-            dynamic=True,
-            execute_as_generator=True,
-            allow_immediate_execution=True,
-            allow_delegated_execution=False,
+            **inputs.AT_ONCE,
             risk_level=types.RiskLevel.MEDIUM,
         )
 

@@ -27,6 +27,15 @@ ICONS = {
     "light_icon": "/assets/ccip-light.svg",
     "dark_icon": "/assets/ccip-dark.svg",
 }
+AT_ONCE = {
+    **ICONS,
+    "dynamic": True,
+    "execute_as_generator": True,
+    "allow_immediate_execution": True,
+    "allow_delegated_execution": False,
+}
+"""What operators have in common that are done while people wait, and show how far they are."""
+
 PROVIDERS = ("cpu", "cuda", "coreml", "directml", "openvino", "rocm", "tensorrt")
 
 T = TypeVar("T")

@@ -24,11 +24,7 @@ class ManageModels(foo.Operator):
             name="manage_models",
             label=TITLE,
             description="See which CCIP models are on this machine, their sizes and scores; fetch one, check one",
-            **inputs.ICONS,
-            dynamic=True,
-            execute_as_generator=True,
-            allow_immediate_execution=True,
-            allow_delegated_execution=False,
+            **inputs.AT_ONCE,
             risk_level=types.RiskLevel.HIGH,
         )
 

@@ -23,11 +23,7 @@ class Reject(bridge.FunctionOperator):
             name="reject",
             label=TITLE,
             description="Take the ticked images, or detections, out of their groups; no run puts them there again",
-            **inputs.ICONS,
-            dynamic=True,
-            execute_as_generator=True,
-            allow_immediate_execution=True,
-            allow_delegated_execution=False,
+            **inputs.AT_ONCE,
             risk_level=types.RiskLevel.MEDIUM,
         )
 
@@ -80,19 +76,15 @@ def _say_what_is_rejected(form: inputs.Form, target: Target, path: str) -> None:
     except CCIPError as error:
         form.error("groups", inputs.sentence(error))
         return
-    form.hint("what", f"Will leave their group: {_words(found)}. No run puts them there again.")
+    form.hint("what", f"Will leave their group: {found.words}. No run puts them there again.")
     if found.n_without:
         form.hint("without", f"{found.n_without:,} of them are in no group, and stay as they are.")
     form.hint("undo", "'CCIP: undo the last change of character groups' takes it back.")
 
 
-def _words(found: Rejection) -> str:
-    return ", ".join(f"{n:,} of {name}" for name, n in found.groups.items())
-
-
 def _results(done: Rejection) -> dict[str, Any]:
     pairs = [
-        ("Left their group", _words(done)),
+        ("Left their group", done.words),
         ("In no group, as before", done.n_without or None),
         ("Changed by others meanwhile, left as they are", done.n_left or None),
     ]

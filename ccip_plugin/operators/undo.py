@@ -58,11 +58,7 @@ def _config(name: str, label: str, description: str) -> foo.OperatorConfig:
         name=name,
         label=label,
         description=f"{description}; labels that were edited since then stay as they are",
-        **inputs.ICONS,
-        dynamic=True,
-        execute_as_generator=True,
-        allow_immediate_execution=True,
-        allow_delegated_execution=False,
+        **inputs.AT_ONCE,
         risk_level=types.RiskLevel.MEDIUM,
     )
 
