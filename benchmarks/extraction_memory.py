@@ -23,7 +23,7 @@ from fiftyone_overhead import tiny_model, use_own_database
 from PIL import Image
 
 MODEL = "ccip-caformer-24-randaug-pruned"
-REAL = "caformer_s18"  # the backbone of most of the published models
+REAL = "caformer_s36"  # the backbone of most of the published models
 WORKER_MIB = 72
 BYTES_PER_PIXEL = 4
 

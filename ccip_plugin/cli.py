@@ -164,7 +164,7 @@ def _add_embedding_options(parser: argparse.ArgumentParser) -> None:
         "--workers",
         metavar="N",
         type=_count,
-        help="how many images are embedded at once; default: one for each core, or one more",
+        help="how many images are embedded at once; default: one for each core, one more while others use these",
     )
     add("--max-pixels", metavar="N", type=_count, help="larger images are not read; default: 178 million")
     add("--alpha", metavar="A", type=float, help="how much larger than the boxes the crops are, 0.1 for 10 %%")

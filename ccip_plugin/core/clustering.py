@@ -128,6 +128,7 @@ def cluster(
     Raises:
         ParameterError: the method or a parameter has no meaning, or not for this graph
         MissingExtraError: an approximate graph was asked for, and faiss is not installed
+        UnknownModelError: no such model, where ``linkage`` or a parameter that was not given takes its numbers
         UnknownPresetError: nothing is published for this method and this model
         ContradictionError: the constraints cannot all be kept
         RadiusError: eps is larger than the radius of the graph

@@ -183,7 +183,7 @@ def _load(path: Path, provider: str, threads: int | None, remedy: str) -> Any:
     first = (provider, {"use_tf32": "0"}) if provider == CUDA else provider
     providers = [first] if provider == CPU else [first, CPU]
     try:
-        return onnxruntime.InferenceSession(str(path), _options(threads), providers=providers)
+        return onnxruntime.InferenceSession(str(path), _options(threads, provider), providers=providers)
     except (*_file_errors(), *_runtime_errors()) as error:
         if provider != CPU and not isinstance(error, _file_errors()):
             raise _not_started(provider, _first_line(error)) from error
@@ -191,13 +191,14 @@ def _load(path: Path, provider: str, threads: int | None, remedy: str) -> Any:
         raise ModelFileDamagedError(path, problem, expected=expected, remedy=remedy) from error
 
 
-def _options(threads: int | None) -> Any:
+def _options(threads: int | None, provider: str) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _QUIET
     options.intra_op_num_threads = threads or 1
     options.inter_op_num_threads = 1
+    options.enable_mem_pattern = provider != CPU  # a plan of it takes 20 MiB more per run, and saves no time there
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
     return options
