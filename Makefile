@@ -60,7 +60,7 @@ format: $(READY) ## put the code in shape
 test: check ## everything: check, then all tests; ARGS="-k name" goes to pytest
 	$(PYTHON_IN_VENV) -m pytest $(ARGS)
 
-test-core: $(READY) ## seconds: the tests that need neither FiftyOne nor a browser
+test-core: $(READY) ## 2 minutes: the quick tests that need neither FiftyOne nor a browser
 	$(PYTHON_IN_VENV) -m pytest --core $(ARGS)
 
 parity: $(READY) $(IMGUTILS_READY) ## compare with dghs-imgutils (in .venv-parity): a table, and a failure on a difference

@@ -57,7 +57,7 @@ def _missing(what: str, why: str | None) -> None:
 
 
 def pytest_addoption(parser):
-    parser.addoption("--core", action="store_true", help="only what needs neither FiftyOne nor a browser")
+    parser.addoption("--core", action="store_true", help="only what needs neither FiftyOne nor a browser, and is quick")
 
 
 def pytest_configure(config):
@@ -76,8 +76,9 @@ def pytest_collection_modifyitems(config, items):
 
 def pytest_runtest_setup(item):
     needs_mongo, needs_browser = (item.get_closest_marker(mark) for mark in ("mongo", "browser"))
-    if item.config.getoption("--core") and (needs_mongo or needs_browser):
-        pytest.skip("needs FiftyOne or a browser, left out by --core")
+    is_slow = item.get_closest_marker("slow")
+    if item.config.getoption("--core") and (needs_mongo or needs_browser or is_slow):
+        pytest.skip("needs FiftyOne or a browser, or is slow: left out by --core")
     if needs_mongo or needs_browser:
         _need_database()
 

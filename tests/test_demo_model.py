@@ -17,6 +17,8 @@ from demo import build_model, model_graph
 from demo.picture import make_single, render
 from demo.world import SHORT_SIDE, make_cast
 
+pytestmark = pytest.mark.slow  # thousands of drawings
+
 HELD_OUT = 777  # seed of characters that the model was not made from and that nothing was measured on
 N_CHARACTERS, PER_CHARACTER = 20, 8
 FILES = ("model_feat.onnx", "model_metrics.onnx", "metrics.json", "cluster.json")

@@ -16,6 +16,8 @@ from demo.figure import Place, draw_figure
 from demo.picture import make_group, make_nobody, make_single, render
 from demo.pose import Pose, make_pose, make_style
 
+pytestmark = pytest.mark.slow  # thousands of drawings
+
 SMALL = (96, 120)
 
 
