@@ -18,7 +18,7 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo app stop readme doctor check format test test-core parity card bench-setup bench
+.PHONY: help setup demo app stop readme doctor check format test test-core test-adapters parity card bench-setup bench
 
 help: ## this list
 	@echo "Group images by anime character in FiftyOne."
@@ -62,6 +62,9 @@ test: check ## everything: check, then all tests; ARGS="-k name" goes to pytest
 
 test-core: $(READY) ## 2 minutes: the quick tests that need neither FiftyOne nor a browser
 	$(PYTHON_IN_VENV) -m pytest --core $(ARGS)
+
+test-adapters: $(READY) ## 10 minutes: the quick tests on real datasets, without a browser
+	$(PYTHON_IN_VENV) -m pytest -m "mongo and not browser and not slow" $(ARGS)
 
 parity: $(READY) $(IMGUTILS_READY) ## compare with dghs-imgutils (in .venv-parity): a table, and a failure on a difference
 	$(PYTHON_IN_VENV) -m parity.run $(ARGS)

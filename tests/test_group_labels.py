@@ -225,9 +225,10 @@ def test_redo_is_gone_after_another_change(store):
     assert names_in(store) == list("aaaaaa"), "what was undone last, not what was given up before"
 
 
-@pytest.mark.parametrize("n", [30_000])
-def test_more_groups_than_one_text_of_the_database_holds(dataset, n):
+@pytest.mark.slow
+def test_more_groups_than_one_text_of_the_database_holds(dataset):
     """A run may make 30,000 groups, look at all of them anew, and be undone; 60,000 are refused before anything."""
+    n = 30_000
     samples = dataset("/絵/0.png", "/絵/1.png")
     store = LabelStore(resolve(samples), FIELD)
 

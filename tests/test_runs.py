@@ -37,6 +37,7 @@ def test_an_earlier_run_is_changed_in_place_and_its_results_go(dataset):
     assert info.timestamp > told
 
 
+@pytest.mark.slow
 def test_registers_and_deletes_what_another_process_has_changed_meanwhile(dataset, run_python):
     data = dataset(persistent=True)
     register(data, "groups", "method", n=1)
