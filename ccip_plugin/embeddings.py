@@ -304,7 +304,13 @@ def _wanted(
 
 
 def _of_encoder(wanted: Provenance, encoder: Encoder) -> Provenance:
-    return replace(wanted, sha256=encoder.fingerprint, revision=encoder.revision, providers=(encoder.provider,))
+    return replace(
+        wanted,
+        sha256=encoder.fingerprint,
+        revision=encoder.revision,
+        providers=(encoder.provider,),
+        closed_form=encoder.closed_form is not False,
+    )
 
 
 def _must_replace(store: EmbeddingStore, wanted: Provenance, overwrite: bool) -> bool:

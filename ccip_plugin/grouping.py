@@ -61,6 +61,10 @@ logger = logging.getLogger(__name__)
 RUN_METHOD = "ccip_groups"
 _ATTEMPTS = 3
 _MOST_SHAPES = 2_000  # groups of which a report, and so a run, tells how they are: about 400 kB
+_OTHER_METRIC = (
+    "the metric file of this model is not (1 - cos) / 2, and the groups are made by (1 - cos) / 2: the published "
+    "thresholds may not fit"
+)
 _RECORDED = ("items", "groups", "grouped", "unassigned", "ignored", "human", "rescued")
 
 
@@ -409,6 +413,8 @@ def _report(work: _Compared, plan: Plan) -> GroupingReport:
     )
     if work.graph.note:
         warnings += (work.graph.note,)
+    if not work.lineup.provenance.closed_form:
+        warnings += (_OTHER_METRIC,)
     return GroupingReport(
         work.run_key,
         work.store.path,

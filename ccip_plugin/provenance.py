@@ -65,6 +65,7 @@ class Provenance:
         alpha: by which share the boxes were enlarged, None for whole images
         force_square: whether the boxes were made square, None for whole images
         adopted: whether there are vectors of which a person said that they are from this model
+        closed_form: whether ``(1 - cos) / 2`` is what the model's metric file computes, as far as that is known
     """
 
     model_name: str
@@ -77,6 +78,7 @@ class Provenance:
     alpha: float | None = None
     force_square: bool | None = None
     adopted: bool = False
+    closed_form: bool = True
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, as they are stored in the ``info`` of a field."""
@@ -114,6 +116,7 @@ class Provenance:
             revision=self.revision or recorded.revision,
             providers=tuple(providers),
             adopted=self.adopted or recorded.adopted,
+            closed_form=self.closed_form and recorded.closed_form,
         )
 
 

@@ -23,6 +23,7 @@ from ccip_plugin.core.progress import Cancelled
 from ccip_plugin.embedding_store import Key, Keys
 from ccip_plugin.embeddings import BadVectorsError, compute_embeddings, count_missing, load_embeddings
 from ccip_plugin.fields import ERROR_FIELD, SOURCE_FIELD
+from ccip_plugin.grouping import group_characters
 from ccip_plugin.provenance import OriginChangedError, OtherOriginError, UnknownOriginError, read_provenance
 from ccip_plugin.schema import DatasetGoneError, FieldTypeError
 from ccip_plugin.targets import TargetError
@@ -123,7 +124,19 @@ def test_records_where_the_embeddings_come_from(dataset, images, embed, model_di
         "alpha": None,
         "force_square": None,
         "adopted": False,
+        "closed_form": True,
     }
+
+
+@pytest.mark.parametrize("metric, warnings", [("good", 0), (None, 0), ("squared", 1)])
+def test_a_metric_of_its_own_is_recorded_and_grouping_says_so(metric, warnings, dataset, images, embed, tmp_path):
+    samples = dataset(*images("aab"))
+    embed(samples[:1])
+    embed(samples, model_dir=tiny_models.write_model_dir(tmp_path / "own", metric=metric))
+    embed(samples, overwrite=False)
+    assert read_provenance(samples, FIELD).closed_form == (not warnings)
+    said = [warning for warning in group_characters(samples).warnings if "is not (1 - cos) / 2" in warning]
+    assert len(said) == warnings
 
 
 def test_odd_files_are_embedded_or_have_a_reason(dataset, tmp_path, embed, vectors_of):
