@@ -11,6 +11,16 @@ import services
 PATIENCE_MS = 60_000
 KEY_MS, ATTEMPTS = 10_000, 6
 OF_THE_APP = {"entry is loading"}  # its grid says so when it is laid out anew while tiles are on their way
+MESSAGES = """
+    window.messages = [];
+    new MutationObserver((changes) => {
+        for (const node of changes.flatMap((change) => [...change.addedNodes])) {
+            for (const message of node.querySelectorAll?.(".notistack-MuiContent") ?? []) {
+                window.messages.push([message.className, message.textContent]);
+            }
+        }
+    }).observe(document, {childList: true, subtree: true});
+"""  # what was said in the corner: a message can be gone before anyone looks
 
 
 class App:
@@ -31,6 +41,7 @@ class App:
         self._shots = Path(services.INHERITED.get("CCIP_SCREENSHOTS") or shots)
         self._shots.mkdir(parents=True, exist_ok=True)
         page.on("pageerror", self._note)
+        page.add_init_script(MESSAGES)
 
     def _note(self, error: Any) -> None:
         if str(error) not in OF_THE_APP:
@@ -154,8 +165,16 @@ class App:
         self.prompt.get_by_role("button", name="Schedule", exact=True).click()
 
     def toast(self, variant: str, text: str | re.Pattern[str]) -> None:
-        """Waits for a message in the corner."""
-        self.page.locator(f".notistack-MuiContent-{variant}", has_text=text).first.wait_for()
+        """Waits for a message in the corner that was not asked for before, be it still there or gone again."""
+        pattern = re.escape(text) if isinstance(text, str) else text.pattern
+        self.page.wait_for_function(
+            """([kind, pattern]) => {
+                const said = ([classes, text]) => classes.includes(kind) && new RegExp(pattern).test(text);
+                const place = window.messages.findIndex(said);
+                return place >= 0 && window.messages.splice(place, 1);
+            }""",
+            arg=[f"notistack-MuiContent-{variant}", pattern],
+        )
 
     # -- panels
 
@@ -234,6 +253,10 @@ class App:
     def count(self, text: str) -> None:
         """Waits until the App says how many samples it shows, such as "3 samples"."""
         self.cy("entry-counts").get_by_text(text, exact=True).first.wait_for()
+
+    def stage(self, start: str) -> None:
+        """Waits until the view has a stage with a parameter that starts like this."""
+        self.cy("view-stage-container").locator(f'input[value^="{start}"]').wait_for()
 
     def rename(self, old: str, new: str) -> None:
         """Opens the first sample and gives its label another name, in the App's own editor."""
