@@ -344,6 +344,8 @@ def _models(work: Work) -> int:
     options = work.options
     if options.what is None:
         work.print(models_table.render(models_table.rows(options.model_dir)))
+        if source := models_table.source(options.model_dir):
+            work.print(f"\n{source}")
         return DONE
     return {"check": _check_model, "download": _download_model}[options.what](work)
 

@@ -1,6 +1,5 @@
 """The models on this machine: which are here, fetched, checked, deleted."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,8 +100,7 @@ def why_not_removed(model_name: str, *, model_dir: str | Path | None = None) -> 
     """Why a model cannot be deleted here; None when it can be."""
     if get_spec(model_name).is_stand_in:
         return "it comes with the plugin"
-    folder = model_dir or os.environ.get("CCIP_MODEL_DIR")
-    if folder:
+    if folder := hub.model_folder(model_dir):
         return f"models are taken from {folder}, which is yours: delete the files there yourself"
     return None
 

@@ -49,6 +49,20 @@ def render(rows: Sequence[ModelRow]) -> str:
     return "\n".join(_aligned(line, widths) for line in lines)
 
 
+def source(model_dir: str | Path | None = None) -> str | None:
+    """Says which folder the models are taken from; None when it is the hub and its cache.
+
+    Args:
+        model_dir (None): a folder of models; ``CCIP_MODEL_DIR`` by default
+    """
+    folder = hub.model_folder(model_dir)
+    if folder is None:
+        return None
+    named = "" if model_dir else " (CCIP_MODEL_DIR)"
+    absent = "" if folder.is_dir() else ", and there is no such folder"
+    return f"Models are taken from {folder}{named}{absent}; nothing is downloaded."
+
+
 def _row(spec: ModelSpec, model_dir: str | Path | None) -> ModelRow:
     is_cached = hub.is_available(spec.name, model_dir=model_dir)
     size = hub.size(spec.name, model_dir=model_dir) / 1e6 if is_cached else float(spec.size_mb)

@@ -302,6 +302,14 @@ class TestOtherCommands:
         assert "ccip-caformer-24-randaug-pruned      yes" in out
         assert "ccip-demo" in out
 
+    def test_models_of_a_folder_that_is_not_there(self, tmp_path, monkeypatch, capsys):
+        monkeypatch.setenv("CCIP_MODEL_DIR", str(tmp_path / "無い"))
+        assert main(["models"]) == 0
+        assert capsys.readouterr().out.splitlines()[-1] == (
+            f"Models are taken from {tmp_path / '無い'} (CCIP_MODEL_DIR), and there is no such folder; "
+            "nothing is downloaded."
+        )
+
     def test_models_check(self, run):
         out, _ = run("models", "check", "ccip-caformer-24-randaug-pruned", status=1)
         assert "FAILED  size" in out  # the models of the tests are tiny

@@ -29,6 +29,13 @@ def test_says_what_is_there_and_how_large_it_is(tmp_path):
     assert not rows["ccip-caformer-5_fp32"].is_cached
 
 
+def test_says_where_models_are_taken_from(tmp_path, monkeypatch):
+    assert models_table.source() is None, "the hub and its cache"
+    assert models_table.source(tmp_path) == f"Models are taken from {tmp_path}; nothing is downloaded."
+    monkeypatch.setenv("CCIP_MODEL_DIR", str(tmp_path))
+    assert models_table.source() == f"Models are taken from {tmp_path} (CCIP_MODEL_DIR); nothing is downloaded."
+
+
 def test_the_text_is_aligned_and_marks_the_default_and_the_stand_in(tmp_path):
     lines = models_table.render(models_table.rows(tiny_models.write_model_dir(tmp_path))).splitlines()
     assert len(lines) == 1 + len(registry.MODELS)

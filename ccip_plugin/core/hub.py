@@ -177,6 +177,12 @@ def remove(model_name: str, *, revision: str | None = None, hub: "Hub | None" = 
     return freed
 
 
+def model_folder(model_dir: str | Path | None = None) -> Path | None:
+    """The folder of models that is used instead of the hub: ``model_dir``, else ``CCIP_MODEL_DIR``, else None."""
+    chosen = model_dir or os.environ.get("CCIP_MODEL_DIR")
+    return Path(chosen).expanduser() if chosen else None
+
+
 def how_to_fetch(model_name: str) -> str:
     """What to do when a model isn't there and the network isn't either."""
     spec = get_spec(model_name)
@@ -334,8 +340,8 @@ def _folder(
     spec: ModelSpec, model_dir: str | Path | None
 ) -> tuple[Path | None, Literal["bundled", "model_dir", "hub"]]:
     """The folder that must hold the model, and what it is; (None, "hub") when the hub and its cache do."""
-    model_dir = model_dir or os.environ.get("CCIP_MODEL_DIR") or None
-    folder = Path(model_dir).expanduser() / spec.name if model_dir else None
+    above = model_folder(model_dir)
+    folder = above / spec.name if above else None
     if spec.is_stand_in and (folder is None or not folder.is_dir()):
         return _BUNDLED / spec.name, "bundled"
     return folder, "model_dir" if folder else "hub"

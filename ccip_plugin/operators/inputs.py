@@ -1,7 +1,7 @@
 """Pieces of forms that several operators share, and how their answers are read."""
 
-import os
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any, TypeVar
 
 import fiftyone as fo
@@ -9,6 +9,7 @@ import fiftyone.core.media as fomm
 from fiftyone.core.patches import PatchesView
 from fiftyone.operators import ViewTarget, types
 
+from ..core import hub
 from ..embeddings import Coverage, count_missing
 from ..fields import EMBEDDINGS_FIELD
 from ..models_table import DEFAULT_MODEL, ModelRow
@@ -146,7 +147,7 @@ class Form:
             self.error("embeddings_field", sentence(error))
             return None
 
-    def _say_not_here(self, row: ModelRow, folder: str | None) -> None:
+    def _say_not_here(self, row: ModelRow, folder: Path | None) -> None:
         if folder is None:
             self.hint("model", f"{row.name} is not on this machine: {row.size_mb:.0f} MB will be downloaded first.")
         else:
@@ -189,9 +190,9 @@ def describe_model(row: ModelRow, *, is_in_folder: bool = False) -> str:
     return ", ".join(words)
 
 
-def model_folder(ctx: Any) -> str | None:
+def model_folder(ctx: Any) -> Path | None:
     """The folder that models are taken from instead of the hub."""
-    return text_of(ctx, "model_dir") or os.environ.get("CCIP_MODEL_DIR") or None
+    return hub.model_folder(text_of(ctx, "model_dir"))
 
 
 def patches_field_of(ctx: Any) -> str | None:

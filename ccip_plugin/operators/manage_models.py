@@ -1,12 +1,13 @@
 """Operator: the models on this machine."""
 
+from pathlib import Path
 from typing import Any
 
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
 from ..managing import CHECK, DOWNLOAD, LIST, REMOVE, ModelsReport, manage_models, why_not_removed
-from ..models_table import DEFAULT_MODEL, ModelRow, rows
+from ..models_table import DEFAULT_MODEL, ModelRow, rows, source
 from . import bridge, inputs, outputs
 
 TITLE = "CCIP: manage models"
@@ -35,8 +36,8 @@ class ManageModels(foo.Operator):
         action = _ask_for_action(form)
         if action != LIST:
             _ask_for_model(form, known, action, folder)
-        elif folder is not None:
-            form.hint("folder", f"Models are taken from {folder} (CCIP_MODEL_DIR); nothing is downloaded.")
+        elif text := source(inputs.text_of(ctx, "model_dir")):
+            form.hint("folder", text)
         return form.property(BUTTONS.get(action))
 
     def execute(self, ctx: Any) -> Any:
@@ -88,7 +89,7 @@ def _ask_for_action(form: inputs.Form) -> str:
     return action
 
 
-def _ask_for_model(form: inputs.Form, known: dict[str, ModelRow], action: str, folder: str | None) -> None:
+def _ask_for_model(form: inputs.Form, known: dict[str, ModelRow], action: str, folder: Path | None) -> None:
     choices = types.Dropdown()
     for row in known.values():
         choices.add_choice(row.name, label=f"{row.name}: {inputs.describe_model(row, is_in_folder=folder is not None)}")
@@ -106,7 +107,7 @@ def _ask_for_model(form: inputs.Form, known: dict[str, ModelRow], action: str, f
         form.hint("model", f"{chosen.size_mb:,.0f} MB will be downloaded from the hub.")
 
 
-def _say_what_is_deleted(form: inputs.Form, row: ModelRow, folder: str | None) -> None:
+def _say_what_is_deleted(form: inputs.Form, row: ModelRow, folder: Path | None) -> None:
     if problem := why_not_removed(row.name, model_dir=folder):
         form.error("model", f"{row.name} cannot be deleted: {problem}.")
     elif not row.is_cached:
