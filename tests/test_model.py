@@ -312,7 +312,7 @@ def test_difference_and_margin_are_exact(load, images, vectors_of):
     image = as_arrays(paths)[0]
     found = load(references={"a": paths[1], "b": paths[2]}).predict(image)
     exact = differences(vectors_of(paths))[0]
-    assert found.difference == pytest.approx(exact[1], abs=1e-7)
+    assert found.difference == pytest.approx(exact[1], abs=1e-6)
     assert found.margin == pytest.approx(exact[2] - exact[1], abs=1e-6)
     assert load(references={"a": paths[1]}).predict(image).margin is None
 
