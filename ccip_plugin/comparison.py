@@ -87,9 +87,8 @@ class Comparison:
 
     def __str__(self) -> str:
         pairs = self.pairs
-        noun = "detections" if self.target.is_patches else "images"
         n_same = sum(pair.is_same for pair in pairs)
-        return f"{len(self.ids)} {noun}: {n_same:,} of {len(pairs):,} pairs show the same character"
+        return f"{len(self.ids)} {self.target.noun}: {n_same:,} of {len(pairs):,} pairs show the same character"
 
 
 def compare_images(
@@ -120,7 +119,7 @@ def compare_images(
         CCIPError: the embeddings cannot be used; the text says why
     """
     target, wanted = _chosen(resolve(samples, patches_field), ids)
-    noun = "detections" if target.is_patches else "images"
+    noun = target.noun
     n = EmbeddingStore(target, embeddings_field).coverage().n_total  # before anything is read: it may be a million
     if not MIN_ITEMS <= n <= MAX_ITEMS:
         raise ComparisonError(f"{n:,} {noun} cannot be compared, only {MIN_ITEMS} to {MAX_ITEMS}")

@@ -408,6 +408,7 @@ def _report(work: _Compared, plan: Plan) -> GroupingReport:
         plan.sizes,
         counts["items"],
         method=work.parameters.method,
+        noun=work.store.target.noun,
         n_chained=counts["chained"],
         contradictions=contradictions,
     )

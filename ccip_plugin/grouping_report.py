@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from .core.calibration import Calibration
-from .core.clustering import published_parameters
+from .core.clustering import check_parameters, published_parameters
 from .core.graph_choice import EXACT
 from .core.graph_quality import Quality
 from .core.sweep import looks_chained
@@ -140,6 +140,11 @@ class GroupingReport:
             contradiction["ids"] = list(contradiction["ids"])
         return {**plain, **lists, "sizes": {str(size): count for size, count in sorted(self.sizes.items())}}
 
+    @property
+    def noun(self) -> str:
+        """What the items are called; the groups of detections are in an attribute of theirs."""
+        return "detections" if "." in self.group_field else "images"
+
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> "GroupingReport":
         """What :meth:`as_dict` gave."""
@@ -158,7 +163,7 @@ class GroupingReport:
         used = self.parameters
         written = f"{self.n_written} labels written" if self.proposal_key is None else "proposed, nothing written"
         lines = [
-            f"{self.n_groups} character groups with {self.n_grouped} of {self.n_items} images, "
+            f"{self.n_groups} character groups with {self.n_grouped} of {self.n_items} {self.noun}, "
             f"{self.n_unassigned} unassigned, {self.n_without_embedding} without embedding",
             f"{used.method} (eps {used.eps:.4f}, min_samples {used.min_samples}): {written}, "
             f"{self.n_human} decided by people and kept, {self.n_rescued} rescued",
@@ -186,14 +191,18 @@ def choose_parameters(
     With ``calibrated``, these ``(eps, min_samples)`` take the place of what is published.
 
     Raises:
+        ParameterError: the method, eps or min_samples has no meaning
         UnknownPresetError: nothing is published for this method and this model
     """
     method = DEFAULT_METHOD if method is None else method
     preset_eps, preset_min_samples = calibrated or published_parameters(calibration, method)
+    eps = preset_eps if eps is None else eps
+    min_samples = preset_min_samples if min_samples is None else min_samples
+    check_parameters(eps, min_samples)
     return Parameters(
         method,
-        preset_eps if eps is None else float(eps),
-        preset_min_samples if min_samples is None else int(min_samples),
+        float(eps),
+        int(min_samples),
         calibration.model_name,
         embeddings_field,
         mode,
@@ -215,6 +224,7 @@ def warnings_of(
     n_items: int,
     *,
     method: str,
+    noun: str = "images",
     n_chained: int = 0,
     contradictions: Sequence[Contradiction] = (),
 ) -> tuple[str, ...]:
@@ -224,6 +234,7 @@ def warnings_of(
         sizes: per size, how many groups have it
         n_items: all items
         method: how they were grouped
+        noun: what they are called
         n_chained: how many groups have members that are farther from each other on average than images of a character
         contradictions: between decisions of people
     """
@@ -231,18 +242,18 @@ def warnings_of(
     largest, second = sorted([0, 0, *(size for size, count in sizes.items() for _ in range(count))])[:-3:-1]
     if n_items and looks_chained(largest / n_items, second / n_items, n_items):
         found.append(
-            f"the largest group has {largest} of {n_items} images ({largest / n_items:.0%}), the next {second}: "
+            f"the largest group has {largest} of {n_items} {noun} ({largest / n_items:.0%}), the next {second}: "
             "several characters may have been chained together; look at it, and try a smaller eps"
         )
     if n_items > 1 and not largest:
         found.append(
-            f"none of the {n_items} images are alike enough to make a group; a larger eps or a smaller min_samples "
+            f"none of the {n_items} {noun} are alike enough to make a group; a larger eps or a smaller min_samples "
             "makes more groups"
         )
     if n_chained and method.startswith(("dbscan", "hdbscan", "optics")):
         found.append(
-            f"{n_chained} groups hold together by chains of images only: eps is too large for {method} with "
-            f"{n_items} images; take a smaller one, or the method linkage"
+            f"{n_chained} groups hold together by chains of {noun} only: eps is too large for {method} with "
+            f"{n_items} {noun}; take a smaller one, or the method linkage"
         )
     for contradiction in contradictions[:_NAMED_IDS]:
         ids = ", ".join(contradiction.ids[:_NAMED_IDS])

@@ -20,11 +20,13 @@ MODES = (ALL, ADD)
 
 
 class NothingToGroupError(CCIPError):
-    """No item has an embedding."""
+    """There is no item, or none has an embedding."""
 
-    def __init__(self, embeddings_field: str, n_items: int):
+    def __init__(self, embeddings_field: str, n_items: int, noun: str):
         super().__init__(
-            f"none of the {n_items} images has an embedding in {embeddings_field!r}: compute embeddings first"
+            f"none of the {n_items:,} {noun} has an embedding in {embeddings_field!r}: compute embeddings first"
+            if n_items
+            else f"there are no {noun} to group: the dataset or view is empty, or has no {noun}"
         )
         self.embeddings_field, self.n_items = embeddings_field, n_items
 
@@ -84,7 +86,7 @@ def line_up(store: LabelStore, snapshot: Snapshot, embeddings_field: str, mode: 
     read = functools.partial(load_embeddings, embeddings_field=embeddings_field, patches_field=target.patches_field)
     embeddings = read(target.view)
     if not len(embeddings.ids) or embeddings.provenance is None:
-        raise NothingToGroupError(embeddings_field, embeddings.n_missing)
+        raise NothingToGroupError(embeddings_field, embeddings.n_missing, target.noun)
     of_target = frozenset(embeddings.ids)
     if not target.is_whole and store.is_declared():
         members = read(_grouped(store))

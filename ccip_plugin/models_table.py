@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .core import hub
+from .core.hub import model_folder
 from .core.registry import DEFAULT_MODEL, MODELS, ModelSpec
 
 
@@ -55,7 +56,7 @@ def source(model_dir: str | Path | None = None) -> str | None:
     Args:
         model_dir (None): a folder of models; ``CCIP_MODEL_DIR`` by default
     """
-    folder = hub.model_folder(model_dir)
+    folder = model_folder(model_dir)
     if folder is None:
         return None
     named = "" if model_dir else " (CCIP_MODEL_DIR)"

@@ -86,9 +86,8 @@ class Similar:
         return some.to_patches(target.patches_field).select(self.ids, ordered=True)
 
     def __str__(self) -> str:
-        noun = "detections" if self.target.is_patches else "images"
         within = f"{self.n_within:,} within the threshold of {self.threshold:.4f}"
-        return f"{len(self.ids):,} of {self.n_searched:,} {noun}, {within}"
+        return f"{len(self.ids):,} of {self.n_searched:,} {self.target.noun}, {within}"
 
 
 def find_similar(

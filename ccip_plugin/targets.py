@@ -54,6 +54,11 @@ class Target:
         return self.patches_field is not None
 
     @property
+    def noun(self) -> str:
+        """What the items are called."""
+        return "detections" if self.is_patches else "images"
+
+    @property
     def labels_path(self) -> str:
         """The path of the list of detections."""
         if self.patches_field is None:

@@ -1,12 +1,14 @@
 """Grouping: from embeddings in a field to labels, over and over, with people in between."""
 
+import re
+
 import fiftyone as fo
 import numpy as np
 import pytest
 from fiftyone import ViewField as F
 
 from ccip_plugin.core.calibration import load
-from ccip_plugin.core.errors import CCIPError
+from ccip_plugin.core.errors import CCIPError, ParameterError
 from ccip_plugin.core.registry import DEFAULT_MODEL
 from ccip_plugin.fields import EMBEDDINGS_FIELD
 from ccip_plugin.group_labels import undo
@@ -253,6 +255,7 @@ def test_groups_detections(dataset):
     assert samples.values("girls_characters") == [["character_0001"], ["character_0001"], None]
     assert samples.values("girls.detections.label", unwind=True) == ["girl"] * 3
     assert (report.run_key, report.n_items) == ("ccip_groups_girls_detections_character_group", 3)
+    assert str(report).startswith("1 character groups with 2 of 3 detections, 1 unassigned")
 
     patch = samples.to_patches("girls").first()  # as a person edits it in the App's view of patches
     patch["girls"].character_group = "Asuka"
@@ -263,15 +266,30 @@ def test_groups_detections(dataset):
     assert samples.values("girls_characters") == [["Asuka"], ["character_0001"], None]
 
 
-@pytest.mark.parametrize("letters", ["", "  "], ids=["no samples", "no embeddings"])
-def test_says_when_there_is_nothing_to_group(grouped, letters):
-    with pytest.raises(NothingToGroupError, match="compute embeddings first"):
-        group_characters(grouped(letters))
-
-
-def test_an_empty_view_is_nothing(grouped):
-    with pytest.raises(NothingToGroupError):
+def test_says_when_there_is_nothing_to_group(grouped):
+    with pytest.raises(NothingToGroupError, match="there are no images to group"):
+        group_characters(grouped(""))
+    with pytest.raises(NothingToGroupError, match=r"none of the 2 images has an embedding .*: compute"):
+        group_characters(grouped("  "))
+    with pytest.raises(NothingToGroupError, match="there are no images to group"):
         group_characters(grouped("aab").limit(0))
+
+
+@pytest.mark.parametrize(
+    "asked, text",
+    [
+        ({"method": "kmeans"}, "method is 'kmeans'; it must be one of linkage, dbscan"),
+        ({"eps": "0,2"}, "eps is '0,2'; it must be a difference from 0 to 1"),
+        ({"eps": float("nan")}, "eps is nan"),
+        ({"min_samples": 2.5}, "min_samples is 2.5; it must be a whole number"),
+        ({"min_samples": "2"}, "min_samples is '2'"),
+    ],
+)
+def test_refuses_parameters_without_meaning(grouped, asked, text):
+    samples = grouped("aab")
+    with pytest.raises(ParameterError, match=re.escape(text)):
+        group_characters(samples, **asked)
+    assert not samples.has_field("character_group")
 
 
 @pytest.mark.parametrize(

@@ -168,8 +168,7 @@ def cluster_details(
     Takes what that takes and, for ``linkage``, ``previous_limit`` (None): the ``limit`` of an earlier run on nearly the
     same images, which stays where it still fits.
     """
-    if method not in METHODS:
-        raise ParameterError("method", method, f"one of {', '.join(METHODS)}")
+    _check_method(method)
     if constraints is not None and method != "linkage":
         raise ParameterError("constraints", f"given with {method}", "None: only linkage keeps them")
     scene = None
@@ -182,7 +181,7 @@ def cluster_details(
             min_samples = published[1] if min_samples is None else min_samples
     given = embeddings_or_graph
     if not isinstance(given, NeighborGraph) and choose_graph(graph, _count(given), method).is_approximate:
-        _check(eps, min_samples, least=1)
+        check_parameters(eps, min_samples, least=1)
         _check_cap(None if method == "linkage" else CAP, min_samples)  # before anything is compared
         given = approximate_graph(given, eps, graphs_folder() if folder is None else folder, progress=progress)
     quality = given.quality if isinstance(given, ApproximateGraph) else None
@@ -211,7 +210,7 @@ def _labels(
     if method.startswith("optics"):
         by = optics_cut if method == "optics_cut" else optics
         return by(given, eps=eps, min_samples=min_samples, progress=progress)
-    _check(eps, min_samples, least=1 if method.startswith("dbscan") else 2)
+    check_parameters(eps, min_samples, least=1 if method.startswith("dbscan") else 2)
     if not isinstance(given, NeighborGraph):
         if method != "hdbscan":
             return dbscan_of_embeddings(given, eps=eps, min_samples=min_samples, progress=progress)
@@ -227,8 +226,10 @@ def published_parameters(known: calibration.Calibration, method: str) -> tuple[f
         method: one of :data:`METHODS`
 
     Raises:
+        ParameterError: there is no such method
         UnknownPresetError: nothing is published for this method and this model
     """
+    _check_method(method)
     if method not in _SMALLEST:
         return known.preset(method)
     share = {"linkage": 1.0, "hdbscan": _BEYOND, "optics_cut": _OPTICS_CUT}[method]
@@ -274,7 +275,7 @@ def linkage(
         RadiusError: the threshold is larger than the radius of the graph
         VectorsError: an embedding is zero or not finite; names its row
     """
-    _check(threshold, min_samples, least=1)
+    check_parameters(threshold, min_samples, least=1)
     options = options or LinkageOptions()
     scene = min(options.scene * threshold if scene is None else scene, options.sure * threshold)
     graph = None
@@ -365,7 +366,7 @@ def dbscan(graph: NeighborGraph, *, eps: float, min_samples: int) -> Labels:
         RadiusError: eps is larger than the radius of the graph
         ParameterError: eps or min_samples has no meaning, or the graph has fewer neighbors of each image
     """
-    _check(eps, min_samples, least=1)
+    check_parameters(eps, min_samples, least=1)
     _check_cap(graph.cap, min_samples)
     is_core = graph.count_neighbors(eps) + 1 >= min_samples
     return _grouped(is_core, graph.pairs_within(eps))
@@ -379,7 +380,7 @@ def dbscan_of_embeddings(
     Where there are more, images are compared twice: first to count neighbors, then to connect them. With
     ``min_samples`` up to 2, once.
     """
-    _check(eps, min_samples, least=1)
+    check_parameters(eps, min_samples, least=1)
     unit = unit_vectors(embeddings)
     counts = np.zeros(len(unit), np.int64)
     kept: list[_RowsAndCols] | None = []
@@ -425,7 +426,7 @@ def hdbscan(graph: NeighborGraph, *, eps: float, min_samples: int = 3) -> Labels
         RadiusError: eps is larger than the radius of the graph
         ParameterError: eps or min_samples has no meaning, or the graph has fewer neighbors of each image
     """
-    _check(eps, min_samples, least=2)
+    check_parameters(eps, min_samples, least=2)
     _check_cap(graph.cap, min_samples)
     if graph.n <= min_samples:
         return np.full(graph.n, NOISE, np.int64)
@@ -499,7 +500,7 @@ def optics(
 def _ordering(
     given: ArrayLike | NeighborGraph, eps: float, min_samples: int, progress: ProgressCallback | None
 ) -> Ordering:
-    _check(eps, min_samples, least=2)
+    check_parameters(eps, min_samples, least=2)
     if not isinstance(given, NeighborGraph) and _count(given) > MAX_DENSE:
         given = radius_graph(given, eps, progress=progress)
     if isinstance(given, NeighborGraph):
@@ -516,7 +517,13 @@ def _ordering(
     return ordering_of_matrix(dense, cores_of_matrix(dense, int(min_samples)), eps, progress=progress)
 
 
-def _check(eps: float, min_samples: int, *, least: int) -> None:
+def _check_method(method: str) -> None:
+    if method not in METHODS:
+        raise ParameterError("method", method, f"one of {', '.join(METHODS)}")
+
+
+def check_parameters(eps: float, min_samples: int, *, least: int = 1) -> None:
+    """Raises ParameterError where ``eps`` is no difference, or ``min_samples`` no whole number from ``least`` on."""
     if isinstance(eps, bool) or not isinstance(eps, numbers.Real) or not 0 <= eps <= 1:
         raise ParameterError("eps", eps, "a difference from 0 to 1")
     if isinstance(min_samples, bool) or not isinstance(min_samples, int | np.integer) or min_samples < least:

@@ -28,8 +28,7 @@ def ask(
     if len(fields) > 1:
         _choose(form, fields)
     if chosen is None or chosen not in fields:
-        what = "detections" if target.is_patches else "images"
-        form.error("embeddings", f"The {what} have no CCIP embeddings yet. {COMPUTE_FIRST}")
+        form.error("embeddings", f"The {target.noun} have no CCIP embeddings yet. {COMPUTE_FIRST}")
         return None
     _say_what_is_there(form, target, chosen, fields[chosen], form.coverage(target, chosen), without)
     try:

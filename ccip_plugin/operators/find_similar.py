@@ -200,12 +200,11 @@ def _show(ctx: Any, found: Similar) -> Iterator[Any]:
 
 
 def _results(found: Similar) -> dict[str, Any]:
-    noun = "detections" if found.target.is_patches else "images"
     several = f"{found.n_queries:,} ({WORDS[found.combine]})" if found.n_queries > 1 else "1"
     pairs = [
         ("Found", f"{len(found.ids):,}, the most alike first"),
         ("Compared with", several),
-        (f"The same character, of all {found.n_searched:,} {noun}", found.n_within),
+        (f"The same character, of all {found.n_searched:,} {found.target.noun}", found.n_within),
         ("Same character up to", f"a difference of {found.threshold:.4f}"),
         ("Could not be searched, without embedding", found.n_missing or None),
         ("Written into the field", found.difference_field),

@@ -308,8 +308,9 @@ def _is_number(value: Any) -> bool:
 def _options(ctx: Any) -> dict[str, Any]:
     """The arguments of the function."""
     options = inputs.options(ctx, _OPTIONS)
-    if "min_samples" in options:
-        options["min_samples"] = int(options["min_samples"])
+    n = options.get("min_samples")
+    if isinstance(n, float) and n.is_integer():  # all numbers of a form may come as such
+        options["min_samples"] = int(n)
     options["patches_field"] = inputs.patches_field_of(ctx)
     options["embeddings_field"] = inputs.text_of(ctx, "embeddings_field", EMBEDDINGS_FIELD)
     options["group_field"] = inputs.text_of(ctx, "group_field", GROUP_FIELD)
@@ -317,9 +318,8 @@ def _options(ctx: Any) -> dict[str, Any]:
 
 
 def message_of(report: GroupingReport) -> str:
-    noun = "detections" if "." in report.group_field else "images"
     proposed = "" if report.proposal_key is None else ", proposed; nothing is written yet"
-    return f"CCIP: {report.n_groups:,} character groups with {report.n_grouped:,} {noun}{proposed}"
+    return f"CCIP: {report.n_groups:,} character groups with {report.n_grouped:,} {report.noun}{proposed}"
 
 
 def results_of(report: GroupingReport) -> dict[str, Any]:

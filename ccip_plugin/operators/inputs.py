@@ -9,10 +9,10 @@ import fiftyone.core.media as fomm
 from fiftyone.core.patches import PatchesView
 from fiftyone.operators import ViewTarget, types
 
-from ..core import hub
 from ..embeddings import Coverage, count_missing
 from ..fields import EMBEDDINGS_FIELD
 from ..models_table import DEFAULT_MODEL, ModelRow
+from ..models_table import model_folder as model_folder_of
 from ..models_table import rows as model_rows
 from ..provenance import Provenance
 from ..targets import CCIPError, Target, is_field_name, resolve
@@ -192,7 +192,7 @@ def describe_model(row: ModelRow, *, is_in_folder: bool = False) -> str:
 
 def model_folder(ctx: Any) -> Path | None:
     """The folder that models are taken from instead of the hub."""
-    return hub.model_folder(text_of(ctx, "model_dir"))
+    return model_folder_of(text_of(ctx, "model_dir"))
 
 
 def patches_field_of(ctx: Any) -> str | None:
