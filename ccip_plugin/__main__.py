@@ -287,18 +287,44 @@ def _noted(summary: "Summary", stage: str) -> Iterator[None]:
 
 
 def start_fiftyone(work: Work) -> None:
-    """Imports FiftyOne, which connects to its database then.
+    """Imports FiftyOne and connects it to its database, whose server it may have to start.
 
     Raises:
         FiftyOneError: it does not start
     """
-    work.progress(Progress("starting FiftyOne", 0, None))
+    starting = Progress("starting FiftyOne", 0, None)
+    work.progress(starting)
     try:
-        import fiftyone  # noqa: F401
-    except Exception as error:  # not installed, no database server, a broken configuration, ...
+        import fiftyone as fo
+        from fiftyone.core.odm import get_db_conn
+    except Exception as error:  # not installed, a broken configuration, ...
         raise FiftyOneError(f"FiftyOne does not start: {error}") from error
     for name in ("fiftyone", "eta"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    try:
+        with _first_to_connect(fo.config, lambda: work.progress(starting)):
+            get_db_conn()
+    except (Cancelled, ConnectionError, _database_errors()):
+        raise
+    except Exception as error:  # no server, a folder that cannot be written to, ...
+        raise FiftyOneError(
+            f"the database of FiftyOne does not start: {error}. Where another program was starting it at the same "
+            "moment, the same command works now"
+        ) from error
+
+
+@contextlib.contextmanager
+def _first_to_connect(config: Any, waiting: Callable[[], None]) -> Iterator[None]:
+    """Holds a lock where FiftyOne runs a database server of its own: of two that start that at once, one fails."""
+    if config.database_uri is not None:
+        yield
+        return
+    from .core.hub import held
+
+    folder = Path(config.database_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    with held(folder / "ccip-start.lock", waiting):
+        yield
 
 
 def _database_errors() -> type[Exception]:
