@@ -17,7 +17,7 @@ from .extraction import Extracted, Item
 from .fields import EMBEDDINGS_FIELD, ERROR_FIELD, SOURCE_FIELD
 from .provenance import Provenance, read_provenance
 from .schema import declare
-from .targets import Target, TargetError, check_field_name
+from .targets import Target, check_field_name
 
 logger = logging.getLogger(__name__)
 
@@ -120,14 +120,12 @@ class EmbeddingStore:
 
         Raises:
             FieldTypeError: a field of that name holds something else
-            TargetError: the field is read-only
+            FieldReadOnlyError: the field is read-only
         """
         dataset, target = self.target.dataset, self.target
         declare(dataset, self.path, fo.VectorField, description="CCIP embedding")
         declare(dataset, target.path(ERROR_FIELD), fo.StringField, description="why there is no CCIP embedding")
         declare(dataset, target.path(self._source_field), fo.StringField, description="the file as it was embedded")
-        if dataset.get_field(self.path).read_only:
-            raise TargetError(f"the field {self.path!r} is read-only")
 
     # -- reading
 

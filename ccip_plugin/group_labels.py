@@ -186,6 +186,7 @@ def _turn(
         entry = choose(journal.entries())
         if entry is None:
             raise NothingToUndoError(f"there is no change of {store.path!r} to {action}")
+        store.check()
         if not store.is_declared():  # the change may have taken the field away
             store.declare()
             install_label_schema(store)

@@ -104,9 +104,10 @@ class Journal:
 
     def add_chunk(self, entry: Entry, changes: Iterable[Change]) -> Entry:
         """Adds changed labels to an entry that is being written."""
-        chunk = [list(change) for change in changes]
-        self._content.set(f"{self._key(entry)}/{entry.n_chunks:06d}", json_util.dumps(chunk, json_options=_AS_STORED))
-        return replace(entry, n_chunks=entry.n_chunks + 1, n_labels=entry.n_labels + len(chunk))
+        for text, n_labels in _pieces(changes):
+            self._content.set(f"{self._key(entry)}/{entry.n_chunks:06d}", text)
+            entry = replace(entry, n_chunks=entry.n_chunks + 1, n_labels=entry.n_labels + n_labels)
+        return entry
 
     def chunks(self, entry: Entry) -> Iterator[list[Change]]:
         """The changed labels of an entry."""
@@ -160,3 +161,18 @@ class Journal:
 
     def _key(self, entry: Entry) -> str:
         return f"{self._path}/{entry.number:08d}"
+
+
+def _pieces(changes: Iterable[Change]) -> Iterator[tuple[str, int]]:
+    """Changes as texts that the database takes, with how many each holds: what others keep in labels can be large."""
+    texts: list[str] = []
+    size = 0
+    for change in changes:
+        text = json_util.dumps(change, json_options=_AS_STORED)
+        if texts and size + len(text) > _PIECE:
+            yield f"[{', '.join(texts)}]", len(texts)
+            texts, size = [], 0
+        texts.append(text)
+        size += len(text)
+    if texts:
+        yield f"[{', '.join(texts)}]", len(texts)

@@ -11,8 +11,8 @@ import fiftyone.core.sample as fos
 from bson import ObjectId
 from pymongo import UpdateOne
 
-from .fields import STATUS_CONFIRMED, STATUS_IGNORED, STATUSES, UNASSIGNED
-from .schema import check_type, declare
+from .fields import STATUS_AUTO, STATUS_CONFIRMED, STATUS_IGNORED, STATUSES, UNASSIGNED
+from .schema import ForeignFieldError, check_type, check_writable, declare, stored_field
 from .targets import Target, check_field_name
 
 CHUNK = 1000
@@ -47,13 +47,18 @@ class GroupLabel:
 
     @property
     def is_human(self) -> bool:
-        """Whether a person decided this label: it is confirmed or ignored, was changed, or was there before us."""
-        return self.status in (STATUS_CONFIRMED, STATUS_IGNORED) or self.label != self.assigned
+        """Whether a person decided this label: it has a status of theirs, was changed, or was there before us."""
+        return self._has_status_of_people or self.label != self.assigned
 
     @property
     def is_settled(self) -> bool:
         """Whether the label says itself that it is human; one that does not is still to be promoted."""
-        return self.status in (STATUS_CONFIRMED, STATUS_IGNORED) and self.label == self.assigned
+        return self._has_status_of_people and self.label == self.assigned
+
+    @property
+    def _has_status_of_people(self) -> bool:
+        """Whether it is not ours: confirmed, ignored, or any other word, which only a person can have put there."""
+        return self.status not in (None, STATUS_AUTO)
 
     @property
     def is_ignored(self) -> bool:
@@ -84,6 +89,7 @@ _TYPES = {
     "assigned": fo.StringField,
     "rescued": fo.BooleanField,
 }
+_ROLLUP = "the names of the character groups of the detections"
 
 
 class LabelStore:
@@ -144,26 +150,52 @@ class LabelStore:
         """Declares every attribute on the dataset, as the App's sidebar needs to filter by it.
 
         Raises:
-            FieldTypeError: a field of that name holds something else
+            CCIPError: as :meth:`check` does
         """
+        self.check()
         dataset = self.target.dataset
         if not self.target.is_patches:
             declare(dataset, self.group_field, fo.EmbeddedDocumentField, embedded_doc_type=fo.Classification)
         for name in _NAMES:
             declare(dataset, self.attribute_path(name), _TYPES[name])
         if self.rollup_field is not None:
-            declare(dataset, self.rollup_field, fo.ListField, subfield=fo.StringField)
+            declare(dataset, self.rollup_field, fo.ListField, subfield=fo.StringField, description=_ROLLUP)
 
     def check(self) -> None:
-        """Checks that nothing else is in the field, so that groups can be written there later.
+        """Checks that nothing else is in the fields, so that groups can be written there later.
 
         Raises:
             FieldTypeError: a field of that name holds something else
+            FieldReadOnlyError: a field is read-only
+            ForeignFieldError: a field beside that of the names has values of somebody else
         """
-        if self.target.is_patches:
-            check_type(self.target.dataset, self.path, fo.StringField)
-        else:
-            check_type(self.target.dataset, self.path, fo.EmbeddedDocumentField, fo.Classification)
+        dataset = self.target.dataset
+        if not self.target.is_patches:
+            check_type(dataset, self.path, fo.EmbeddedDocumentField, fo.Classification)
+        for name in _NAMES:
+            check_type(dataset, self.attribute_path(name), _TYPES[name])
+            check_writable(dataset, self.attribute_path(name))
+        if self.rollup_field is None:
+            return
+        check_type(dataset, self.rollup_field, fo.ListField)
+        check_writable(dataset, self.rollup_field)
+        if not self.is_declared():
+            self._check_not_foreign()
+
+    def _check_not_foreign(self) -> None:
+        """Before the first run, what is there beside the names is not ours; the names themselves are kept as labels."""
+        for name in self.helper_attributes:
+            self._check_empty(self.target.path(name), "choose another group_field")
+        rollup = stored_field(self.target.dataset, f"{self.rollup_field}")
+        if rollup is not None and rollup.get("description") != _ROLLUP:
+            names = f"the names of the groups in {self.target.patches_field!r}"
+            self._check_empty(f"{self.rollup_field}", f"{names} are listed there: rename it with rename_sample_field")
+
+    def _check_empty(self, path: str, remedy: str) -> None:
+        dataset = self.target.dataset
+        n_values = dataset.count(path) if dataset.has_field(path) else 0
+        if n_values:
+            raise ForeignFieldError(path, n_values, remedy)
 
     def schema_attributes(self) -> list[dict[str, Any]]:
         """How the App's editor shows our attributes."""

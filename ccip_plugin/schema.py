@@ -28,6 +28,25 @@ class FieldTypeError(CCIPError, TypeError):
         self.path = path
 
 
+class FieldReadOnlyError(CCIPError, ValueError):
+    """A field that has to be written, or one that it is in, is read-only."""
+
+    def __init__(self, path: str):
+        super().__init__(
+            f"the field {path!r} is read-only, so nothing is written there; choose another field, or allow it: "
+            f"field = dataset.get_field({path!r}); field.read_only = False; field.save()"
+        )
+        self.path = path
+
+
+class ForeignFieldError(CCIPError, ValueError):
+    """A field that this plugin would write has values of somebody else."""
+
+    def __init__(self, path: str, n_values: int, remedy: str):
+        super().__init__(f"the field {path!r} has {n_values:,} values that are not from this plugin; {remedy}")
+        self.path = path
+
+
 def stored_field(dataset: fo.Dataset, path: str) -> Mapping[str, Any] | None:
     """Reads the declaration of a field from the database.
 
@@ -41,16 +60,35 @@ def stored_field(dataset: fo.Dataset, path: str) -> Mapping[str, Any] | None:
     Raises:
         DatasetGoneError: there is no such dataset any more
     """
+    found = _stored_along(dataset, path)
+    return found[-1] if len(found) == len(path.split(".")) else None
+
+
+def _stored_along(dataset: fo.Dataset, path: str) -> list[Mapping[str, Any]]:
+    """The declarations of what a field is in and of itself, up to the first that there is not."""
     document = foo.get_db_conn().datasets.find_one({"_id": dataset._doc.id}, {"sample_fields": True})
     if document is None:
         raise DatasetGoneError(dataset.name)
-    fields, found = document["sample_fields"], None
+    fields, along = document["sample_fields"], []
     for name in path.split("."):
         found = next((field for field in fields if field["name"] == name), None)
         if found is None:
-            return None
+            break
+        along.append(found)
         fields = found.get("fields") or ()
-    return found
+    return along
+
+
+def check_writable(dataset: fo.Dataset, path: str) -> None:
+    """Checks that neither a field nor anything that it is in is read-only; a field that is not there may be written.
+
+    Raises:
+        FieldReadOnlyError: one of them is
+    """
+    names = path.split(".")
+    for depth, field in enumerate(_stored_along(dataset, path), start=1):
+        if field.get("read_only"):
+            raise FieldReadOnlyError(".".join(names[:depth]))
 
 
 def declare(dataset: fo.Dataset, path: str, kind: type[fo.Field], **options: Any) -> None:
@@ -67,8 +105,10 @@ def declare(dataset: fo.Dataset, path: str, kind: type[fo.Field], **options: Any
         options: what else ``add_sample_field`` takes
 
     Raises:
+        FieldReadOnlyError: it, or what it is in, is read-only
         FieldTypeError: there is a field of that name and of another type
     """
+    check_writable(dataset, path)
     if stored_field(dataset, path) is None:
         with lease(dataset, LEASE):
             refresh(dataset, path)

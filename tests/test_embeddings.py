@@ -25,7 +25,7 @@ from ccip_plugin.embeddings import BadVectorsError, compute_embeddings, count_mi
 from ccip_plugin.fields import ERROR_FIELD, SOURCE_FIELD
 from ccip_plugin.grouping import group_characters
 from ccip_plugin.provenance import OriginChangedError, OtherOriginError, UnknownOriginError, read_provenance
-from ccip_plugin.schema import DatasetGoneError, FieldTypeError
+from ccip_plugin.schema import DatasetGoneError, FieldReadOnlyError, FieldTypeError
 from ccip_plugin.targets import TargetError
 
 FIELD = "ccip_embedding"
@@ -729,7 +729,7 @@ def test_adopting_changes_nothing_that_is_recorded(dataset, images, embed):
     [
         pytest.param(lambda s: s.add_sample_field(FIELD, fo.StringField), {}, FieldTypeError, "StringField", id="text"),
         pytest.param(
-            lambda s: s.add_sample_field(FIELD, fo.VectorField, read_only=True), {}, TargetError, "read-only", id="ro"
+            lambda s: s.add_sample_field(FIELD, fo.VectorField, read_only=True), {}, FieldReadOnlyError, "only", id="ro"
         ),
         pytest.param(lambda s: None, {"embeddings_field": "a.b"}, TargetError, "dots", id="a name with dots"),
         pytest.param(lambda s: None, {"alpha": 0.1}, TargetError, "patches_field", id="alpha without boxes"),

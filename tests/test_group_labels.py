@@ -3,6 +3,7 @@
 import textwrap
 
 import fiftyone as fo
+import numpy as np
 import pytest
 from bson import ObjectId
 
@@ -11,6 +12,7 @@ from ccip_plugin.group_labels import Changes, LabelChange, NothingToUndoError, a
 from ccip_plugin.identity import Draft, StaleGroupsError, TooManyGroupsError, load_registry
 from ccip_plugin.journal import Journal
 from ccip_plugin.label_store import GroupLabel, LabelStore
+from ccip_plugin.schema import FieldReadOnlyError, FieldTypeError, ForeignFieldError
 from ccip_plugin.targets import resolve
 
 pytestmark = pytest.mark.mongo
@@ -143,7 +145,7 @@ def test_promotes_an_edited_label(store):
     assert (label.label, label.status, label.assigned, label.group_id) == ("Rei", "confirmed", "Rei", 4)
 
 
-@pytest.mark.parametrize("status", ["confirmed", "ignored"])
+@pytest.mark.parametrize("status", ["confirmed", "ignored", "見た"])
 def test_keeps_what_a_person_settled(store, status):
     changes = plan(store, "aabbcc", is_automatic=False)
     first = changes.labels[0]
@@ -165,6 +167,73 @@ def test_keeps_labels_that_were_there_before_us(dataset):
     new.reload()
     first = new.first()[FIELD]
     assert (first.label, first.confidence, first.tags) == ("Asuka", 0.75, ["mine"])
+
+
+@pytest.mark.parametrize("name", [f"{DETECTIONS}_characters", f"{DETECTIONS}.detections.character_confidence"])
+def test_refuses_values_of_somebody_else(store, name):
+    if not store.target.is_patches:
+        pytest.skip("on samples all is inside of the label")
+    data = store.target.dataset
+    if name == store.rollup_field:
+        data.add_sample_field(name, fo.ListField, subfield=fo.StringField)
+        data.set_values(name, [["mine"], None, None])
+    else:
+        data.add_sample_field(name, fo.FloatField)
+        data.set_values(name, [[None, 0.5, None], [None] * 3, None])
+    before = raw_state(store)
+    with pytest.raises(ForeignFieldError, match=f"'{name}' has 1 values that are not from this plugin"):
+        apply(store, plan(store, "aabbcc"))
+    assert raw_state(store) == before
+    data.clear_sample_field(name)  # a field without values is nobody's
+    assert apply(store, plan(store, "aabbcc")).n_written == 6
+
+
+def test_two_group_fields_of_detections_list_their_names_in_one_field(store):
+    if not store.target.is_patches:
+        pytest.skip("only detections are rolled up")
+    apply(store, plan(store, "aabbcc"))
+    apply(LabelStore(store.target, "who"), plan(LabelStore(store.target, "who"), "ddeeff"))
+    assert store.target.dataset.values(store.rollup_field) == [["d", "e"], ["e", "f"], None]
+
+
+def test_writes_nothing_where_it_is_read_only(store):
+    data = store.target.dataset
+    apply(store, plan(store, "aabbcc"))
+    field = data.get_field(store.target.patches_field or FIELD)
+    field.read_only = True
+    field.save()
+    before = raw_state(store)
+    for write in (
+        lambda: apply(store, plan(store, "ccbbaa")),
+        lambda: undo(data, patches_field=store.target.patches_field),
+    ):
+        with pytest.raises(FieldReadOnlyError, match="is read-only"):
+            write()
+    assert raw_state(store) == before
+
+
+def test_says_before_anything_that_an_attribute_holds_something_else(store):
+    data = store.target.dataset
+    if not store.target.is_patches:
+        data.add_sample_field(FIELD, fo.EmbeddedDocumentField, embedded_doc_type=fo.Classification)
+    data.add_sample_field(store.attribute_path("margin"), fo.StringField)
+    before = set(data.get_field_schema(flat=True))
+    with pytest.raises(FieldTypeError, match="margin"):
+        apply(store, plan(store, "aabbcc"))
+    assert set(data.get_field_schema(flat=True)) == before
+
+
+def test_large_labels_of_somebody_else(dataset):
+    """What does not fit into one text of the database is kept in several, and comes back."""
+    data = dataset(*[f"/絵/{n}.png" for n in range(12)])
+    logits = np.random.default_rng(0).standard_normal((12, 250_000)).astype(np.float32)
+    data.set_values(FIELD, [fo.Classification(label="Rei", logits=each) for each in logits])
+    store = LabelStore(resolve(data), FIELD)
+    assert apply(store, plan(store, "a" * 12, is_automatic=False)).n_written == 12
+    assert names_in(store) == ["a"] * 12
+    undo(data)
+    assert names_in(store) == ["Rei"] * 12
+    assert np.array_equal(np.array(data.values(f"{FIELD}.logits")), logits)
 
 
 def test_undo_and_redo_are_exact(store):

@@ -11,7 +11,7 @@ from fiftyone.operators import types
 
 from ..calibrating import calibrated_parameters
 from ..decisions import APART, IGNORE, INDEX
-from ..fields import EMBEDDINGS_FIELD, GROUP_FIELD, STATUS_CONFIRMED, STATUS_IGNORED
+from ..fields import EMBEDDINGS_FIELD, GROUP_FIELD, STATUS_AUTO
 from ..grouping import APPROXIMATE, AUTO, EXACT, Calibration, Parameters, choose_parameters, group_characters
 from ..grouping_report import CALIBRATED, PUBLISHED, GroupingReport, GroupShape, in_words
 from ..label_store import LabelStore
@@ -295,7 +295,7 @@ def _count_human(store: LabelStore) -> int:
     target = store.target
     paths = (store.attribute_path(name) for name in ("status", "label", "assigned"))
     status, label, assigned = (F(path.rpartition(".")[2] if target.is_patches else path) for path in paths)
-    is_human = label.exists() & (status.is_in([STATUS_CONFIRMED, STATUS_IGNORED]) | (label != assigned))
+    is_human = label.exists() & ((status.exists() & (status != STATUS_AUTO)) | (label != assigned))
     if not target.is_patches:
         return target.view.match(is_human).count()
     return target.view.filter_labels(target.patches_field, is_human).count(target.labels_path)
