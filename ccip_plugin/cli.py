@@ -170,7 +170,7 @@ def _add_embedding_options(parser: argparse.ArgumentParser) -> None:
     add("--alpha", metavar="A", type=float, help="how much larger than the boxes the crops are, 0.1 for 10 %%")
     add("--force-square", action="store_true", default=None, help="make the crops square")
     add("--overwrite", action="store_true", default=None, help="embed everything anew")
-    add("--verify", action="store_true", default=None, help="embed anew what is of a file that was changed")
+    add("--verify", action="store_true", default=None, help="embed anew what is of a file or a box that was changed")
 
 
 def _add_grouping_options(parser: argparse.ArgumentParser) -> None:

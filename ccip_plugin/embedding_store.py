@@ -78,13 +78,14 @@ class Coverage(NamedTuple):
 
 
 class Stored(NamedTuple):
-    """What the database holds for an item."""
+    """What the database holds for an item; ``box`` is that of a detection."""
 
     key: Key
     filepath: str
     has_vector: bool
     error: str | None
     source: str | None
+    box: Sequence[float] | None
 
 
 class EmbeddingStore:
@@ -170,9 +171,13 @@ class EmbeddingStore:
             "error": f"${self.target.path(ERROR_FIELD)}",
             "source": f"${self.target.path(self._source_field)}",
         }
-        rows = self._aggregate(self.embeddings_field, ERROR_FIELD, self._source_field, then=[{"$project": columns}])
-        for row in rows:
-            yield Stored(_key(row), row["filepath"], row["has_vector"], row.get("error"), row.get("source"))
+        names = [self.embeddings_field, ERROR_FIELD, self._source_field]
+        if self.target.is_patches:
+            columns["box"] = f"${self.target.path('bounding_box')}"
+            names.append("bounding_box")
+        for row in self._aggregate(*names, then=[{"$project": columns}]):
+            values = (row.get(name) for name in ("error", "source", "box"))
+            yield Stored(_key(row), row["filepath"], row["has_vector"], *values)
 
     def vectors(self, *, everywhere: bool = False) -> Iterator[tuple[Key, Any]]:
         """The embeddings that are there, as they are stored.

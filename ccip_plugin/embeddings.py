@@ -24,7 +24,7 @@ from .core.preprocessing import MAX_PIXELS, READING_POLICY
 from .core.progress import ProgressCallback, report
 from .core.registry import DEFAULT_MODEL, get_spec
 from .embedding_store import Coverage, EmbeddingStore, Key, Keys
-from .extraction import MEMORY, Extracted, extract, file_state
+from .extraction import MEMORY, Extracted, crop_state, extract, file_state
 from .fields import EMBEDDINGS_FIELD, ERROR_FIELD
 from .lease import SHORT_SECONDS, lease
 from .provenance import OriginChangedError, OtherOriginError, Provenance, UnknownOriginError, write_provenance
@@ -173,8 +173,8 @@ def compute_embeddings(
         alpha (None): by which share boxes are enlarged, e.g. 0.1; as the field records by default, and else 0
         force_square (None): whether boxes are made square; as the field records by default, and else not
         overwrite (False): compute also what is there
-        verify (False): compute also what is there but whose file has changed, by size and time, or of whose file the
-            state is not known. Where the file is not there any more, that is recorded and the embedding stays
+        verify (False): compute also what is there but whose file has changed, by size and time, or whose box has, or of
+            which that is not known. Where the file is not there any more, that is recorded and the embedding stays
         adopt (False): the vectors in the field are from ``model_name``, a person says; they are checked and brought to
             unit length, and the rest is computed
         model_dir (None): a folder of models
@@ -376,7 +376,7 @@ def _adopt(store: EmbeddingStore, wanted: Provenance, model_name: str | None) ->
 
 
 def _unfinished(store: EmbeddingStore, verify: bool, n_total: int, progress: ProgressCallback | None) -> Keys:
-    """The items without embedding; with ``verify`` also those whose file is not known to be the one embedded."""
+    """The items without embedding; with ``verify`` also those whose file or box may not be what was embedded."""
     if not verify:
         return store.missing()
     todo = Keys()
@@ -385,7 +385,10 @@ def _unfinished(store: EmbeddingStore, verify: bool, n_total: int, progress: Pro
     for n, stored in enumerate(store.scan()):
         say("checking files", n, n_total)
         is_done = stored.has_vector and stored.error is None and stored.source is not None
-        if not is_done or state_of(stored.filepath) != stored.source:
+        state = state_of(stored.filepath)
+        if state is not None and store.target.is_patches:
+            state = crop_state(state, stored.box)
+        if not is_done or state != stored.source:
             todo.append(stored.key)
     return todo
 

@@ -64,7 +64,8 @@ class Extracted:
         key: the key of the image or of the box
         vector: the embedding, ``(dim,)``, unit length; None when it failed
         error: why it failed, None when it did not
-        source: the state of the file that was read, see :func:`file_state`; None when it could not be opened
+        source: the state of what was read, see :func:`file_state` and :func:`crop_state`; None when the file could not
+            be opened
     """
 
     key: Any
@@ -154,6 +155,11 @@ def usable_cores() -> int:
 def file_state(status: os.stat_result) -> str:
     """Size and time of change of a file, as a string to compare with an earlier one."""
     return f"{status.st_size}:{status.st_mtime_ns}"
+
+
+def crop_state(of_file: str, box: Sequence[float] | None) -> str:
+    """The state of a file with the box of a crop, as a string to compare with an earlier one."""
+    return f"{of_file}:{box}"
 
 
 class _Stopped(Exception):  # noqa: N818 - a signal between threads
@@ -344,7 +350,7 @@ class _Reader:
                 yield Extracted(item.key, source=source), tensor
                 return
             for key, box in item.boxes.items():
-                found = Extracted(key, source=source)
+                found = Extracted(key, source=crop_state(source, box))
                 try:
                     yield found, preprocess(crop(image, _numbers(box), alpha=self._alpha, square=self._force_square))
                 except EmptyCropError as error:

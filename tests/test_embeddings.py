@@ -868,6 +868,19 @@ def test_overwrite_and_verify_of_detections(detected, embed):
     assert embed(samples, **PATCHES, overwrite=True).n_computed == 3
 
 
+def test_verify_finds_boxes_that_were_moved(detected, embed):
+    samples = detected([[LEFT, RIGHT], [RIGHT]])
+    embed(samples, **PATCHES)
+    assert embed(samples, **PATCHES, verify=True).n_computed == 0
+    sample = samples.first()
+    sample[PATCHES["patches_field"]].detections[0].bounding_box = RIGHT
+    sample.save()
+    assert embed(samples, **PATCHES, verify=True).n_computed == 1
+    first, second = samples.first()[PATCHES["patches_field"]].detections
+    assert np.array_equal(first[FIELD], second[FIELD])
+    assert embed(samples, **PATCHES, verify=True).n_computed == 0
+
+
 def test_a_sample_without_room_for_more(detected, embed, monkeypatch):
     samples = detected([[LEFT, RIGHT], [RIGHT]])
     sample = samples.first()

@@ -117,7 +117,7 @@ def _ask_for_existing(form: inputs.Form, coverage: Coverage | None, recorded: Pr
         return
     choices = types.RadioGroup(orientation="vertical")
     choices.add_choice(KEEP, label="Keep them, embed what has none")
-    choices.add_choice(VERIFY, label="Keep them unless the file has changed since")
+    choices.add_choice(VERIFY, label="Keep them unless the file or the box has changed since")
     choices.add_choice(OVERWRITE, label="Compute all of them again")
     is_unknown = recorded is None and coverage is not None
     if is_unknown:
