@@ -98,8 +98,8 @@ def use_own_database() -> None:
 
 def tiny_model(name: str) -> Path:
     """A folder with a model that takes milliseconds."""
-    sys.path.append(str(ROOT / "tests"))
-    import tiny_models
+    sys.path.append(str(ROOT))
+    from tests.support import tiny_models
 
     return tiny_models.write_model_dir(WORK / "tiny", name=name)
 

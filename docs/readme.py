@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path += [str(ROOT), str(ROOT / "docs"), str(ROOT / "tests"), str(ROOT / "scripts")]
+sys.path += [str(ROOT), str(ROOT / "docs"), str(ROOT / "scripts")]
 
 import figures  # noqa: E402 - found now
 import pictures  # noqa: E402

@@ -11,7 +11,7 @@ from PIL import Image, ImageFilter
 
 from benchmarks import common, make_models, simulation
 from ccip_plugin.core.registry import DEFAULT_MODEL, DEMO_MODEL, MODELS
-from tests import tiny_models
+from tests.support import tiny_models
 
 from .questions import IDENTITY
 

@@ -17,10 +17,10 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import network_guard
 import pytest
-import services
-from app_driver import App
+
+from tests.support import network_guard, services
+from tests.support.app_driver import App
 
 ROOT = Path(__file__).resolve().parents[1]
 CHARACTER_COLORS = ("crimson", "royalblue", "gold", "seagreen", "orchid", "darkorange", "turquoise", "slategray")
@@ -170,7 +170,7 @@ def images(tmp_path) -> Callable[..., list[Path]]:
 @pytest.fixture
 def model_dir(tmp_path) -> Path:
     """A folder of tiny CCIP models, for ``model_dir=``."""
-    import tiny_models
+    from tests.support import tiny_models
 
     return tiny_models.write_model_dir(tmp_path / "models")
 
@@ -286,5 +286,19 @@ def with_faces(dataset, images, model_dir):
             sample.save()
         compute_embeddings(data, patches_field="faces", model_dir=model_dir)
         return data
+
+    return make
+
+
+@pytest.fixture
+def grouped(dataset):
+    """``grouped("aab ")`` gives a dataset with an embedding per letter."""
+
+    from tests.support.groups import embed
+
+    def make(letters, **options):
+        new = dataset(*[f"/絵/{n} {letter}.png" for n, letter in enumerate(letters)], **options)
+        embed(new, letters)
+        return new
 
     return make

@@ -1,0 +1,148 @@
+"""Calibration of a dataset: from ground truth, from confirmed groups and rejections; kept with the dataset."""
+
+import json
+
+import fiftyone as fo
+import fiftyone.core.odm as foodm
+import pytest
+
+from ccip_plugin.calibrating import NothingToCalibrateError, calibrate, calibrated_parameters, load_calibrated
+from ccip_plugin.fields import EMBEDDINGS_FIELD
+from ccip_plugin.grouping import group_characters
+from ccip_plugin.identity import load_registry, registry_key
+from ccip_plugin.provenance import Provenance, write_provenance
+from ccip_plugin.targets import resolve
+from tests.support.groups import embed
+
+pytestmark = pytest.mark.mongo
+
+LETTERS = "".join(letter * 6 for letter in "abcdefgh") + "A" * 4
+
+
+@pytest.fixture
+def made(dataset):
+    def make(letters, **options):
+        new = dataset(*[f"/絵/{n}.png" for n in range(len(letters))], **options)
+        embed(new, letters)
+        new.set_values("who", [f"キャラ {letter}" for letter in letters])
+        return new
+
+    return make
+
+
+def test_from_ground_truth(made):
+    samples = made(LETTERS)
+    found = calibrate(samples, ground_truth_field="who")
+    assert found.recommendation.f1 == 1 and found.is_enough
+    assert (found.recommendation.n_images, found.recommendation.n_characters) == (52, 9)
+    assert "published 0.1785" in str(found)
+    report = group_characters(samples, method="dbscan", eps=found.parameters("dbscan").eps, min_samples=2)
+    assert report.n_groups == 9
+
+
+def test_is_kept_and_loads_anywhere(made, run_python, tmp_path):
+    samples = made(LETTERS)
+    found = calibrate(samples, ground_truth_field="who")
+    code = f"""
+        import fiftyone as fo, sys
+        config = fo.load_dataset({samples.name!r}).get_run_info("ccip_calibration_ccip_embedding").config
+        assert not any("ccip" in name for name in sys.modules)
+        print(config.recommendation["threshold"])
+    """
+    assert float(run_python(code).stdout) == found.recommendation.threshold
+    plain = json.loads(found.to_json(tmp_path / "a.json").read_text(encoding="utf-8"))
+    assert plain["recommendation"]["methods"]["linkage"]["eps"] == found.parameters("linkage").eps
+    assert found.run_key == "ccip_calibration_ccip_embedding"
+    assert load_calibrated(samples) == found
+    assert samples.get_run_info(found.run_key).config.recommendation["threshold"] == found.recommendation.threshold
+    parameters = calibrated_parameters(resolve(samples), EMBEDDINGS_FIELD, "linkage")
+    assert parameters == (found.parameters("linkage").eps, 2)
+    assert calibrated_parameters(resolve(samples), EMBEDDINGS_FIELD, "dbscan_2")[0] == found.parameters("dbscan").eps
+    assert calibrated_parameters(resolve(samples), EMBEDDINGS_FIELD, "optics") is None
+    clone = samples.clone()
+    try:
+        assert load_calibrated(clone) == found
+    finally:
+        clone.delete()
+
+
+def test_embeddings_of_another_model_have_none(made):
+    samples = made(LETTERS)
+    calibrate(samples, ground_truth_field="who")
+    write_provenance(samples, EMBEDDINGS_FIELD, Provenance("ccip-caformer_b36-24", 1))
+    assert load_calibrated(samples) is None
+    assert calibrated_parameters(resolve(samples), EMBEDDINGS_FIELD, "linkage") is None
+
+
+def test_thin_evidence_is_kept_and_not_offered(made):
+    samples = made("aabbc")
+    found = calibrate(samples, ground_truth_field="who")
+    assert not found.is_enough and "too thin" in str(found)
+    assert load_calibrated(samples).recommendation.thin == found.recommendation.thin
+    assert calibrated_parameters(resolve(samples), EMBEDDINGS_FIELD, "linkage") is None
+
+
+def confirm(samples, letters, wanted):
+    labels = samples.values("character_group")
+    for label, letter in zip(labels, letters, strict=True):
+        if letter in wanted:
+            label.status = "confirmed"
+    samples.set_values("character_group", labels)
+
+
+def reject(samples, group_id, ids):
+    """As a person would; the review that does it writes the same."""
+    key = registry_key("character_group")
+    change = {"$set": {f"config.rejections.{group_id}": list(ids)}}
+    foodm.get_db_conn().runs.update_one({"_dataset_id": samples._doc.id, "key": key}, change)
+    assert load_registry(samples, "character_group").rejections == {group_id: frozenset(ids)}
+
+
+def test_from_confirmed_groups(made):
+    letters = "".join(letter * 6 for letter in "abcdefghij")
+    samples = made(letters)
+    group_characters(samples)
+    with pytest.raises(NothingToCalibrateError, match="confirmed groups"):
+        calibrate(samples)
+    confirm(samples, letters, "abcdefgh")
+    found = calibrate(samples)
+    assert (found.recommendation.n_images, found.recommendation.n_characters, found.evidence) == (
+        48,
+        8,
+        "confirmed groups",
+    )
+    assert found.is_enough
+
+
+def test_rejections_are_evidence(made):
+    letters = "".join(letter * 6 for letter in "abcdefgh")
+    samples = made(letters)
+    group_characters(samples)
+    confirm(samples, letters, "abcdef")
+    before = calibrate(samples, keep=False).recommendation
+    group_id = samples.first().character_group.group_id
+    reject(samples, group_id, [samples.last().id, samples.skip(7).first().id])
+    found = calibrate(samples, keep=False).recommendation
+    assert found.n_rejected == 6, "the other one is in a confirmed group, which tells it already"
+    assert found.n_different == before.n_different + 6
+
+
+def test_detections(dataset):
+    samples = dataset("/a.png", "/b.png")
+    letters = "aabbccdd" * 3
+    for sample, part in zip(samples, (letters[:12], letters[12:]), strict=True):
+        boxes = [fo.Detection(label="face", who=x, bounding_box=[0, 0, 0.5, 1]) for x in part]
+        sample["faces"] = fo.Detections(detections=boxes)
+        sample.save()
+    samples.add_sample_field("faces.detections.who", fo.StringField)
+    embed(samples, letters, "faces")
+    found = calibrate(samples, ground_truth_field="who", patches_field="faces")
+    assert found.recommendation.n_images == 24
+    assert load_calibrated(samples, patches_field="faces") == found
+    assert load_calibrated(samples) is None
+
+
+def test_without_embeddings(dataset):
+    samples = dataset("/a.png")
+    with pytest.raises(NothingToCalibrateError, match="compute embeddings"):
+        calibrate(samples)

@@ -1,0 +1,173 @@
+"""The operators that measure, as FiftyOne loads and runs them."""
+
+import fiftyone as fo
+import fiftyone.operators as foo
+import pytest
+from fiftyone.operators.delegated import DelegatedOperationService
+
+from ccip_plugin.core.registry import DEFAULT_MODEL
+from ccip_plugin.grouping import group_characters
+from tests.support.groups import embed
+from tests.support.operator_tools import choices, facts, form, problems, run, said
+
+pytestmark = pytest.mark.mongo
+
+MODEL, GROUPS = "@ccip/characters/evaluate_model", "@ccip/characters/evaluate_groups"
+CALIBRATE, COMPARE = "@ccip/characters/calibrate", "@ccip/characters/compare_runs"
+
+
+@pytest.fixture
+def made(dataset):
+    def make(letters, **options):
+        new = dataset(*[f"/絵/{n}.png" for n in range(len(letters))], **options)
+        embed(new, letters)
+        new.set_values("who", [{"a": "初音ミク", "b": "リン"}.get(x, x) for x in letters])
+        return new
+
+    return make
+
+
+def test_each_says_what_it_is():
+    for uri in (MODEL, GROUPS, CALIBRATE, COMPARE):
+        config = foo.get_operator(uri).config.to_json()
+        assert config["risk_level"] == ("low" if uri == COMPARE else "medium") and config["label"].startswith("CCIP: ")
+        assert config["execute_as_generator"] and config["allow_delegated_execution"]
+
+
+@pytest.mark.parametrize("uri", [MODEL, GROUPS])
+def test_forms_of_nothing_to_measure(dataset, uri):
+    found = problems(form(uri, dataset("/a.png")))
+    assert "No field of this dataset says who is who" in found["ground_truth_field_error"]
+
+
+def test_form_of_models(made):
+    asked = form(MODEL, made("aab"))
+    assert choices(asked, "ground_truth_field") == {"who": "who"}
+    assert choices(asked, "models")[DEFAULT_MODEL].endswith("embeddings are there")
+    assert problems(asked) == {}
+    assert "ccip-caformer_b36-24" in said(form(MODEL, made("aab"), models=["ccip-caformer_b36-24"]), "models_hint")
+
+
+def test_form_without_embeddings(dataset):
+    new = dataset("/a.png", "/b.png")
+    new.set_values("who", ["a", "b"])
+    assert "choose models" in problems(form(MODEL, new))["models_error"]
+
+
+def test_evaluates_models(made):
+    samples = made("aaabbbc")
+    shown = run(MODEL, samples, ground_truth_field="who")
+    results = shown["show_output"]["results"]
+    here, published = results["table"]
+    assert (here["F1"], published["F1"]) == ("1.0000", "0.9172")
+    details = {row["Score"]: row for row in results["details"]}
+    assert details["F1"]["Likely"] == "1.000-1.000" and details["ROC AUC"]["Published"] == ""
+    assert facts(results)["Run"] == "ccip_evaluation"
+    outputs = shown["show_output"]["outputs"]["type"]["properties"]
+    plots = [name for name in outputs if name.startswith("plot_")]
+    assert len(plots) >= 5 and all(results[name] for name in plots)
+    assert samples.list_runs() == ["ccip_evaluation"]
+    assert "set_view" not in shown
+
+
+def test_shows_the_characters_that_are_confused_most(made):
+    samples = made("aaabbbc")
+    vectors = samples.values("ccip_embedding")
+    samples.set_values("ccip_embedding", [*vectors[:5], vectors[0], vectors[6]])
+    shown = run(MODEL, samples, ground_truth_field="who", show="confused", clusters=True)
+    assert len(shown["set_view"]["view"]) == 1
+    assert {shown["show_output"]["results"]["confused"][0][name] for name in ("One", "Other")} == {"初音ミク", "リン"}
+
+
+def test_evaluates_groups_and_shows_what_is_wrong(made):
+    samples = made("aaabbbc")
+    group_characters(samples)
+    sample = samples.first()
+    sample["who"] = "リン"
+    sample.save()
+    asked = form(GROUPS, samples)
+    assert asked["group_field"]["default"] == "character_group" and asked["ground_truth_field"]["default"] == "who"
+    shown = run(GROUPS, samples, group_field="character_group", ground_truth_field="who", show="misplaced")
+    results = shown["show_output"]["results"]
+    assert facts(results)["Clicks to clean"] == "1: 1 move, 0 merges"
+    assert results["groups"][0]["Wrong"] == 1
+    assert len(shown["set_view"]["view"]) == 1
+
+
+@pytest.mark.parametrize("uri, arguments, fact", [
+    pytest.param(MODEL, {"ground_truth_field": "who"}, ("Run", "ccip_evaluation"), id="models"),
+    pytest.param(GROUPS, {"group_field": "who", "ground_truth_field": "who"}, ("Characters", "3"), id="groups"),
+    pytest.param(CALIBRATE, {"ground_truth_field": "who"}, ("F1 with it", "1.0000"), id="calibration"),
+    pytest.param(COMPARE, {"first": "who", "second": "ccip_embedding"}, ("First", "who"), id="comparison"),
+])  # fmt: skip
+def test_delegated(made, uri, arguments, fact):
+    samples = made("aaabbbc", persistent=True)
+    foo.get_operator(uri)(samples, **arguments, delegate=True)
+    service = DelegatedOperationService()
+    service.execute_queued_operations(limit=1, log=False)
+    (operation,) = service.list_operations(dataset_name=samples.name)
+    assert operation.run_state == "completed"
+    assert facts(operation.result.result)[fact[0]] == fact[1]
+    assert operation.status.label, "progress was told"
+
+
+@pytest.mark.parametrize("uri, arguments", [
+    pytest.param(MODEL, {"ground_truth_field": "who"}, id="models"),
+    pytest.param(GROUPS, {"group_field": "who", "ground_truth_field": "who"}, id="groups"),
+    pytest.param(CALIBRATE, {"ground_truth_field": "who"}, id="calibration"),
+    pytest.param(COMPARE, {"first": "who", "second": "ccip_embedding"}, id="comparison"),
+])  # fmt: skip
+def test_tells_where_it_is(made, uri, arguments):
+    told = []
+    foo.get_operator(uri)(made("aaabbbc"), **arguments, progress=told.append)
+    assert len({now.stage for now in told}) >= 2
+
+
+def test_from_python(made):
+    samples = made("aaabbbc")
+    assert foo.get_operator(MODEL)(samples, "who", clusters=False).rows[0].n_images == 7
+    assert foo.get_operator(GROUPS)(samples, "who", "who").clicks == 0
+
+
+def test_what_goes_wrong_is_said(made):
+    shown = run(MODEL, made("ab"), ground_truth_field="nothing")
+    assert "no field 'nothing'" in shown["show_output"]["results"]["errors"][0]["reason"]
+    assert fo.config.database_name
+
+
+def test_calibrates(made):
+    samples = made("".join(letter * 6 for letter in "abcdefgh"))
+    asked = form(CALIBRATE, samples)
+    assert "ground_truth_field" not in asked and problems(asked) == {}
+    assert "ground_truth_field" in form(CALIBRATE, samples, evidence="truth")
+    shown = run(CALIBRATE, samples, evidence="truth", ground_truth_field="who")
+    results = shown["show_output"]["results"]
+    assert facts(results)["F1 with it"] == "1.0000"
+    assert [row["Method"] for row in results["methods"]] == ["linkage", "dbscan"]
+    assert results["warnings"] == []
+    assert samples.list_runs() == ["ccip_calibration_ccip_embedding"]
+
+
+def test_calibration_without_evidence_says_so(made):
+    samples = made("aabb")
+    shown = run(CALIBRATE, samples, evidence="confirmed")
+    assert "confirmed groups" in shown["show_output"]["results"]["errors"][0]["reason"]
+    shown = run(CALIBRATE, samples, evidence="truth", ground_truth_field="who")
+    assert "too thin" in shown["show_output"]["results"]["warnings"][0]
+
+
+def test_compares(made):
+    samples = made("aaabbbc")
+    samples.set_values("other", list("xxyyyyz"))
+    assert set(choices(form(COMPARE, samples), "first")) >= {"who", "other"}
+    shown = run(COMPARE, samples, first="who", second="other", show="moved")
+    results = shown["show_output"]["results"]
+    assert facts(results)["Moved to another group"] == "1"
+    assert results["groups"][0]["Corresponds to"] == "x"
+    assert len(shown["set_view"]["view"]) == 1
+    assert "reload_dataset" not in shown
+    assert foo.get_operator(COMPARE)(samples, "who", "other").counts["moved"] == 1
+
+
+def test_nothing_to_compare(dataset):
+    assert "no two groupings" in problems(form(COMPARE, dataset("/a.png")))["nothing_error"]

@@ -1,0 +1,148 @@
+"""The models on this machine: the function and the operator, against a hub that is on this machine, too."""
+
+import fiftyone.operators as foo
+import pytest
+
+from ccip_plugin.core.errors import ParameterError, UnknownModelError
+from ccip_plugin.core.registry import DEFAULT_MODEL, DEMO_MODEL, MODELS
+from ccip_plugin.managing import ModelsError, manage_models
+from tests.support import tiny_models
+from tests.support.operator_tools import choices, facts, form, problems, run, said
+from tests.support.tiny_hub import TinyHub
+
+pytestmark = pytest.mark.mongo
+
+MANAGE = "@ccip/characters/manage_models"
+
+
+@pytest.fixture(autouse=True)
+def hub(tmp_path, monkeypatch):
+    """A hub that has the default model, and empty caches."""
+    monkeypatch.setenv("CCIP_CACHE_DIR", str(tmp_path / "ours"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "their cache"))
+    with TinyHub(tiny_models.write_model_dir(tmp_path / "published")) as server:
+        # not in our code: the plugin that FiftyOne loads is another copy of it
+        address = f"{server.endpoint}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+        monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", address)
+        yield server
+
+
+@pytest.fixture
+def data(dataset):
+    """A dataset, as the App has one open."""
+    return dataset()
+
+
+def is_here(report, name=DEFAULT_MODEL):
+    return {row.name: row.is_cached for row in report.rows}[name]
+
+
+def test_lists_all_and_asks_nobody(hub):
+    report = manage_models()
+    assert [row.name for row in report.rows] == list(MODELS)
+    assert (is_here(report), is_here(report, DEMO_MODEL), hub.requests) == (False, True, [])
+    assert DEFAULT_MODEL in f"{report}"
+
+
+def test_downloads_checks_and_deletes(hub):
+    stages = []
+    report = manage_models("download", DEFAULT_MODEL, progress=lambda step: stages.append(step.stage))
+    assert is_here(report) and stages
+    assert (report.folder / "model_feat.onnx").is_file()
+    hub.requests.clear()
+    report = manage_models("check", DEFAULT_MODEL)
+    assert report.checks
+    assert hub.requests == [], "what is here is not asked for"
+    report = manage_models("remove", DEFAULT_MODEL)
+    assert report.n_bytes > 10_000
+    assert not is_here(report)
+    assert manage_models("remove", DEFAULT_MODEL).n_bytes == 0
+
+
+def test_a_folder_of_the_user_is_not_deleted_from(tmp_path):
+    folder = tiny_models.write_model_dir(tmp_path / "模型")
+    assert is_here(manage_models(model_dir=folder))
+    with pytest.raises(ModelsError, match=r"cannot be deleted: models are taken from .*模型, which is yours"):
+        manage_models("remove", DEFAULT_MODEL, model_dir=folder)
+    assert is_here(manage_models(model_dir=folder))
+
+
+@pytest.mark.parametrize(
+    "arguments, error, text",
+    [
+        pytest.param(("fetch",), ParameterError, "list, download, check, remove", id="action"),
+        pytest.param(("download",), ModelsError, "name the model to download", id="no model"),
+        pytest.param(("check", "ccip"), UnknownModelError, "ccip-caformer-24-randaug-pruned", id="unknown model"),
+        pytest.param(("remove", DEMO_MODEL), ModelsError, "comes with the plugin", id="stand-in"),
+    ],
+)
+def test_says_why_not(arguments, error, text):
+    with pytest.raises(error, match=text):
+        manage_models(*arguments)
+
+
+# -- the operator
+
+
+def test_the_form_asks_for_what_it_needs(data, hub, tmp_path, monkeypatch):
+    asked = form(MANAGE, data)
+    assert list(choices(asked, "action")) == ["list", "download", "check", "remove"]
+    assert "model_name" not in asked
+    asked = form(MANAGE, data, action="download")
+    assert list(choices(asked, "model_name")) == list(MODELS)
+    assert said(asked, "model_hint") == "150 MB will be downloaded from the hub."
+    assert said(form(MANAGE, data, action="download", model_name=DEMO_MODEL), "model_hint").endswith("on this machine.")
+    assert "broken download" in said(form(MANAGE, data, action="remove"), "model_hint")
+    manage_models("download", DEFAULT_MODEL)
+    assert said(form(MANAGE, data, action="remove"), "model_warning").endswith("made with it stay.")
+    hub.requests.clear()
+    monkeypatch.setenv("CCIP_MODEL_DIR", str(tmp_path))
+    assert f"taken from {tmp_path}" in said(form(MANAGE, data), "folder_hint")
+    assert "nothing is downloaded" in problems(form(MANAGE, data, action="download"))["model_error"]
+    assert hub.requests == [], "a form asks nobody"
+
+
+@pytest.mark.parametrize(
+    "params, name, text",
+    [
+        pytest.param({"action": "fetch"}, "action_error", "There is no action 'fetch'.", id="action"),
+        pytest.param({"action": "check", "model_name": "x"}, "model_error", "There is no such model.", id="model"),
+        pytest.param(
+            {"action": "remove", "model_name": DEMO_MODEL},
+            "model_error",
+            "ccip-demo cannot be deleted: it comes with the plugin.",
+            id="stand-in",
+        ),
+    ],
+)
+def test_answers_are_checked(data, params, name, text):
+    assert problems(form(MANAGE, data, **params)) == {name: text}
+
+
+def test_shows_the_table(data):
+    shown = run(MANAGE, data)
+    table = shown["show_output"]["results"]["models"]
+    assert [row["model"].partition(" ")[0] for row in table] == list(MODELS)
+    assert f"{DEFAULT_MODEL} (default)" in [row["model"] for row in table]
+    assert shown["notify"]["message"] == f"CCIP: 1 of {len(MODELS)} models are on this machine"
+    assert "reload_dataset" not in shown
+
+
+def test_does_what_was_chosen(data):
+    shown = run(MANAGE, data, action="download", model_name=DEFAULT_MODEL)
+    assert facts(shown["show_output"]["results"])["Model"] == DEFAULT_MODEL
+    assert run(MANAGE, data)["notify"]["message"].startswith("CCIP: 2 of")
+    shown = run(MANAGE, data, action="check")
+    assert {row["ok"] for row in shown["show_output"]["results"]["checks"]} <= {
+        "as it should be",
+        "NOT as it should be",
+        "could not be judged",
+    }
+    assert shown["notify"]["variant"] == "warning", "a tiny model is not the published one"
+    shown = run(MANAGE, data, action="remove")
+    assert "are free again" in shown["notify"]["message"]
+
+
+def test_from_python():
+    assert f"{foo.get_operator(MANAGE)()}" == f"{manage_models()}"
+    assert foo.get_operator(MANAGE).config.to_json()["risk_level"] == "high"
