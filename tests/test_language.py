@@ -1,4 +1,4 @@
-"""Plain field English: words that docs/glossary.md says to avoid are not used in docstrings, messages and documentation."""
+"""Plain field English: the words to avoid of docs/glossary.md are not in docstrings, messages and documentation."""
 
 import ast
 import re
@@ -37,7 +37,7 @@ NOT_YET = {
     "storage",
     "zoo",
 }
-"""Packages whose strings are still to be rewritten, "" for the modules directly in ``ccip_plugin``. Only ever shrinks."""
+"""Packages whose strings are still to be rewritten, "" for modules directly in ``ccip_plugin``. Only ever shrinks."""
 
 PAGES_NOT_YET = {"README.md", "CHANGELOG.md", "docs/rubric.md", "skills/anime-characters/SKILL.md"}
 """Pages that are still to be rewritten."""
@@ -58,7 +58,7 @@ def words_to_avoid(text: str) -> list[str]:
 
 
 def strings(path: Path) -> Iterator[tuple[int, str]]:
-    """Docstrings and other string constants of a module, with their lines; identifiers and keys are too short to matter."""
+    """Docstrings and all other string constants of a module, with their lines."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield node.lineno, node.value
