@@ -88,8 +88,8 @@ def _dataset(n: int) -> Any:
     import fiftyone as fo
     from pymongo import UpdateOne
 
-    from ccip_plugin.fields import EMBEDDINGS_FIELD
     from ccip_plugin.provenance import Provenance, write_provenance
+    from ccip_plugin.storage.fields import EMBEDDINGS_FIELD
 
     samples = fo.Dataset("find-similar")
     samples.add_sample_field(EMBEDDINGS_FIELD, fo.VectorField)

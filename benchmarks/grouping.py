@@ -76,7 +76,7 @@ def embedded_dataset(n: int, seed: int) -> Any:
     from ccip_plugin.core.differences import normalize
     from ccip_plugin.core.registry import DEFAULT_MODEL
     from ccip_plugin.embeddings import compute_embeddings
-    from ccip_plugin.fields import EMBEDDINGS_FIELD
+    from ccip_plugin.storage.fields import EMBEDDINGS_FIELD
 
     dataset = fo.Dataset(f"grouping {seed}")
     dataset.add_samples([fo.Sample(f"/images/{number:06d}.png") for number in range(n)], progress=False)

@@ -170,7 +170,7 @@ def group(work: Work) -> int:
 
 def _check_fields(options: argparse.Namespace) -> None:
     """Refuses what cannot be the name of a field before hours of work."""
-    from .targets import check_field_name
+    from .storage.targets import check_field_name
 
     for name in (options.embeddings_field, options.group_field):
         if name is not None:
@@ -178,9 +178,9 @@ def _check_fields(options: argparse.Namespace) -> None:
 
 
 def _check_group_field(dataset: Any, options: argparse.Namespace) -> None:
-    from .fields import GROUP_FIELD
     from .label_store import LabelStore
-    from .targets import resolve
+    from .storage.fields import GROUP_FIELD
+    from .storage.targets import resolve
 
     LabelStore(resolve(dataset, options.patches_field), options.group_field or GROUP_FIELD).check()
 

@@ -9,12 +9,10 @@ from .core.errors import CCIPError
 from .core.progress import ProgressCallback, report
 from .core.questions import Answer, Fit, PairPool, choose_pairs, fit
 from .embeddings import Embeddings, load_embeddings
-from .fields import ANSWERS_KEY, EMBEDDINGS_FIELD
-from .lease import lease
-from .runs import key_of, read_config, register
-from .targets import Target, resolve
-
-METHOD = "ccip_answers"
+from .storage.fields import ANSWERS_KEY, EMBEDDINGS_FIELD
+from .storage.lease import lease
+from .storage.runs import RunKind, key_of, read_config, register
+from .storage.targets import Target, resolve
 
 
 class NothingToAskError(CCIPError):
@@ -135,7 +133,7 @@ def save_answers(samples: Any, answers: Iterable[PairAnswer], *, patches_field: 
         for each in answers:
             known[frozenset((each.first, each.second))] = each
         plain = [[each.first, each.second, each.is_same] for each in known.values()]
-        register(target.dataset, key, METHOD, patches_field=target.patches_field, answers=plain)
+        register(target.dataset, key, RunKind.ANSWERS, patches_field=target.patches_field, answers=plain)
 
 
 def answers_among(answers: Sequence[PairAnswer], embeddings: Embeddings) -> list[Answer]:

@@ -17,15 +17,14 @@ from .core.questions import Fit, PairPool, fit
 from .core.recommendation import Parameters, Recommendation, recommend
 from .embeddings import Embeddings, load_embeddings
 from .evaluation_report import write_json
-from .fields import CALIBRATION_KEY, EMBEDDINGS_FIELD, GROUP_FIELD
 from .ground_truth import read_names
 from .identity import load_registry
 from .label_store import LabelStore
 from .provenance import read_provenance
-from .runs import key_of, read_config, register
-from .targets import Target, resolve
+from .storage.fields import CALIBRATION_KEY, EMBEDDINGS_FIELD, GROUP_FIELD
+from .storage.runs import RunKind, key_of, read_config, register
+from .storage.targets import Target, resolve
 
-METHOD = "ccip_calibration"
 _MOST_REJECTED = 200  # members that a rejected item is compared with
 
 
@@ -155,7 +154,7 @@ def calibrate(
     evidence = ground_truth_field or "confirmed groups"
     made = Calibrated(found, model_name, threshold, embeddings_field, evidence, key, at)
     if key is not None:
-        register(target.dataset, key, METHOD, **_plain(made), provenance=embeddings.provenance.as_dict())
+        register(target.dataset, key, RunKind.CALIBRATION, **_plain(made), provenance=embeddings.provenance.as_dict())
     return made
 
 

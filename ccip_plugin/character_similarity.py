@@ -11,9 +11,8 @@ from .core.hub import Hub
 from .core.progress import ProgressCallback, report
 from .core.published_images import SUBSETS, ArchiveMissingError, find_archive, is_subset
 from .ingest import LEASE, open_dataset
-from .label_store import batched
-from .lease import lease
-from .targets import resolve
+from .storage.lease import lease
+from .storage.targets import batched, resolve
 
 __all__ = ["SUBSETS", "TRUTH_FIELD", "ArchiveMissingError", "load_character_similarity"]
 

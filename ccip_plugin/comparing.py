@@ -16,21 +16,17 @@ from .core.errors import CCIPError, ParameterError
 from .core.evaluation import GroupMetrics, codes_of, group_metrics
 from .core.progress import ProgressCallback, report
 from .embeddings import load_embeddings
-from .evaluation import GROUPS_METHOD, MODELS_METHOD, embeddings_fields, load_evaluation
+from .evaluation import embeddings_fields, load_evaluation
 from .evaluation_report import METRICS, TITLES, GroupEvaluation, ModelEvaluation, write_csv, write_json
-from .ground_truth import items_view, name_fields, read_names
+from .ground_truth import name_fields, read_names
 from .label_store import LabelStore
-from .proposals import METHOD as _PROPOSAL
 from .proposals import load_proposal
-from .runs import check_key, keep, read_config
-from .targets import Target, resolve
+from .storage.runs import RunKind, check_key, keep, read_config
+from .storage.targets import Target, items_view, resolve
 
 SAME, MOVED, GROUPED, UNGROUPED, NEITHER = "same", "moved", "newly_grouped", "no_longer_grouped", "in_no_group"
 KINDS = (SAME, MOVED, GROUPED, UNGROUPED, NEITHER)
 """What becomes of an item from the first grouping to the second."""
-
-METHOD = "ccip_comparison"
-_GROUPING = "ccip_groups"
 
 
 class NotComparableError(CCIPError, ValueError):
@@ -197,9 +193,9 @@ def compare_runs(
     """
     target = resolve(samples, patches_field)
     if run_key is not None:
-        check_key(target.dataset, run_key, METHOD)
+        check_key(target.dataset, run_key, RunKind.COMPARISON)
     methods = [(read_config(target.dataset, name, ("method",)) or {}).get("method") for name in (first, second)]
-    kinds = [method in (MODELS_METHOD, GROUPS_METHOD) for method in methods]
+    kinds = [method in (RunKind.MODEL_EVALUATION, RunKind.GROUP_EVALUATION) for method in methods]
     if all(kinds):
         evaluations = [load_evaluation(target.dataset, name) for name in (first, second)]
         found = _compare_evaluations(evaluations[0], evaluations[1], first, second)
@@ -221,24 +217,24 @@ def _kept(found: Compared, target: Target, run_key: str | None) -> Compared:
         config = {**found.as_dict(), "patches_field": target.patches_field}
         tables = {name: config.pop(name) for name in ("groups", "rows") if name in config}
         ids = dict(found.ids) if isinstance(found, GroupingComparison) else {}
-        keep(target.dataset, run_key, METHOD, config, ids=ids, **tables)
+        keep(target.dataset, run_key, RunKind.COMPARISON, config, ids=ids, **tables)
     return found
 
 
 def comparable(target: Target) -> list[str]:
     """What :func:`compare_runs` takes for these items: fields, and keys of runs."""
-    runs = [key for method in (_GROUPING, _PROPOSAL) for key in target.dataset.list_runs(method=method)]
-    evaluations = [key for method in (MODELS_METHOD, GROUPS_METHOD) for key in target.dataset.list_runs(method=method)]
-    return [*name_fields(target), *embeddings_fields(target).values(), *runs, *evaluations]
+    kinds = (RunKind.GROUPING, RunKind.PROPOSAL, RunKind.MODEL_EVALUATION, RunKind.GROUP_EVALUATION)
+    keys = [key for kind in kinds for key in target.dataset.list_runs(method=kind)]
+    return [*name_fields(target), *embeddings_fields(target).values(), *keys]
 
 
 def _groups(target: Target, name: str, model_dir: Any, progress: ProgressCallback | None) -> dict[str, object | None]:
     """The group of each item, None for none; items that people ignored are left out."""
     config = read_config(target.dataset, name, ("method", "group_field", "patches_field"))
-    if config is not None and config.get("method") in (_GROUPING, _PROPOSAL):
+    if config is not None and config.get("method") in (RunKind.GROUPING, RunKind.PROPOSAL):
         if config.get("patches_field") != target.patches_field:
             raise NotComparableError(f"{name!r} is about {config.get('patches_field') or 'whole images'}")
-        if config["method"] == _GROUPING:
+        if config["method"] == RunKind.GROUPING:
             return _labels(target, config["group_field"])
         return _proposed(target, name, config["group_field"])
     if isinstance(target.dataset.get_field(target.path(name)), fo.VectorField):

@@ -15,8 +15,8 @@ from .core.errors import CCIPError
 from .core.ranking import alike_order
 from .embedding_store import EmbeddingStore
 from .embeddings import load_embeddings
-from .fields import EMBEDDINGS_FIELD
-from .targets import Target, resolve
+from .storage.fields import EMBEDDINGS_FIELD
+from .storage.targets import Target, resolve
 
 MIN_ITEMS, MAX_ITEMS = 2, 50
 

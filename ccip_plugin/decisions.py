@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .core.constraints import Constraints
 from .lineup import Lineup, Snapshot
-from .targets import Target, TargetError
+from .storage.targets import Target, TargetError
 
 APART, IGNORE = "apart", "ignore"
 SAME_IMAGE = (APART, IGNORE)

@@ -6,17 +6,16 @@ from typing import Any
 import fiftyone as fo
 
 from .core.progress import ProgressCallback
-from .fields import GROUP_FIELD
 from .group_labels import Changes, LabelChange, apply
-from .grouping import RUN_METHOD
 from .identity import StaleGroupsError
 from .label_store import LabelStore
-from .lease import lease
 from .lineup import Snapshot, take_snapshot
 from .proposals import proposal_key
-from .runs import read_config, restore
-from .schema import refresh
-from .targets import resolve
+from .storage.fields import GROUP_FIELD
+from .storage.lease import lease
+from .storage.runs import RunKind, read_config, restore
+from .storage.schema import refresh
+from .storage.targets import resolve
 
 
 @dataclass(frozen=True)
@@ -125,7 +124,9 @@ def _run_keys(store: LabelStore) -> tuple[str, ...]:
     dataset, target = store.target.dataset, store.target
     field = {"group_field": store.group_field, "patches_field": target.patches_field}
     proposal = proposal_key(store.path)
-    found = [key for key in dataset.list_runs(method=RUN_METHOD) if read_config(dataset, key, tuple(field)) == field]
+    found = [
+        key for key in dataset.list_runs(method=RunKind.GROUPING) if read_config(dataset, key, tuple(field)) == field
+    ]
     return (*found, proposal) if read_config(dataset, proposal, ("at",)) is not None else tuple(found)
 
 

@@ -14,10 +14,10 @@ from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError
 
 from .extraction import Extracted, Item
-from .fields import EMBEDDINGS_FIELD, ERROR_FIELD, SOURCE_FIELD
 from .provenance import Provenance, read_provenance
-from .schema import declare
-from .targets import Target, check_field_name
+from .storage.fields import EMBEDDINGS_FIELD, ERROR_FIELD, SOURCE_FIELD
+from .storage.schema import declare
+from .storage.targets import Target, check_field_name
 
 logger = logging.getLogger(__name__)
 

@@ -25,10 +25,10 @@ from .core.progress import ProgressCallback, report
 from .core.registry import DEFAULT_MODEL, get_spec
 from .embedding_store import Coverage, EmbeddingStore, Key, Keys
 from .extraction import MEMORY, Extracted, crop_state, extract, file_state
-from .fields import EMBEDDINGS_FIELD, ERROR_FIELD
-from .lease import SHORT_SECONDS, lease
 from .provenance import OriginChangedError, OtherOriginError, Provenance, UnknownOriginError, write_provenance
-from .targets import TargetError, resolve
+from .storage.fields import EMBEDDINGS_FIELD, ERROR_FIELD
+from .storage.lease import SHORT_SECONDS, lease
+from .storage.targets import TargetError, resolve
 
 FLUSH_SECONDS = 2.0
 FLUSH_RESULTS = 500

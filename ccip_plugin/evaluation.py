@@ -28,15 +28,13 @@ from .evaluation_report import (
     loaded_groups,
     loaded_models,
 )
-from .fields import EMBEDDINGS_FIELD, EVALUATION_KEY
-from .ground_truth import items_view, read_names
+from .ground_truth import read_names
 from .label_store import LabelStore
 from .provenance import Provenance
-from .runs import check_key, key_of, read_config, refresh
-from .runs import keep as keep_run
-from .targets import Target, resolve
-
-MODELS_METHOD, GROUPS_METHOD = "ccip_model_evaluation", "ccip_group_evaluation"
+from .storage.fields import EMBEDDINGS_FIELD, EVALUATION_KEY
+from .storage.runs import RunKind, check_key, key_of, read_config, refresh
+from .storage.runs import keep as keep_run
+from .storage.targets import Target, items_view, resolve
 
 
 class NothingToEvaluateError(CCIPError):
@@ -95,7 +93,7 @@ def evaluate_model(
     target = resolve(samples, patches_field)
     key = (run_key or EVALUATION_KEY) if keep else None
     if key is not None:
-        check_key(target.dataset, key, MODELS_METHOD)
+        check_key(target.dataset, key, RunKind.MODEL_EVALUATION)
     ids, _, names = read_names(target, ground_truth_field)
     known = {key: name for key, name in zip(ids, names, strict=True) if name is not None}
     if len(known) < 2:
@@ -119,7 +117,7 @@ def evaluate_model(
     seconds = time.monotonic() - started
     found = ModelEvaluation(target, ground_truth_field, tuple(measured), fields, missing, key, _now(), seconds)
     if key is not None:
-        keep_run(target.dataset, key, MODELS_METHOD, found.summary(), rows=found.as_dict()["rows"])
+        keep_run(target.dataset, key, RunKind.MODEL_EVALUATION, found.summary(), rows=found.as_dict()["rows"])
     return found
 
 
@@ -158,7 +156,7 @@ def evaluate_groups(
     target = resolve(samples, patches_field)
     key = (run_key or key_of(EVALUATION_KEY, target.path(group_field))) if keep else None
     if key is not None:
-        check_key(target.dataset, key, GROUPS_METHOD)
+        check_key(target.dataset, key, RunKind.GROUP_EVALUATION)
     report(progress, "reading groups", 0, None)
     ids, groups, names, n_ignored = _groups_and_names(target, group_field, ground_truth_field)
     if not any(name is not None for name in names):
@@ -189,7 +187,7 @@ def evaluate_groups(
     if key is not None:
         plain = found.as_dict()
         tables = {name: plain[name] for name in ("groups", "characters")}
-        keep_run(target.dataset, key, GROUPS_METHOD, found.summary(), ids=dict(found.ids), **tables)
+        keep_run(target.dataset, key, RunKind.GROUP_EVALUATION, found.summary(), ids=dict(found.ids), **tables)
     return found
 
 
@@ -205,13 +203,13 @@ def load_evaluation(samples: Any, run_key: str = EVALUATION_KEY) -> ModelEvaluat
     """
     dataset = resolve(samples).dataset
     config = read_config(dataset, run_key)
-    methods = (MODELS_METHOD, GROUPS_METHOD)
+    methods = (RunKind.MODEL_EVALUATION, RunKind.GROUP_EVALUATION)
     if config is None or config.get("method") not in methods:
         raise NoEvaluationError(run_key, [key for method in methods for key in dataset.list_runs(method=method)])
     refresh(dataset, run_key)
     results = dataset.load_run_results(run_key, cache=False, load_view=False)
     target = Target(dataset, dataset, config["patches_field"])
-    if config["method"] == MODELS_METHOD:
+    if config["method"] == RunKind.MODEL_EVALUATION:
         return loaded_models(target, {**config, "rows": results.rows}, run_key)
     tables = {"groups": results.groups, "characters": results.characters, "ids": results.ids}
     return loaded_groups(target, {**config, **tables}, run_key)

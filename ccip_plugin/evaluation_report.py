@@ -14,8 +14,8 @@ from .core.evaluation import GroupMetrics
 from .core.group_costs import CharacterRow, GroupRow
 from .core.jackknife import Interval
 from .evaluation_plots import Chart, model_charts, save_charts
-from .ground_truth import items_view, read_names
-from .targets import Target
+from .ground_truth import read_names
+from .storage.targets import Target, items_view
 
 TITLES = {
     "f1": "F1",

@@ -13,12 +13,12 @@ from .core.calibration import load as load_calibration
 from .core.graph_choice import AUTO, choose_graph
 from .core.progress import ProgressCallback, report
 from .core.sweep import Sweep, sweep
-from .fields import EMBEDDINGS_FIELD, GROUP_FIELD
 from .graph_cache import find_or_build
 from .label_store import LabelStore
 from .lineup import ALL, line_up, take_snapshot
 from .parameter_plot import plotly_layout, plotly_traces, save_image
-from .targets import resolve
+from .storage.fields import EMBEDDINGS_FIELD, GROUP_FIELD
+from .storage.targets import resolve
 
 _BEYOND = 1.25  # times the largest mark; how far the plot goes
 _N_VALUES = 60

@@ -1,19 +1,18 @@
 """Who is who: the names of characters in a field that people, or a published dataset, have filled."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import fiftyone as fo
 
-from .fields import ERROR_FIELD, SOURCE_FIELD, UNASSIGNED
 from .label_store import LabelStore
-from .targets import Target, TargetError
+from .storage.fields import ERROR_FIELD, SOURCE_FIELD, UNASSIGNED
+from .storage.targets import Target, TargetError
 
 _NAMES = (fo.StringField, fo.IntField, fo.ObjectIdField)
 
 
 def name_attribute(target: Target, field: str) -> str:
-    """The attribute of the items that has the names, as :meth:`~ccip_plugin.targets.Target.values` wants it.
+    """The attribute of the items that has the names, as :meth:`~ccip_plugin.storage.targets.Target.values` wants it.
 
     Args:
         target: the items
@@ -68,13 +67,6 @@ def read_names(target: Target, field: str) -> tuple[list[str], list[str], list[s
     attribute = name_attribute(target, field)
     ids, sample_ids, columns = target.values(attribute)
     return ids, sample_ids, [_name(value) for value in columns[attribute]]
-
-
-def items_view(target: Target, ids: Sequence[str]) -> Any:
-    """Items by their ids, as a view of the dataset."""
-    if target.is_patches:
-        return target.dataset.select_labels(ids=list(ids), fields=target.patches_field)
-    return target.dataset.select(list(ids))
 
 
 def _name(value: Any) -> str | None:

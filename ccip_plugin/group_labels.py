@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 from .core.errors import CCIPError, ParameterError
 from .core.progress import ProgressCallback, report
-from .fields import GROUP_FIELD
 from .identity import (
     Draft,
     StaleGroupsError,
@@ -20,10 +19,11 @@ from .identity import (
     stored_ids,
 )
 from .journal import DONE, PREPARED, PRUNED, REDOING, UNDOING, UNDONE, WRITING, Change, Entry, Journal, Plan
-from .label_store import GroupLabel, LabelStore, batched, install_label_schema
-from .lease import SHORT_SECONDS, Lease, lease
-from .runs import read_config, register, restore
-from .targets import resolve
+from .label_store import GroupLabel, LabelStore, install_label_schema
+from .storage.fields import GROUP_FIELD
+from .storage.lease import SHORT_SECONDS, Lease, lease
+from .storage.runs import read_config, register, restore
+from .storage.targets import batched, resolve
 
 logger = logging.getLogger(__name__)
 

@@ -20,7 +20,6 @@ from .core.graph_files import find_graph, graphs_folder
 from .core.progress import ProgressCallback, report
 from .core.steadiness import steady
 from .decisions import APART, SAME_IMAGE, Decisions, decisions_of
-from .fields import EMBEDDINGS_FIELD, GROUP_FIELD, RUN_KEY
 from .graph_cache import find_or_choose
 from .group_labels import Changes
 from .grouping_report import (
@@ -39,8 +38,9 @@ from .lineup import ALL, MODES, Lineup, NothingToGroupError, Snapshot, line_up, 
 from .matching import NEW
 from .planning import Plan, make_plan
 from .proposals import Proposal, save_proposal, write
-from .runs import check_key, key_of, read_config
-from .targets import Target, resolve
+from .storage.fields import EMBEDDINGS_FIELD, GROUP_FIELD, RUN_KEY
+from .storage.runs import RunKind, check_key, key_of, read_config
+from .storage.targets import Target, resolve
 
 __all__ = [
     "APPROXIMATE",
@@ -58,7 +58,6 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-RUN_METHOD = "ccip_groups"
 _ATTEMPTS = 3
 _MOST_SHAPES = 2_000  # groups of which a report, and so a run, tells how they are: about 400 kB
 _OTHER_METRIC = (
@@ -268,7 +267,7 @@ def _compare(store: LabelStore, asked: _Asked, progress: ProgressCallback | None
     store.check()
     run_key = asked.run_key or _run_key(store)
     fields = {"group_field": store.group_field, "patches_field": store.target.patches_field}
-    check_key(store.target.dataset, run_key, RUN_METHOD, **fields)
+    check_key(store.target.dataset, run_key, RunKind.GROUPING, **fields)
     report(progress, "reading embeddings", 0, None)
     snapshot = take_snapshot(store)
     lineup = line_up(store, snapshot, asked.embeddings_field, asked.mode)
@@ -384,7 +383,7 @@ def _run(work: _Compared, plan: Plan) -> dict[str, Any]:
     """What the run records; plain values only."""
     store = work.store
     return {
-        "method": RUN_METHOD,
+        "method": RunKind.GROUPING,
         "at": datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds"),
         "group_field": store.group_field,
         "patches_field": store.target.patches_field,

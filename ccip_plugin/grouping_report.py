@@ -10,9 +10,9 @@ from .core.graph_choice import EXACT
 from .core.graph_quality import Quality
 from .core.sweep import looks_chained
 from .decisions import APART, Contradiction
-from .fields import EMBEDDINGS_FIELD
 from .lineup import ALL
 from .matching import GroupChange
+from .storage.fields import EMBEDDINGS_FIELD
 
 DEFAULT_METHOD = "linkage"
 

@@ -15,11 +15,10 @@ import fiftyone as fo
 import fiftyone.core.odm as foo
 
 from .core.errors import CCIPError
-from .fields import UNASSIGNED
 from .label_store import GroupLabel
-from .runs import key_of, read_config, refresh, register
+from .storage.fields import UNASSIGNED
+from .storage.runs import RunKind, key_of, read_config, refresh, register
 
-METHOD = "ccip_registry"
 _FEW = 500  # groups that are read one by one
 _MANY = 10_000  # groups from which it is worth a look how much room they take
 _MOST_BYTES = 15_000_000
@@ -219,7 +218,7 @@ def check_name(name: str) -> None:
 
 def registry_key(path: str) -> str:
     """The run key of the registry of a field."""
-    return key_of(METHOD, path)
+    return key_of(RunKind.REGISTRY, path)
 
 
 def registry_revision(dataset: fo.Dataset, path: str) -> int:
@@ -278,7 +277,9 @@ def save_delta(
     """
     registry = registry_key(path)
     if read_config(dataset, registry, ("revision",)) is None:
-        register(dataset, registry, METHOD, version=1, path=path, revision=0, next_id=1, groups={}, rejections={})
+        register(
+            dataset, registry, RunKind.REGISTRY, version=1, path=path, revision=0, next_id=1, groups={}, rejections={}
+        )
     change: dict[str, dict[str, Any]] = {"$inc": {"config.revision": 1}, "$max": {"config.next_id": next_id}}
     for group_id, (_, after) in groups.items():
         place = f"config.groups.{group_id}"

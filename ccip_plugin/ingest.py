@@ -20,9 +20,8 @@ from pymongo.errors import DuplicateKeyError
 from .core.errors import CCIPError
 from .core.preprocessing import REFUSED_FORMATS
 from .core.progress import ProgressCallback, report
-from .label_store import batched
-from .lease import SHORT_SECONDS, lease
-from .targets import resolve
+from .storage.lease import SHORT_SECONDS, lease
+from .storage.targets import batched, resolve
 
 logger = logging.getLogger(__name__)
 

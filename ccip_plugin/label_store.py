@@ -1,23 +1,20 @@
 """How a character group is kept on a sample or a detection: the fields, reading them, writing them safely."""
 
 import datetime
-import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
-from typing import Any, TypeVar
+from typing import Any
 
 import fiftyone as fo
 import fiftyone.core.sample as fos
 from bson import ObjectId
 from pymongo import UpdateOne
 
-from .fields import STATUS_AUTO, STATUS_CONFIRMED, STATUS_IGNORED, STATUSES, UNASSIGNED
-from .schema import ForeignFieldError, check_type, check_writable, declare, stored_field
-from .targets import Target, check_field_name
+from .storage.fields import STATUS_AUTO, STATUS_CONFIRMED, STATUS_IGNORED, STATUSES, UNASSIGNED
+from .storage.schema import ForeignFieldError, check_type, check_writable, declare, stored_field
+from .storage.targets import CHUNK, Target, batched, check_field_name
 
-CHUNK = 1000
 Raw = dict[str, Any]
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -25,7 +22,7 @@ class GroupLabel:
     """The character group of one item.
 
     Attributes:
-        label: the name of the group, or :data:`~ccip_plugin.fields.UNASSIGNED`
+        label: the name of the group, or :data:`~ccip_plugin.storage.fields.UNASSIGNED`
         group_id: the id of the group, None when in no group
         status: ``auto``, ``confirmed`` or ``ignored``
         confidence: in (0, 1], 0.5 at the threshold; None when in no group
@@ -357,10 +354,3 @@ def install_label_schema(store: LabelStore) -> None:
 
 def _detections(document: Raw, target: Target) -> list[Raw]:
     return (document.get(target.patches_field or "") or {}).get("detections") or []
-
-
-def batched(changes: Iterable[T]) -> Iterator[tuple[T, ...]]:
-    """Cuts changes into parts that are read or written at once."""
-    iterator = iter(changes)
-    while chunk := tuple(itertools.islice(iterator, CHUNK)):
-        yield chunk

@@ -9,10 +9,10 @@ from fiftyone import ViewField as F
 
 from .core.errors import CCIPError
 from .embeddings import Embeddings, load_embeddings
-from .fields import UNASSIGNED
 from .identity import Draft, load_registry
 from .label_store import GroupLabel, LabelStore
 from .provenance import Provenance
+from .storage.fields import UNASSIGNED
 
 ALL, ADD = "all", "add"
 MODES = (ALL, ADD)

@@ -20,10 +20,10 @@ from .core import calibration
 from .core.encoder import Encoder
 from .core.references import SHARE, References
 from .extraction import usable_cores
-from .fields import EMBEDDINGS_FIELD
 from .recognition import Recognizer, ReferencesError, gather
-from .schema import declare
-from .targets import TargetError
+from .storage.fields import EMBEDDINGS_FIELD
+from .storage.schema import declare
+from .storage.targets import TargetError
 
 logger = logging.getLogger(__name__)
 

@@ -12,17 +12,15 @@ from fiftyone import ViewField as F
 
 from .core.errors import CCIPError, ParameterError
 from .core.progress import ProgressCallback
-from .fields import GROUP_FIELD, STATUS_AUTO
 from .group_labels import Changes, LabelChange, apply
 from .grouping_report import GroupingReport
 from .identity import Draft, Registry, load_registry, loaded_delta, registry_revision, stored_delta
 from .label_store import GroupLabel, LabelStore
 from .matching import GroupChange
 from .planning import KINDS
-from .runs import key_of, read_config, refresh, register, restore
-from .targets import Target, resolve
-
-METHOD = "ccip_proposal"
+from .storage.fields import GROUP_FIELD, STATUS_AUTO
+from .storage.runs import RunKind, key_of, read_config, refresh, register, restore
+from .storage.targets import Target, resolve
 
 
 class NoProposalError(CCIPError):
@@ -79,7 +77,7 @@ class Proposal:
 
 def proposal_key(path: str) -> str:
     """The run key of the proposal for a field."""
-    return key_of(METHOD, path)
+    return key_of(RunKind.PROPOSAL, path)
 
 
 def save_proposal(proposal: Proposal) -> None:
@@ -89,7 +87,7 @@ def save_proposal(proposal: Proposal) -> None:
     register(
         dataset,
         proposal.key,
-        METHOD,
+        RunKind.PROPOSAL,
         at=changes.run["at"],
         group_field=store.group_field,
         patches_field=store.target.patches_field,
@@ -244,7 +242,7 @@ class Pending:
 def pending_proposals(dataset: Any) -> list[Pending]:
     """The proposals that are kept with a dataset; quick, as ids and labels are not read."""
     found = []
-    for key in dataset.list_runs(method=METHOD):
+    for key in dataset.list_runs(method=RunKind.PROPOSAL):
         names = ("group_field", "patches_field", "at", "counts", "revision")
         config = read_config(dataset, key, names)
         if config:

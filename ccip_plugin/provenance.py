@@ -7,7 +7,7 @@ from typing import Any
 import fiftyone as fo
 
 from .core.errors import CCIPError
-from .schema import refresh, stored_field
+from .storage.schema import refresh, stored_field
 
 PRECISION = "float32"
 

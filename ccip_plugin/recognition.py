@@ -25,9 +25,9 @@ from .core.scores import confidence
 from .embedding_store import EmbeddingStore, Keys
 from .embeddings import load_embeddings
 from .extraction import extract, usable_cores
-from .fields import EMBEDDINGS_FIELD, STATUS_IGNORED, UNASSIGNED
 from .ingest import find_images
-from .targets import Target, resolve
+from .storage.fields import EMBEDDINGS_FIELD, STATUS_IGNORED, UNASSIGNED
+from .storage.targets import Target, resolve
 
 logger = logging.getLogger(__name__)
 

@@ -8,11 +8,11 @@ from typing import Any
 
 from .core.errors import CCIPError
 from .core.progress import ProgressCallback
-from .fields import GROUP_FIELD, STATUS_AUTO, UNASSIGNED
 from .group_labels import Changes, LabelChange, apply
 from .identity import Draft, StaleGroupsError, load_registry
 from .label_store import GroupLabel, LabelStore
-from .targets import TargetError, resolve
+from .storage.fields import GROUP_FIELD, STATUS_AUTO, UNASSIGNED
+from .storage.targets import TargetError, resolve
 
 _NAMED = 5  # groups that are named in a sentence
 

@@ -21,12 +21,12 @@ from .core.preprocessing import MAX_PIXELS, READING_POLICY, load_image
 from .core.progress import ProgressCallback, report
 from .core.ranking import COMBINE, MEAN, combined_differences
 from .embeddings import Embeddings, load_embeddings
-from .fields import EMBEDDINGS_FIELD, GROUP_FIELD, STATUS_IGNORED
 from .label_store import LabelStore
-from .lease import lease
 from .provenance import Provenance
-from .schema import declare, stored_field
-from .targets import Target, is_field_name, resolve
+from .storage.fields import EMBEDDINGS_FIELD, GROUP_FIELD, STATUS_IGNORED
+from .storage.lease import lease
+from .storage.schema import declare, stored_field
+from .storage.targets import Target, is_field_name, resolve
 from .vector_cache import VECTORS
 
 LIMIT = 100

@@ -12,11 +12,11 @@ from fiftyone.core.brain import BrainMethod
 from .core.errors import CCIPError
 from .core.progress import ProgressCallback, report
 from .embeddings import Embeddings, count_missing, load_embeddings
-from .fields import EMBEDDINGS_FIELD, SIMILARITY_KEY
-from .lease import lease
 from .provenance import Provenance, UnknownOriginError, read_provenance
-from .runs import key_of
-from .targets import Target, resolve
+from .storage.fields import EMBEDDINGS_FIELD, SIMILARITY_KEY
+from .storage.lease import lease
+from .storage.runs import key_of
+from .storage.targets import Target, resolve
 
 logger = logging.getLogger(__name__)
 

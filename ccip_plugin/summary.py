@@ -10,11 +10,11 @@ import fiftyone as fo
 from .core.registry import get_spec
 from .embedding_store import Coverage
 from .embeddings import EmbeddingsReport, count_missing
-from .fields import EMBEDDINGS_FIELD, ERROR_FIELD
 from .grouping import GroupingReport
 from .grouping_report import CALIBRATED, in_words
 from .ingest import IngestReport
 from .similarity import SimilarityReport
+from .storage.fields import EMBEDDINGS_FIELD, ERROR_FIELD
 from .terminal import printable
 from .visualization import VisualizationReport
 

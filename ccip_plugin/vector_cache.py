@@ -13,7 +13,7 @@ from .core.progress import ProgressCallback, report
 from .embedding_store import EmbeddingStore
 from .embeddings import Embeddings, load_embeddings
 from .provenance import Provenance
-from .targets import Target
+from .storage.targets import Target
 
 CACHE_BYTES = 1 << 30
 """What all vectors that are kept may take together: about 350,000 of them."""

@@ -10,10 +10,10 @@ import numpy as np
 from .core.errors import CCIPError
 from .core.progress import ProgressCallback, report
 from .embeddings import load_embeddings
-from .fields import EMBEDDINGS_FIELD, VISUALIZATION_KEY
-from .lease import lease
 from .similarity import default_key, digest, find_run
-from .targets import Target, resolve
+from .storage.fields import EMBEDDINGS_FIELD, VISUALIZATION_KEY
+from .storage.lease import lease
+from .storage.targets import Target, resolve
 
 METHODS = ("umap", "tsne", "pca")
 MIN_ITEMS = 3

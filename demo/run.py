@@ -91,8 +91,8 @@ def _do(work: Work, servers: Servers, images: tuple[TrueImage, ...]) -> int:
     """The job on the drawn images: those with one character as a whole, those with several by the people on them."""
     from fiftyone import ViewField as F
 
-    from ccip_plugin.fields import ERROR_FIELD
     from ccip_plugin.ingest import add_images, open_dataset
+    from ccip_plugin.storage.fields import ERROR_FIELD
     from ccip_plugin.summary import Summary, render
 
     from . import truth

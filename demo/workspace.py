@@ -10,7 +10,7 @@ from urllib.parse import quote
 import fiftyone as fo
 import fiftyone.core.utils as fou
 
-from ccip_plugin.fields import GROUP_FIELD, UNASSIGNED
+from ccip_plugin.storage.fields import GROUP_FIELD, UNASSIGNED
 
 WORKSPACE = "Character groups"
 VIEW = "By character group"

@@ -5,9 +5,9 @@ from typing import Any
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
-from ..fields import GROUP_FIELD
 from ..grouping import GroupingReport
 from ..proposals import Pending, apply_proposal, pending_proposals
+from ..storage.fields import GROUP_FIELD
 from . import bridge, inputs
 from .group_characters import CHANGES, message_of, outputs_of, results_of
 

@@ -7,7 +7,7 @@ import fiftyone.operators as foo
 from fiftyone.operators import types
 
 from ..calibrating import Calibrated, Interval, calibrate
-from ..fields import EMBEDDINGS_FIELD, GROUP_FIELD
+from ..storage.fields import EMBEDDINGS_FIELD, GROUP_FIELD
 from . import bridge, embedded, inputs, measured, outputs
 
 TITLE = "CCIP: calibrate"

@@ -7,8 +7,8 @@ from fiftyone.operators import types
 
 from ..comparison import MAX_ITEMS, MIN_ITEMS, Comparison, compare_images
 from ..comparison_plot import plotly_layout, plotly_traces
-from ..fields import EMBEDDINGS_FIELD
-from ..targets import CCIPError, Target
+from ..storage.fields import EMBEDDINGS_FIELD
+from ..storage.targets import CCIPError, Target
 from . import bridge, embedded, inputs, outputs, ticked
 
 TITLE = "CCIP: compare images"

@@ -7,10 +7,10 @@ import fiftyone.operators as foo
 from fiftyone.operators import types
 
 from ..embeddings import Coverage, EmbeddingsReport, compute_embeddings
-from ..fields import EMBEDDINGS_FIELD, ERROR_FIELD
 from ..provenance import Provenance, read_provenance
 from ..speeds import recall
-from ..targets import Target
+from ..storage.fields import EMBEDDINGS_FIELD, ERROR_FIELD
+from ..storage.targets import Target
 from . import bridge, inputs, outputs
 
 TITLE = "CCIP: compute embeddings"

@@ -6,7 +6,6 @@ import fiftyone.operators as foo
 from fiftyone.core.patches import PatchesView
 from fiftyone.operators import types
 
-from ..fields import EMBEDDINGS_FIELD, SIMILARITY_KEY
 from ..registration import find_registration
 from ..similarity import (
     LANCEDB,
@@ -19,7 +18,8 @@ from ..similarity import (
     default_key,
     find_run,
 )
-from ..targets import CCIPError, Target, resolve
+from ..storage.fields import EMBEDDINGS_FIELD, SIMILARITY_KEY
+from ..storage.targets import CCIPError, Target, resolve
 from . import bridge, embedded, inputs, outputs
 
 TITLE = "CCIP: compute similarity"

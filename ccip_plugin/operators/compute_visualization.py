@@ -5,9 +5,9 @@ from typing import Any
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
-from ..fields import EMBEDDINGS_FIELD, VISUALIZATION_KEY
 from ..similarity import BrainKeyError, default_key, find_run
-from ..targets import Target
+from ..storage.fields import EMBEDDINGS_FIELD, VISUALIZATION_KEY
+from ..storage.targets import Target
 from ..visualization import (
     METHODS,
     MIN_ITEMS,

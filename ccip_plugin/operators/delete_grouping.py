@@ -6,7 +6,7 @@ import fiftyone.operators as foo
 from fiftyone.operators import types
 
 from ..deleting import Deletion, delete_grouping
-from ..targets import CCIPError
+from ..storage.targets import CCIPError
 from . import bridge, grouped, inputs, outputs
 
 TITLE = "CCIP: delete character groups"

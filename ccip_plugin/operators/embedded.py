@@ -3,7 +3,7 @@
 from ..embeddings import Coverage
 from ..grouping import Calibration, load_calibration
 from ..provenance import Provenance
-from ..targets import CCIPError, Target
+from ..storage.targets import CCIPError, Target
 from . import inputs
 
 COMPUTE_FIRST = "Run 'CCIP: compute embeddings' first."

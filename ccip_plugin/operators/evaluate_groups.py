@@ -8,7 +8,7 @@ from fiftyone.operators import types
 
 from ..evaluation import evaluate_groups
 from ..evaluation_report import KINDS, GroupEvaluation
-from ..fields import GROUP_FIELD
+from ..storage.fields import GROUP_FIELD
 from . import bridge, inputs, measured, outputs
 
 TITLE = "CCIP: evaluate character groups"

@@ -9,9 +9,9 @@ from fiftyone.operators import types
 
 from ..evaluation import embeddings_fields, evaluate_model
 from ..evaluation_report import ModelEvaluation
-from ..fields import EVALUATION_KEY
 from ..models_table import rows as model_rows
-from ..targets import Target
+from ..storage.fields import EVALUATION_KEY
+from ..storage.targets import Target
 from . import bridge, inputs, measured, outputs
 
 TITLE = "CCIP: evaluate models"

@@ -6,7 +6,7 @@ import fiftyone.operators as foo
 from fiftyone.operators import types
 
 from ..exploration import Exploration, explore_parameters
-from ..fields import EMBEDDINGS_FIELD
+from ..storage.fields import EMBEDDINGS_FIELD
 from . import bridge, embedded, inputs, outputs
 
 TITLE = "CCIP: explore eps"

@@ -7,10 +7,10 @@ from typing import Any
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
-from ..fields import EMBEDDINGS_FIELD, GROUP_FIELD, UNASSIGNED
 from ..label_store import LabelStore
 from ..search import COMBINE, LIMIT, MEAN, Similar, field_problem, find_similar
-from ..targets import Target, resolve
+from ..storage.fields import EMBEDDINGS_FIELD, GROUP_FIELD, UNASSIGNED
+from ..storage.targets import Target, resolve
 from . import bridge, embedded, inputs, outputs, ticked, upload
 
 TITLE = "CCIP: find similar"

@@ -11,12 +11,12 @@ from fiftyone.operators import types
 
 from ..calibrating import calibrated_parameters
 from ..decisions import APART, IGNORE, INDEX
-from ..fields import EMBEDDINGS_FIELD, GROUP_FIELD, STATUS_AUTO
 from ..grouping import APPROXIMATE, AUTO, EXACT, Calibration, Parameters, choose_parameters, group_characters
 from ..grouping_report import CALIBRATED, PUBLISHED, GroupingReport, GroupShape, in_words
 from ..label_store import LabelStore
 from ..lineup import ADD, ALL
-from ..targets import CCIPError, Target, is_field_name
+from ..storage.fields import EMBEDDINGS_FIELD, GROUP_FIELD, STATUS_AUTO
+from ..storage.targets import CCIPError, Target, is_field_name
 from . import bridge, embedded, inputs, outputs
 
 TITLE = "CCIP: group by character"

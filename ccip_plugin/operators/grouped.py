@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from ..fields import GROUP_FIELD
-from ..identity import METHOD as REGISTRY
-from ..runs import read_config
-from ..targets import Target
+from ..storage.fields import GROUP_FIELD
+from ..storage.runs import RunKind, read_config
+from ..storage.targets import Target
 from . import inputs
 
 
@@ -39,7 +38,7 @@ def ask(form: inputs.Form, nothing: str, target: Target | None = None) -> str | 
 
 def paths_in(ctx: Any, target: Target | None = None) -> list[str]:
     """The paths of the fields with character groups in the dataset; with a target, those for its kind of item."""
-    keys = ctx.dataset.list_runs(method=REGISTRY)
+    keys = ctx.dataset.list_runs(method=RunKind.REGISTRY)
     configs = [read_config(ctx.dataset, key, ("path",)) for key in keys]
     paths = [config["path"] for config in configs if config is not None]
     return [path for path in paths if target is None or split(path)["patches_field"] == target.patches_field]

@@ -10,12 +10,12 @@ from fiftyone.core.patches import PatchesView
 from fiftyone.operators import ViewTarget, types
 
 from ..embeddings import Coverage, count_missing
-from ..fields import EMBEDDINGS_FIELD
 from ..models_table import DEFAULT_MODEL, ModelRow
 from ..models_table import model_folder as model_folder_of
 from ..models_table import rows as model_rows
 from ..provenance import Provenance
-from ..targets import CCIPError, Target, is_field_name, resolve
+from ..storage.fields import EMBEDDINGS_FIELD
+from ..storage.targets import CCIPError, Target, is_field_name, resolve
 
 WHOLE_IMAGES = "(whole images)"
 """Stands for "no patches_field" in forms; no field can have this name."""

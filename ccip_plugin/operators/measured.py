@@ -7,7 +7,7 @@ from fiftyone.operators import types
 
 from ..evaluation_plots import Chart
 from ..ground_truth import name_attribute, name_fields
-from ..targets import CCIPError, Target
+from ..storage.targets import CCIPError, Target
 from . import inputs, outputs
 
 LIKELY = ("ground_truth", "character", "label")

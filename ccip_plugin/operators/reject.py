@@ -6,7 +6,7 @@ import fiftyone.operators as foo
 from fiftyone.operators import types
 
 from ..rejecting import Rejection, reject
-from ..targets import CCIPError, Target, TargetError
+from ..storage.targets import CCIPError, Target, TargetError
 from . import bridge, grouped, inputs, outputs, ticked
 
 TITLE = "CCIP: not this character"

@@ -5,7 +5,7 @@ from typing import Any
 
 from fiftyone.core.patches import PatchesView
 
-from ..targets import Target, resolve
+from ..storage.targets import Target, resolve
 
 
 def ids(ctx: Any, target: Target) -> list[str]:

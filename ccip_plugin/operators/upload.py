@@ -4,7 +4,7 @@ import base64
 import binascii
 from typing import Any
 
-from ..targets import CCIPError
+from ..storage.targets import CCIPError
 
 MAX_BYTES = 32 << 20
 """Of an uploaded image."""

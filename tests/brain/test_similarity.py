@@ -11,10 +11,10 @@ import pytest
 from ccip_plugin.core.differences import differences
 from ccip_plugin.core.encoder import Encoder
 from ccip_plugin.embeddings import compute_embeddings, load_embeddings
-from ccip_plugin.fields import EMBEDDINGS_FIELD, SIMILARITY_KEY
 from ccip_plugin.provenance import UnknownOriginError
 from ccip_plugin.similarity import BackendError, BrainKeyError, SimilarityError, backends, compute_similarity
-from ccip_plugin.targets import TargetError
+from ccip_plugin.storage.fields import EMBEDDINGS_FIELD, SIMILARITY_KEY
+from ccip_plugin.storage.targets import TargetError
 from tests.support import tiny_models
 
 pytestmark = pytest.mark.mongo

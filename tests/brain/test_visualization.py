@@ -9,8 +9,8 @@ import pytest
 
 from ccip_plugin import visualization
 from ccip_plugin.embeddings import compute_embeddings
-from ccip_plugin.fields import VISUALIZATION_KEY
 from ccip_plugin.similarity import BrainKeyError, compute_similarity
+from ccip_plugin.storage.fields import VISUALIZATION_KEY
 from ccip_plugin.visualization import VisualizationError, compute_visualization
 
 pytestmark = pytest.mark.mongo

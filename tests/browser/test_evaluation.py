@@ -8,8 +8,8 @@ import re
 
 import pytest
 
-from ccip_plugin.fields import EMBEDDINGS_FIELD
 from ccip_plugin.grouping import group_characters
+from ccip_plugin.storage.fields import EMBEDDINGS_FIELD
 from tests.support.groups import embed
 
 pytestmark = [pytest.mark.mongo, pytest.mark.browser, pytest.mark.slow]

@@ -14,7 +14,7 @@ from local_services import find_mongod
 from ccip_plugin.__main__ import Work, main
 from ccip_plugin.cli import undo_parser
 from ccip_plugin.core.progress import Progress
-from ccip_plugin.fields import (
+from ccip_plugin.storage.fields import (
     EMBEDDINGS_FIELD,
     ERROR_FIELD,
     GROUP_FIELD,

@@ -7,7 +7,7 @@ import fiftyone as fo
 import fiftyone.operators as foo
 import pytest
 
-from ccip_plugin.fields import EMBEDDINGS_FIELD, UNASSIGNED
+from ccip_plugin.storage.fields import EMBEDDINGS_FIELD, UNASSIGNED
 
 pytestmark = [pytest.mark.mongo, pytest.mark.slow]
 

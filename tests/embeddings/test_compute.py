@@ -20,11 +20,11 @@ from ccip_plugin.core.preprocessing import READING_POLICY, crop, load_image
 from ccip_plugin.core.progress import Cancelled
 from ccip_plugin.embedding_store import Key, Keys
 from ccip_plugin.embeddings import BadVectorsError, compute_embeddings, count_missing, load_embeddings
-from ccip_plugin.fields import ERROR_FIELD, SOURCE_FIELD
 from ccip_plugin.grouping import group_characters
 from ccip_plugin.provenance import OriginChangedError, OtherOriginError, UnknownOriginError, read_provenance
-from ccip_plugin.schema import DatasetGoneError, FieldReadOnlyError, FieldTypeError
-from ccip_plugin.targets import TargetError
+from ccip_plugin.storage.fields import ERROR_FIELD, SOURCE_FIELD
+from ccip_plugin.storage.schema import DatasetGoneError, FieldReadOnlyError, FieldTypeError
+from ccip_plugin.storage.targets import TargetError
 from tests.support import odd_images, tiny_models
 
 FIELD = "ccip_embedding"

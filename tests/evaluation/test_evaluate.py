@@ -21,8 +21,8 @@ from ccip_plugin.evaluation import (
     load_evaluation,
 )
 from ccip_plugin.evaluation_report import KINDS
-from ccip_plugin.fields import EMBEDDINGS_FIELD
 from ccip_plugin.grouping import group_characters
+from ccip_plugin.storage.fields import EMBEDDINGS_FIELD
 from tests.support import tiny_models
 from tests.support.groups import embed
 

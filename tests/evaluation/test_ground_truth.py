@@ -3,8 +3,8 @@
 import fiftyone as fo
 import pytest
 
-from ccip_plugin.ground_truth import items_view, name_fields, read_names
-from ccip_plugin.targets import TargetError, resolve
+from ccip_plugin.ground_truth import name_fields, read_names
+from ccip_plugin.storage.targets import TargetError, items_view, resolve
 
 pytestmark = pytest.mark.mongo
 

@@ -12,9 +12,9 @@ from ccip_plugin.core.clustering import cluster_details
 from ccip_plugin.core.errors import CCIPError, ParameterError
 from ccip_plugin.core.registry import DEFAULT_MODEL, get_spec
 from ccip_plugin.exploration import explore_parameters
-from ccip_plugin.fields import EMBEDDINGS_FIELD
 from ccip_plugin.grouping import group_characters, propose_groups
 from ccip_plugin.proposals import load_proposal
+from ccip_plugin.storage.fields import EMBEDDINGS_FIELD
 from tests.support.groups import embed, labels, partition, vector
 
 pytestmark = pytest.mark.mongo

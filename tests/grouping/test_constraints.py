@@ -10,7 +10,7 @@ from ccip_plugin.core.clustering import METHODS
 from ccip_plugin.core.errors import ParameterError
 from ccip_plugin.grouping import group_characters
 from ccip_plugin.identity import registry_key
-from ccip_plugin.targets import TargetError
+from ccip_plugin.storage.targets import TargetError
 from tests.support.groups import embed, labels
 
 pytestmark = pytest.mark.mongo

@@ -4,12 +4,12 @@ import fiftyone as fo
 import pytest
 
 from ccip_plugin.core.errors import ParameterError
-from ccip_plugin.fields import EMBEDDINGS_FIELD
 from ccip_plugin.group_labels import redo, undo
 from ccip_plugin.grouping import group_characters, propose_groups
 from ccip_plugin.identity import StaleGroupsError, load_registry
 from ccip_plugin.journal import Journal
 from ccip_plugin.proposals import NoProposalError, apply_proposal, load_proposal, pending_proposals
+from ccip_plugin.storage.fields import EMBEDDINGS_FIELD
 from tests.support.groups import embed, labels
 
 pytestmark = pytest.mark.mongo

@@ -14,7 +14,7 @@ from ccip_plugin.core.errors import DownloadError
 from ccip_plugin.core.hub import Hub
 from ccip_plugin.core.published_images import REPO
 from ccip_plugin.evaluation import evaluate_model
-from ccip_plugin.targets import TargetError
+from ccip_plugin.storage.targets import TargetError
 from tests.support.tiny_hub import TinyHub
 
 pytestmark = pytest.mark.mongo

@@ -12,8 +12,8 @@ from ccip_plugin.group_labels import Changes, LabelChange, NothingToUndoError, a
 from ccip_plugin.identity import Draft, StaleGroupsError, TooManyGroupsError, load_registry
 from ccip_plugin.journal import Journal
 from ccip_plugin.label_store import GroupLabel, LabelStore
-from ccip_plugin.schema import FieldReadOnlyError, FieldTypeError, ForeignFieldError
-from ccip_plugin.targets import resolve
+from ccip_plugin.storage.schema import FieldReadOnlyError, FieldTypeError, ForeignFieldError
+from ccip_plugin.storage.targets import resolve
 
 pytestmark = pytest.mark.mongo
 
@@ -354,7 +354,7 @@ CRASH = """
     from ccip_plugin import group_labels
     from ccip_plugin.identity import Draft, load_registry
     from ccip_plugin.label_store import GroupLabel, LabelStore
-    from ccip_plugin.targets import resolve
+    from ccip_plugin.storage.targets import resolve
 
     name, patches_field, where, action = sys.argv[1:]
     dataset = fo.load_dataset(name)
@@ -418,7 +418,7 @@ def impatient(store):
     """The lease as it is after the dead process was silent for its time."""
     import fiftyone.core.odm as foo
 
-    from ccip_plugin.lease import COLLECTION, lease
+    from ccip_plugin.storage.lease import COLLECTION, lease
 
     foo.get_db_conn()[COLLECTION].delete_many({"_id": f"{store.target.dataset._doc.id}/{store.path}"})
     return lease
@@ -430,7 +430,7 @@ RACE = """
     from ccip_plugin.group_labels import Changes, LabelChange, apply
     from ccip_plugin.identity import Draft, StaleGroupsError, TooManyGroupsError, load_registry
     from ccip_plugin.label_store import GroupLabel, LabelStore
-    from ccip_plugin.targets import resolve
+    from ccip_plugin.storage.targets import resolve
 
     name, patches_field, letter = sys.argv[1:]
     dataset = fo.load_dataset(name)

@@ -7,13 +7,13 @@ import pytest
 from ccip_plugin import group_labels
 from ccip_plugin.core.clustering import METHODS
 from ccip_plugin.deleting import delete_grouping
-from ccip_plugin.fields import UNASSIGNED
 from ccip_plugin.group_labels import redo, undo
 from ccip_plugin.grouping import group_characters, propose_groups
 from ccip_plugin.identity import load_registry
 from ccip_plugin.proposals import apply_proposal, rescued_view
 from ccip_plugin.rejecting import NothingToRejectError, reject
-from ccip_plugin.targets import TargetError
+from ccip_plugin.storage.fields import UNASSIGNED
+from ccip_plugin.storage.targets import TargetError
 from tests.support.groups import embed, labels
 from tests.support.operator_tools import facts, form, problems, run, said
 

@@ -6,8 +6,8 @@ import time
 import pytest
 from pymongo.errors import AutoReconnect
 
-from ccip_plugin import lease as module
-from ccip_plugin.lease import LeaseHeldError, LeaseLostError, lease
+from ccip_plugin.storage import lease as module
+from ccip_plugin.storage.lease import LeaseHeldError, LeaseLostError, lease
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def samples(dataset):
 HOLD = """
 import sys, time
 import fiftyone as fo
-from ccip_plugin.lease import lease
+from ccip_plugin.storage.lease import lease
 
 with lease(fo.load_dataset(sys.argv[1]), "field", ttl=float(sys.argv[2])):
     print("held", flush=True)
@@ -28,7 +28,7 @@ with lease(fo.load_dataset(sys.argv[1]), "field", ttl=float(sys.argv[2])):
 COUNT = """
 import sys, time
 import fiftyone as fo
-from ccip_plugin.lease import lease
+from ccip_plugin.storage.lease import lease
 
 samples = fo.load_dataset(sys.argv[1])
 for _ in range(20):

@@ -4,7 +4,7 @@ import fiftyone as fo
 import fiftyone.core.odm as foo
 import pytest
 
-from ccip_plugin.runs import RunKeyError, check_key, keep, read_config, register, restore
+from ccip_plugin.storage.runs import RunKeyError, check_key, keep, read_config, register, restore
 
 pytestmark = pytest.mark.mongo
 
@@ -44,7 +44,7 @@ def test_registers_and_deletes_what_another_process_has_changed_meanwhile(datase
     code = """
         import sys
         import fiftyone as fo
-        from ccip_plugin.runs import read_config, register, restore
+        from ccip_plugin.storage.runs import read_config, register, restore
         data = fo.load_dataset(sys.argv[1])
         if sys.argv[2] == "delete":
             restore(data, "groups", None)

@@ -4,7 +4,7 @@ import fiftyone as fo
 import pytest
 from fiftyone import ViewField as F
 
-from ccip_plugin.targets import TargetError, resolve
+from ccip_plugin.storage.targets import TargetError, resolve
 
 
 @pytest.fixture

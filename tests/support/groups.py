@@ -4,7 +4,7 @@ import fiftyone as fo
 import numpy as np
 
 from ccip_plugin.core.registry import DEFAULT_MODEL
-from ccip_plugin.fields import EMBEDDINGS_FIELD
+from ccip_plugin.storage.fields import EMBEDDINGS_FIELD
 
 DIM = 768
 

@@ -18,11 +18,11 @@ from ccip_plugin.core.differences import differences
 from ccip_plugin.core.encoder import Encoder
 from ccip_plugin.core.errors import ClosedError, ParameterError, UnreadableImageError, VectorsError
 from ccip_plugin.embeddings import compute_embeddings
-from ccip_plugin.fields import EMBEDDINGS_FIELD
 from ccip_plugin.ingest import IngestError
 from ccip_plugin.model import CCIPModel, CCIPModelConfig
 from ccip_plugin.recognition import UNKNOWN, ReferencesError
-from ccip_plugin.targets import TargetError
+from ccip_plugin.storage.fields import EMBEDDINGS_FIELD
+from ccip_plugin.storage.targets import TargetError
 from tests.support import odd_images, tiny_models
 
 pytestmark = pytest.mark.mongo

@@ -19,7 +19,7 @@ import fiftyone.core.odm as foo
 from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
-from .core.errors import CCIPError
+from ..core.errors import CCIPError
 
 logger = logging.getLogger(__name__)
 

@@ -1,15 +1,21 @@
 """What to work on: the samples of a collection, or the detections in one of its fields, as ids."""
 
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import fiftyone as fo
 import fiftyone.core.media as fomm
 import fiftyone.core.patches as fop
 
-from .core.errors import CCIPError
+from ..core.errors import CCIPError
+
+CHUNK = 1000
+"""How many items are read or written at once."""
 
 _SLICING = (fo.SelectGroupSlices, fo.ExcludeGroupSlices)
+T = TypeVar("T")
 
 
 class TargetError(CCIPError, ValueError):
@@ -187,3 +193,17 @@ def _check_detections(dataset: fo.Dataset, patches_field: str) -> None:
 
 def _flatten(nested: list[list[Any] | None]) -> list[Any]:
     return [value for values in nested for value in values or ()]
+
+
+def items_view(target: Target, ids: Sequence[str]) -> Any:
+    """Items by their ids, as a view of the dataset."""
+    if target.is_patches:
+        return target.dataset.select_labels(ids=list(ids), fields=target.patches_field)
+    return target.dataset.select(list(ids))
+
+
+def batched(changes: Iterable[T]) -> Iterator[tuple[T, ...]]:
+    """Cuts changes into parts that are read or written at once."""
+    iterator = iter(changes)
+    while chunk := tuple(itertools.islice(iterator, CHUNK)):
+        yield chunk

@@ -6,7 +6,7 @@ from typing import Any
 import fiftyone as fo
 import fiftyone.core.odm as foo
 
-from .core.errors import CCIPError
+from ..core.errors import CCIPError
 from .lease import lease
 
 LEASE = "schema"

@@ -4,14 +4,29 @@ import copy
 import datetime
 import re
 from collections.abc import Sequence
+from enum import StrEnum
 from typing import Any
 
 import fiftyone as fo
 import fiftyone.core.odm as foo
 
-from .core.errors import CCIPError
+from ..core.errors import CCIPError
 
-_RESERVED = ("ccip_registry", "ccip_proposal", "ccip_answers")
+
+class RunKind(StrEnum):
+    """Kinds of runs that this plugin records: the ``method`` in the configuration of a run."""
+
+    GROUPING = "ccip_groups"
+    REGISTRY = "ccip_registry"
+    PROPOSAL = "ccip_proposal"
+    ANSWERS = "ccip_answers"
+    CALIBRATION = "ccip_calibration"
+    COMPARISON = "ccip_comparison"
+    MODEL_EVALUATION = "ccip_model_evaluation"
+    GROUP_EVALUATION = "ccip_group_evaluation"
+
+
+_RESERVED = (RunKind.REGISTRY, RunKind.PROPOSAL, RunKind.ANSWERS)
 
 
 class RunKeyError(CCIPError, ValueError):
@@ -77,7 +92,7 @@ def register(dataset: fo.Dataset, key: str, method: str, **config: Any) -> None:
         config: plain values
     """
     refresh(dataset, key)
-    made = dataset.init_run(method=method, **config)
+    made = dataset.init_run(method=str(method), **config)
     if not dataset.has_run(key):
         dataset.register_run(key, made)
         return
