@@ -89,9 +89,11 @@ def card(n: int = 500) -> None:
 
 def tuning(n: int = 500, n_tries: int = 200) -> None:
     """Against settings at random, as the published ones were searched: eps up to 0.5, min_samples from 2 to 5."""
-    from ccip_plugin.core.clustering import dbscan_of_embeddings
+    from ccip_plugin.core.dbscan_ import dbscan_of_embeddings
     from ccip_plugin.core.pairs import unit_vectors
-    from ccip_plugin.core.tuning import OpticsSearch, merges, rand_index, tune_dbscan_2, tune_optics
+    from ccip_plugin.core.tune_optics_ import OpticsSearch, tune_optics
+    from ccip_plugin.core.tune_scores_ import rand_index
+    from ccip_plugin.core.tuning import merges, tune_dbscan_2
 
     rows = []
     for seed in range(5):

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from .core.calibration import load as load_calibration
 from .core.clustering import cluster
 from .core.errors import CCIPError, ParameterError
-from .core.evaluation import GroupMetrics, codes_of, group_metrics
+from .core.groups_ import GroupMetrics, group_metrics
+from .core.labels_ import codes_of
 from .core.progress import ProgressCallback, report
 from .embeddings import load_embeddings
 from .evaluation import embeddings_fields, load_evaluation

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from .core.card import card_row
 from .core.errors import CCIPError
-from .core.evaluation import group_metrics
 from .core.group_costs import GroupCosts, group_costs
+from .core.groups_ import group_metrics
 from .core.progress import Progress, ProgressCallback, report
 from .core.registry import get_spec
 from .embeddings import compute_embeddings, load_embeddings

@@ -10,8 +10,8 @@ from typing import Any
 
 from .core.card import COLUMNS, CardRow
 from .core.errors import ParameterError
-from .core.evaluation import GroupMetrics
 from .core.group_costs import CharacterRow, GroupRow
+from .core.groups_ import GroupMetrics
 from .core.jackknife import Interval
 from .evaluation_plots import Chart, model_charts, save_charts
 from .ground_truth import read_names

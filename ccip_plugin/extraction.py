@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from typing import Any, BinaryIO, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .core.arrays import Vectors
 from .core.differences import normalize
 from .core.errors import EmbeddingError, EmptyCropError, UnreadableImageError
 from .core.preprocessing import MAX_PIXELS, crop, image_size, load_image, preprocess
@@ -33,7 +33,6 @@ WAITING_RESULTS = 1024
 LARGE_BYTES = 32 << 20  # decoded: the C library returns the memory of smaller ones soon enough
 
 T = TypeVar("T")
-Vector = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ class Extracted:
     """
 
     key: Any
-    vector: Vector | None = None
+    vector: Vectors | None = None
     error: str | None = None
     source: str | None = None
 
@@ -82,11 +81,11 @@ class Embedder(Protocol):
         """Whether single images are run by many threads, and not batches by one."""
         ...
 
-    def embed_tensor(self, tensor: Vector) -> Vector:
+    def embed_tensor(self, tensor: Vectors) -> Vectors:
         """``(3, 384, 384)`` -> ``(dim,)``, for any number of threads at once."""
         ...
 
-    def embed_tensors(self, tensors: Vector) -> Vector:
+    def embed_tensors(self, tensors: Vectors) -> Vectors:
         """``(n, 3, 384, 384)`` -> ``(n, dim)``."""
         ...
 
@@ -322,7 +321,7 @@ class _Reader:
     def __init__(self, budget: _Budget, *, alpha: float, force_square: bool, max_pixels: int | None):
         self.budget, self._alpha, self._force_square, self._max_pixels = budget, alpha, force_square, max_pixels
 
-    def read(self, item: Item) -> Generator[tuple[Extracted, Vector | None], None, None]:
+    def read(self, item: Item) -> Generator[tuple[Extracted, Vectors | None], None, None]:
         """Gives for each key what is known of it, and its tensor unless it failed."""
         try:
             with _open_file(item.filepath) as file:
@@ -332,7 +331,7 @@ class _Reader:
             for key in item.keys:
                 yield Extracted(key, error=str(error)), None
 
-    def _read_open(self, item: Item, file: BinaryIO, source: str) -> Iterator[tuple[Extracted, Vector | None]]:
+    def _read_open(self, item: Item, file: BinaryIO, source: str) -> Iterator[tuple[Extracted, Vectors | None]]:
         with contextlib.ExitStack() as holding:
             cost = _cost(file)
             holding.enter_context(self.budget.hold(cost))
@@ -400,7 +399,7 @@ class _Line:
         with self._results.writing():
             self._read_all(self._embed)
 
-    def _read_all(self, use: Callable[[Extracted, Vector], None]) -> None:
+    def _read_all(self, use: Callable[[Extracted, Vectors], None]) -> None:
         try:
             while (item := self._take()) is not None:
                 with contextlib.closing(self._reader.read(item)) as found:
@@ -419,7 +418,7 @@ class _Line:
         with self._taking:
             return None if self._stopped.is_set() else next(self._items, None)
 
-    def _embed(self, found: Extracted, tensor: Vector) -> None:
+    def _embed(self, found: Extracted, tensor: Vectors) -> None:
         try:
             with self._turns.take():
                 vector = self._encoder.embed_tensor(tensor)
@@ -435,7 +434,7 @@ class _BatchLine(_Line):
     def __init__(self, items: Iterable[Item], reader: _Reader, encoder: Embedder, workers: int, *, batch_size: int):
         super().__init__(items, reader, encoder, workers)
         self._batch_size = batch_size
-        self._ready: _Channel[tuple[Extracted, Vector]] = _Channel(2 * batch_size)
+        self._ready: _Channel[tuple[Extracted, Vectors]] = _Channel(2 * batch_size)
 
     def start(self) -> None:
         self._ready.expect(self._workers)
@@ -460,7 +459,7 @@ class _BatchLine(_Line):
                 self._stopped.set()
                 self._ready.close()
 
-    def _embed_batch(self, batch: list[tuple[Extracted, Vector]]) -> None:
+    def _embed_batch(self, batch: list[tuple[Extracted, Vectors]]) -> None:
         try:
             vectors = self._encoder.embed_tensors(np.stack([tensor for _, tensor in batch]))
         except EmbeddingError:  # one of them; find out which

@@ -12,11 +12,12 @@ import numpy as np
 from .calibrating import calibrated_parameters
 from .core.calibration import Calibration
 from .core.calibration import load as load_calibration
-from .core.clustering import MAX_DENSE, Clustering, cluster_details
+from .core.clustering import Clustering, cluster_details
 from .core.constraints import Constraints, check
 from .core.errors import ParameterError
 from .core.graph_choice import APPROXIMATE, AUTO, EXACT, GRAPHS, GraphChoice, choose_graph
 from .core.graph_files import find_graph, graphs_folder
+from .core.optics import MAX_DENSE
 from .core.progress import ProgressCallback, report
 from .core.steadiness import steady
 from .decisions import APART, SAME_IMAGE, Decisions, decisions_of
@@ -110,7 +111,7 @@ def group_characters(
     Args:
         samples: a dataset, a view or a patches view, with embeddings
         patches_field (None): the field with the detections to group, None for whole samples
-        method (None): one of :data:`~ccip_plugin.core.clustering.METHODS`, ``linkage`` by default
+        method (None): one of :data:`~ccip_plugin.core.parameters_.METHODS`, ``linkage`` by default
         eps (None): the largest difference between neighbors (for ``linkage``, the largest mean difference in a group),
             None for the published value of the method
         min_samples (None): how many images make a group, or the core of one, None for the published value

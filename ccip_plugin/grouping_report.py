@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from .core.calibration import Calibration
-from .core.clustering import check_parameters, published_parameters
 from .core.graph_choice import EXACT
 from .core.graph_quality import Quality
+from .core.parameters_ import check_parameters, published_parameters
 from .core.sweep import looks_chained
 from .decisions import APART, Contradiction
 from .lineup import ALL
@@ -28,7 +28,7 @@ class Parameters:
     """What a grouping was made with.
 
     Attributes:
-        method: one of :data:`~ccip_plugin.core.clustering.METHODS`
+        method: one of :data:`~ccip_plugin.core.parameters_.METHODS`
         eps: the largest difference; what it is the largest of depends on the method
         min_samples: how many images make a group, or the core of one
         model_name: the model that the embeddings are of

@@ -13,10 +13,9 @@ import fiftyone.core.media as fomm
 import fiftyone.core.models as fom
 import fiftyone.core.patches as fop
 import fiftyone.core.sample as fos
-import numpy as np
-from numpy.typing import NDArray
 
 from .core import calibration
+from .core.arrays import Vectors
 from .core.encoder import Encoder
 from .core.references import SHARE, References
 from .extraction import usable_cores
@@ -26,8 +25,6 @@ from .storage.schema import declare
 from .storage.targets import TargetError
 
 logger = logging.getLogger(__name__)
-
-Vectors = NDArray[np.float32]
 
 
 @dataclass(frozen=True)

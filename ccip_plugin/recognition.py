@@ -13,9 +13,9 @@ from typing import Any
 
 import fiftyone as fo
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
+from .core.arrays import Vectors
 from .core.differences import normalize
 from .core.encoder import Encoder
 from .core.errors import CCIPError, EmbeddingError, UnreadableImageError
@@ -33,8 +33,6 @@ logger = logging.getLogger(__name__)
 
 UNKNOWN = "unknown"
 """The label of an image that shows none of the characters."""
-
-Vector = NDArray[np.float32]
 
 
 class ReferencesError(CCIPError, ValueError):
@@ -57,7 +55,7 @@ class Recognizer:
     threshold: float
     share: float = SHARE
 
-    def labels(self, vectors: Vector) -> list[fo.Classification]:
+    def labels(self, vectors: Vectors) -> list[fo.Classification]:
         """Says whom images show.
 
         Args:
@@ -170,7 +168,7 @@ def _things(value: Any) -> Iterator[Any]:
         raise ReferencesError(f"a {type(value).__name__} is neither an image nor an embedding")
 
 
-def _embedded(encoder: Encoder, thing: Any) -> Vector | str:
+def _embedded(encoder: Encoder, thing: Any) -> Vectors | str:
     """The embedding of an image, or why there is none."""
     if isinstance(thing, np.ndarray) and thing.dtype.kind == "f":
         if thing.shape != (encoder.spec.dim,):
@@ -185,9 +183,9 @@ def _embedded(encoder: Encoder, thing: Any) -> Vector | str:
         return str(error)
 
 
-def _references(names: Iterable[str], found: Iterable[tuple[str, Vector | str]]) -> References:
+def _references(names: Iterable[str], found: Iterable[tuple[str, Vectors | str]]) -> References:
     """Brings vectors together by name; ``found`` has a text for a reference that could not be embedded."""
-    vectors: dict[str, list[Vector]] = {name: [] for name in names}
+    vectors: dict[str, list[Vectors]] = {name: [] for name in names}
     problems: dict[str, list[str]] = {}
     for name, result in found:
         if isinstance(result, str):
@@ -243,7 +241,7 @@ def _is_somebody(name: str | None, status: str | None) -> bool:
 
 def _vectors(
     target: Target, embeddings_field: str, encoder: Encoder, names: Mapping[str, str]
-) -> Iterator[tuple[str, Vector | str]]:
+) -> Iterator[tuple[str, Vectors | str]]:
     """Name and vector of each labelled item: the vector that is stored, else one that is computed now."""
     store = EmbeddingStore(target, embeddings_field)
     recorded, done = store.provenance, set()

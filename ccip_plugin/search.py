@@ -14,6 +14,7 @@ from fiftyone.core.media import GROUP
 from numpy.typing import NDArray
 from PIL import Image
 
+from .core.arrays import Vectors
 from .core.calibration import load as load_calibration
 from .core.encoder import Encoder
 from .core.errors import CCIPError
@@ -33,8 +34,6 @@ LIMIT = 100
 MARK = "ccip_find_similar"
 """Stands in the ``info`` of the fields that :func:`find_similar` writes differences into."""
 NAMED_IDS = 5
-
-Vectors = NDArray[np.float32]
 
 
 class QueryError(CCIPError, ValueError):

@@ -7,10 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .differences import Vectors
+from .arrays import IntArray, Vectors
 from .forest import Forest
-
-Numbers = NDArray[np.int64]
 
 _AT_ONCE = 6000  # groups of which all pairs are held at once, for scipy: twice 144 MB
 _ROWS = 512  # of these compared at a time
@@ -36,9 +34,9 @@ class Rules:
 
     large: float = np.inf
     large_limit: float | None = None
-    owners: Numbers | None = None
-    apart: Numbers = field(default_factory=lambda: np.empty((0, 2), np.int64))
-    shared: Numbers = field(default_factory=lambda: np.empty((0, 2), np.int64))
+    owners: IntArray | None = None
+    apart: IntArray = field(default_factory=lambda: np.empty((0, 2), np.int64))
+    shared: IntArray = field(default_factory=lambda: np.empty((0, 2), np.int64))
     push: float = 0.0
 
     @property
@@ -55,8 +53,8 @@ class Rules:
 class Merges(NamedTuple):
     """What was merged, a row for each merger: a member of one group, a member of the other, their mean difference."""
 
-    one: Numbers
-    other: Numbers
+    one: IntArray
+    other: IntArray
     costs: NDArray[np.float64]
 
     @classmethod
@@ -69,14 +67,14 @@ class Merges(NamedTuple):
         """All mergers of some parts."""
         return cls(*map(np.concatenate, zip(cls.none(), *parts, strict=True)))
 
-    def groups(self, n: int) -> Numbers:
+    def groups(self, n: int) -> IntArray:
         """``(n,)`` numbers 0, 1, ... of the groups at the end, in the order of their first members."""
         forest = Forest(n)
         forest.add(self.one.astype(np.int32), self.other.astype(np.int32))
         return forest.labels()
 
 
-def agglomerate(means: Vectors, weights: NDArray[np.float64], cut: float, rules: Rules | None = None) -> Numbers:
+def agglomerate(means: Vectors, weights: NDArray[np.float64], cut: float, rules: Rules | None = None) -> IntArray:
     """Merges groups as :func:`find_merges` does, and gives ``(n,)`` numbers 0, 1, ... of the groups at the end."""
     return find_merges(means, weights, cut, rules).groups(len(means))
 
@@ -131,13 +129,15 @@ def _merged_by_scipy(means: Vectors, cut: float) -> Merges:
     return Merges(one, other, tree[:, 2])
 
 
-def numbered(labels: Numbers) -> Numbers:
+def numbered(labels: IntArray) -> IntArray:
     """The same groups, numbered 0, 1, ... in the order of their first members."""
     _, first, found = np.unique(labels, return_index=True, return_inverse=True)
     return np.argsort(np.argsort(first))[found]
 
 
-def pushes(shared: Numbers, weights: NDArray[np.float64], push: float) -> tuple[Numbers, Numbers, NDArray[np.float64]]:
+def pushes(
+    shared: IntArray, weights: NDArray[np.float64], push: float
+) -> tuple[IntArray, IntArray, NDArray[np.float64]]:
     """Groups that were seen together, each two once, and what that adds to their difference: ``push`` at most."""
     first, last = shared.min(axis=1, initial=len(weights)), shared.max(axis=1, initial=-1)
     keys, counts = np.unique((first * len(weights) + last)[first != last], return_counts=True)
@@ -179,14 +179,14 @@ class _State:
         self._merge(first, self.nearest[first])
         return True
 
-    def _roots(self) -> Numbers:
+    def _roots(self) -> IntArray:
         while True:
             further = self.into[self.into]
             if (further == self.into).all():
                 return self.into
             self.into = further
 
-    def _merge(self, first: Numbers, second: Numbers) -> None:
+    def _merge(self, first: IntArray, second: IntArray) -> None:
         one, other = np.minimum(first, second), np.maximum(first, second)
         self.done.append(Merges(one, other, self.costs[first]))
         total = self.weights[one] + self.weights[other]
@@ -237,7 +237,7 @@ class _State:
             self._apply_rules(closeness, rows, position)
             self._pick(closeness, rows)
 
-    def _apply_rules(self, closeness: Vectors, rows: Numbers, position: Numbers) -> None:
+    def _apply_rules(self, closeness: Vectors, rows: IntArray, position: IntArray) -> None:
         """Lowers the closeness of groups that the rules keep apart; twice the difference, as it is a cosine."""
         rules = self.rules
         if rules.large_limit is not None:
@@ -258,7 +258,7 @@ class _State:
             here = (row_of[one] >= 0) & (position[other] >= 0)
             closeness[row_of[one[here]], position[other[here]]] = _FORBIDDEN
 
-    def _pick(self, closeness: Vectors, rows: Numbers) -> None:
+    def _pick(self, closeness: Vectors, rows: IntArray) -> None:
         best = closeness.argmax(axis=1)
         value = closeness[np.arange(len(rows)), best]
         n_near = np.count_nonzero(closeness >= (value - _TIE)[:, None], axis=1)
@@ -268,7 +268,7 @@ class _State:
         self.nearest[rows] = self.active[best]
         self.costs[rows] = np.where(value > _FORBIDDEN / 2, (1 - value.astype(np.float64)) / 2, np.inf)
 
-    def _settle(self, closeness: Vectors, rows: Numbers, row: int, value: np.float32) -> int:
+    def _settle(self, closeness: Vectors, rows: IntArray, row: int, value: np.float32) -> int:
         """Which of several groups that are about as near is the nearest: the first of the truly nearest."""
         near = np.flatnonzero(closeness[row] >= value - _TIE)
         exact = self.means[self.active[near]].astype(np.float64) @ self.means[rows[row]].astype(np.float64)
@@ -282,20 +282,20 @@ class _Held:
     Lance and Williams (1967): the closeness of a merged group is the weighted mean of those of its parts.
     """
 
-    def __init__(self, groups: Numbers, means: Vectors) -> None:
+    def __init__(self, groups: IntArray, means: Vectors) -> None:
         self.size = len(groups)
         self._place = np.full(len(means), -1)
         self._place[groups] = np.arange(len(groups))
         own = means[groups]
         self._cosines = own @ own.T
 
-    def between(self, rows: Numbers, columns: Numbers) -> Vectors:
+    def between(self, rows: IntArray, columns: IntArray) -> Vectors:
         """The closeness of some groups to some others, as a copy."""
         if len(columns) == self.size:
             return self._cosines[self._place[rows]]
         return self._cosines[self._place[rows]][:, self._place[columns]]
 
-    def merge(self, one: Numbers, other: Numbers, share: Vectors) -> None:
+    def merge(self, one: IntArray, other: IntArray, share: Vectors) -> None:
         """Puts groups into others; ``share`` is the part of the first in each."""
         one, other = self._place[one], self._place[other]
         merged = share * self._cosines[one] + (1 - share) * self._cosines[other]

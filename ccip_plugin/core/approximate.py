@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .cells import Cells, Numbers, find_cells, load_faiss
-from .differences import Vectors
+from .arrays import IntArray, Vectors
+from .cells import Cells, find_cells, load_faiss
 from .errors import ParameterError
 from .graph_files import PairFiles, build_graph, digest_of, kept_graphs, open_graph, touch
 from .graph_quality import Quality, measured_quality
@@ -154,7 +154,7 @@ class _Search:
                 done += len(visitors)
                 report(self.progress, "comparing images", done, total, f"{n_pairs:,} pairs alike")
 
-    def _between(self, rows: Numbers, cols: Numbers, vectors: Vectors) -> Pairs:
+    def _between(self, rows: IntArray, cols: IntArray, vectors: Vectors) -> Pairs:
         """Pairs up to about the radius, their differences not rounded; lowers the bounds of ``rows``."""
         cosines = self.unit[rows] @ vectors.T
         near = np.flatnonzero(cosines >= least_cosine(self.radius))

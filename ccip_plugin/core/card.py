@@ -7,17 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from . import calibration
-from .differences import Vectors
+from .arrays import Labels, Vectors
 from .errors import ParameterError, VectorsError
-from .evaluation import Names, PairMetrics, codes_of, pair_metrics
+from .evaluation import PairMetrics, pair_metrics
 from .jackknife import Interval, ari_without, folds_of, interval
+from .labels_ import Names, codes_of
 from .pairs import Pairs, unit_vectors
 from .progress import ProgressCallback
 from .registry import DEFAULT_MODEL, ModelSpec, get_spec
-from .tuning import ALL_PAIRS, MAX_FREE, Tuned, merges, tune_dbscan_2, tune_optics
+from .tune_optics_ import MAX_FREE, tune_optics
+from .tune_scores_ import Tuned
+from .tuning import ALL_PAIRS, merges, tune_dbscan_2
 
 COLUMNS = ("f1", "precision", "recall", "threshold", "cluster_2", "cluster_free")
 """The columns of the published table."""
@@ -30,7 +33,6 @@ FEW_CHARACTERS = 10
 
 N_CONFUSED = 50
 
-Labels = NDArray[np.int64]
 
 _REACH = 1.5  # times the larger threshold: how far DBSCAN is tuned among many images
 
@@ -131,7 +133,7 @@ def card_row(
     Pairs are counted over all images, in blocks. Cluster_2 is exact up to a radius: all differences for up to
     :data:`~ccip_plugin.core.tuning.ALL_PAIRS` images, 1.5 times the larger of the published and the best threshold for
     more. Cluster_Free is a search of some 170 settings that always goes the same way, for up to
-    :data:`~ccip_plugin.core.tuning.MAX_FREE` images. Both include the published parameters.
+    :data:`~ccip_plugin.core.tune_optics_.MAX_FREE` images. Both include the published parameters.
 
     Args:
         embeddings: ``(n, dim)`` embeddings of any length

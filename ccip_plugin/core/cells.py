@@ -6,11 +6,9 @@ from types import ModuleType
 import numpy as np
 from numpy.typing import NDArray
 
-from .differences import Vectors
+from .arrays import IntArray, Vectors
 from .errors import MissingExtraError
 from .progress import ProgressCallback, report
-
-Numbers = NDArray[np.int64]
 
 _PER_ROOT = 4  # cells for each square root of the number of images
 _LEAST = 8  # images for each cell, where there are few
@@ -30,8 +28,8 @@ class Cells:
         visitors: numbers of the images that are at home elsewhere and near enough to look for neighbors in each cell
     """
 
-    members: list[Numbers]
-    visitors: list[Numbers]
+    members: list[IntArray]
+    visitors: list[IntArray]
 
 
 def find_cells(unit: Vectors, n_probes: int, *, progress: ProgressCallback | None = None) -> Cells:
@@ -114,7 +112,7 @@ def _whole(unit: Vectors) -> Vectors:
     return np.rint(unit * _SCALE).astype(np.float32)
 
 
-def _by_cell(probes: NDArray[np.int16], n_cells: int) -> list[Numbers]:
+def _by_cell(probes: NDArray[np.int16], n_cells: int) -> list[IntArray]:
     """Numbers of the images that have each cell among theirs, in order."""
     if not probes.shape[1]:
         return [np.empty(0, np.int64)] * n_cells

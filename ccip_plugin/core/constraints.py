@@ -7,10 +7,9 @@ from numbers import Integral, Real
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .arrays import IntArray
 from .errors import ContradictionError, ParameterError
 from .forest import Forest
-
-Numbers = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,10 +50,10 @@ class Decisions:
         is_bound: ``(n,)`` whether anything was decided about the set of an image
     """
 
-    sets: Numbers
-    owners: Numbers
-    apart: Numbers
-    shared: Numbers
+    sets: IntArray
+    owners: IntArray
+    apart: IntArray
+    shared: IntArray
     is_bound: NDArray[np.bool_]
 
 
@@ -92,7 +91,7 @@ def check(constraints: Constraints, n: int) -> Decisions:
 _NO_PAIRS = np.empty((0, 2), np.int64)
 
 
-def _check_sets(sets: Numbers, heads: Numbers, apart: Numbers) -> None:
+def _check_sets(sets: IntArray, heads: IntArray, apart: IntArray) -> None:
     """Raises where two decided groups are in one set, or images that are to be apart."""
     by_set = heads[np.argsort(sets[heads], kind="stable")]
     in_one = sets[by_set[1:]] == sets[by_set[:-1]]
@@ -103,7 +102,7 @@ def _check_sets(sets: Numbers, heads: Numbers, apart: Numbers) -> None:
         raise ContradictionError([(int(a), int(b)) for a, b in wrong])
 
 
-def _rejections(rejected: Iterable[tuple[int, int]], groups: Numbers, heads: Numbers, n: int) -> Numbers:
+def _rejections(rejected: Iterable[tuple[int, int]], groups: IntArray, heads: IntArray, n: int) -> IntArray:
     """Pairs of each image with one image of the group that it is not of."""
     pairs = _as_pairs("rejected", sorted(rejected))
     _check_numbers("rejected", pairs[:, 0], n)
@@ -111,7 +110,7 @@ def _rejections(rejected: Iterable[tuple[int, int]], groups: Numbers, heads: Num
     return np.stack([pairs[:, 0], heads[np.searchsorted(groups, pairs[:, 1])]], axis=1) if len(pairs) else _NO_PAIRS
 
 
-def _pairs_of_equals(numbers: Numbers) -> Numbers:
+def _pairs_of_equals(numbers: IntArray) -> IntArray:
     """All pairs of images that have the same number, -1 left out."""
     order = np.argsort(numbers, kind="stable")
     order = order[numbers[order] >= 0]
@@ -124,7 +123,7 @@ def _pairs_of_equals(numbers: Numbers) -> Numbers:
     return np.concatenate(pairs) if pairs else _NO_PAIRS
 
 
-def _column(name: str, values: ArrayLike | None, n: int) -> Numbers:
+def _column(name: str, values: ArrayLike | None, n: int) -> IntArray:
     if values is None:
         return np.full(n, -1, np.int64)
     numbers = np.asarray(values)
@@ -133,13 +132,13 @@ def _column(name: str, values: ArrayLike | None, n: int) -> Numbers:
     return numbers.astype(np.int64)
 
 
-def _pairs(name: str, values: Iterable[tuple[int, int]], n: int) -> Numbers:
+def _pairs(name: str, values: Iterable[tuple[int, int]], n: int) -> IntArray:
     pairs = _as_pairs(name, values)
     _check_numbers(name, pairs.ravel(), n)
     return pairs
 
 
-def _as_pairs(name: str, values: Iterable[tuple[int, int]]) -> Numbers:
+def _as_pairs(name: str, values: Iterable[tuple[int, int]]) -> IntArray:
     pairs = [tuple(pair) for pair in values]
     for pair in pairs:
         if len(pair) != 2 or not all(isinstance(number, Integral) for number in pair):
@@ -147,7 +146,7 @@ def _as_pairs(name: str, values: Iterable[tuple[int, int]]) -> Numbers:
     return np.array(pairs, np.int64).reshape(-1, 2)
 
 
-def _check_numbers(name: str, numbers: Numbers, n: int) -> None:
+def _check_numbers(name: str, numbers: IntArray, n: int) -> None:
     wrong = numbers[(numbers < 0) | (numbers >= n)]
     if len(wrong):
         raise ParameterError(name, int(wrong[0]), f"a number of an image, from 0 to {n - 1}")

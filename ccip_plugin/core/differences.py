@@ -5,9 +5,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .arrays import Vectors
 from .errors import MatrixTooLargeError, VectorsError
-
-Vectors = NDArray[np.float32]
 
 MATRIX_BYTES = 2 << 30
 """Default limit of the size of a full matrix: 2 GiB, about 23,000 x 23,000 differences."""

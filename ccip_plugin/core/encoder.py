@@ -11,9 +11,9 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from . import differences, hub
+from .arrays import Vectors
 from .errors import ClosedError, EmbeddingError
 from .hub import ModelFiles
 from .preprocessing import load_image, preprocess
@@ -23,7 +23,6 @@ from .session import AUTO, CPU, METRIC, Session, open_session
 
 logger = logging.getLogger(__name__)
 
-Vectors = NDArray[np.float32]
 
 CLOSED_FORM_TOLERANCE = 1e-5
 

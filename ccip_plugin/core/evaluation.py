@@ -1,20 +1,17 @@
 """How good differences and groups are, where it is known who is who."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .differences import Vectors, normalize
+from .arrays import IntArray, Vectors
+from .differences import normalize
 from .errors import ParameterError, VectorsError
 from .jackknife import STEPS, FoldCounts, Interval, folds_of, interval, interval_of_best
-from .mutual_information import adjusted_mutual_information
+from .labels_ import Names, _codes, _ratio
 from .progress import ProgressCallback, report
-
-Names = ArrayLike | Sequence[object]
-Counts = NDArray[np.int64]
-Codes = NDArray[np.int64]
 
 _BLOCK = 2048
 _MAX_BINS = 2**24  # float32 holds whole numbers up to it
@@ -57,8 +54,8 @@ class PairMetrics:
     roc_auc_error: float
     average_precision: float
     average_precision_error: float
-    same: Counts
-    different: Counts
+    same: IntArray
+    different: IntArray
     folds: FoldCounts | None = None
 
     def at(self, threshold: float) -> "PairScores":
@@ -85,7 +82,7 @@ class PairMetrics:
         found = _summarized(self.same, self.different + more, self.n_images, self.n_characters, self.n_left_out)
         return replace(found, folds=self.folds)
 
-    def coarse(self, steps: int) -> tuple[Counts, Counts]:
+    def coarse(self, steps: int) -> tuple[IntArray, IntArray]:
         """``same`` and ``different`` in ``steps`` + 1 wider bins; ``steps`` divides the number of bins."""
         return _coarse(self.same, steps), _coarse(self.different, steps)
 
@@ -111,7 +108,7 @@ class PairMetrics:
         return intervals
 
     @staticmethod
-    def _estimates(same: Counts, different: Counts, threshold: float | None) -> dict[str, float]:
+    def _estimates(same: IntArray, different: IntArray, threshold: float | None) -> dict[str, float]:
         found = _summarized(same, different, 0, 0, 0)
         names = ("threshold", "f1", "precision", "recall", "roc_auc", "average_precision")
         values = {name: getattr(found, name) for name in names}
@@ -129,53 +126,6 @@ class PairScores:
     precision: float
     recall: float
     f1: float
-
-
-@dataclass(frozen=True)
-class GroupMetrics:
-    """How well groups agree with characters.
-
-    Attributes:
-        n_images: images that were compared
-        n_groups: groups among them; an image in no group counts as a group of its own
-        n_characters: characters among them
-        n_noise: images in no group
-        n_left_out: images without a known character, which took no part
-        coverage: share of the images that are in a group
-        ari: adjusted Rand index
-        ami: adjusted mutual information
-        pair_precision: share of the pairs in one group that are of one character
-        pair_recall: share of the pairs of one character that are in one group
-        pair_f1: their harmonic mean
-        bcubed_precision: mean over images: share of its group that is of its character
-        bcubed_recall: mean over images: share of its character that is in its group
-        bcubed_f1: their harmonic mean
-        homogeneity: whether groups hold one character only, by entropy
-        completeness: whether characters are in one group only, by entropy
-        v_measure: their harmonic mean
-        purity: share of the images that are of the most frequent character of their group
-        grouped: the same for the images in groups alone, None where all or none are
-    """
-
-    n_images: int
-    n_groups: int
-    n_characters: int
-    n_noise: int
-    n_left_out: int
-    coverage: float
-    ari: float
-    ami: float
-    pair_precision: float
-    pair_recall: float
-    pair_f1: float
-    bcubed_precision: float
-    bcubed_recall: float
-    bcubed_f1: float
-    homogeneity: float
-    completeness: float
-    v_measure: float
-    purity: float
-    grouped: "GroupMetrics | None" = None
 
 
 def pair_metrics(
@@ -225,62 +175,7 @@ def pair_metrics(
     return replace(_summarized(same, different, len(known), n_characters, len(codes) - len(known)), folds=folds)
 
 
-def group_metrics(labels_pred: Names, labels_true: Names) -> GroupMetrics:
-    """Measures how well groups agree with characters.
-
-    Args:
-        labels_pred: ``(n,)`` the group of each image, as numbers or names; images with None, NaN, an empty name or a
-            negative number are in no group
-        labels_true: ``(n,)`` the character of each image, likewise; images without a known one are left out
-
-    Returns:
-        the scores with each image in no group as a group of its own and, in ``grouped``, without those images. Scores
-        of nothing are NaN
-
-    Raises:
-        ParameterError: the two have different lengths
-    """
-    pred, true = _codes(labels_pred), _codes(labels_true)
-    if len(pred) != len(true):
-        raise ParameterError("labels_pred", f"{len(pred)} labels", f"as many as labels_true: {len(true)}")
-    is_known = true >= 0
-    pred, true = pred[is_known], true[is_known]
-    is_noise = pred < 0
-    n_noise, n_left_out = int(is_noise.sum()), int((~is_known).sum())
-    grouped = None
-    if 0 < n_noise < len(pred):
-        grouped = _group_scores(pred[~is_noise], true[~is_noise], 0, n_left_out, None)
-    pred[is_noise] = pred.max(initial=-1) + 1 + np.arange(n_noise)
-    return _group_scores(pred, true, n_noise, n_left_out, grouped)
-
-
-def codes_of(labels: Names) -> tuple[Codes, list[object]]:
-    """Numbers labels in the order in which they first appear.
-
-    Args:
-        labels: ``(n,)`` numbers or names; None, NaN, an empty name and negative numbers are no label
-
-    Returns:
-        ``(n,)`` numbers 0, 1, ..., -1 for none; and the label of each number
-    """
-    values = labels.tolist() if isinstance(labels, np.ndarray) else list(labels)  # type: ignore[arg-type]
-    numbers: dict[object, int] = {}
-    codes = np.fromiter((_code(value, numbers) for value in values), np.int64, len(values))
-    return codes, list(numbers)
-
-
-def _codes(labels: Names) -> Codes:
-    return codes_of(labels)[0]
-
-
-def _code(value: object, numbers: dict[object, int]) -> int:
-    is_number = isinstance(value, int | float | np.number)
-    if value is None or value == "" or (is_number and not value >= 0):  # type: ignore[operator]
-        return -1
-    return numbers.setdefault(value, len(numbers))
-
-
-def f1_curve(same: Counts, different: Counts) -> NDArray[np.float64]:
+def f1_curve(same: IntArray, different: IntArray) -> NDArray[np.float64]:
     """``(bins + 1,)`` F1 with each bin as the threshold, NaN without pairs of one character."""
     hits, n_same = np.cumsum(same), int(same.sum())
     return 2 * hits / (hits + np.cumsum(different) + n_same) if n_same else np.full(len(same), np.nan)
@@ -306,8 +201,8 @@ def interval_of_threshold(scores: NDArray[np.float64], without: NDArray[np.float
 
 
 def _histograms(
-    unit: Vectors, codes: Codes, bins: int, folds: FoldCounts | None, progress: ProgressCallback | None
-) -> tuple[Counts, Counts]:
+    unit: Vectors, codes: IntArray, bins: int, folds: FoldCounts | None, progress: ProgressCallback | None
+) -> tuple[IntArray, IntArray]:
     every, same = np.zeros((2, bins + 1), np.int64)
     n, done = len(unit), 0
     for i, j in _blocks(n):
@@ -345,18 +240,18 @@ def _to_bins(cosines: Vectors, bins: int) -> None:
     np.ceil(cosines, out=cosines)
 
 
-def _coarse(counts: Counts, steps: int) -> Counts:
+def _coarse(counts: IntArray, steps: int) -> IntArray:
     width = (len(counts) - 1) // steps
     return np.append(counts[0], counts[1:].reshape(steps, width).sum(axis=1))
 
 
-def _scores_at(same: Counts, different: Counts, threshold: float) -> "PairScores":
+def _scores_at(same: IntArray, different: IntArray, threshold: float) -> "PairScores":
     last = int(np.clip(np.floor(threshold * (len(same) - 1)), -1, len(same) - 1))
     tp, fp = int(same[: last + 1].sum()), int(different[: last + 1].sum())
     return _pair_scores(threshold, tp, fp, int(same.sum()))
 
 
-def _summarized(same: Counts, different: Counts, n_images: int, n_characters: int, n_left_out: int) -> PairMetrics:
+def _summarized(same: IntArray, different: IntArray, n_images: int, n_characters: int, n_left_out: int) -> PairMetrics:
     n_same, n_different = int(same.sum()), int(different.sum())
     tp, fp = np.cumsum(same), np.cumsum(different)
     best = _best_bin(tp, fp, n_same)
@@ -383,7 +278,7 @@ def _summarized(same: Counts, different: Counts, n_images: int, n_characters: in
     )
 
 
-def _best_bin(tp: Counts, fp: Counts, n_same: int) -> int:
+def _best_bin(tp: IntArray, fp: IntArray, n_same: int) -> int:
     return int(np.argmax(2 * tp / np.maximum(tp + fp + n_same, 1)))
 
 
@@ -392,11 +287,7 @@ def _pair_scores(threshold: float, tp: int, fp: int, n_same: int) -> PairScores:
     return PairScores(threshold, _ratio(tp, tp + fp), _ratio(tp, n_same), f1)
 
 
-def _ratio(part: float, whole: float) -> float:
-    return part / whole if whole else float("nan")
-
-
-def _roc_auc(same: Counts, different: Counts) -> tuple[float, float]:
+def _roc_auc(same: IntArray, different: IntArray) -> tuple[float, float]:
     """Chance that a pair of one character has the smaller difference; half a chance within a bin."""
     larger = different.sum() - np.cumsum(different)
     pairs = float(same.sum()) * float(different.sum())
@@ -404,7 +295,7 @@ def _roc_auc(same: Counts, different: Counts) -> tuple[float, float]:
     return _ratio(float((same.astype(np.float64) * larger).sum()) + ties / 2, pairs), _ratio(ties / 2, pairs)
 
 
-def _average_precision(same: Counts, different: Counts) -> tuple[float, float]:
+def _average_precision(same: IntArray, different: IntArray) -> tuple[float, float]:
     """Mean of the precision at each pair of one character, those of a bin together; and how far it can be off.
 
     Within a bin, the pairs of one character can be the first or the last ones.
@@ -420,63 +311,3 @@ def _average_precision(same: Counts, different: Counts) -> tuple[float, float]:
 
 
 # groups ---------------------------------------------------------------------------------------------------------------
-
-
-def _group_scores(
-    pred: Codes, true: Codes, n_noise: int, n_left_out: int, grouped: GroupMetrics | None
-) -> GroupMetrics:
-    from sklearn.metrics import homogeneity_completeness_v_measure
-
-    n = len(pred)
-    _, pred = np.unique(pred, return_inverse=True)
-    _, true = np.unique(true, return_inverse=True)
-    sizes, totals = np.bincount(pred), np.bincount(true)
-    cells, shared = np.unique(pred * (len(totals) + 1) + true, return_counts=True)
-    groups, characters = np.divmod(cells, len(totals) + 1)
-    ari, pair_precision, pair_recall = _pair_agreement(shared, sizes, totals)
-    precision = _ratio(float((shared**2 / sizes[groups]).sum()), n)
-    recall = _ratio(float((shared**2 / totals[characters]).sum()), n)
-    most = np.zeros(len(sizes), np.int64)
-    np.maximum.at(most, groups, shared)
-    mutual = float((shared / n * np.log(n * shared / sizes[groups] / totals[characters])).sum()) if n else 0.0
-    by_entropy = homogeneity_completeness_v_measure(true, pred) if n else (float("nan"),) * 3
-    return GroupMetrics(
-        n_images=n,
-        n_groups=len(sizes),
-        n_characters=len(totals),
-        n_noise=n_noise,
-        n_left_out=n_left_out,
-        coverage=_ratio(n - n_noise, n),
-        ari=ari,
-        ami=adjusted_mutual_information(shared, sizes, totals, mutual) if n else float("nan"),
-        pair_precision=pair_precision,
-        pair_recall=pair_recall,
-        pair_f1=_harmonic(pair_precision, pair_recall),
-        bcubed_precision=precision,
-        bcubed_recall=recall,
-        bcubed_f1=_harmonic(precision, recall),
-        homogeneity=float(by_entropy[0]),
-        completeness=float(by_entropy[1]),
-        v_measure=float(by_entropy[2]),
-        purity=_ratio(int(most.sum()), n),
-        grouped=grouped,
-    )
-
-
-def _pair_agreement(shared: Counts, sizes: Counts, totals: Counts) -> tuple[float, float, float]:
-    """Adjusted Rand index, precision and recall over pairs of images, in whole numbers of any size."""
-    both, together, alike = (sum(k * (k - 1) // 2 for k in counts.tolist()) for counts in (shared, sizes, totals))
-    n = int(sizes.sum())
-    if not n:
-        return (float("nan"),) * 3
-    pairs = n * (n - 1) // 2
-    expected = together * alike / pairs if pairs else 0.0
-    largest = (together + alike) / 2
-    ari = (both - expected) / (largest - expected) if largest != expected else 1.0
-    return ari, _ratio(both, together), _ratio(both, alike)
-
-
-def _harmonic(a: float, b: float) -> float:
-    if np.isnan(a) or np.isnan(b):
-        return float("nan")
-    return 2 * a * b / (a + b) if a + b else 0.0

@@ -44,7 +44,7 @@ def choose_graph(graph: str, n: int, method: str) -> GraphChoice:
     Args:
         graph: what was asked for, one of :data:`GRAPHS`
         n: how many images there are
-        method: one of :data:`~ccip_plugin.core.clustering.METHODS`
+        method: one of :data:`~ccip_plugin.core.parameters_.METHODS`
 
     Raises:
         ParameterError: there is no such graph, or not for this method

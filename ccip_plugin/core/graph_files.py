@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .differences import Vectors
+from .arrays import Vectors
 from .fingerprints import cache_dir
 from .neighbors import NeighborGraph
 from .pairs import BLOCK, Pairs, check_radius, joined, near_pairs, sorted_by_row, unit_vectors

@@ -4,16 +4,14 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from .arrays import IntArray, Vectors
 from .cells import cell_operations, count_cells
-from .differences import Vectors
 from .half_vectors import unit_rows
 from .neighbors import NeighborGraph
 from .pairs import Pairs, check_radius, joined, least_cosine, picked, round_differences, up_to_radius
 from .progress import ProgressCallback, report
-
-Numbers = NDArray[np.int64]
 
 _DRAWN = 512
 _DRAWN_BEFORE = 64
@@ -112,11 +110,11 @@ def estimate_graph(
     return Estimate(seconds, (_BYTES + _SPOOLED) * n_pairs, n_pairs)
 
 
-def _drawn(n: int, size: int) -> Numbers:
+def _drawn(n: int, size: int) -> IntArray:
     return np.sort(np.random.default_rng(_SEED).choice(n, min(n, size), replace=False))
 
 
-def _neighbors(unit: Vectors, chosen: Numbers, radius: float, progress: ProgressCallback | None) -> Pairs:
+def _neighbors(unit: Vectors, chosen: IntArray, radius: float, progress: ProgressCallback | None) -> Pairs:
     """All neighbors of chosen images, by image, the nearest first."""
     n, own, found = len(unit), unit[chosen], []
     for start in range(0, n if len(chosen) else 0, _BLOCK):
@@ -132,11 +130,11 @@ def _neighbors(unit: Vectors, chosen: Numbers, radius: float, progress: Progress
     return picked(pairs, np.lexsort((pairs.cols, pairs.differences, pairs.rows)))
 
 
-def _keys(pairs: Pairs, n: int) -> Numbers:
+def _keys(pairs: Pairs, n: int) -> IntArray:
     return pairs.rows * np.int64(n) + pairs.cols
 
 
-def _keys_around(graph: NeighborGraph, chosen: Numbers) -> Numbers:
+def _keys_around(graph: NeighborGraph, chosen: IntArray) -> IntArray:
     """The pairs of a graph that chosen images are in, as :func:`_keys` of image and neighbor."""
     is_chosen = np.zeros(graph.n, np.bool_)
     is_chosen[chosen] = True

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .arrays import IntArray
 from .errors import ParameterError
-from .evaluation import Names, codes_of
-
-Numbers = NDArray[np.int64]
+from .labels_ import Names, codes_of
 
 
 @dataclass(frozen=True)
@@ -116,9 +115,9 @@ def group_costs(labels_pred: Names, labels_true: Names) -> GroupCosts:
 
 
 class _Table:
-    """Images by group and character. Numbers of groups from ``n_named`` on are images in no group."""
+    """Images by group and character. IntArray of groups from ``n_named`` on are images in no group."""
 
-    def __init__(self, pred: Numbers, true: Numbers, n_named: int) -> None:
+    def __init__(self, pred: IntArray, true: IntArray, n_named: int) -> None:
         self.n_named, self.true = n_named, true
         self.pred = pred.copy()
         is_alone = pred < 0
@@ -132,7 +131,7 @@ class _Table:
         self.owner = _owners(self.group, self.character, self.shared == self.most[self.group], n_groups)
         self.is_spare = self._spare()
 
-    def owner_of_image(self) -> Numbers:
+    def owner_of_image(self) -> IntArray:
         return self.owner[self.pred]
 
     def group_rows(self, group_names: list[object], names: list[object]) -> tuple[GroupRow, ...]:
@@ -190,7 +189,7 @@ class _Table:
         spare[order[~is_first]] = True
         return spare
 
-    def _others(self) -> Numbers:
+    def _others(self) -> IntArray:
         """The character that is the second most frequent in each group, -1 for none."""
         is_other = self.character != self.owner[self.group]
         order = np.flatnonzero(is_other)[np.argsort(self.shared[is_other], kind="stable")]
@@ -199,7 +198,7 @@ class _Table:
         return others
 
 
-def _owners(group: Numbers, character: Numbers, is_most: NDArray[np.bool_], n_groups: int) -> Numbers:
+def _owners(group: IntArray, character: IntArray, is_most: NDArray[np.bool_], n_groups: int) -> IntArray:
     """The character of each group: the most frequent; of several, so that as many characters as can be have a group."""
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import maximum_bipartite_matching

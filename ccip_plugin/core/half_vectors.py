@@ -5,7 +5,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .differences import Vectors
+from .arrays import Vectors
 from .errors import VectorsError
 from .pairs import unit_vectors
 

@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .agglomeration import Merges
+from .arrays import Labels
 from .forest import Forest
 from .pairs import GRID, Pairs
 
 logger = logging.getLogger(__name__)
 
-Labels = NDArray[np.int64]
 
 _FORMAT = 1
 

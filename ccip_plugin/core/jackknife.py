@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Codes = NDArray[np.int64]
-Counts = NDArray[np.int64]
+from .arrays import IntArray
 
 MAX_FOLDS = 256
 """With more characters than this, several are left out together: the delete-a-group jackknife."""
@@ -33,7 +32,7 @@ class Interval:
         return self.high - self.low
 
 
-def folds_of(characters: Codes) -> Codes:
+def folds_of(characters: IntArray) -> IntArray:
     """Which images are left out together: those of one character or, where there are many, of some.
 
     Args:
@@ -123,7 +122,7 @@ class FoldCounts:
         same: ``(n_folds, STEPS + 1)`` those of one character; such a pair is in one fold
     """
 
-    def __init__(self, folds: Codes) -> None:
+    def __init__(self, folds: IntArray) -> None:
         self._folds = folds
         n_folds = int(folds[-1]) + 1 if len(folds) else 0
         self.touching, self.same = np.zeros((2, n_folds, STEPS + 1), np.int64)
@@ -131,7 +130,7 @@ class FoldCounts:
     def __len__(self) -> int:
         return len(self.touching)
 
-    def add(self, bins: Codes, is_same: NDArray[np.bool_], i: int, j: int) -> None:
+    def add(self, bins: IntArray, is_same: NDArray[np.bool_], i: int, j: int) -> None:
         """Counts a block of pairs.
 
         Args:
@@ -153,12 +152,12 @@ class FoldCounts:
         keys = self._folds[i + places // n_cols] * (STEPS + 1) + bins.ravel()[places]
         self.same += np.bincount(keys, minlength=self.same.size).reshape(self.same.shape)
 
-    def without(self, fold: int, same: Counts, different: Counts) -> tuple[Counts, Counts]:
+    def without(self, fold: int, same: IntArray, different: IntArray) -> tuple[IntArray, IntArray]:
         """What is left of ``(STEPS + 1,)`` counts of pairs of one and of two characters without a fold."""
         return same - self.same[fold], different - (self.touching[fold] - self.same[fold])
 
 
-def ari_without(pred: Codes, true: Codes, folds: Codes) -> NDArray[np.float64]:
+def ari_without(pred: IntArray, true: IntArray, folds: IntArray) -> NDArray[np.float64]:
     """The adjusted Rand index of groups without each fold; the groups of the other images stay as they are.
 
     Args:
@@ -202,21 +201,21 @@ def adjusted_rand(
     return np.where(is_trivial, 1.0, (both - expected) / np.where(is_trivial, 1.0, largest - expected))
 
 
-def _pairs(counts: Counts) -> NDArray[np.float64]:
+def _pairs(counts: IntArray) -> NDArray[np.float64]:
     numbers = np.asarray(counts, np.float64)
     return numbers * (numbers - 1) / 2
 
 
-def _left(parts: NDArray[np.float64], folds: Codes, n_folds: int) -> NDArray[np.float64]:
+def _left(parts: NDArray[np.float64], folds: IntArray, n_folds: int) -> NDArray[np.float64]:
     """The sum of all parts but those of each fold."""
     return parts.sum() - np.bincount(folds, weights=parts, minlength=n_folds)
 
 
-def _counted(bins: Codes) -> Counts:
+def _counted(bins: IntArray) -> IntArray:
     return np.bincount(bins.ravel(), minlength=STEPS + 2)[: STEPS + 1]
 
 
-def _runs(folds: Codes) -> list[tuple[int, int, int]]:
+def _runs(folds: IntArray) -> list[tuple[int, int, int]]:
     """Each fold in sorted ones, with the places where it begins and ends."""
     begins = np.flatnonzero(np.append(True, folds[1:] != folds[:-1]))[: len(folds)]
     ends = np.append(begins[1:], len(folds))

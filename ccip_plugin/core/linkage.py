@@ -5,23 +5,22 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from . import hierarchy
 from .agglomeration import Merges, Rules, agglomerate, find_merges, numbered
-from .constraints import Decisions
-from .differences import Vectors
-from .errors import ParameterError
+from .arrays import Labels, Vectors
+from .constraints import Constraints, Decisions, check
+from .errors import ParameterError, RadiusError
 from .forest import Forest
 from .hierarchy import Hierarchy
 from .neighbors import NeighborGraph
-from .pairs import GRID, Pairs, picked
+from .pairs import GRID, Pairs, near_pairs, near_pairs_of, picked, unit_vectors
+from .parameters_ import NOISE, check_parameters
 from .progress import ProgressCallback, report
 from .rescue import rescue
 from .spanning import SpanningForest
 from .tail import tail_limit
-
-Labels = NDArray[np.int64]
 
 _PACK = 256  # images of small components that are grouped together
 _PACK_MERGED = 1024  # where most of them are in a group by then
@@ -406,3 +405,118 @@ def _tied(labels: Labels, sets: Labels) -> Labels:
     for tie in (labels, sets):
         forest.add(images, _first_positions(tie).astype(np.int32))
     return _first_positions(forest.labels())
+
+
+def linkage(
+    embeddings_or_graph: ArrayLike | NeighborGraph,
+    *,
+    threshold: float,
+    min_samples: int = 2,
+    scene: float | None = None,
+    constraints: Constraints | None = None,
+    options: LinkageOptions | None = None,
+    previous_limit: float | None = None,
+    progress: ProgressCallback | None = None,
+) -> Linkage:
+    """Groups images by average linkage, as :func:`ccip_plugin.core.linkage.link` says.
+
+    Takes, beside the vectors, memory for a block and a few numbers for each image; no pairs are kept. With a graph in a
+    folder, what is merged is kept there, too, so that another threshold takes a look at each image only. Where people
+    decided the groups of most images, time is proportional to the number of the others times that of all: images of two
+    decided groups never meet, however much they are alike, and so are not compared.
+
+    Args:
+        embeddings_or_graph: ``(n, dim)`` embeddings of any length, or a graph that has their vectors
+        threshold: the largest mean difference in a group
+        min_samples: how many images make a group; images of smaller ones are :data:`NOISE`, unless people put one of
+            them there
+        scene (None): the largest mean difference of near-duplicates; a share of the threshold by default. At most that
+            up to which groups are merged whatever their size
+        constraints (None): what people decided
+        options (None): how to decide
+        previous_limit (None): the ``limit`` of an earlier run, which stays where it still fits
+        progress (None): told how far the work is
+
+    Returns:
+        the groups, as ``labels`` with :data:`NOISE`
+
+    Raises:
+        ContradictionError: the constraints cannot all be kept
+        ParameterError: the threshold or a constraint has no meaning, or the graph has no vectors
+        RadiusError: the threshold is larger than the radius of the graph
+        VectorsError: an embedding is zero or not finite; names its row
+    """
+    check_parameters(threshold, min_samples, least=1)
+    options = options or LinkageOptions()
+    scene = min(options.scene * threshold if scene is None else scene, options.sure * threshold)
+    graph = None
+    if not isinstance(embeddings_or_graph, NeighborGraph):
+        unit = unit_vectors(embeddings_or_graph)
+    elif embeddings_or_graph.vectors is not None:
+        graph, unit = embeddings_or_graph, embeddings_or_graph.vectors
+    else:
+        raise ParameterError("graph", "without vectors", "a graph with vectors for linkage, or embeddings")
+    decisions = None if constraints is None else check(constraints, len(unit))
+    known = None
+    if graph is not None and graph.folder is not None and scene < options.sure * threshold:
+        if threshold > graph.radius:
+            raise RadiusError(threshold, graph.radius)
+        known = find_hierarchy(graph, scene, options, progress=progress)
+        components = Components(*map(known.components, (scene, options.sure * threshold, threshold)))
+    else:
+        owners = None if decisions is None else decisions.owners
+        if graph is None:
+            parts = _pairs_that_matter(unit, threshold, scene, owners, progress)
+        else:
+            parts = graph.parts_within(threshold)
+        components = find_components(len(unit), parts, threshold, options, scene=scene)
+    push = constraints.push if constraints is not None else 0.0
+    found = link(
+        unit,
+        components,
+        threshold,
+        scene=scene,
+        known=known,
+        decisions=decisions,
+        push=push,
+        options=options,
+        previous_limit=previous_limit,
+        progress=progress,
+    )
+    is_owned = None if decisions is None else decisions.owners >= 0
+    return replace(found, labels=_without_small(found.labels, min_samples, is_owned))
+
+
+def _pairs_that_matter(
+    unit: Vectors,
+    threshold: float,
+    scene: float,
+    owners: NDArray[np.int64] | None,
+    progress: ProgressCallback | None,
+) -> Iterator[Pairs]:
+    """The pairs up to the threshold; where most images have a decided group, without those of decided groups.
+
+    Images of one such group belong together whatever they look like, and only near-duplicates, with differences up to
+    ``scene``, are looked for there.
+    """
+    free = np.arange(len(unit)) if owners is None else np.flatnonzero(owners < 0)
+    if owners is None or 2 * len(free) >= len(unit):
+        blocks = near_pairs(unit, threshold, with_differences=False, progress=progress)
+        yield from (block.pairs for block in blocks)
+        return
+    yield from near_pairs_of(unit, free, threshold, progress=progress)
+    order = np.argsort(owners, kind="stable")[len(free) :].astype(np.int32)
+    for members in np.split(order, np.flatnonzero(np.diff(owners[order])) + 1):
+        for pairs, _, _ in near_pairs(unit[members], scene, with_differences=False):
+            yield Pairs(members[pairs.rows], members[pairs.cols], pairs.differences)
+
+
+def _without_small(labels: Labels, least: int, is_owned: NDArray[np.bool_] | None) -> Labels:
+    """Labels without those of small groups that nobody decided on, numbered anew."""
+    sizes = np.bincount(labels)
+    if is_owned is not None:
+        sizes[labels[is_owned]] = max(least, len(labels))
+    is_kept = sizes[labels] >= least if len(labels) else np.empty(0, np.bool_)
+    result = np.full(len(labels), NOISE, np.int64)
+    result[is_kept] = numbered(labels[is_kept])
+    return result

@@ -1,14 +1,13 @@
 """Mutual information of two partitions, adjusted for chance, also where there are very many groups."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-Counts = NDArray[np.int64]
+from .arrays import IntArray
 
 _TERMS = 1 << 20  # that are summed at a time
 
 
-def adjusted_mutual_information(shared: Counts, sizes: Counts, totals: Counts, mutual: float) -> float:
+def adjusted_mutual_information(shared: IntArray, sizes: IntArray, totals: IntArray, mutual: float) -> float:
     """The adjusted mutual information (Vinh et al., 2010), with the mean of both entropies, as scikit-learn has it.
 
     What chance gives depends on the sizes of groups alone, and most groups have the size of many others: each pair of
@@ -31,7 +30,7 @@ def adjusted_mutual_information(shared: Counts, sizes: Counts, totals: Counts, m
     return _at_least(gained, tiny) / _at_least(possible, tiny)
 
 
-def expected_mutual_information(sizes: Counts, totals: Counts) -> float:
+def expected_mutual_information(sizes: IntArray, totals: IntArray) -> float:
     """The mutual information, in nats, that is expected of two random partitions into groups of these sizes.
 
     Args:
@@ -62,7 +61,7 @@ def expected_mutual_information(sizes: Counts, totals: Counts) -> float:
     return result
 
 
-def _entropy(sizes: Counts) -> float:
+def _entropy(sizes: IntArray) -> float:
     shares = sizes / sizes.sum()
     return float(-(shares * np.log(shares)).sum())
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .differences import Vectors
+from .arrays import Vectors
 from .errors import GraphTooLargeError, RadiusError
 from .forest import Forest
 from .pairs import (

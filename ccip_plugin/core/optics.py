@@ -4,14 +4,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from .differences import Vectors
-from .neighbors import NeighborGraph
+from .arrays import Labels, Vectors
+from .differences import differences, normalize
+from .neighbors import NeighborGraph, radius_graph
 from .pairs import joined
+from .parameters_ import _ROUNDING, _check_cap, _count, check_parameters
 from .progress import ProgressCallback, report
 
-Labels = NDArray[np.int64]
 Neighbors = Callable[[int, NDArray[np.bool_]], tuple[NDArray[np.integer], Vectors]]
 
 _DECIMALS = 15  # scikit-learn rounds to them before it compares
@@ -146,3 +147,85 @@ def _ordered(neighbors: Neighbors, core: NDArray[np.float64], progress: Progress
         predecessor[near] = image
     report(progress, "ordering images", n, n)
     return Ordering(order, core, reachability, predecessor)
+
+
+MAX_DENSE = 10_000
+
+
+"""The most images of which OPTICS takes a matrix of all differences, 400 MB, rather than a graph."""
+
+
+def optics_cut(
+    embeddings_or_graph: ArrayLike | NeighborGraph,
+    *,
+    eps: float,
+    min_samples: int,
+    progress: ProgressCallback | None = None,
+) -> Labels:
+    """Groups images by OPTICS' ordering, cut at one density: where reachability goes over ``eps``.
+
+    What DBSCAN gives with that eps, but for images at the border of groups, which may be left alone. The ordering is
+    the one of :func:`optics`; extraction by steepness takes the outfits of a large character for groups, a cut does
+    not.
+
+    Args:
+        embeddings_or_graph: ``(n, dim)`` embeddings of any length, or a graph
+        eps: where the ordering is cut
+        min_samples: how many images, itself included, make a core image; at least 2
+
+    Raises:
+        as :func:`optics`
+    """
+    ordering = _ordering(embeddings_or_graph, eps, min_samples, progress)
+    return ordering.cut(eps)
+
+
+def optics(
+    embeddings_or_graph: ArrayLike | NeighborGraph,
+    *,
+    eps: float,
+    min_samples: int,
+    progress: ProgressCallback | None = None,
+) -> Labels:
+    """Groups images by an ordering by density (Ankerst et al., 1999), cut where it gets steep.
+
+    The labels of scikit-learn's OPTICS on the same differences, with its extraction by steepness (xi = 0.05). It tends
+    to split characters that have many images by their outfits.
+
+    Args:
+        embeddings_or_graph: ``(n, dim)`` embeddings of any length, or a graph, whose differences are rounded; more
+            than :data:`MAX_DENSE` embeddings are ordered by their graph
+        eps: the largest difference between two neighbors, at most the radius of the graph
+        min_samples: how many images, itself included, make a core image and a group; at least 2
+
+    Returns:
+        ``(n,)`` labels; :data:`NOISE` for images in no group
+
+    Raises:
+        GraphTooLargeError: more pairs than fit into memory
+        ParameterError: eps or min_samples has no meaning, or the graph has fewer neighbors of each image
+        RadiusError: eps is larger than the radius of the graph
+        VectorsError: an embedding is zero or not finite; names its row
+    """
+    ordering = _ordering(embeddings_or_graph, eps, min_samples, progress)
+    return ordering.steep(min_samples)
+
+
+def _ordering(
+    given: ArrayLike | NeighborGraph, eps: float, min_samples: int, progress: ProgressCallback | None
+) -> Ordering:
+    check_parameters(eps, min_samples, least=2)
+    if not isinstance(given, NeighborGraph) and _count(given) > MAX_DENSE:
+        given = radius_graph(given, eps, progress=progress)
+    if isinstance(given, NeighborGraph):
+        _check_cap(given.cap, min_samples)
+        return ordering_of_graph(given, eps, int(min_samples), progress=progress)
+    n = _count(given)
+    if n < min_samples:
+        if n:
+            normalize(given)  # so that a bad row is an error here, too
+        nothing = np.full(n, np.inf)
+        return Ordering(np.arange(n), nothing, nothing, np.full(n, -1))
+    dense = differences(given, memory=4 * MAX_DENSE**2)
+    dense[dense < _ROUNDING] = 0
+    return ordering_of_matrix(dense, cores_of_matrix(dense, int(min_samples)), eps, progress=progress)

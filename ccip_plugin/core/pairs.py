@@ -6,7 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .differences import Vectors, normalize
+from .arrays import Vectors
+from .differences import normalize
 from .errors import ParameterError, VectorsError
 from .progress import ProgressCallback, report
 

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .differences import Vectors
+from .arrays import FloatArray, Vectors
 from .errors import ParameterError
 from .pairs import unit_vectors
 from .progress import ProgressCallback, report
@@ -19,7 +19,6 @@ MOST_IMAGES = 3_000
 ENOUGH = 40
 """With fewer answers a threshold is a guess."""
 
-Numbers = NDArray[np.float64]
 
 _BINS = 1024
 _BLOCK = 1024
@@ -197,7 +196,7 @@ def fit(pool: PairPool, embeddings: ArrayLike, answers: Sequence[Answer]) -> Fit
     )
 
 
-def _curves() -> Numbers:
+def _curves() -> FloatArray:
     """``(middles * widths, bins)``: how likely "same" is."""
     middles, widths = (grid.reshape(-1, 1) for grid in np.meshgrid(_MIDDLES, _WIDTHS, indexing="ij"))
     return 1 / (1 + np.exp(np.clip((np.arange(_BINS + 1) / _BINS - middles) / widths, -60, 60)))
@@ -206,7 +205,7 @@ def _curves() -> Numbers:
 _CURVES = _curves()
 
 
-def _posterior(pool: PairPool, answers: Sequence[Answer], embeddings: ArrayLike) -> Numbers:
+def _posterior(pool: PairPool, answers: Sequence[Answer], embeddings: ArrayLike) -> FloatArray:
     """``(middles * widths,)`` how likely each curve is after the answers."""
     middles = -np.square((_MIDDLES - pool.threshold) / _SPREAD) / 2
     widths = -np.square(np.log(_WIDTHS / _USUAL_WIDTH) / _WIDTH_SPREAD) / 2
@@ -219,12 +218,12 @@ def _posterior(pool: PairPool, answers: Sequence[Answer], embeddings: ArrayLike)
     return weights / weights.sum()
 
 
-def _information(weights: Numbers) -> Numbers:
+def _information(weights: FloatArray) -> FloatArray:
     """``(bins,)`` how much an answer is expected to tell about the curve."""
     return np.maximum(_entropy(weights @ _CURVES) - weights @ _ENTROPIES, 0)
 
 
-def _entropy(share: Numbers) -> Numbers:
+def _entropy(share: FloatArray) -> FloatArray:
     inside = np.clip(share, 1e-12, 1 - 1e-12)
     return -(inside * np.log(inside) + (1 - inside) * np.log(1 - inside))
 
@@ -232,14 +231,14 @@ def _entropy(share: Numbers) -> Numbers:
 _ENTROPIES = _entropy(_CURVES)
 
 
-def _expected_f1(counts: NDArray[np.int64], curves: Numbers) -> Numbers:
+def _expected_f1(counts: NDArray[np.int64], curves: FloatArray) -> FloatArray:
     """F1 up to each bin, if pairs are of one character as often as curves say."""
     found = np.cumsum(counts * curves, axis=-1)
     chosen = np.cumsum(counts)
     return 2 * found / np.maximum(chosen + found[..., -1:], 1e-300)
 
 
-def _best_bins(scores: Numbers, threshold: float) -> NDArray[np.int64]:
+def _best_bins(scores: FloatArray, threshold: float) -> NDArray[np.int64]:
     """The bin with the best score of each row; of equally good ones the nearest to the published threshold."""
     away = np.abs(np.arange(scores.shape[1]) - threshold * _BINS)
     return np.where(scores >= scores.max(axis=1, keepdims=True) - _EQUAL, away, np.inf).argmin(axis=1)

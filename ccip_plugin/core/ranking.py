@@ -3,7 +3,8 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .differences import Vectors, differences, normalize
+from .arrays import Vectors
+from .differences import differences, normalize
 from .errors import ParameterError, VectorsError
 
 MEAN, NEAREST = "mean", "nearest"

@@ -7,17 +7,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .clustering import dbscan, linkage
-from .differences import Vectors
+from .arrays import Labels, Vectors
+from .dbscan_ import dbscan
 from .errors import ParameterError
 from .evaluation import PairMetrics, f1_curve, interval_of_threshold, pair_metrics
 from .jackknife import STEPS, Interval, ari_without, folds_of, interval_of_best, possible_loss
-from .linkage import LinkageOptions
+from .linkage import LinkageOptions, linkage
 from .neighbors import radius_graph
 from .pairs import GRID, exact_differences, unit_vectors
 from .progress import ProgressCallback, report
 from .questions import ENOUGH, Fit
-from .tuning import merges, rand_index, scores_by_level, tune_dbscan_2
+from .tune_scores_ import rand_index
+from .tuning import merges, scores_by_level, tune_dbscan_2
 
 MOST_IMAGES = 5_000
 """From more images so many are drawn, first those of known characters: clustering is tuned on these."""
@@ -33,7 +34,6 @@ MOST_LOST, WIDEST = 0.05, 0.1
 interval of the threshold is wider than this. Unless it is sure at least that the published threshold is not the best.
 """
 
-Labels = NDArray[np.int64]
 
 _FACTORS = (0.7, 0.78, 0.85, 0.92, 1.0, 1.08, 1.16, 1.25, 1.35)  # of the published threshold, for linkage
 _EPS_FACTORS = np.linspace(0.4, 1.25, 24)  # of it, for DBSCAN

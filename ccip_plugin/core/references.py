@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .differences import Vectors, differences, normalize
+from .arrays import FloatArray, Vectors
+from .differences import differences, normalize
 from .errors import ParameterError, VectorsError
 
-Numbers = NDArray[np.float64]
 Measure = Callable[[Vectors, Vectors], Vectors]
 
 SHARE = 0.5
@@ -72,8 +72,8 @@ class Matches:
 
     character: NDArray[np.int64]
     nearest: NDArray[np.int64]
-    difference: Numbers
-    margin: Numbers
+    difference: FloatArray
+    margin: FloatArray
 
 
 def match(
@@ -126,7 +126,7 @@ def match(
 
 def _match_block(
     apart: Vectors, references: References, needed: NDArray[np.int64], threshold: float
-) -> tuple[NDArray[np.int64], Numbers, Numbers]:
+) -> tuple[NDArray[np.int64], FloatArray, FloatArray]:
     """The nearest character of some images, the difference to it that decides, and the margin."""
     counts = references.counts
     starts = np.cumsum(counts) - counts
@@ -139,7 +139,7 @@ def _match_block(
     return nearest, deciding[rows, nearest], means.min(axis=1) - own
 
 
-def _sorted_in_parts(apart: Vectors, parts: NDArray[np.int64]) -> Numbers:
+def _sorted_in_parts(apart: Vectors, parts: NDArray[np.int64]) -> FloatArray:
     """Sorts each row within runs of columns of the same part, all runs at once."""
     shift = 2.0 * parts  # in float64, so that a float32 between 0 and 1 comes back as it was
     keys = apart + shift

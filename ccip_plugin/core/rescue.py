@@ -6,10 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .agglomeration import Rules, pushes
-from .differences import Vectors
-
-Numbers = NDArray[np.int64]
-Reals = NDArray[np.float64]
+from .arrays import FloatArray, IntArray, Vectors
 
 _WEIGHT = 0.38  # of a margin, beside the closeness of a part of the group
 _CELLS = 1 << 22  # of the block of small and big groups that are compared at a time: 16 MiB
@@ -18,15 +15,15 @@ _CELLS = 1 << 22  # of the block of small and big groups that are compared at a 
 def rescue(
     small_means: Vectors,
     big_means: Vectors,
-    small: Numbers,
-    big: Numbers,
-    weights: Reals,
+    small: IntArray,
+    big: IntArray,
+    weights: FloatArray,
     *,
     reach: float,
     evidence: float,
-    closest: Callable[[Numbers, Numbers], Reals],
+    closest: Callable[[IntArray, IntArray], FloatArray],
     rules: Rules | None = None,
-) -> tuple[Numbers, Reals, Reals]:
+) -> tuple[IntArray, FloatArray, FloatArray]:
     """Finds small groups that belong to a big one on strong evidence.
 
     The evidence is how much nearer its closest member is than its members on average, as an image of a character is
@@ -73,7 +70,7 @@ def rescue(
     return into, first, second
 
 
-def _apply(rules: Rules, closeness: Vectors, part: Numbers, big: Numbers, weights: Reals) -> None:
+def _apply(rules: Rules, closeness: Vectors, part: IntArray, big: IntArray, weights: FloatArray) -> None:
     """Lowers the closeness of small groups ``part`` and big ones as the rules say, by twice the difference."""
     row, column = np.full((2, len(weights)), -1)
     row[part], column[big] = np.arange(len(part)), np.arange(len(big))
@@ -87,7 +84,9 @@ def _apply(rules: Rules, closeness: Vectors, part: Numbers, big: Numbers, weight
         closeness[(owned != by) & (owned >= 0) & (by >= 0)] = -np.inf
 
 
-def _join_in_order(into: Numbers, nearest: Numbers, first: Reals, joins: NDArray[np.bool_], rules: Rules) -> None:
+def _join_in_order(
+    into: IntArray, nearest: IntArray, first: FloatArray, joins: NDArray[np.bool_], rules: Rules
+) -> None:
     """Joins the groups, leaving out those that the rules keep from one that joined before."""
     is_bound = np.zeros(len(into), np.bool_)
     is_bound[rules.apart.ravel()] = True

@@ -6,10 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .differences import Vectors, normalize
+from .arrays import FloatArray, Vectors
+from .differences import normalize
 from .errors import ParameterError, VectorsError
-
-Numbers = NDArray[np.float64]
 
 _CELLS = 1 << 22  # of the block of images and groups that is compared at a time: 16 MiB
 _WHOLE = 4096  # members up to which all of a group are compared with all
@@ -29,8 +28,8 @@ class GroupStatistics:
         nearest: ``(n,)`` label of the nearest other group; for an image in no group, of the nearest; -1 for none
     """
 
-    difference: Numbers
-    margin: Numbers
+    difference: FloatArray
+    margin: FloatArray
     nearest: NDArray[np.int64]
 
 
@@ -81,10 +80,10 @@ class GroupShapes:
 
     labels: NDArray[np.int64]
     sizes: NDArray[np.int64]
-    cohesion: Numbers
-    diameter: Numbers
+    cohesion: FloatArray
+    diameter: FloatArray
     rivals: NDArray[np.int64]
-    apart: Numbers
+    apart: FloatArray
 
 
 def group_shapes(embeddings: ArrayLike, labels: ArrayLike) -> GroupShapes:
@@ -118,7 +117,7 @@ def group_shapes(embeddings: ArrayLike, labels: ArrayLike) -> GroupShapes:
     return GroupShapes(names, sizes, cohesion, np.array(diameter, np.float64), rival_names, apart)
 
 
-def confidence(difference: ArrayLike, threshold: float) -> Numbers | np.float64:
+def confidence(difference: ArrayLike, threshold: float) -> FloatArray | np.float64:
     """Turns differences into confidences: ``t^2 / (t^2 + d^2)``.
 
     1 for no difference, 0.5 at the threshold, falling all the way; above 0 for any difference. It orders images and
@@ -152,7 +151,7 @@ def _groups(embeddings: ArrayLike, labels: ArrayLike) -> tuple[Vectors, NDArray[
     return unit, names, codes
 
 
-def _sums(unit: Vectors, codes: NDArray[np.int64], n_groups: int) -> tuple[Numbers, NDArray[np.int64]]:
+def _sums(unit: Vectors, codes: NDArray[np.int64], n_groups: int) -> tuple[FloatArray, NDArray[np.int64]]:
     """``(n_groups, dim)`` sums of the members, added in their order, and ``(n_groups,)`` how many they are."""
     bins = codes + 1  # the first is for images in no group
     sums = np.empty((n_groups, unit.shape[1]))
@@ -161,7 +160,7 @@ def _sums(unit: Vectors, codes: NDArray[np.int64], n_groups: int) -> tuple[Numbe
     return sums, np.bincount(bins, minlength=n_groups + 1)[1:]
 
 
-def _own_differences(unit: Vectors, codes: NDArray[np.int64], sums: Numbers, sizes: NDArray[np.int64]) -> Numbers:
+def _own_differences(unit: Vectors, codes: NDArray[np.int64], sums: FloatArray, sizes: NDArray[np.int64]) -> FloatArray:
     """Mean difference to the other members: the image itself is taken out of the sum of its group."""
     own = np.full(len(unit), np.nan)
     members = np.flatnonzero((codes >= 0) & (np.append(sizes, 0)[codes] > 1))
@@ -176,7 +175,7 @@ def _own_differences(unit: Vectors, codes: NDArray[np.int64], sums: Numbers, siz
 
 def _nearest_others(
     unit: Vectors, codes: NDArray[np.int64], means: Vectors, rows: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], Numbers, Numbers]:
+) -> tuple[NDArray[np.int64], FloatArray, FloatArray]:
     """The nearest group that is not the own one, mean difference to it, and to the second nearest; -1 and infinity.
 
     For some rows; for others -1 and NaN.
@@ -199,7 +198,7 @@ def _nearest_others(
     return nearest, first, second
 
 
-def _rivals(means: Vectors) -> tuple[NDArray[np.int64], Numbers]:
+def _rivals(means: Vectors) -> tuple[NDArray[np.int64], FloatArray]:
     """For each mean the nearest other, -1 for none, and the mean difference between the members of both."""
     nearest, apart = np.full(len(means), -1, np.int64), np.full(len(means), np.inf)
     step = max(1, _CELLS // max(1, len(means)))

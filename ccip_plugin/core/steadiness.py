@@ -8,9 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .differences import Vectors, normalize
-
-Labels = NDArray[np.int64]
+from .arrays import Labels, Vectors
+from .differences import normalize
 
 MARGIN = 0.06
 """How far, as a share of the limit, a mean difference must be beyond it before groups that people know are changed."""

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from .differences import Vectors
+from .arrays import Vectors
 
 _FROM, _TO = 1.065, 1.4  # where nearly all pairs of groups are of different characters, in thresholds
 _WINDOW = 0.112  # width over which pairs are counted

@@ -9,7 +9,7 @@ import pytest
 
 from ccip_plugin.core.card import card_row
 from ccip_plugin.core.errors import ParameterError
-from ccip_plugin.core.evaluation import group_metrics
+from ccip_plugin.core.groups_ import group_metrics
 from ccip_plugin.core.progress import Cancelled
 from ccip_plugin.core.registry import DEFAULT_MODEL
 from ccip_plugin.embeddings import compute_embeddings, load_embeddings

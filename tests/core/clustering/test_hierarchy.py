@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ccip_plugin.core import hierarchy
-from ccip_plugin.core.clustering import cluster, linkage
+from ccip_plugin.core.clustering import cluster
 from ccip_plugin.core.constraints import Constraints
 from ccip_plugin.core.differences import normalize
 from ccip_plugin.core.errors import ContradictionError, RadiusError
 from ccip_plugin.core.graph_files import stored_graph
-from ccip_plugin.core.linkage import LinkageOptions, find_hierarchy
+from ccip_plugin.core.linkage import LinkageOptions, find_hierarchy, linkage
 from ccip_plugin.core.neighbors import NeighborGraph
 
 THRESHOLD = 0.178

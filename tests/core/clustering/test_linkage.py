@@ -5,12 +5,13 @@ from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
 from ccip_plugin.core.agglomeration import agglomerate
-from ccip_plugin.core.clustering import NOISE, cluster, cluster_details, linkage
+from ccip_plugin.core.clustering import cluster, cluster_details
 from ccip_plugin.core.constraints import Constraints
 from ccip_plugin.core.differences import normalize
 from ccip_plugin.core.errors import ContradictionError, ParameterError, RadiusError
-from ccip_plugin.core.linkage import Components, LinkageOptions
+from ccip_plugin.core.linkage import Components, LinkageOptions, linkage
 from ccip_plugin.core.neighbors import NeighborGraph, radius_graph
+from ccip_plugin.core.parameters_ import NOISE
 from ccip_plugin.core.tail import tail_limit
 
 THRESHOLD = 0.178

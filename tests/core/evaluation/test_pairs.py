@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from ccip_plugin.core import evaluation
 from ccip_plugin.core.differences import differences
 from ccip_plugin.core.errors import ParameterError, VectorsError
-from ccip_plugin.core.evaluation import group_metrics, pair_metrics
+from ccip_plugin.core.evaluation import pair_metrics
+from ccip_plugin.core.groups_ import group_metrics
 from ccip_plugin.core.progress import Cancelled
 
 NAN = float("nan")

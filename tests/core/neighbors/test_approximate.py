@@ -8,7 +8,8 @@ import pytest
 
 from ccip_plugin.core import cells
 from ccip_plugin.core.approximate import ApproximateGraph, approximate_graph
-from ccip_plugin.core.clustering import cluster, dbscan
+from ccip_plugin.core.clustering import cluster
+from ccip_plugin.core.dbscan_ import dbscan
 from ccip_plugin.core.errors import MissingExtraError, ParameterError, VectorsError
 from ccip_plugin.core.graph_files import find_graph, prune_graphs
 from ccip_plugin.core.neighbors import NeighborGraph, radius_graph

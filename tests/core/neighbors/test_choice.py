@@ -10,11 +10,14 @@ from hypothesis import strategies as st
 
 from ccip_plugin.core import graph_choice
 from ccip_plugin.core.approximate import CAP, approximate_graph
-from ccip_plugin.core.clustering import cluster, cluster_details, dbscan, hdbscan, linkage
+from ccip_plugin.core.clustering import cluster, cluster_details
 from ccip_plugin.core.constraints import Constraints
+from ccip_plugin.core.dbscan_ import dbscan
 from ccip_plugin.core.differences import normalize
 from ccip_plugin.core.errors import MissingExtraError, ParameterError
 from ccip_plugin.core.graph_choice import choose_graph
+from ccip_plugin.core.hdbscan_ import hdbscan
+from ccip_plugin.core.linkage import linkage
 from ccip_plugin.core.neighbors import radius_graph
 
 needs_faiss = pytest.mark.usefixtures("faiss")

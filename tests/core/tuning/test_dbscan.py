@@ -3,10 +3,12 @@ import pytest
 import sklearn.metrics
 
 from ccip_plugin.core import tuning
-from ccip_plugin.core.clustering import dbscan_of_embeddings, optics
+from ccip_plugin.core.dbscan_ import dbscan_of_embeddings
 from ccip_plugin.core.errors import ParameterError
+from ccip_plugin.core.optics import optics
 from ccip_plugin.core.progress import Cancelled
-from ccip_plugin.core.tuning import TooManyToTuneError, merges, tune_dbscan_2, tune_optics
+from ccip_plugin.core.tune_optics_ import TooManyToTuneError, tune_optics
+from ccip_plugin.core.tuning import merges, tune_dbscan_2
 
 
 def people(n, n_characters, seed=0, noise=0.9) -> tuple[np.ndarray, np.ndarray]:

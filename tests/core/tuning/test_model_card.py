@@ -7,10 +7,11 @@ import pytest
 
 from ccip_plugin.core import card
 from ccip_plugin.core.card import CardRow, card_row
-from ccip_plugin.core.clustering import dbscan_of_embeddings, optics
+from ccip_plugin.core.dbscan_ import dbscan_of_embeddings
 from ccip_plugin.core.differences import differences
 from ccip_plugin.core.errors import ParameterError, VectorsError
 from ccip_plugin.core.evaluation import pair_metrics
+from ccip_plugin.core.optics import optics
 from ccip_plugin.core.registry import MODELS
 from tests.support import tiny_models
 from tests.support.named_vectors import NAMES, people

@@ -5,10 +5,11 @@ import pytest
 import sklearn.metrics
 
 from ccip_plugin.core import recommendation
-from ccip_plugin.core.clustering import dbscan_of_embeddings, linkage
+from ccip_plugin.core.dbscan_ import dbscan_of_embeddings
 from ccip_plugin.core.errors import ParameterError
 from ccip_plugin.core.evaluation import f1_curve, pair_metrics
 from ccip_plugin.core.jackknife import STEPS
+from ccip_plugin.core.linkage import linkage
 from ccip_plugin.core.questions import Fit
 from ccip_plugin.core.recommendation import expected_f1, recommend
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ccip_plugin.core.clustering import dbscan
+from ccip_plugin.core.dbscan_ import dbscan
 from ccip_plugin.core.errors import ParameterError
 from ccip_plugin.core.neighbors import NeighborGraph, radius_graph
 from ccip_plugin.core.sweep import Sweep, looks_chained, sweep
