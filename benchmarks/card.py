@@ -14,7 +14,7 @@ from pathlib import Path
 
 import common
 
-from ccip_plugin.core.card import COLUMNS, CardRow
+from ccip_plugin.core.tuning.model_card import COLUMNS, CardRow
 
 
 def main() -> None:

@@ -32,17 +32,17 @@ from engine_data import DIM, SETTINGS, characters
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from ccip_plugin.core.agglomeration import agglomerate
-from ccip_plugin.core.approximate import CAP, PROBES, approximate_graph
 from ccip_plugin.core.clustering import cluster
-from ccip_plugin.core.constraints import Constraints
-from ccip_plugin.core.dbscan_ import dbscan
-from ccip_plugin.core.graph_files import stored_graph
-from ccip_plugin.core.graph_quality import estimate_graph
-from ccip_plugin.core.groups_ import group_metrics
+from ccip_plugin.core.clustering.agglomeration import agglomerate
+from ccip_plugin.core.clustering.constraints import Constraints
+from ccip_plugin.core.clustering.dbscan import dbscan
+from ccip_plugin.core.clustering.parameters import METHODS
+from ccip_plugin.core.evaluation.groups import group_metrics
 from ccip_plugin.core.neighbors import radius_graph
-from ccip_plugin.core.pairs import BLOCK
-from ccip_plugin.core.parameters_ import METHODS
+from ccip_plugin.core.neighbors.approximate import CAP, PROBES, approximate_graph
+from ccip_plugin.core.neighbors.files import stored_graph
+from ccip_plugin.core.neighbors.pairs import BLOCK
+from ccip_plugin.core.neighbors.quality import estimate_graph
 from ccip_plugin.core.registry import DEFAULT_MODEL, get_spec
 
 THRESHOLD = get_spec(DEFAULT_MODEL).threshold

@@ -79,7 +79,7 @@ def pairs(n: int) -> None:
 
 def card(n: int = 500) -> None:
     """A whole row."""
-    from ccip_plugin.core.card import card_row
+    from ccip_plugin.core.tuning.model_card import card_row
 
     vectors, labels = simulation.simulate(n)
     timing = common.timed(lambda: card_row(vectors, labels))
@@ -89,11 +89,11 @@ def card(n: int = 500) -> None:
 
 def tuning(n: int = 500, n_tries: int = 200) -> None:
     """Against settings at random, as the published ones were searched: eps up to 0.5, min_samples from 2 to 5."""
-    from ccip_plugin.core.dbscan_ import dbscan_of_embeddings
-    from ccip_plugin.core.pairs import unit_vectors
-    from ccip_plugin.core.tune_optics_ import OpticsSearch, tune_optics
-    from ccip_plugin.core.tune_scores_ import rand_index
-    from ccip_plugin.core.tuning import merges, tune_dbscan_2
+    from ccip_plugin.core.clustering.dbscan import dbscan_of_embeddings
+    from ccip_plugin.core.neighbors.pairs import unit_vectors
+    from ccip_plugin.core.tuning.dbscan import merges, tune_dbscan_2
+    from ccip_plugin.core.tuning.optics import OpticsSearch, tune_optics
+    from ccip_plugin.core.tuning.scores import rand_index
 
     rows = []
     for seed in range(5):
@@ -120,7 +120,7 @@ def tuning(n: int = 500, n_tries: int = 200) -> None:
 def questions(n: int = 2000, n_seeds: int = 10) -> None:
     """A simulated reviewer: F1 lost by the fitted threshold, after chosen and after random pairs."""
     from ccip_plugin.core.evaluation import pair_metrics
-    from ccip_plugin.core.questions import Answer, PairPool, choose_pairs, fit
+    from ccip_plugin.core.tuning.questions import Answer, PairPool, choose_pairs, fit
 
     lost: dict[str, list[float]] = {}
     started = time.perf_counter()
@@ -147,8 +147,8 @@ def calibration(n: int = 3000, n_seeds: int = 5, n_draws: int = 10) -> None:
     """Some characters of a dataset are known: how often the interval holds the best threshold of all images."""
     from ccip_plugin.core.differences import normalize
     from ccip_plugin.core.evaluation import pair_metrics
-    from ccip_plugin.core.jackknife import STEPS
-    from ccip_plugin.core.recommendation import best_threshold
+    from ccip_plugin.core.evaluation.jackknife import STEPS
+    from ccip_plugin.core.tuning.recommendation import best_threshold
 
     rows = []
     for n_known in (5, 10, 20, 50):

@@ -42,8 +42,8 @@ def main() -> None:
 
 def _print_extraction(samples: Any, paths: list[Path], model: dict[str, Any], rounds: int) -> None:
     from ccip_plugin.core.encoder import Encoder
+    from ccip_plugin.core.encoder.pipeline import Item, extract
     from ccip_plugin.embeddings import compute_embeddings
-    from ccip_plugin.extraction import Item, extract
 
     def bare() -> int:
         with Encoder.open(**model) as encoder:

@@ -33,9 +33,9 @@ def main() -> None:
 
 def kept_share(n: int, seed: int, setting: str) -> tuple[float, float, float, float]:
     """Shares of the old images: as before, newly in none, newly in one, in another group."""
-    from ccip_plugin.core.clustering import cluster_details
-    from ccip_plugin.core.steadiness import steady
-    from ccip_plugin.matching import match_clusters
+    from ccip_plugin.core.clustering.dispatch import cluster_details
+    from ccip_plugin.core.identity.matching import match_clusters
+    from ccip_plugin.core.identity.stability import steady
 
     vectors, _ = engine_data.characters(int(n * GROWTH), seed, engine_data.SETTINGS[setting])
     first = cluster_details(vectors[:n])

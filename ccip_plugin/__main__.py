@@ -377,7 +377,7 @@ def _models(work: Work) -> int:
 
 
 def _check_model(work: Work) -> int:
-    from .core import verification
+    from .core.encoder import verification
 
     options = work.options
     images = options.images[0] if options.images and len(options.images) == 1 else options.images

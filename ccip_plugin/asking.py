@@ -7,7 +7,7 @@ from typing import Any
 from .core.calibration import load as load_calibration
 from .core.errors import CCIPError
 from .core.progress import ProgressCallback, report
-from .core.questions import Answer, Fit, PairPool, choose_pairs, fit
+from .core.tuning.questions import Answer, Fit, PairPool, choose_pairs, fit
 from .embeddings import Embeddings, load_embeddings
 from .storage.fields import ANSWERS_KEY, EMBEDDINGS_FIELD
 from .storage.lease import lease

@@ -11,10 +11,10 @@ import numpy as np
 from .asking import answers_among, load_answers
 from .core.calibration import load as load_calibration
 from .core.errors import CCIPError
-from .core.jackknife import Interval
+from .core.evaluation.jackknife import Interval
 from .core.progress import ProgressCallback, report
-from .core.questions import Fit, PairPool, fit
-from .core.recommendation import Parameters, Recommendation, recommend
+from .core.tuning.questions import Fit, PairPool, fit
+from .core.tuning.recommendation import Parameters, Recommendation, recommend
 from .embeddings import Embeddings, load_embeddings
 from .evaluation_report import write_json
 from .ground_truth import read_names
@@ -110,7 +110,8 @@ def calibrate(
     Evidence is who is who in ``ground_truth_field`` or, without one, the groups that people confirmed, and either way
     the images that they rejected from groups, and their answers about pairs (:mod:`~ccip_plugin.asking`). Images of
     which nothing is known count, too: they tell how many pairs have which difference. So the threshold is for these
-    samples as they are, not for the known characters alone. See :func:`~ccip_plugin.core.recommendation.recommend`.
+    samples as they are, not for the known characters alone. See
+    :func:`~ccip_plugin.core.tuning.recommendation.recommend`.
 
     Args:
         samples: a dataset, a view or a patches view, with embeddings

@@ -6,10 +6,10 @@ from pathlib import Path
 import fiftyone as fo
 import fiftyone.core.media as fomm
 
-from .core.archives import Labelled, extract_images, images_in, is_extracted
+from .core.datasets.archives import Labelled, extract_images, images_in, is_extracted
+from .core.datasets.character_similarity import SUBSETS, ArchiveMissingError, find_archive, is_subset
 from .core.hub import Hub
 from .core.progress import ProgressCallback, report
-from .core.published_images import SUBSETS, ArchiveMissingError, find_archive, is_subset
 from .ingest import LEASE, open_dataset
 from .storage.lease import lease
 from .storage.targets import batched, resolve
@@ -35,8 +35,8 @@ def load_character_similarity(
 
     The published scores were measured on the subset ``images_test_v1``. An archive that is not here is downloaded into
     the cache of ``huggingface_hub``. The images are taken out once, with limits and without following what leads out
-    of the folder; see :func:`~ccip_plugin.core.archives.extract_images`. The field ``ground_truth`` has the number of
-    the character. When the dataset is there, what it lacks is added.
+    of the folder; see :func:`~ccip_plugin.core.datasets.archives.extract_images`. The field ``ground_truth`` has the
+    number of the character. When the dataset is there, what it lacks is added.
 
     Args:
         path_or_subset: a tar archive, compressed or not; or the name of a subset, such as ``images_test_v1``,

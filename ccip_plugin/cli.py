@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from .core.graph_choice import GRAPHS
-from .core.parameters_ import METHODS
+from .core.clustering.parameters import METHODS
+from .core.neighbors.choice import GRAPHS
 from .core.registry import DEFAULT_MODEL
 
 _DESCRIPTION = """\

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .core.calibration import load as load_calibration
-from .core.clustering import cluster
+from .core.clustering.dispatch import cluster
 from .core.errors import CCIPError, ParameterError
-from .core.groups_ import GroupMetrics, group_metrics
-from .core.labels_ import codes_of
+from .core.evaluation.groups import GroupMetrics, group_metrics
+from .core.evaluation.labels import codes_of
 from .core.progress import ProgressCallback, report
 from .embeddings import load_embeddings
 from .evaluation import embeddings_fields, load_evaluation

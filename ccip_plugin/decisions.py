@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .core.constraints import Constraints
+from .core.clustering.constraints import Constraints
 from .lineup import Lineup, Snapshot
 from .storage.targets import Target, TargetError
 

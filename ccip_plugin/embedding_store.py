@@ -13,7 +13,7 @@ from mongoengine.errors import DoesNotExist, LookUpError
 from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError
 
-from .extraction import Extracted, Item
+from .core.encoder.pipeline import Extracted, Item
 from .provenance import Provenance, read_provenance
 from .storage.fields import EMBEDDINGS_FIELD, ERROR_FIELD, SOURCE_FIELD
 from .storage.schema import declare

@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 
 from . import speeds
 from .core.differences import normalize
-from .core.encoder import Encoder
+from .core.encoder.encoder import Encoder
+from .core.encoder.pipeline import MEMORY, Extracted, crop_state, extract, file_state
 from .core.errors import CCIPError
 from .core.preprocessing import MAX_PIXELS, READING_POLICY
 from .core.progress import ProgressCallback, report
 from .core.registry import DEFAULT_MODEL, get_spec
 from .embedding_store import Coverage, EmbeddingStore, Key, Keys
-from .extraction import MEMORY, Extracted, crop_state, extract, file_state
 from .provenance import OriginChangedError, OtherOriginError, Provenance, UnknownOriginError, write_provenance
 from .storage.fields import EMBEDDINGS_FIELD, ERROR_FIELD
 from .storage.lease import SHORT_SECONDS, lease
@@ -180,7 +180,7 @@ def compute_embeddings(
         model_dir (None): a folder of models
         revision (None): of the hub repository
         provider ("auto"): the execution provider
-        workers (None): how many threads, by default as many as :func:`~ccip_plugin.extraction.extract` takes
+        workers (None): how many threads, by default as many as :func:`~ccip_plugin.core.encoder.pipeline.extract` takes
         max_pixels: larger images fail, None for no limit
         memory: bytes that decoded images may take together
         progress (None): told where the work is; may raise ``Cancelled``

@@ -11,12 +11,12 @@ import fiftyone as fo
 import numpy as np
 from numpy.typing import NDArray
 
-from .core.card import card_row
 from .core.errors import CCIPError
-from .core.group_costs import GroupCosts, group_costs
-from .core.groups_ import group_metrics
+from .core.evaluation.costs import GroupCosts, group_costs
+from .core.evaluation.groups import group_metrics
 from .core.progress import Progress, ProgressCallback, report
 from .core.registry import get_spec
+from .core.tuning.model_card import card_row
 from .embeddings import compute_embeddings, load_embeddings
 from .evaluation_report import (
     MISPLACED,
@@ -66,7 +66,7 @@ def evaluate_model(
 
     Over all pairs of these images: F1, precision and recall where F1 is the best, and at the published threshold; ROC
     AUC and average precision; the best DBSCAN and OPTICS; each with an interval. See
-    :func:`~ccip_plugin.core.card.card_row`. Images without a name in ``ground_truth_field`` are ignored.
+    :func:`~ccip_plugin.core.tuning.model_card.card_row`. Images without a name in ``ground_truth_field`` are ignored.
 
     Args:
         samples: a dataset, a view or a patches view

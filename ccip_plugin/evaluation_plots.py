@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .core.card import CURVE_STEPS, CardRow
+from .core.tuning.model_card import CURVE_STEPS, CardRow
 from .parameter_plot import NoMatplotlibError
 
 logger = logging.getLogger(__name__)

@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from .core.card import COLUMNS, CardRow
 from .core.errors import ParameterError
-from .core.group_costs import CharacterRow, GroupRow
-from .core.groups_ import GroupMetrics
-from .core.jackknife import Interval
+from .core.evaluation.costs import CharacterRow, GroupRow
+from .core.evaluation.groups import GroupMetrics
+from .core.evaluation.jackknife import Interval
+from .core.tuning.model_card import COLUMNS, CardRow
 from .evaluation_plots import Chart, model_charts, save_charts
 from .ground_truth import read_names
 from .storage.targets import Target, items_view

@@ -10,10 +10,10 @@ import numpy as np
 from .calibrating import calibrated_parameters
 from .core.calibration import Calibration
 from .core.calibration import load as load_calibration
-from .core.graph_choice import AUTO, choose_graph
+from .core.neighbors.cache import find_or_build
+from .core.neighbors.choice import AUTO, choose_graph
 from .core.progress import ProgressCallback, report
-from .core.sweep import Sweep, sweep
-from .graph_cache import find_or_build
+from .core.tuning.sweep import Sweep, sweep
 from .label_store import LabelStore
 from .lineup import ALL, line_up, take_snapshot
 from .parameter_plot import plotly_layout, plotly_traces, save_image

@@ -12,16 +12,17 @@ import numpy as np
 from .calibrating import calibrated_parameters
 from .core.calibration import Calibration
 from .core.calibration import load as load_calibration
-from .core.clustering import Clustering, cluster_details
-from .core.constraints import Constraints, check
+from .core.clustering.constraints import Constraints, check
+from .core.clustering.dispatch import Clustering, cluster_details
+from .core.clustering.optics import MAX_DENSE
 from .core.errors import ParameterError
-from .core.graph_choice import APPROXIMATE, AUTO, EXACT, GRAPHS, GraphChoice, choose_graph
-from .core.graph_files import find_graph, graphs_folder
-from .core.optics import MAX_DENSE
+from .core.identity.matching import NEW
+from .core.identity.stability import steady
+from .core.neighbors.cache import find_or_choose
+from .core.neighbors.choice import APPROXIMATE, AUTO, EXACT, GRAPHS, GraphChoice, choose_graph
+from .core.neighbors.files import find_graph, graphs_folder
 from .core.progress import ProgressCallback, report
-from .core.steadiness import steady
 from .decisions import APART, SAME_IMAGE, Decisions, decisions_of
-from .graph_cache import find_or_choose
 from .group_labels import Changes
 from .grouping_report import (
     CALIBRATED,
@@ -36,7 +37,6 @@ from .grouping_report import (
 from .identity import StaleGroupsError
 from .label_store import LabelStore
 from .lineup import ALL, MODES, Lineup, NothingToGroupError, Snapshot, line_up, take_snapshot
-from .matching import NEW
 from .planning import Plan, make_plan
 from .proposals import Proposal, save_proposal, write
 from .storage.fields import EMBEDDINGS_FIELD, GROUP_FIELD, RUN_KEY
@@ -104,14 +104,14 @@ def group_characters(
     names, where it takes up to 4 GiB, so that another eps needs no comparison of all images.
 
     A view is compared with the groups that exist, and only the items of the view are written. Costs the time and memory
-    of :func:`~ccip_plugin.core.clustering.cluster`, plus 3 kB per image. Images that stay where they are, such as those
-    outside of a view and, when only new ones are added, all others, are compared with those that may move and, for
-    ``linkage``, not with each other beyond their groups.
+    of :func:`~ccip_plugin.core.clustering.dispatch.cluster`, plus 3 kB per image. Images that stay where they are, such
+    as those outside of a view and, when only new ones are added, all others, are compared with those that may move and,
+    for ``linkage``, not with each other beyond their groups.
 
     Args:
         samples: a dataset, a view or a patches view, with embeddings
         patches_field (None): the field with the detections to group, None for whole samples
-        method (None): one of :data:`~ccip_plugin.core.parameters_.METHODS`, ``linkage`` by default
+        method (None): one of :data:`~ccip_plugin.core.clustering.parameters.METHODS`, ``linkage`` by default
         eps (None): the largest difference between neighbors (for ``linkage``, the largest mean difference in a group),
             None for the published value of the method
         min_samples (None): how many images make a group, or the core of one, None for the published value

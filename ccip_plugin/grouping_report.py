@@ -5,13 +5,13 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from .core.calibration import Calibration
-from .core.graph_choice import EXACT
-from .core.graph_quality import Quality
-from .core.parameters_ import check_parameters, published_parameters
-from .core.sweep import looks_chained
+from .core.clustering.parameters import check_parameters, published_parameters
+from .core.identity.matching import GroupChange
+from .core.neighbors.choice import EXACT
+from .core.neighbors.quality import Quality
+from .core.tuning.sweep import looks_chained
 from .decisions import APART, Contradiction
 from .lineup import ALL
-from .matching import GroupChange
 from .storage.fields import EMBEDDINGS_FIELD
 
 DEFAULT_METHOD = "linkage"
@@ -28,7 +28,7 @@ class Parameters:
     """What a grouping was made with.
 
     Attributes:
-        method: one of :data:`~ccip_plugin.core.parameters_.METHODS`
+        method: one of :data:`~ccip_plugin.core.clustering.parameters.METHODS`
         eps: the largest difference; what it is the largest of depends on the method
         min_samples: how many images make a group, or the core of one
         model_name: the model that the embeddings are of
@@ -36,7 +36,7 @@ class Parameters:
         mode: what might be changed, one of :data:`~ccip_plugin.lineup.MODES`
         same_image: what two detections in one image meant, one of :data:`~ccip_plugin.decisions.SAME_IMAGE`
         tracks: the field that says which video a frame is of, None where tracks meant nothing
-        graph: whether all images were compared with all, one of :data:`~ccip_plugin.core.graph_choice.GRAPHS`
+        graph: whether all images were compared with all, one of :data:`~ccip_plugin.core.neighbors.choice.GRAPHS`
         source: where eps and min_samples come from if they were not given, one of :data:`SOURCES`
     """
 

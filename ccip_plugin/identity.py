@@ -55,7 +55,7 @@ class Group:
         name: as people see it
         created: when, in UTC
         merged_into: the id of the group that it became a part of, None for a group of its own
-        prototype: its mean embedding, shortened; see :func:`~ccip_plugin.core.prototypes.prototypes`
+        prototype: its mean embedding, shortened; see :func:`~ccip_plugin.core.identity.prototypes.prototypes`
         model: which model that is of; prototypes of different models say nothing about each other
     """
 

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .core import hub
+from .core.encoder.verification import CheckResult, check_model, is_ok
 from .core.errors import CCIPError, ParameterError
 from .core.progress import ProgressCallback, report
 from .core.registry import get_spec
-from .core.verification import CheckResult, check_model, is_ok
 from .models_table import ModelRow, render, rows
 
 LIST, DOWNLOAD, CHECK, REMOVE = "list", "download", "check", "remove"

@@ -16,9 +16,9 @@ import fiftyone.core.sample as fos
 
 from .core import calibration
 from .core.arrays import Vectors
-from .core.encoder import Encoder
+from .core.encoder.encoder import Encoder
+from .core.encoder.pipeline import usable_cores
 from .core.references import SHARE, References
-from .extraction import usable_cores
 from .recognition import Recognizer, ReferencesError, gather
 from .storage.fields import EMBEDDINGS_FIELD
 from .storage.schema import declare
@@ -38,7 +38,7 @@ class CCIPModelConfig:
         embeddings_field: of a dataset of references, the field with embeddings
         threshold: the difference up to which two images are one character; None for that of the model
         share: which share of a character's references has to be that near
-        provider: as for :meth:`~ccip_plugin.core.encoder.Encoder.open`
+        provider: as for :meth:`~ccip_plugin.core.encoder.encoder.Encoder.open`
         threads: threads of one run on the CPU, one per usable core by default: FiftyOne gives image after image
         model_dir: a folder of models
         revision: of the hub repository

@@ -7,15 +7,23 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from .core.clustering import Clustering
-from .core.prototypes import prototype_differences, prototypes
-from .core.scores import confidence, group_shapes, group_statistics
+from .core.clustering.dispatch import Clustering
+from .core.clustering.statistics import confidence, group_shapes, group_statistics
+from .core.identity.matching import (
+    MERGED,
+    SPLIT,
+    GroupChange,
+    changes_of_groups,
+    match_clusters,
+    match_prototypes,
+    means_of,
+)
+from .core.identity.prototypes import prototype_differences, prototypes
 from .group_labels import LabelChange
 from .grouping_report import GroupShape
 from .identity import Draft
 from .label_store import GroupLabel, LabelStore
 from .lineup import ALL, Lineup, Snapshot, is_open
-from .matching import MERGED, SPLIT, GroupChange, changes_of_groups, match_clusters, match_prototypes, means_of
 from .storage.fields import STATUS_AUTO, UNASSIGNED
 
 UNCHANGED, MOVED, NEW, UNASSIGNED_NOW = "unchanged", "moved", "new", "unassigned"

@@ -11,12 +11,12 @@ from typing import Any
 from fiftyone import ViewField as F
 
 from .core.errors import CCIPError, ParameterError
+from .core.identity.matching import GroupChange
 from .core.progress import ProgressCallback
 from .group_labels import Changes, LabelChange, apply
 from .grouping_report import GroupingReport
 from .identity import Draft, Registry, load_registry, loaded_delta, registry_revision, stored_delta
 from .label_store import GroupLabel, LabelStore
-from .matching import GroupChange
 from .planning import KINDS
 from .storage.fields import GROUP_FIELD, STATUS_AUTO
 from .storage.runs import RunKind, key_of, read_config, refresh, register, restore

@@ -16,15 +16,15 @@ import numpy as np
 from PIL import Image
 
 from .core.arrays import Vectors
+from .core.clustering.statistics import confidence
 from .core.differences import normalize
-from .core.encoder import Encoder
+from .core.encoder.encoder import Encoder
+from .core.encoder.pipeline import extract, usable_cores
 from .core.errors import CCIPError, EmbeddingError, UnreadableImageError
 from .core.preprocessing import READING_POLICY, load_image, preprocess
 from .core.references import NOBODY, SHARE, References, match
-from .core.scores import confidence
 from .embedding_store import EmbeddingStore, Keys
 from .embeddings import load_embeddings
-from .extraction import extract, usable_cores
 from .ingest import find_images
 from .storage.fields import EMBEDDINGS_FIELD, STATUS_IGNORED, UNASSIGNED
 from .storage.targets import Target, resolve

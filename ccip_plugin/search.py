@@ -16,7 +16,7 @@ from PIL import Image
 
 from .core.arrays import Vectors
 from .core.calibration import load as load_calibration
-from .core.encoder import Encoder
+from .core.encoder.encoder import Encoder
 from .core.errors import CCIPError
 from .core.preprocessing import MAX_PIXELS, READING_POLICY, load_image
 from .core.progress import ProgressCallback, report

@@ -31,8 +31,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ccip_plugin.core import clustering, evaluation
+from ccip_plugin.core.clustering import dispatch
 from ccip_plugin.core.encoder import Encoder
+from ccip_plugin.core.evaluation import group_metrics, pair_metrics
 
 from .character import Character, make_character, make_twin
 from .figure import face_of
@@ -125,17 +126,17 @@ def measure(folder: Path, *, workers: int | None = None) -> dict[str, dict[str, 
 
 def write_numbers(folder: Path, vectors: NDArray[np.float32], who: NDArray[np.int64]) -> dict[str, dict[str, float]]:
     """Writes threshold and clustering parameters that are best for ``vectors`` of the characters ``who``."""
-    pairs = evaluation.pair_metrics(vectors, who)
+    of_pairs = pair_metrics(vectors, who)
     metrics = {
-        "f1_score": pairs.f1,
-        "precision": pairs.precision,
-        "recall": pairs.recall,
-        "threshold": pairs.threshold,
+        "f1_score": of_pairs.f1,
+        "precision": of_pairs.precision,
+        "recall": of_pairs.recall,
+        "threshold": of_pairs.threshold,
     }
     cluster = {
-        "dbscan_2": _best(vectors, who, "dbscan", _around(pairs.threshold, 0.5, 1.3), (2,)),
-        "dbscan_free": _best(vectors, who, "dbscan", _around(pairs.threshold, 0.5, 1.3), (2, 3, 4)),
-        "optics": _best(vectors, who, "optics", _around(pairs.threshold, 0.7, 1.8, 8), (3, 4, 5)),
+        "dbscan_2": _best(vectors, who, "dbscan", _around(of_pairs.threshold, 0.5, 1.3), (2,)),
+        "dbscan_free": _best(vectors, who, "dbscan", _around(of_pairs.threshold, 0.5, 1.3), (2, 3, 4)),
+        "optics": _best(vectors, who, "optics", _around(of_pairs.threshold, 0.7, 1.8, 8), (3, 4, 5)),
     }
     _write(folder / "metrics.json", metrics)
     _write(folder / "cluster.json", {k: {"eps": v["eps"], "min_samples": v["min_samples"]} for k, v in cluster.items()})
@@ -222,8 +223,8 @@ def _best(
     """The parameters with the best adjusted Rand index; the middle of equals."""
     scores = {}
     for radius, least in itertools.product(eps, min_samples):
-        labels = clustering.cluster(vectors, method=method, eps=radius, min_samples=least)
-        scores[radius, least] = evaluation.group_metrics(labels, who).ari
+        labels = dispatch.cluster(vectors, method=method, eps=radius, min_samples=least)
+        scores[radius, least] = group_metrics(labels, who).ari
     best = max(scores.values())
     equals = [key for key, score in scores.items() if score >= best - 1e-9]
     radius, least = equals[len(equals) // 2]

@@ -9,7 +9,7 @@ from typing import Any
 
 import fiftyone as fo
 
-from ccip_plugin.core.groups_ import GroupMetrics, group_metrics
+from ccip_plugin.core.evaluation.groups import GroupMetrics, group_metrics
 from ccip_plugin.storage.fields import GROUP_FIELD, UNASSIGNED
 
 from .world import TrueImage

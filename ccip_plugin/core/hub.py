@@ -1,6 +1,6 @@
 """Finds the files of a model: bundled, in a folder of the user, in the cache of the hub, or on the hub.
 
-:class:`Hub` fetches a file of any repository; :mod:`~ccip_plugin.core.published_images` is its other user.
+:class:`Hub` fetches a file of any repository; :mod:`~ccip_plugin.core.datasets.character_similarity` is its other user.
 
 A folder of models (``model_dir`` or the environment variable ``CCIP_MODEL_DIR``) holds one folder per model::
 

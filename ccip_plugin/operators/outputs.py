@@ -44,7 +44,7 @@ def group_changes(changes: Sequence[Mapping[str, Any]]) -> Rows:
     """What became of whole groups, as the rows of a table; the first 50.
 
     Args:
-        changes: the values of :class:`~ccip_plugin.matching.GroupChange`
+        changes: the values of :class:`~ccip_plugin.core.identity.matching.GroupChange`
     """
     words = {"split": "split off from group {other}", "merged": "merged into group {other}", "gone": "fallen apart"}
     return [

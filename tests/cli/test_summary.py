@@ -5,7 +5,7 @@ import dataclasses
 import fiftyone as fo
 import pytest
 
-from ccip_plugin.core.graph_quality import Quality
+from ccip_plugin.core.neighbors.quality import Quality
 from ccip_plugin.embedding_store import Coverage
 from ccip_plugin.embeddings import EmbeddingsReport, compute_embeddings
 from ccip_plugin.grouping import GroupingReport, Parameters

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from ccip_plugin import evaluation_plots
-from ccip_plugin.core.card import card_row
+from ccip_plugin.core.tuning.model_card import card_row
 from ccip_plugin.evaluation_plots import CJK_FONTS, NO_FONT, Chart, Line, model_charts, save_charts
 from tests.support.named_vectors import people
 

@@ -7,11 +7,11 @@ import fiftyone as fo
 import numpy as np
 import pytest
 
-from ccip_plugin.core.card import card_row
 from ccip_plugin.core.errors import ParameterError
-from ccip_plugin.core.groups_ import group_metrics
+from ccip_plugin.core.evaluation.groups import group_metrics
 from ccip_plugin.core.progress import Cancelled
 from ccip_plugin.core.registry import DEFAULT_MODEL
+from ccip_plugin.core.tuning.model_card import card_row
 from ccip_plugin.embeddings import compute_embeddings, load_embeddings
 from ccip_plugin.evaluation import (
     NoEvaluationError,

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from ccip_plugin import graph_cache
 from ccip_plugin.core.calibration import load
+from ccip_plugin.core.neighbors import cache as graph_cache
 from ccip_plugin.core.registry import DEFAULT_MODEL
-from ccip_plugin.core.sweep import Sweep
+from ccip_plugin.core.tuning.sweep import Sweep
 from ccip_plugin.exploration import Exploration, explore_parameters
 from ccip_plugin.grouping import group_characters
 from ccip_plugin.lineup import NothingToGroupError
@@ -54,8 +54,8 @@ def test_a_grouping_takes_the_graph_that_is_kept(made, monkeypatch, method):
     def compares(*args, **options):
         raise AssertionError("compared again")
 
-    monkeypatch.setattr("ccip_plugin.core.clustering.near_pairs", compares)
-    monkeypatch.setattr("ccip_plugin.core.neighbors.near_pairs", compares)
+    monkeypatch.setattr("ccip_plugin.core.clustering.dispatch.near_pairs", compares)
+    monkeypatch.setattr("ccip_plugin.core.neighbors.graph.near_pairs", compares)
     group_characters(samples, method=method)
     assert labels(samples) == labels(same)
     assert explore_parameters(samples).sweep.n == 9

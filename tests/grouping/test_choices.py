@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ccip_plugin.calibrating import calibrate
-from ccip_plugin.core.clustering import cluster_details
+from ccip_plugin.core.clustering.dispatch import cluster_details
 from ccip_plugin.core.errors import CCIPError, ParameterError
 from ccip_plugin.core.registry import DEFAULT_MODEL, get_spec
 from ccip_plugin.exploration import explore_parameters
@@ -32,7 +32,7 @@ def cache(tmp_path, monkeypatch):
 @pytest.fixture
 def many(monkeypatch):
     """From 10 images on, there are many."""
-    monkeypatch.setattr("ccip_plugin.core.graph_choice.LARGE", 10)
+    monkeypatch.setattr("ccip_plugin.core.neighbors.choice.LARGE", 10)
 
 
 def config(samples):
@@ -69,13 +69,13 @@ def test_the_graph_of_many_images_is_kept_and_told_first(grouped, cache, monkeyp
     group_characters(samples, progress=told.append, graph="exact", eps=0.12)
     assert not abouts(told) and not cache.exists(), "not of a few"
 
-    monkeypatch.setattr("ccip_plugin.graph_cache._MANY", 7)
+    monkeypatch.setattr("ccip_plugin.core.neighbors.cache._MANY", 7)
     group_characters(same, progress=told.append, graph="exact", eps=0.12)
     assert labels(same) == labels(samples)
     (note,) = abouts(told)
     assert re.fullmatch(r"about \d+\.\d minutes( and \d+ MiB of disk)?", note)
     (kept,) = cache.iterdir()
-    monkeypatch.delattr("ccip_plugin.graph_cache.stored_graph")
+    monkeypatch.delattr("ccip_plugin.core.neighbors.cache.stored_graph")
     told.clear()
     for eps in (0.1, 0.15):
         group_characters(same, progress=told.append, graph="exact", eps=eps)
@@ -86,8 +86,8 @@ def test_the_graph_of_many_images_is_kept_and_told_first(grouped, cache, monkeyp
 
 def test_a_graph_that_takes_too_much_disk_is_not_kept(grouped, cache, monkeypatch):
     samples, told = grouped("aabbb"), []
-    monkeypatch.setattr("ccip_plugin.graph_cache._MANY", 5)
-    monkeypatch.setattr("ccip_plugin.graph_cache._MOST_DISK", -1)
+    monkeypatch.setattr("ccip_plugin.core.neighbors.cache._MANY", 5)
+    monkeypatch.setattr("ccip_plugin.core.neighbors.cache._MOST_DISK", -1)
     group_characters(samples, progress=told.append, graph="exact")
     assert partition(samples) == [0, 0, 1, 1, 1]
     assert len(abouts(told)) == 1 and not cache.exists()
@@ -99,7 +99,7 @@ def test_where_people_decided_most_of_it_no_graph_is_built(grouped, cache, monke
     for sample in samples[:6]:
         sample.character_group.label = "Rei"
         sample.save()
-    monkeypatch.setattr("ccip_plugin.graph_cache._MANY", 8)
+    monkeypatch.setattr("ccip_plugin.core.neighbors.cache._MANY", 8)
     group_characters(samples, graph="exact", eps=0.17)
     assert labels(samples)[:6] == ["Rei"] * 6 and not cache.exists()
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from ccip_plugin.core.clustering.parameters import METHODS
 from ccip_plugin.core.errors import ParameterError
-from ccip_plugin.core.parameters_ import METHODS
 from ccip_plugin.grouping import group_characters
 from ccip_plugin.identity import registry_key
 from ccip_plugin.storage.targets import TargetError

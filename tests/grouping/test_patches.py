@@ -10,7 +10,7 @@ from fiftyone import ViewField as F
 from fiftyone.operators.executor import ExecutionContext, Executor
 from PIL import Image
 
-from ccip_plugin import extraction
+from ccip_plugin.core.encoder import pipeline
 from ccip_plugin.core.preprocessing import load_image
 from ccip_plugin.embeddings import compute_embeddings, count_missing, load_embeddings
 from ccip_plugin.group_labels import undo
@@ -84,7 +84,7 @@ def casts_of_groups(samples):
 def test_boxes_become_groups(scenes, work, monkeypatch):
     decoded = []
     monkeypatch.setattr(
-        extraction, "load_image", lambda file, **limits: decoded.append(file.name) or load_image(file, **limits)
+        pipeline, "load_image", lambda file, **limits: decoded.append(file.name) or load_image(file, **limits)
     )
     samples = scenes("ab", "bac", "", "ca", "d", boxes=[("-", NO_AREA)])
     report = work(samples)

@@ -5,7 +5,7 @@ import fiftyone.operators as foo
 import pytest
 
 from ccip_plugin import group_labels
-from ccip_plugin.core.parameters_ import METHODS
+from ccip_plugin.core.clustering.parameters import METHODS
 from ccip_plugin.deleting import delete_grouping
 from ccip_plugin.group_labels import redo, undo
 from ccip_plugin.grouping import group_characters, propose_groups

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 
-from ccip_plugin.core.agglomeration import Rules, agglomerate
+from ccip_plugin.core.clustering.agglomeration import Rules, agglomerate
 from ccip_plugin.core.differences import normalize
 
 
@@ -79,7 +79,7 @@ def test_large_groups_in_blocks(monkeypatch, name, size):
     unit = embeddings(400, n_characters=12)
     rules = Rules(owners=np.full(400, -1)) if name == "_CELLS" else None
     whole = agglomerate(unit, np.ones(400), 0.2, rules)
-    monkeypatch.setattr(f"ccip_plugin.core.agglomeration.{name}", size)
+    monkeypatch.setattr(f"ccip_plugin.core.clustering.agglomeration.{name}", size)
     np.testing.assert_array_equal(agglomerate(unit, np.ones(400), 0.2, rules), whole)
     assert 3 < whole.max() < 300
 

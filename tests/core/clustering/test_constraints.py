@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ccip_plugin.core.constraints import Constraints, check
+from ccip_plugin.core.clustering.constraints import Constraints, check
 from ccip_plugin.core.errors import CCIPError, ContradictionError, ParameterError
 
 

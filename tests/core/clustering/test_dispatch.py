@@ -1,6 +1,3 @@
-import os
-import subprocess
-import sys
 import warnings
 
 import numpy as np
@@ -9,15 +6,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.cluster import DBSCAN, HDBSCAN, OPTICS, cluster_optics_dbscan
 
-from ccip_plugin.core.clustering import cluster, cluster_details
-from ccip_plugin.core.dbscan_ import dbscan, dbscan_of_embeddings
+from ccip_plugin.core.clustering import cluster
+from ccip_plugin.core.clustering.dbscan import dbscan, dbscan_of_embeddings
+from ccip_plugin.core.clustering.dispatch import cluster_details
+from ccip_plugin.core.clustering.hdbscan import hdbscan
+from ccip_plugin.core.clustering.optics import optics, optics_cut, ordering_of_graph
+from ccip_plugin.core.clustering.parameters import METHODS, NOISE
 from ccip_plugin.core.differences import normalize
 from ccip_plugin.core.errors import ParameterError, RadiusError, UnknownModelError, VectorsError
-from ccip_plugin.core.groups_ import group_metrics
-from ccip_plugin.core.hdbscan_ import hdbscan
+from ccip_plugin.core.evaluation.groups import group_metrics
 from ccip_plugin.core.neighbors import radius_graph
-from ccip_plugin.core.optics import optics, optics_cut, ordering_of_graph
-from ccip_plugin.core.parameters_ import METHODS, NOISE
 from ccip_plugin.core.progress import Cancelled
 from ccip_plugin.core.registry import DEFAULT_MODEL, MODELS
 
@@ -131,7 +129,7 @@ def test_the_method_alone_means_the_default_model():
 @pytest.mark.parametrize("min_samples", [1, 2, 3, 5, 8])
 @pytest.mark.parametrize("kept", [0, 1 << 20])
 def test_dbscan_without_a_graph_is_the_same_whether_pairs_are_kept_or_not(monkeypatch, kept, min_samples):
-    monkeypatch.setattr("ccip_plugin.core.dbscan_.PAIRS_BYTES", kept)
+    monkeypatch.setattr("ccip_plugin.core.clustering.dbscan.PAIRS_BYTES", kept)
     graph = radius_graph(everywhere(), 0.01)
     want = dbscan(graph, eps=0.01, min_samples=min_samples)
     found = dbscan_of_embeddings(everywhere(), eps=0.01, min_samples=min_samples)
@@ -278,8 +276,8 @@ def test_equal_images_are_equal_to_optics_too():
 def test_optics_of_many_takes_a_graph(monkeypatch):
     vectors = embeddings(120)
     found = {method: cluster(vectors, method=method) for method in ("optics_best", "optics_cut")}
-    monkeypatch.setattr("ccip_plugin.core.optics.MAX_DENSE", 119)
-    monkeypatch.delattr("ccip_plugin.core.clustering.ordering_of_matrix")
+    monkeypatch.setattr("ccip_plugin.core.clustering.optics.MAX_DENSE", 119)
+    monkeypatch.delattr("ccip_plugin.core.clustering.optics.ordering_of_matrix")
     for method, labels in found.items():
         assert group_metrics(cluster(vectors, method=method), labels).ari > 0.98
 
@@ -344,11 +342,3 @@ def test_input_is_not_changed():
     for method in METHODS:
         cluster(vectors, method=method)
     np.testing.assert_array_equal(vectors, before)
-
-
-def test_importing_is_light():
-    names = "agglomeration clustering constraints differences evaluation linkage neighbors preprocessing scores sweep"
-    program = "".join(f"import ccip_plugin.core.{name}; " for name in names.split())
-    program += "import sys; print({'sklearn', 'scipy', 'onnxruntime', 'fiftyone'}.intersection(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", program], env=os.environ, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "set()"

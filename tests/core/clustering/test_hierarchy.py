@@ -8,14 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ccip_plugin.core import hierarchy
-from ccip_plugin.core.clustering import cluster
-from ccip_plugin.core.constraints import Constraints
+from ccip_plugin.core.clustering import cluster, hierarchy
+from ccip_plugin.core.clustering.constraints import Constraints
+from ccip_plugin.core.clustering.linkage import LinkageOptions, find_hierarchy, linkage
 from ccip_plugin.core.differences import normalize
 from ccip_plugin.core.errors import ContradictionError, RadiusError
-from ccip_plugin.core.graph_files import stored_graph
-from ccip_plugin.core.linkage import LinkageOptions, find_hierarchy, linkage
 from ccip_plugin.core.neighbors import NeighborGraph
+from ccip_plugin.core.neighbors.files import stored_graph
 
 THRESHOLD = 0.178
 SCENE = 0.1 * THRESHOLD
@@ -71,7 +70,7 @@ def test_another_cut_merges_nothing_anew(tmp_path, monkeypatch):
         raise AssertionError("merged anew")
 
     want = cluster(embeddings(600), eps=0.8 * THRESHOLD)
-    monkeypatch.setattr("ccip_plugin.core.linkage.find_merges", again)
+    monkeypatch.setattr("ccip_plugin.core.clustering.linkage.find_merges", again)
     monkeypatch.setattr(NeighborGraph, "parts_within", again)
     np.testing.assert_array_equal(cluster(graph, eps=0.8 * THRESHOLD), want)
     assert len(list(graph.folder.glob("merges-*"))) == 1
@@ -81,7 +80,7 @@ def test_only_components_with_decisions_are_looked_at_again(tmp_path, monkeypatc
     unit = normalize(np.repeat(np.eye(40, dtype=np.float32), 5, axis=0) + 0.05 * embeddings(200)[:, :40])
     graph, seen = stored_graph(unit, 1.25 * THRESHOLD, tmp_path), []
     want = cluster(graph)
-    from ccip_plugin.core import linkage as module
+    from ccip_plugin.core.clustering import linkage as module
 
     merged = module._Run.merged
 

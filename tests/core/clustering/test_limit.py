@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ccip_plugin.core.clustering.limit import tail_limit
 from ccip_plugin.core.differences import normalize
-from ccip_plugin.core.tail import tail_limit
 
 THRESHOLD, FLOOR = 0.178, 0.868
 

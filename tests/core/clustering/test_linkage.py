@@ -4,15 +4,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
-from ccip_plugin.core.agglomeration import agglomerate
-from ccip_plugin.core.clustering import cluster, cluster_details
-from ccip_plugin.core.constraints import Constraints
+from ccip_plugin.core.clustering import cluster
+from ccip_plugin.core.clustering.agglomeration import agglomerate
+from ccip_plugin.core.clustering.constraints import Constraints
+from ccip_plugin.core.clustering.dispatch import cluster_details
+from ccip_plugin.core.clustering.limit import tail_limit
+from ccip_plugin.core.clustering.linkage import Components, LinkageOptions, linkage
+from ccip_plugin.core.clustering.parameters import NOISE
 from ccip_plugin.core.differences import normalize
 from ccip_plugin.core.errors import ContradictionError, ParameterError, RadiusError
-from ccip_plugin.core.linkage import Components, LinkageOptions, linkage
 from ccip_plugin.core.neighbors import NeighborGraph, radius_graph
-from ccip_plugin.core.parameters_ import NOISE
-from ccip_plugin.core.tail import tail_limit
 
 THRESHOLD = 0.178
 NO_RESCUE = LinkageOptions(reach=0, floor=1, scene=0)
@@ -78,7 +79,7 @@ def test_many_components_are_grouped_as_one_by_one(monkeypatch):
     unit = embeddings(900, n_characters=150, noise=0.9)
     whole = agglomerate(unit, np.ones(len(unit)), THRESHOLD)
     for size in (1, 7, 100):
-        monkeypatch.setattr("ccip_plugin.core.linkage._PACK", size)
+        monkeypatch.setattr("ccip_plugin.core.clustering.linkage._PACK", size)
         found = linkage(unit, threshold=THRESHOLD, min_samples=1, options=NO_RESCUE)
         np.testing.assert_array_equal(found.labels, whole)
 
@@ -214,7 +215,7 @@ def test_what_is_not_connected_up_to_a_cut_would_not_have_met(n, noise, seed, is
     except ContradictionError:
         return
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ccip_plugin.core.clustering.find_components", one_for_all)
+        patch.setattr("ccip_plugin.core.clustering.linkage.find_components", one_for_all)
         whole = linkage(given_, threshold=eps, min_samples=1, constraints=wanted)
     np.testing.assert_array_equal(found.labels, whole.labels)
     np.testing.assert_array_equal(found.rescued, whole.rescued)

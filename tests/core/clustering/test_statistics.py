@@ -3,10 +3,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ccip_plugin.core import scores
+from ccip_plugin.core.clustering import statistics
+from ccip_plugin.core.clustering.statistics import confidence, group_shapes, group_statistics
 from ccip_plugin.core.differences import normalize
 from ccip_plugin.core.errors import ParameterError, VectorsError
-from ccip_plugin.core.scores import confidence, group_shapes, group_statistics
 
 
 def embeddings(n: int, dim: int = 16, seed: int = 0) -> np.ndarray:
@@ -42,7 +42,7 @@ def statistics_slowly(vectors: np.ndarray, labels: list[int]) -> list[tuple[floa
 def test_statistics_are_those_of_every_single_pair(labels, seed, cells):
     vectors = embeddings(len(labels), seed=seed)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scores, "_CELLS", cells)
+        patch.setattr(statistics, "_CELLS", cells)
         found = group_statistics(vectors, labels)
     want = statistics_slowly(vectors, labels)
     np.testing.assert_allclose(found.difference, [row[0] for row in want], atol=1e-6)
@@ -128,7 +128,7 @@ def test_confidence_needs_a_threshold(threshold):
 def test_shapes_are_those_of_every_single_pair(labels, seed, cells):
     vectors = embeddings(len(labels), seed=seed)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scores, "_CELLS", cells)
+        patch.setattr(statistics, "_CELLS", cells)
         found = group_shapes(vectors, labels)
     unit = normalize(vectors).astype(np.float64) if labels else np.empty((0, 1))
     apart = (1 - unit @ unit.T) / 2
@@ -147,10 +147,10 @@ def test_shapes_are_those_of_every_single_pair(labels, seed, cells):
 def test_the_outermost_members_of_a_large_group_tell_its_diameter(monkeypatch):
     vectors = embeddings(200)
     want = group_shapes(vectors, [0] * 200).diameter
-    monkeypatch.setattr(scores, "_WHOLE", 100)
-    monkeypatch.setattr(scores, "_OUTERMOST", 40)
+    monkeypatch.setattr(statistics, "_WHOLE", 100)
+    monkeypatch.setattr(statistics, "_OUTERMOST", 40)
     np.testing.assert_allclose(group_shapes(vectors, [0] * 200).diameter, want, rtol=0.02)
-    monkeypatch.setattr(scores, "_OUTERMOST", 199)
+    monkeypatch.setattr(statistics, "_OUTERMOST", 199)
     np.testing.assert_array_equal(group_shapes(vectors, [0] * 200).diameter, want)
 
 

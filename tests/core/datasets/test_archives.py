@@ -5,8 +5,8 @@ import threading
 
 import pytest
 
-from ccip_plugin.core import archives
-from ccip_plugin.core.archives import ArchiveError, extract_images
+from ccip_plugin.core.datasets import archives
+from ccip_plugin.core.datasets.archives import ArchiveError, extract_images
 from ccip_plugin.core.progress import Cancelled
 
 IMAGES = {"12/345.jpg": b"one", "12/346.jpg": b"two", "7/9.png": b"three"}

@@ -6,12 +6,13 @@ import tarfile
 import pytest
 
 from ccip_plugin.core import hub as hub_module
-from ccip_plugin.core import onnx_file, published_images
-from ccip_plugin.core.archives import ArchiveError, extract_images
+from ccip_plugin.core import onnx_file
+from ccip_plugin.core.datasets import character_similarity
+from ccip_plugin.core.datasets.archives import ArchiveError, extract_images
+from ccip_plugin.core.datasets.character_similarity import ArchiveMissingError, find_archive
 from ccip_plugin.core.errors import DownloadError
 from ccip_plugin.core.hub import Hub
 from ccip_plugin.core.progress import Cancelled
-from ccip_plugin.core.published_images import ArchiveMissingError, find_archive
 from tests.support.tiny_hub import COMMIT, TinyHub
 
 SUBSET = "images_test_v1"
@@ -45,8 +46,8 @@ def hub(server, tmp_path, monkeypatch):
     return hub_at(server.endpoint, tmp_path / "their cache")
 
 
-def hub_at(endpoint, cache, max_bytes=published_images.ARCHIVE_BYTES):
-    return Hub(published_images.REPO, "dataset", max_bytes, endpoint, cache, retries=1, pause=0)
+def hub_at(endpoint, cache, max_bytes=character_similarity.ARCHIVE_BYTES):
+    return Hub(character_similarity.REPO, "dataset", max_bytes, endpoint, cache, retries=1, pause=0)
 
 
 def test_downloads_the_archive_of_a_subset_and_nothing_else(server, hub, content, tmp_path):
@@ -132,16 +133,19 @@ def test_downloading_can_be_switched_off(server, hub):
 
 
 def test_without_connection_the_error_says_how_to_fetch_by_hand(tmp_path):
-    nobody = Hub(published_images.REPO, "dataset", endpoint="http://127.0.0.1:9", cache=tmp_path, retries=0, pause=0)
+    nobody = Hub(
+        character_similarity.REPO, "dataset", endpoint="http://127.0.0.1:9", cache=tmp_path, retries=0, pause=0
+    )
     with pytest.raises(DownloadError, match=rf"resolve/main/{FILE} elsewhere and pass the path"):
         find_archive(SUBSET, hub=nobody)
 
 
 def test_offline_mode_of_the_hub_library_is_respected(server, tmp_path, run_python):
     code = """
-        from ccip_plugin.core import errors, published_images
+        from ccip_plugin.core import errors
+        from ccip_plugin.core.datasets import character_similarity
         try:
-            published_images.find_archive("images_test_v1")
+            character_similarity.find_archive("images_test_v1")
         except errors.DownloadError as error:
             print(error)
     """
@@ -157,7 +161,7 @@ def test_a_cached_archive_is_used_with_no_network_call_at_all(server, hub, run_p
             if event.startswith("socket.") and event not in ("socket.__new__", "socket.gethostname"):
                 raise RuntimeError(f"{event} {args}")
         sys.addaudithook(hook)
-        from ccip_plugin.core.published_images import find_archive
+        from ccip_plugin.core.datasets.character_similarity import find_archive
         print(find_archive("images_test_v1"))
     """
     done = run_python(code, HF_HUB_CACHE=str(hub.cache), HF_ENDPOINT="http://127.0.0.1:9")

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ccip_plugin.core import encoder as encoder_module
 from ccip_plugin.core import hub, registry
 from ccip_plugin.core.encoder import Encoder
+from ccip_plugin.core.encoder import encoder as encoder_module
+from ccip_plugin.core.encoder.session import CPU
 from ccip_plugin.core.errors import (
     CCIPError,
     ClosedError,
@@ -22,7 +23,6 @@ from ccip_plugin.core.errors import (
 )
 from ccip_plugin.core.preprocessing import load_image, preprocess
 from ccip_plugin.core.progress import Cancelled
-from ccip_plugin.core.session import CPU
 from tests.support import tiny_models
 
 NAME = registry.DEFAULT_MODEL

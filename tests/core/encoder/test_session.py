@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
+from ccip_plugin.core.encoder.session import CPU, METRIC, available_providers, open_session
 from ccip_plugin.core.errors import ClosedError, ModelFileDamagedError, ModelMismatchError, ProviderError, SessionError
-from ccip_plugin.core.session import CPU, METRIC, available_providers, open_session
 from tests.support import tiny_models
 
 

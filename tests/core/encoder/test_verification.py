@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ccip_plugin.core import hub, registry, verification
+from ccip_plugin.core import hub, registry
+from ccip_plugin.core.encoder import verification
+from ccip_plugin.core.encoder.verification import CheckResult, check_model, is_ok, render
 from ccip_plugin.core.errors import UnknownModelError
 from ccip_plugin.core.progress import Cancelled
-from ccip_plugin.core.verification import CheckResult, check_model, is_ok, render
 from tests.support import tiny_models
 from tests.support.tiny_hub import TinyHub
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ccip_plugin.core.errors import ParameterError
-from ccip_plugin.core.group_costs import group_costs
+from ccip_plugin.core.evaluation.costs import group_costs
 
 
 def partition(labels) -> frozenset[frozenset[int]]:

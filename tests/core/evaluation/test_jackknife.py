@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import sklearn.metrics
 
-from ccip_plugin.core import evaluation
-from ccip_plugin.core.evaluation import pair_metrics
-from ccip_plugin.core.jackknife import MAX_FOLDS, STEPS, ari_without, folds_of, interval
+from ccip_plugin.core.evaluation import pair_metrics, pairs
+from ccip_plugin.core.evaluation.jackknife import MAX_FOLDS, STEPS, ari_without, folds_of, interval
+from ccip_plugin.core.evaluation.labels import codes_of
 
 
 def vectors_of(labels, seed=0, noise=0.7) -> np.ndarray:
@@ -30,11 +30,11 @@ def test_many_characters_share_folds():
 
 @pytest.mark.parametrize("block", [2048, 37])
 def test_leaving_out_a_character_is_as_if_it_were_not_there(block, monkeypatch):
-    monkeypatch.setattr(evaluation, "_BLOCK", block)
+    monkeypatch.setattr(pairs, "_BLOCK", block)
     labels = np.random.default_rng(1).integers(0, 7, 120)
     vectors = vectors_of(labels)
     metrics = pair_metrics(vectors, labels, bins=STEPS, by_character=True)
-    folds = folds_of(evaluation.codes_of(labels)[0])
+    folds = folds_of(codes_of(labels)[0])
     for fold in range(7):
         kept = folds != fold
         want = pair_metrics(vectors[kept], labels[kept], bins=STEPS)
@@ -101,7 +101,7 @@ def test_pairs_with_oneself_are_those_of_the_full_matrix():
     labels = np.random.default_rng(3).integers(0, 5, 60)
     vectors = vectors_of(labels, noise=1.5)
     metrics = pair_metrics(vectors, labels)
-    apart = evaluation.normalize(vectors)
+    apart = pairs.normalize(vectors)
     apart = (1 - apart @ apart.T) / 2
     np.fill_diagonal(apart, 0)
     is_same = labels[:, None] == labels

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from sklearn.metrics.cluster import contingency_matrix
 from sklearn.metrics.cluster import expected_mutual_information as of_sklearn
 
-from ccip_plugin.core import mutual_information
-from ccip_plugin.core.mutual_information import expected_mutual_information
+from ccip_plugin.core.evaluation import mutual_information
+from ccip_plugin.core.evaluation.mutual_information import expected_mutual_information
 
 
 def sizes(labels):

@@ -8,11 +8,10 @@ import sklearn.metrics
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ccip_plugin.core import evaluation
 from ccip_plugin.core.differences import differences
 from ccip_plugin.core.errors import ParameterError, VectorsError
-from ccip_plugin.core.evaluation import pair_metrics
-from ccip_plugin.core.groups_ import group_metrics
+from ccip_plugin.core.evaluation import pair_metrics, pairs
+from ccip_plugin.core.evaluation.groups import group_metrics
 from ccip_plugin.core.progress import Cancelled
 
 NAN = float("nan")
@@ -95,7 +94,7 @@ def test_a_threshold_is_inclusive():
 def test_blocks_do_not_matter(block, monkeypatch):
     labels = people(100, 7)
     whole = pair_metrics(embeddings(labels), labels, bins=2**12)
-    monkeypatch.setattr(evaluation, "_BLOCK", block)
+    monkeypatch.setattr(pairs, "_BLOCK", block)
     parts = pair_metrics(embeddings(labels), labels, bins=2**12)
     assert abs(parts.same - whole.same).sum() <= 2 and abs(parts.different - whole.different).sum() <= 2  # rounding
     assert (parts.n_same, parts.n_different) == (whole.n_same, whole.n_different)
@@ -144,7 +143,7 @@ def test_a_label_for_each_embedding():
 
 
 def test_progress_counts_pairs_and_can_stop_the_work(monkeypatch):
-    monkeypatch.setattr(evaluation, "_BLOCK", 10)
+    monkeypatch.setattr(pairs, "_BLOCK", 10)
     steps = []
     pair_metrics(np.eye(32), range(32), progress=steps.append)
     assert (steps[-1].done, steps[-1].total, len(steps)) == (496, 496, 10)

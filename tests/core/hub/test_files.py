@@ -545,7 +545,8 @@ def test_the_folder_of_records_can_be_chosen(monkeypatch, environment, expected)
 def test_importing_brings_in_neither_the_hub_library_nor_a_runtime(run_python):
     done = run_python("""
         import sys
-        from ccip_plugin.core import calibration, hub, session
+        from ccip_plugin.core import calibration, hub
+        from ccip_plugin.core.encoder import session
         print([name for name in ("huggingface_hub", "onnxruntime", "sklearn", "fiftyone") if name in sys.modules])
     """)
     assert done.stdout.strip() == "[]"

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from ccip_plugin.core.prototypes import prototypes
-from ccip_plugin.matching import changes_of_groups, match_clusters, match_prototypes, means_of
+from ccip_plugin.core.identity.matching import changes_of_groups, match_clusters, match_prototypes, means_of
+from ccip_plugin.core.identity.prototypes import prototypes
 
 pytestmark = pytest.mark.mongo
 

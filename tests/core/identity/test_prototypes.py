@@ -3,7 +3,7 @@ import pytest
 
 from ccip_plugin.core.differences import differences, normalize
 from ccip_plugin.core.errors import VectorsError
-from ccip_plugin.core.prototypes import prototype_differences, prototypes
+from ccip_plugin.core.identity.prototypes import prototype_differences, prototypes
 
 
 def means(n, spread, seed=0):

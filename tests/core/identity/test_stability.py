@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ccip_plugin.core.steadiness import steady
+from ccip_plugin.core.identity.stability import steady
 
 LIMIT = 0.178  # 50 degrees
 

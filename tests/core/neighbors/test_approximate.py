@@ -6,13 +6,12 @@ import sys
 import numpy as np
 import pytest
 
-from ccip_plugin.core import cells
-from ccip_plugin.core.approximate import ApproximateGraph, approximate_graph
 from ccip_plugin.core.clustering import cluster
-from ccip_plugin.core.dbscan_ import dbscan
+from ccip_plugin.core.clustering.dbscan import dbscan
 from ccip_plugin.core.errors import MissingExtraError, ParameterError, VectorsError
-from ccip_plugin.core.graph_files import find_graph, prune_graphs
-from ccip_plugin.core.neighbors import NeighborGraph, radius_graph
+from ccip_plugin.core.neighbors import NeighborGraph, cells, radius_graph
+from ccip_plugin.core.neighbors.approximate import ApproximateGraph, approximate_graph
+from ccip_plugin.core.neighbors.files import find_graph, prune_graphs
 from ccip_plugin.core.progress import Cancelled
 
 needs_faiss = pytest.mark.usefixtures("faiss")
@@ -127,7 +126,7 @@ def test_a_bad_embedding_is_named(tmp_path, kind, value):
 def test_threads_change_nothing(tmp_path, threads):
     np.save(tmp_path / "vectors.npy", embeddings())
     code = (
-        "import sys, hashlib, numpy as np; from ccip_plugin.core.approximate import approximate_graph;"
+        "import sys, hashlib, numpy as np; from ccip_plugin.core.neighbors.approximate import approximate_graph;"
         "graph = approximate_graph(np.load(sys.argv[1]), 0.2, sys.argv[2], cap=9, n_probes=3);"
         "print(hashlib.sha256(b''.join(x.tobytes() for x in (graph.rows, graph.cols, graph.differences))).hexdigest())"
     )

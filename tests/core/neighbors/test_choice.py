@@ -8,17 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ccip_plugin.core import graph_choice
-from ccip_plugin.core.approximate import CAP, approximate_graph
-from ccip_plugin.core.clustering import cluster, cluster_details
-from ccip_plugin.core.constraints import Constraints
-from ccip_plugin.core.dbscan_ import dbscan
+from ccip_plugin.core.clustering import cluster
+from ccip_plugin.core.clustering.constraints import Constraints
+from ccip_plugin.core.clustering.dbscan import dbscan
+from ccip_plugin.core.clustering.dispatch import cluster_details
+from ccip_plugin.core.clustering.hdbscan import hdbscan
+from ccip_plugin.core.clustering.linkage import linkage
 from ccip_plugin.core.differences import normalize
 from ccip_plugin.core.errors import MissingExtraError, ParameterError
-from ccip_plugin.core.graph_choice import choose_graph
-from ccip_plugin.core.hdbscan_ import hdbscan
-from ccip_plugin.core.linkage import linkage
-from ccip_plugin.core.neighbors import radius_graph
+from ccip_plugin.core.neighbors import choice, radius_graph
+from ccip_plugin.core.neighbors.approximate import CAP, approximate_graph
+from ccip_plugin.core.neighbors.choice import choose_graph
 
 needs_faiss = pytest.mark.usefixtures("faiss")
 
@@ -53,14 +53,14 @@ def embeddings(n: int, n_characters: int = 8, noise: float = 0.9, seed: int = 0)
     ],
 )
 def test_who_gets_which_graph(monkeypatch, asked, n, method, kind):
-    monkeypatch.setattr(graph_choice, "LARGE", 100)
+    monkeypatch.setattr(choice, "LARGE", 100)
     found = choose_graph(asked, n, method)
     assert (found.asked, found.kind, found.note) == (asked, kind, "")
 
 
 @pytest.mark.usefixtures("no_faiss")
 def test_without_the_library_auto_is_exact_and_says_so(monkeypatch, caplog):
-    monkeypatch.setattr(graph_choice, "LARGE", 100)
+    monkeypatch.setattr(choice, "LARGE", 100)
     assert choose_graph("auto", 99, "dbscan").note == ""
     with caplog.at_level(logging.WARNING):
         found = choose_graph("auto", 100, "dbscan")
@@ -121,7 +121,7 @@ def test_the_graph_is_kept_in_the_cache_and_found_for_smaller_eps(tmp_path, monk
     def compares(*args, **options):
         raise AssertionError("compared again")
 
-    monkeypatch.setattr("ccip_plugin.core.approximate.find_cells", compares)
+    monkeypatch.setattr("ccip_plugin.core.neighbors.approximate.find_cells", compares)
     for eps in (0.2, 0.17):
         found = cluster(vectors, method="dbscan", eps=eps, min_samples=3, graph="approximate")
         np.testing.assert_array_equal(found, cluster(vectors, method="dbscan", eps=eps, min_samples=3))

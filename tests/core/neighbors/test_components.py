@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ccip_plugin.core.forest import Forest
+from ccip_plugin.core.neighbors.components import Forest
 
 
 @settings(max_examples=60, deadline=None)

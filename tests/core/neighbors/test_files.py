@@ -5,8 +5,8 @@ import pytest
 
 from ccip_plugin.core.clustering import cluster
 from ccip_plugin.core.errors import ParameterError
-from ccip_plugin.core.graph_files import find_graph, prune_graphs, stored_graph
 from ccip_plugin.core.neighbors import NeighborGraph, radius_graph
+from ccip_plugin.core.neighbors.files import find_graph, prune_graphs, stored_graph
 from ccip_plugin.core.progress import Cancelled
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ccip_plugin.core.differences import normalize
 from ccip_plugin.core.errors import CCIPError, GraphTooLargeError, ParameterError, RadiusError, VectorsError
 from ccip_plugin.core.neighbors import NeighborGraph, radius_graph
-from ccip_plugin.core.pairs import GRID, exact_differences
+from ccip_plugin.core.neighbors.pairs import GRID, exact_differences
 from ccip_plugin.core.progress import Cancelled, Progress
 
 ROUNDING = GRID / 2 + 1e-6

@@ -5,14 +5,14 @@ import math
 import numpy as np
 import pytest
 
-from ccip_plugin.core import card
-from ccip_plugin.core.card import CardRow, card_row
-from ccip_plugin.core.dbscan_ import dbscan_of_embeddings
+from ccip_plugin.core.clustering.dbscan import dbscan_of_embeddings
+from ccip_plugin.core.clustering.optics import optics
 from ccip_plugin.core.differences import differences
 from ccip_plugin.core.errors import ParameterError, VectorsError
 from ccip_plugin.core.evaluation import pair_metrics
-from ccip_plugin.core.optics import optics
 from ccip_plugin.core.registry import MODELS
+from ccip_plugin.core.tuning import model_card
+from ccip_plugin.core.tuning.model_card import CardRow, card_row
 from tests.support import tiny_models
 from tests.support.named_vectors import NAMES, people
 
@@ -45,7 +45,7 @@ def test_tuned_parameters_give_the_score(row):
 
 def test_published_row_stands_beside(row):
     spec = MODELS[row.model_name]
-    assert row.published == {name: getattr(spec, name) for name in card.COLUMNS}
+    assert row.published == {name: getattr(spec, name) for name in model_card.COLUMNS}
 
 
 def test_thresholds_of_a_folder_count(tmp_path):
@@ -107,8 +107,8 @@ def test_says_what_is_missing(names, words):
 
 
 def test_optics_is_left_out_of_large_sets(monkeypatch):
-    monkeypatch.setattr(card, "MAX_FREE", 50)
-    monkeypatch.setattr(card, "ALL_PAIRS", 50)
+    monkeypatch.setattr(model_card, "MAX_FREE", 50)
+    monkeypatch.setattr(model_card, "ALL_PAIRS", 50)
     row = card_row(*people(60))
     assert math.isnan(row.scores["cluster_free"]) and not math.isnan(row.scores["cluster_2"])
     assert any("Cluster_Free" in note for note in row.notes)

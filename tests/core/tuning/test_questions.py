@@ -3,7 +3,7 @@ import pytest
 
 from ccip_plugin.core.errors import ParameterError
 from ccip_plugin.core.evaluation import pair_metrics
-from ccip_plugin.core.questions import Answer, PairPool, choose_pairs, fit
+from ccip_plugin.core.tuning.questions import Answer, PairPool, choose_pairs, fit
 
 PUBLISHED = 0.178
 
@@ -99,7 +99,7 @@ def test_pairs_have_the_difference_of_their_bin():
 
 
 def test_of_many_images_some_are_drawn(monkeypatch):
-    from ccip_plugin.core import questions
+    from ccip_plugin.core.tuning import questions
 
     monkeypatch.setattr(questions, "MOST_IMAGES", 100)
     vectors, _ = people(400)

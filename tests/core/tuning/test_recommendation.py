@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 import sklearn.metrics
 
-from ccip_plugin.core import recommendation
-from ccip_plugin.core.dbscan_ import dbscan_of_embeddings
+from ccip_plugin.core.clustering.dbscan import dbscan_of_embeddings
+from ccip_plugin.core.clustering.linkage import linkage
 from ccip_plugin.core.errors import ParameterError
-from ccip_plugin.core.evaluation import f1_curve, pair_metrics
-from ccip_plugin.core.jackknife import STEPS
-from ccip_plugin.core.linkage import linkage
-from ccip_plugin.core.questions import Fit
-from ccip_plugin.core.recommendation import expected_f1, recommend
+from ccip_plugin.core.evaluation import pair_metrics
+from ccip_plugin.core.evaluation.jackknife import STEPS
+from ccip_plugin.core.evaluation.pairs import f1_curve
+from ccip_plugin.core.tuning import recommendation
+from ccip_plugin.core.tuning.questions import Fit
+from ccip_plugin.core.tuning.recommendation import expected_f1, recommend
 
 PUBLISHED = 0.178
 

@@ -3,10 +3,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ccip_plugin.core.dbscan_ import dbscan
+from ccip_plugin.core.clustering.dbscan import dbscan
 from ccip_plugin.core.errors import ParameterError
 from ccip_plugin.core.neighbors import NeighborGraph, radius_graph
-from ccip_plugin.core.sweep import Sweep, looks_chained, sweep
+from ccip_plugin.core.tuning.sweep import Sweep, looks_chained, sweep
 
 
 def embeddings(n: int, n_characters: int = 5, noise: float = 0.6, seed: int = 0) -> np.ndarray:

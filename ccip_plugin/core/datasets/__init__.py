@@ -1,0 +1,1 @@
+"""Published datasets: archives and their contents."""

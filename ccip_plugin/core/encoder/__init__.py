@@ -1,0 +1,5 @@
+"""Image files and arrays in, embeddings out."""
+
+from .encoder import Encoder
+
+__all__ = ["Encoder"]

@@ -1,0 +1,263 @@
+"""Turns images into CCIP embeddings, one image at a time, so that no vector depends on its neighbours."""
+
+import itertools
+import logging
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Sized
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from .. import differences, hub
+from ..arrays import Vectors
+from ..errors import ClosedError, EmbeddingError
+from ..hub import ModelFiles
+from ..preprocessing import load_image, preprocess
+from ..progress import ProgressCallback, report
+from ..registry import ModelSpec, get_spec
+from .session import AUTO, CPU, METRIC, Session, open_session
+
+logger = logging.getLogger(__name__)
+
+
+CLOSED_FORM_TOLERANCE = 1e-5
+
+_GPU_BATCH = 16
+_BLOCK = 512  # rows of a block of differences that the metric file computes
+
+
+class Encoder:
+    """A CCIP model, ready to embed. Made by :meth:`open`; closed at the end of a ``with`` block.
+
+    Attributes:
+        spec: the record of the model
+        files: where its files are
+        closed_form: whether ``(1 - cos) / 2`` was found to be what the model's metric file computes; None when the
+            model has no metric file
+    """
+
+    def __init__(self, spec: ModelSpec, files: ModelFiles, session: Session, metric: Session | None):
+        self.spec, self.files = spec, files
+        self._session: Session | None = session
+        self._metric = metric
+        self.provider = session.provider
+        self.closed_form: bool | None = None
+        if metric is not None:
+            error = differences.verify_closed_form(metric.run, spec.dim)
+            self.closed_form = error <= CLOSED_FORM_TOLERANCE
+            if not self.closed_form:
+                logger.warning("the metric of %s is not (1 - cos) / 2: they differ by %.1e", spec.name, error)
+
+    @classmethod
+    def open(
+        cls,
+        model_name: str,
+        *,
+        model_dir: str | Path | None = None,
+        provider: str = AUTO,
+        threads: int | None = None,
+        revision: str | None = None,
+        progress: ProgressCallback | None = None,
+    ) -> "Encoder":
+        """Opens a model, downloading it when it is nowhere.
+
+        Args:
+            model_name: a name of the registry
+            model_dir (None): a folder of models; ``CCIP_MODEL_DIR`` by default
+            provider ("auto"): as for :func:`ccip_plugin.core.encoder.session.open_session`
+            threads (None): threads of one run on the CPU, 1 by default, the best when many images are embedded
+            revision (None): commit, tag or branch of the hub repository
+            progress (None): told of a download
+
+        Raises:
+            CCIPError: one of those of :func:`ccip_plugin.core.hub.find_files` and
+                :func:`ccip_plugin.core.encoder.session.open_session`
+        """
+        spec = get_spec(model_name)
+        files = hub.find_files(model_name, model_dir=model_dir, revision=revision, progress=progress)
+        remedy = hub.how_to_fetch(model_name)
+        session = open_session(files.feat, provider=provider, threads=threads, remedy=remedy)
+        metric = open_session(files.metrics, provider=CPU, signature=METRIC, remedy=remedy) if files.metrics else None
+        return cls(spec, files, session, metric)
+
+    @property
+    def model_name(self) -> str:
+        """The name of the model."""
+        return self.spec.name
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 of ``model_feat.onnx``."""
+        return self.files.fingerprint
+
+    @property
+    def revision(self) -> str | None:
+        """The commit that the files are of, None for a folder of the user."""
+        return self.files.revision
+
+    @property
+    def is_cpu(self) -> bool:
+        """Whether the model runs on the CPU."""
+        return self.provider == CPU
+
+    def embed(
+        self,
+        images: Iterable[Any],
+        normalize: bool = True,
+        progress: ProgressCallback | None = None,
+        *,
+        workers: int | None = None,
+    ) -> Vectors:
+        """Embeds images.
+
+        Args:
+            images: paths, bytes, file objects, arrays or PIL images; any iterable, taken as it is needed
+            normalize (True): whether the vectors get unit length; the raw ones are what the model gives
+            progress (None): told after each image; may raise :class:`ccip_plugin.core.progress.Cancelled`
+            workers (None): how many images are read (on the CPU: and run) at once; one per core by default. Memory
+                depends on it, not on the number of images
+
+        Returns:
+            ``(n, 768)`` float32, in the order of ``images``
+
+        Raises:
+            UnreadableImageError: the first image that cannot be read
+            EmbeddingError: the model gave no usable vector
+        """
+        self._open_session()
+        _refuse_one_image(images)
+        total = len(images) if isinstance(images, Sized) else None
+        found = []
+        for vector in self._vectors(images, workers or _cores()):
+            found.append(differences.normalize(vector) if normalize else vector)
+            report(progress, "embedding", len(found), total)
+        return np.stack(found) if found else np.empty((0, self.spec.dim), np.float32)
+
+    def embed_tensor(self, tensor: Vectors) -> Vectors:
+        """Embeds one preprocessed image; any number of threads may do so at once.
+
+        Args:
+            tensor: ``(3, 384, 384)`` float32
+
+        Returns:
+            ``(768,)`` float32, as the model gives it
+
+        Raises:
+            EmbeddingError: the vector is not finite, or zero
+        """
+        return _usable(self._open_session().run(tensor[None]))[0]
+
+    def embed_tensors(self, tensors: Vectors) -> Vectors:
+        """Embeds preprocessed images: all at once on an accelerator, one after the other on the CPU.
+
+        Args:
+            tensors: ``(n, 3, 384, 384)`` float32
+
+        Returns:
+            ``(n, 768)`` float32, as the model gives them
+
+        Raises:
+            EmbeddingError: a vector is not finite, or zero
+        """
+        session = self._open_session()
+        if not self.is_cpu:
+            return _usable(session.run(tensors))
+        rows = [self.embed_tensor(tensor) for tensor in tensors]
+        return np.stack(rows) if rows else np.empty((0, self.spec.dim), np.float32)
+
+    def differences(self, a: Vectors, b: Vectors | None = None) -> Vectors:
+        """The differences that this model means: the closed form, or its metric file where that says otherwise.
+
+        Args:
+            a: ``(n, 768)`` embeddings
+            b (None): ``(m, 768)`` embeddings; ``a`` by default
+
+        Returns:
+            ``(n, m)`` float32
+        """
+        self._open_session()
+        if self._metric is None or self.closed_form:
+            return differences.differences(a, b)
+        return _by_metric_file(self._metric, a, a if b is None else b)
+
+    def close(self) -> None:
+        """Frees the model. Using the encoder afterwards is an error."""
+        for session in (self._session, self._metric):
+            if session is not None:
+                session.close()
+        self._session = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _open_session(self) -> Session:
+        if self._session is None:
+            raise ClosedError(f"the encoder of {self.model_name}")
+        return self._session
+
+    def _vectors(self, images: Iterable[Any], workers: int) -> Iterator[Vectors]:
+        """The raw vectors in the order of the images."""
+        if self.is_cpu:
+            yield from _in_order(images, lambda image: self.embed_tensor(preprocess(load_image(image))), workers)
+            return
+        tensors = _in_order(images, lambda image: preprocess(load_image(image)), workers)
+        while batch := list(itertools.islice(tensors, _GPU_BATCH)):
+            yield from self.embed_tensors(np.stack(batch))
+
+
+def _in_order(items: Iterable[Any], work: Any, workers: int) -> Iterator[Any]:
+    """``map(work, items)`` by threads, with at most two items per thread taken ahead."""
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="ccip")
+    waiting: deque[Future[Any]] = deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(work, item))
+            if len(waiting) >= 2 * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _refuse_one_image(images: Any) -> None:
+    """Catches ``embed(image)`` where ``embed([image])`` is meant, before a name is taken for a list of letters."""
+    one = isinstance(images, str | bytes | bytearray | memoryview | os.PathLike) or hasattr(images, "read")
+    one = one or (isinstance(images, np.ndarray) and images.ndim < 4 and images.dtype != object)
+    if one or not isinstance(images, Iterable):
+        raise TypeError(f"images is one {type(images).__name__}; pass a list of images")
+
+
+def _usable(vectors: Vectors) -> Vectors:
+    """The vectors, when each can be compared with others."""
+    for vector in vectors:
+        if not np.isfinite(vector).all():
+            raise EmbeddingError("the model gave a vector with NaN or infinite numbers")
+        if not vector.any():
+            raise EmbeddingError("the model gave a vector of zeros")
+    return vectors
+
+
+def _cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _by_metric_file(metric: Session, a: Vectors, b: Vectors) -> Vectors:
+    """Differences by the model's metric file, which knows only all pairs of one list: block by block."""
+    result = np.empty((len(a), len(b)), np.float32)
+    for i in range(0, len(a), _BLOCK):
+        rows = a[i : i + _BLOCK]
+        for j in range(0, len(b), _BLOCK):
+            both = np.concatenate([rows, b[j : j + _BLOCK]])
+            result[i : i + _BLOCK, j : j + _BLOCK] = metric.run(both)[: len(rows), len(rows) :]
+    return result

@@ -1,0 +1,1 @@
+"""The same groups across runs."""
