@@ -319,11 +319,11 @@ def _first_to_connect(config: Any, waiting: Callable[[], None]) -> Iterator[None
     if config.database_uri is not None:
         yield
         return
-    from .core.hub import held
+    from .core.system import file_lock
 
     folder = Path(config.database_dir)
     folder.mkdir(parents=True, exist_ok=True)
-    with held(folder / "ccip-start.lock", waiting):
+    with file_lock(folder / "ccip-start.lock", waiting):
         yield
 
 

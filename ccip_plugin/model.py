@@ -17,8 +17,8 @@ import fiftyone.core.sample as fos
 from .core import calibration
 from .core.arrays import Vectors
 from .core.encoder.encoder import Encoder
-from .core.encoder.pipeline import usable_cores
 from .core.references import SHARE, References
+from .core.system import usable_cores
 from .recognition import Recognizer, ReferencesError, gather
 from .storage.fields import EMBEDDINGS_FIELD
 from .storage.schema import declare

@@ -19,10 +19,11 @@ from .core.arrays import Vectors
 from .core.clustering.statistics import confidence
 from .core.differences import normalize
 from .core.encoder.encoder import Encoder
-from .core.encoder.pipeline import extract, usable_cores
+from .core.encoder.pipeline import extract
 from .core.errors import CCIPError, EmbeddingError, UnreadableImageError
 from .core.preprocessing import READING_POLICY, load_image, preprocess
 from .core.references import NOBODY, SHARE, References, match
+from .core.system import usable_cores
 from .embedding_store import EmbeddingStore, Keys
 from .embeddings import load_embeddings
 from .ingest import find_images

@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ import fiftyone.zoo.models as fozm
 
 from .core.errors import CCIPError
 from .core.registry import DEFAULT_MODEL, MODELS
+from .core.system import atomic_write
 from .zoo import RECORD, SOURCE_NAME, manifest_text, read_record, version_in
 
 logger = logging.getLogger(__name__)
@@ -147,17 +147,13 @@ def _files() -> dict[str, str]:
 
 
 def _make(folder: Path, copy: bool) -> None:
-    """Puts the folder together beside its place, where FiftyOne does not look, and moves it there."""
+    """Writes the folder that FiftyOne's model zoo finds."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{SOURCE_NAME}-", dir=folder.parent, ignore_cleanup_errors=True) as work:
-        new, old = Path(work) / "new", Path(work) / "old"
-        new.mkdir()
+    with atomic_write(folder) as part:
+        part.mkdir()
         for name, text in _files().items():
-            (new / name).write_text(text, encoding="utf-8")
-        (new / RECORD).write_text(json.dumps(_put_code(new / _NAME, copy), indent=4) + "\n", encoding="utf-8")
-        if os.path.lexists(folder):
-            folder.rename(old)
-        new.rename(folder)
+            (part / name).write_text(text, encoding="utf-8")
+        (part / RECORD).write_text(json.dumps(_put_code(part / _NAME, copy), indent=4) + "\n", encoding="utf-8")
     _forget_manifests()
 
 

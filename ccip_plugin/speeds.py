@@ -1,15 +1,12 @@
 """How fast work was on this machine, so that a form can say in advance how long it will take."""
 
-import contextlib
 import json
 import logging
-import os
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from .core.fingerprints import cache_dir
+from .core.system import atomic_write, cache_dir
 from .terminal import duration
 
 logger = logging.getLogger(__name__)
@@ -49,7 +46,8 @@ def remember(model_name: str, speed: Speed, n: int) -> None:
     path = _path()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _replace(path, json.dumps({**_read(), model_name: asdict(speed)}, indent=1))
+        with atomic_write(path) as part:
+            part.write_text(json.dumps({**_read(), model_name: asdict(speed)}, indent=1), encoding="utf-8")
     except OSError as error:
         logger.info("cannot note the speed of %s: %s", model_name, error)
 
@@ -73,16 +71,3 @@ def _read() -> dict[str, dict[str, Any]]:
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def _replace(path: Path, text: str) -> None:
-    """Writes a file so that others see either the old or the new content."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(name).replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            Path(name).unlink()
-        raise

@@ -26,7 +26,7 @@ CORE_PACKAGES = {"numpy", "PIL", "sklearn", "scipy"}
 ONLY_IN = {
     "onnxruntime": "core/encoder/session",
     "huggingface_hub": "core/hub",
-    "filelock": "core/hub",
+    "filelock": "core/system",
     "faiss": "core/neighbors/cells",
 }
 HEAVY = {"sklearn", "scipy", "onnxruntime"}

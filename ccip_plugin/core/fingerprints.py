@@ -3,12 +3,11 @@
 import hashlib
 import json
 import logging
-import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from .errors import ModelFileChangedError
+from .system import atomic_write, cache_dir
 
 logger = logging.getLogger(__name__)
 
@@ -31,17 +30,6 @@ def is_what_hub_has(path: Path, etag: str) -> bool:
         beginnings = (b"blob %d\0" % len(content), b"")
         return etag in {hashlib.sha1(start + content, usedforsecurity=False).hexdigest() for start in beginnings}
     return True
-
-
-def cache_dir() -> Path:
-    """Our own folder on this machine: ``CCIP_CACHE_DIR``, else ``ccip`` in the user's cache folder."""
-    if os.environ.get("CCIP_CACHE_DIR"):
-        return Path(os.environ["CCIP_CACHE_DIR"]).expanduser()
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "ccip"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "ccip"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ccip"
 
 
 def compare_with_record(
@@ -90,10 +78,9 @@ def _read(path: Path) -> dict[str, str]:
 
 
 def _write(path: Path, record: dict[str, str]) -> None:
-    part = path.with_name(f"{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps(record, indent=1, sort_keys=True), encoding="utf-8")
-        part.replace(path)
+        with atomic_write(path) as part:
+            part.write_text(json.dumps(record, indent=1, sort_keys=True), encoding="utf-8")
     except OSError as error:
         logger.warning("the fingerprints of a model cannot be recorded in %s: %s", path, error)

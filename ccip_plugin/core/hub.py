@@ -26,9 +26,10 @@ from typing import Any, Literal
 
 from . import onnx_file
 from .errors import DownloadError, ModelFileMissingError
-from .fingerprints import cache_dir, compare_with_record, fingerprint, forget, is_what_hub_has
+from .fingerprints import compare_with_record, fingerprint, forget, is_what_hub_has
 from .progress import ProgressCallback, report
 from .registry import HUB_REPO, ModelSpec, get_spec
+from .system import cache_dir, file_lock
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +41,6 @@ __all__ = [
     "find_files",
     "find_jsons",
     "fingerprint",
-    "held",
     "how_to_fetch",
     "is_available",
     "remove",
@@ -54,7 +54,6 @@ HUB_URL = f"https://huggingface.co/{HUB_REPO}"
 _BUNDLED = Path(__file__).parent / "models"
 _REPORT = 1 << 20  # bytes between two words to a progress callable
 _TIMEOUT = 30.0
-_WAIT = 0.5  # seconds between two words to who waits for a lock
 _ETAG = re.compile("[0-9A-Za-z_-]{8,128}")  # becomes a file name
 
 
@@ -285,7 +284,7 @@ class Hub:
             for folder in (blob.parent, lock.parent):
                 folder.mkdir(parents=True, exist_ok=True)
         waiting = f"waiting for another process to download {filename}"
-        with held(lock, lambda: report(progress, waiting, 0, None)):
+        with file_lock(lock, lambda: report(progress, waiting, 0, None)):
             if blob.exists():
                 return
             _need_room(filename, part, total)
@@ -312,28 +311,6 @@ class Hub:
             if failures:
                 logger.info("download of %s broke off: %s", filename, problem)
                 time.sleep(self.pause)
-
-
-@contextlib.contextmanager
-def held(lock: Path, waiting: Callable[[], None]) -> Iterator[None]:
-    """Holds a file as a lock, which one process can hold at a time.
-
-    Args:
-        lock: the file, which stays there
-        waiting: called now and then while another process holds it; what it raises ends the waiting
-    """
-    from filelock import FileLock, Timeout
-
-    mine = FileLock(lock)
-    while not mine.is_locked:
-        try:
-            mine.acquire(timeout=_WAIT)
-        except Timeout:
-            waiting()
-    try:
-        yield
-    finally:
-        mine.release()
 
 
 def _folder(

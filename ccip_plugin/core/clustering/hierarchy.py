@@ -1,7 +1,6 @@
 """Mergers of average linkage that are kept beside a graph of neighbors, so that another cut needs none of them anew."""
 
 import logging
-import uuid
 import zipfile
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +10,7 @@ import numpy as np
 from ..arrays import Labels
 from ..neighbors.components import Forest
 from ..neighbors.pairs import GRID, Pairs
+from ..system import atomic_write
 from .agglomeration import Merges
 
 logger = logging.getLogger(__name__)
@@ -62,14 +62,11 @@ def path_of(folder: Path, scene: float, cut: float) -> Path:
 
 def save(hierarchy: Hierarchy, path: Path) -> None:
     """Writes the file, whole or not at all. That it cannot be written, or its graph was deleted, only costs time."""
-    part = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.part")
+    arrays = {**hierarchy.merges._asdict(), **hierarchy.spanning._asdict(), "scenes": hierarchy.scenes}
     try:
-        with part.open("wb") as file:
-            arrays = {**hierarchy.merges._asdict(), **hierarchy.spanning._asdict(), "scenes": hierarchy.scenes}
+        with atomic_write(path) as part, part.open("wb") as file:
             np.savez(file, **arrays)
-        part.replace(path)
     except OSError as error:
-        part.unlink(missing_ok=True)
         logger.warning("mergers of linkage are not kept, the next cut takes as long as this one: %s", error)
 
 

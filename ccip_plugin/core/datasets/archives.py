@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from ..errors import CCIPError
-from ..hub import held
 from ..progress import ProgressCallback, report
+from ..system import file_lock
 
 IMAGE_BYTES = 64 << 20
 """A file of an archive may have so many bytes."""
@@ -98,7 +98,7 @@ def extract_images(
     half.parent.mkdir(parents=True, exist_ok=True)
     most = min(total_bytes, RATIO * archive.stat().st_size + SLACK_BYTES)
     lock = half.with_name(f".{half.name}.lock")
-    with held(lock, lambda: report(progress, "waiting for another process to take the images out", 0, None)):
+    with file_lock(lock, lambda: report(progress, "waiting for another process to take the images out", 0, None)):
         if not is_extracted(folder):  # another process may have done it
             try:
                 with _read_errors(archive):

@@ -19,6 +19,7 @@ from ..hub import ModelFiles
 from ..preprocessing import load_image, preprocess
 from ..progress import ProgressCallback, report
 from ..registry import ModelSpec, get_spec
+from ..system import usable_cores
 from .session import AUTO, CPU, METRIC, Session, open_session
 
 logger = logging.getLogger(__name__)
@@ -132,7 +133,7 @@ class Encoder:
         _refuse_one_image(images)
         total = len(images) if isinstance(images, Sized) else None
         found = []
-        for vector in self._vectors(images, workers or _cores()):
+        for vector in self._vectors(images, workers or usable_cores()):
             found.append(differences.normalize(vector) if normalize else vector)
             report(progress, "embedding", len(found), total)
         return np.stack(found) if found else np.empty((0, self.spec.dim), np.float32)
@@ -245,11 +246,6 @@ def _usable(vectors: Vectors) -> Vectors:
         if not vector.any():
             raise EmbeddingError("the model gave a vector of zeros")
     return vectors
-
-
-def _cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _by_metric_file(metric: Session, a: Vectors, b: Vectors) -> Vectors:

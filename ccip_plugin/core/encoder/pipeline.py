@@ -18,6 +18,7 @@ from ..arrays import Vectors
 from ..differences import normalize
 from ..errors import EmbeddingError, EmptyCropError, UnreadableImageError
 from ..preprocessing import MAX_PIXELS, crop, image_size, load_image, preprocess
+from ..system import usable_cores
 
 MEMORY = 1 << 30
 """Bytes that the decoded images in work may take by default; more are not decoded at once."""
@@ -144,11 +145,6 @@ def extract(
         yield from line.results()
     finally:
         line.stop()
-
-
-def usable_cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def file_state(status: os.stat_result) -> str:

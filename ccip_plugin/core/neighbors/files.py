@@ -5,7 +5,6 @@ import hashlib
 import json
 import shutil
 import time
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,14 +13,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..arrays import Vectors
-from ..fingerprints import cache_dir
 from ..progress import ProgressCallback
+from ..system import PART_SUFFIX, atomic_write, cache_dir
 from .graph import NeighborGraph
 from .pairs import BLOCK, Pairs, check_radius, joined, near_pairs, sorted_by_row, unit_vectors
 
 _FORMAT = 1
 _ABOUT = "graph.json"
-_PART = ".part"
 _OLD_SECONDS = 86_400
 _ARRAYS = {"rows": np.int32, "cols": np.int32, "differences": np.float32}
 _HASHED = 1 << 14  # vectors that are hashed at a time
@@ -101,7 +99,7 @@ def kept_graphs(folder: str | Path, prefix: str, radius: float, *, suffix: str =
     found = []
     for path in Path(folder).glob(f"{prefix}*{suffix}/{_ABOUT}"):
         name = path.parent.name
-        if not name.endswith(_PART):
+        if not name.endswith(PART_SUFFIX):
             found.append((path.parent, float.fromhex(name.removeprefix(prefix).removesuffix(suffix))))
     return sorted([each for each in found if each[1] >= radius], key=lambda each: each[1])
 
@@ -121,9 +119,9 @@ def prune_graphs(folder: str | Path, keep: int) -> int:
     Returns:
         how many were deleted
     """
-    graphs = [path.parent for path in Path(folder).glob(f"*-*/{_ABOUT}") if not path.parent.name.endswith(_PART)]
+    graphs = [path.parent for path in Path(folder).glob(f"*-*/{_ABOUT}") if not path.parent.name.endswith(PART_SUFFIX)]
     graphs.sort(key=lambda path: (path / _ABOUT).stat().st_mtime, reverse=True)
-    left = [path for path in Path(folder).glob(f"*{_PART}") if path.stat().st_mtime < time.time() - _OLD_SECONDS]
+    left = [path for path in Path(folder).glob(f"*{PART_SUFFIX}") if path.stat().st_mtime < time.time() - _OLD_SECONDS]
     for path in (*graphs[keep:], *left):
         shutil.rmtree(path, ignore_errors=True)  # another process may have it open, or delete it, too
     return len(graphs[keep:])
@@ -182,19 +180,13 @@ def build_graph(
         write_pairs: writes the files of :class:`PairFiles` into the folder that it is given, and gives how many pairs
         finish (None): called with that folder when it can be opened
     """
-    part = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}{_PART}")
-    part.mkdir(parents=True)
-    try:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(path) as part:  # what it replaces is not whole, or of another process that was faster
+        part.mkdir()
         about = {"format": _FORMAT, "n": n, "radius": float(radius), "n_pairs": write_pairs(part)}
         (part / _ABOUT).write_text(json.dumps(about), encoding="utf-8")
         if finish is not None:
             finish(part)
-        if path.exists():  # not whole, or of another process that was faster
-            shutil.rmtree(path)
-        part.rename(path)
-    except BaseException:
-        shutil.rmtree(part, ignore_errors=True)
-        raise
 
 
 def open_graph(path: Path, unit: Vectors, radius: float) -> NeighborGraph | None:

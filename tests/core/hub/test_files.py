@@ -525,23 +525,6 @@ def test_size_is_what_the_files_take(tmp_path):
     assert hub_module.size(OTHER, model_dir=tmp_path) == 0
 
 
-@pytest.mark.parametrize(
-    "environment, expected",
-    [
-        pytest.param({"CCIP_CACHE_DIR": "/a/b"}, Path("/a/b"), id="ours"),
-        pytest.param({"XDG_CACHE_HOME": "/x"}, Path("/x/ccip"), id="the user's"),
-        pytest.param({}, Path.home() / ".cache" / "ccip", id="neither"),
-    ],
-)
-def test_the_folder_of_records_can_be_chosen(monkeypatch, environment, expected):
-    monkeypatch.setattr("sys.platform", "linux")
-    for name in ("CCIP_CACHE_DIR", "XDG_CACHE_HOME"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    assert hub_module.cache_dir() == expected
-
-
 def test_importing_brings_in_neither_the_hub_library_nor_a_runtime(run_python):
     done = run_python("""
         import sys

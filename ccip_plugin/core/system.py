@@ -1,0 +1,173 @@
+"""The machine: cache folder, file locks, atomic writes, usable cores."""
+
+import contextlib
+import errno
+import math
+import os
+import shutil
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+
+PART_SUFFIX = ".part"
+"""How the names of files and folders end that are not written to the end yet."""
+
+_POLL_SECONDS = 0.5  # how often the caller hears that another process holds a lock
+_CGROUPS, _CGROUP_OF_PROCESS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
+_NO_FSYNC = {errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EPERM, errno.EISDIR}  # some file systems, and Windows
+
+
+def cache_dir() -> Path:
+    """Cache folder of this package: ``CCIP_CACHE_DIR``, else ``ccip`` in the user's cache folder."""
+    if os.environ.get("CCIP_CACHE_DIR"):
+        return Path(os.environ["CCIP_CACHE_DIR"]).expanduser()
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "ccip"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "ccip"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ccip"
+
+
+@contextlib.contextmanager
+def file_lock(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
+    """Holds an exclusive lock on a file while the block runs.
+
+    Args:
+        path: the lock file, which is kept
+        waiting: called twice a second while another process holds the lock; an exception from it ends the wait
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(path)
+    while not lock.is_locked:
+        try:
+            lock.acquire(timeout=_POLL_SECONDS)
+        except Timeout:
+            waiting()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextlib.contextmanager
+def atomic_write(path: Path) -> Iterator[Path]:
+    """Replaces a file or folder as a whole: readers see the old content or the new, never a part.
+
+    Yields a path in the same folder, where the block writes a file or makes a folder. After the block that is synced to
+    disk and renamed to ``path``; if the block fails it is deleted and ``path`` is left as it was.
+
+    Args:
+        path: the file or folder to replace; its parent exists
+
+    Raises:
+        OSError: nothing was replaced
+    """
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}{PART_SUFFIX}")
+    try:
+        yield part
+        _sync(part)
+        _put_in_place(part, path)
+    except BaseException:
+        _delete(part)
+        raise
+    with contextlib.suppress(OSError):  # it is in place; only a power failure could take that back
+        _sync_one(path.parent)
+
+
+def usable_cores() -> int:
+    """Number of cores this process may use: its CPU affinity, limited by the quota of its container."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = _cpu_quota(_CGROUP_OF_PROCESS, _CGROUPS)
+    return cores if quota is None else max(1, min(cores, math.ceil(quota)))
+
+
+def _cpu_quota(membership: Path, mount: Path) -> float | None:
+    """Smallest CPU quota, in cores, of the control groups a process is in; None without one.
+
+    Args:
+        membership: lists the groups, as ``/proc/self/cgroup``
+        mount: where the groups are mounted
+    """
+    quotas = [quota for folder in _cgroup_folders(membership, mount) if (quota := _quota_of(folder)) is not None]
+    return min(quotas, default=None)
+
+
+def _cgroup_folders(membership: Path, mount: Path) -> Iterator[Path]:
+    """Folders of the groups and of their parents; in a container the mount itself may be the group."""
+    for line in _read(membership).splitlines():
+        _, controllers, group = line.split(":", 2)
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        inner = PurePosixPath(group.lstrip("/"))
+        for root in (mount / controllers, mount / "cpu") if controllers else (mount,):
+            yield from (root / folder for folder in (inner, *inner.parents) if ".." not in folder.parts)
+
+
+def _quota_of(folder: Path) -> float | None:
+    """Quota of one group, from the files of cgroup version 2 or 1."""
+    limit = _read(folder / "cpu.max").split()
+    if not limit:
+        limit = [*_read(folder / "cpu.cfs_quota_us").split(), *_read(folder / "cpu.cfs_period_us").split()]
+    try:
+        quota, period = (int(number) for number in limit)
+    except ValueError:
+        return None  # "max", or no such file
+    return quota / period if quota > 0 and period > 0 else None
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return ""
+
+
+def _put_in_place(part: Path, path: Path) -> None:
+    if not part.is_dir() and not path.is_dir():
+        part.replace(path)
+        return
+    old = part.with_name(f"{part.name.removesuffix(PART_SUFFIX)}.old{PART_SUFFIX}")
+    if os.path.lexists(path):  # a folder cannot be renamed onto another one
+        path.rename(old)
+    try:
+        part.rename(path)
+    except OSError:
+        if os.path.lexists(old):
+            old.rename(path)
+        raise
+    _delete(old)
+
+
+def _delete(path: Path) -> None:
+    """Deletes a file, a folder or a link (not what it leads to); what cannot be deleted stays."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+def _sync(path: Path) -> None:
+    """Syncs a file, or a folder and everything in it, to disk; links are not followed."""
+    for folder, _, names in os.walk(path):
+        for name in names:
+            _sync_one(Path(folder) / name)
+        _sync_one(Path(folder))
+    if not path.is_dir():
+        _sync_one(path)
+
+
+def _sync_one(path: Path) -> None:
+    if path.is_symlink():
+        return
+    try:
+        handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        if error.errno not in _NO_FSYNC:
+            raise
