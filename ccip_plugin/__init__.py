@@ -47,20 +47,23 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from .asking import Questions, load_answers, save_answers
-    from .calibrating import calibrate, load_calibrated
+    from .asking import load_answers, save_answers
+    from .calibrated import load_calibrated
+    from .calibrating import calibrate
     from .character_similarity import load_character_similarity
     from .comparing import compare_runs
     from .comparison import compare_images
     from .deleting import delete_grouping
-    from .embeddings import compute_embeddings, count_missing, load_embeddings
+    from .emb_load import count_missing, load_embeddings
+    from .embeddings import compute_embeddings
     from .evaluation import evaluate_groups, evaluate_model, load_evaluation
     from .exploration import explore_parameters
-    from .group_labels import redo, undo
     from .grouping import group_characters, propose_groups
+    from .history import redo, undo
     from .ingest import add_images, find_images, open_dataset
     from .managing import manage_models
     from .proposals import apply_proposal, load_proposal, rescued_view
+    from .questions import Questions
     from .registration import register_model, unregister_model
     from .rejecting import reject
     from .search import find_similar

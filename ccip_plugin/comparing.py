@@ -16,9 +16,10 @@ from .core.errors import CCIPError, ParameterError
 from .core.evaluation.groups import GroupMetrics, group_metrics
 from .core.evaluation.labels import codes_of
 from .core.progress import ProgressCallback, report
-from .embeddings import load_embeddings
+from .emb_load import load_embeddings
 from .evaluation import embeddings_fields, load_evaluation
-from .evaluation_report import METRICS, TITLES, GroupEvaluation, ModelEvaluation, write_csv, write_json
+from .evaluation_report import METRICS, TITLES, GroupEvaluation, ModelEvaluation
+from .export import write_csv, write_json
 from .ground_truth import name_fields, read_names
 from .label_store import LabelStore
 from .proposals import load_proposal

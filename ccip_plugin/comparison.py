@@ -13,8 +13,8 @@ from .core.calibration import load as load_calibration
 from .core.differences import differences
 from .core.errors import CCIPError
 from .core.ranking import alike_order
+from .emb_load import load_embeddings
 from .embedding_store import EmbeddingStore
-from .embeddings import load_embeddings
 from .storage.fields import EMBEDDINGS_FIELD
 from .storage.targets import Target, resolve
 

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .core.clustering.constraints import Constraints
-from .lineup import Lineup, Snapshot
+from .lineup import Lineup
+from .snapshot import Snapshot
 from .storage.targets import Target, TargetError
 
 APART, IGNORE = "apart", "ignore"

@@ -9,8 +9,8 @@ from .core.progress import ProgressCallback
 from .group_labels import Changes, LabelChange, apply
 from .identity import StaleGroupsError
 from .label_store import LabelStore
-from .lineup import Snapshot, take_snapshot
 from .proposals import proposal_key
+from .snapshot import Snapshot, take_snapshot
 from .storage.fields import GROUP_FIELD
 from .storage.lease import lease
 from .storage.runs import RunKind, read_config, restore
@@ -52,7 +52,7 @@ def delete_grouping(
     """Deletes the character groups of a field, except for what people decided.
 
     Labels that people confirmed, ignored or changed stay, with their groups. The field goes when it is empty then. Ids
-    of groups are not used again. :func:`~ccip_plugin.group_labels.undo` brings everything back, but for the proposal
+    of groups are not used again. :func:`~ccip_plugin.history.undo` brings everything back, but for the proposal
     and for records of runs under other keys than the first.
 
     Args:

@@ -17,7 +17,8 @@ from .core.evaluation.groups import group_metrics
 from .core.progress import Progress, ProgressCallback, report
 from .core.registry import get_spec
 from .core.tuning.model_card import card_row
-from .embeddings import compute_embeddings, load_embeddings
+from .emb_load import load_embeddings
+from .embeddings import compute_embeddings
 from .evaluation_report import (
     MISPLACED,
     SCATTERED,

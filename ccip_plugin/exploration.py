@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .calibrating import calibrated_parameters
+from .calibrated import calibrated_parameters
 from .core.calibration import Calibration
 from .core.calibration import load as load_calibration
 from .core.neighbors.cache import find_or_build
@@ -15,8 +15,9 @@ from .core.neighbors.choice import AUTO, choose_graph
 from .core.progress import ProgressCallback, report
 from .core.tuning.sweep import Sweep, sweep
 from .label_store import LabelStore
-from .lineup import ALL, line_up, take_snapshot
+from .lineup import line_up
 from .parameter_plot import plotly_layout, plotly_traces, save_image
+from .snapshot import ALL, take_snapshot
 from .storage.fields import EMBEDDINGS_FIELD, GROUP_FIELD
 from .storage.targets import resolve
 

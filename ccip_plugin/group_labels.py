@@ -2,11 +2,11 @@
 
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from .core.errors import CCIPError, ParameterError
+from .core.errors import ParameterError
 from .core.progress import ProgressCallback, report
 from .identity import (
     Draft,
@@ -20,10 +20,9 @@ from .identity import (
 )
 from .journal import DONE, PREPARED, PRUNED, REDOING, UNDOING, UNDONE, WRITING, Change, Entry, Journal, Plan
 from .label_store import GroupLabel, LabelStore, install_label_schema
-from .storage.fields import GROUP_FIELD
 from .storage.lease import SHORT_SECONDS, Lease, lease
 from .storage.runs import read_config, register, restore
-from .storage.targets import batched, resolve
+from .storage.targets import batched
 
 logger = logging.getLogger(__name__)
 
@@ -31,10 +30,6 @@ _OF_ONE_RUN = ("at", "changes")  # what differs in two runs that find the same
 
 KEPT_CHANGES = 50
 """How many of the newest changes of a field can be undone; ``CCIP_KEPT_CHANGES`` says another number."""
-
-
-class NothingToUndoError(CCIPError):
-    """There is no change to undo or redo."""
 
 
 class LabelChange(NamedTuple):
@@ -122,45 +117,6 @@ def apply(store: LabelStore, changes: Changes, *, progress: ProgressCallback | N
         return ApplyReport(entry.number, changes.action, written, n_kept, entry.n_labels - written)
 
 
-def undo(
-    samples: Any,
-    *,
-    group_field: str = GROUP_FIELD,
-    patches_field: str | None = None,
-    progress: ProgressCallback | None = None,
-) -> ApplyReport:
-    """Takes back the last change of the character groups that is not taken back yet.
-
-    A label that was edited since that change is left as it is, and counted in ``n_left``.
-
-    Args:
-        samples: the dataset, or any view of it; the whole change is taken back
-        group_field ("character_group"): the field with the groups
-        patches_field (None): the field with the detections, when they were grouped
-        progress (None): called with the number of labels restored
-
-    Returns:
-        an :class:`ApplyReport`
-
-    Raises:
-        NothingToUndoError: there is nothing to take back
-    """
-    store = LabelStore(resolve(samples, patches_field).whole(), group_field)
-    return _turn(store, last_done, UNDOING, "undo", progress)
-
-
-def redo(
-    samples: Any,
-    *,
-    group_field: str = GROUP_FIELD,
-    patches_field: str | None = None,
-    progress: ProgressCallback | None = None,
-) -> ApplyReport:
-    """Brings back the change that was last undone, unless another one was made since. See :func:`undo`."""
-    store = LabelStore(resolve(samples, patches_field).whole(), group_field)
-    return _turn(store, last_undone, REDOING, "redo", progress)
-
-
 def recover(store: LabelStore, held: Lease) -> None:
     """Finishes what a process that died had begun. Called by everything that writes, with the lease."""
     journal = Journal(store.target.dataset, store.path)
@@ -172,44 +128,12 @@ def recover(store: LabelStore, held: Lease) -> None:
             _write(store, journal, entry, held)
 
 
-def _turn(
-    store: LabelStore,
-    choose: Callable[[list[Entry]], Entry | None],
-    state: str,
-    action: str,
-    progress: ProgressCallback | None,
-) -> ApplyReport:
-    dataset = store.target.dataset
-    with lease(dataset, store.path, ttl=SHORT_SECONDS) as held:
-        recover(store, held)
-        journal = Journal(dataset, store.path)
-        entry = choose(journal.entries())
-        if entry is None:
-            raise NothingToUndoError(f"there is no change of {store.path!r} to {action}")
-        store.check()
-        if not store.is_declared():  # the change may have taken the field away
-            store.declare()
-            install_label_schema(store)
-        entry = journal.put(entry, state=state)
-        written = _write(store, journal, entry, held, progress=progress)
-        return ApplyReport(entry.number, f"{action} {entry.action}", written, 0, entry.n_labels - written)
-
-
 def _n_kept_changes() -> int:
     text = os.environ.get("CCIP_KEPT_CHANGES") or KEPT_CHANGES
     try:
         return max(1, int(text))
     except ValueError:
         raise ParameterError("CCIP_KEPT_CHANGES", text, "a whole number, 1 or more") from None
-
-
-def last_done(entries: list[Entry]) -> Entry | None:
-    return max((entry for entry in entries if entry.state == DONE), key=lambda entry: entry.number, default=None)
-
-
-def last_undone(entries: list[Entry]) -> Entry | None:
-    """The change that was undone last: the oldest, as they are undone from the newest on and go after another one."""
-    return min((entry for entry in entries if entry.state == UNDONE), key=lambda entry: entry.number, default=None)
 
 
 def _prepare(store: LabelStore, journal: Journal, changes: Changes) -> tuple[Entry | None, int]:

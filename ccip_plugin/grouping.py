@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .calibrating import calibrated_parameters
+from .calibrated import calibrated_parameters
 from .core.calibration import Calibration
 from .core.calibration import load as load_calibration
 from .core.clustering.constraints import Constraints, check
@@ -23,22 +23,15 @@ from .core.neighbors.choice import APPROXIMATE, AUTO, EXACT, GRAPHS, GraphChoice
 from .core.neighbors.files import find_graph, graphs_folder
 from .core.progress import ProgressCallback, report
 from .decisions import APART, SAME_IMAGE, Decisions, decisions_of
+from .gparameters import CALIBRATED, DEFAULT_METHOD, PUBLISHED, SOURCES, Parameters, choose_parameters
 from .group_labels import Changes
-from .grouping_report import (
-    CALIBRATED,
-    DEFAULT_METHOD,
-    PUBLISHED,
-    SOURCES,
-    GroupingReport,
-    Parameters,
-    choose_parameters,
-    warnings_of,
-)
+from .grouping_report import GroupingReport, warnings_of
 from .identity import StaleGroupsError
 from .label_store import LabelStore
-from .lineup import ALL, MODES, Lineup, NothingToGroupError, Snapshot, line_up, take_snapshot
+from .lineup import Lineup, NothingToGroupError, line_up
 from .planning import Plan, make_plan
 from .proposals import Proposal, save_proposal, write
+from .snapshot import ALL, MODES, Snapshot, take_snapshot
 from .storage.fields import EMBEDDINGS_FIELD, GROUP_FIELD, RUN_KEY
 from .storage.runs import RunKind, check_key, key_of, read_config
 from .storage.targets import Target, resolve
@@ -98,7 +91,7 @@ def group_characters(
     Groups keep their ids and names from one run to the next: they are matched by the members that they share, and
     groups that have lost all of them by what they looked like. ``linkage`` does not merge or split known groups on
     evidence that is hardly beyond its limit, so that more images leave the others where they are.
-    :func:`~ccip_plugin.group_labels.undo` takes a run back.
+    :func:`~ccip_plugin.history.undo` takes a run back.
 
     From 20,000 images on, the exact graph of neighbors is kept in ``graphs`` of the folder that ``CCIP_CACHE_DIR``
     names, where it takes up to 4 GiB, so that another eps needs no comparison of all images.

@@ -1,22 +1,17 @@
 """Who takes part in a grouping: what is grouped, what it is compared with, and the labels that are there."""
 
 import functools
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from fiftyone import ViewField as F
 
 from .core.errors import CCIPError
-from .embeddings import Embeddings, load_embeddings
-from .identity import Draft, load_registry
-from .label_store import GroupLabel, LabelStore
+from .emb_load import Embeddings, load_embeddings
+from .label_store import LabelStore
 from .provenance import Provenance
+from .snapshot import Snapshot, is_open
 from .storage.fields import UNASSIGNED
-
-ALL, ADD = "all", "add"
-MODES = (ALL, ADD)
-"""What a run may change: every label that no person decided, or only what has no label."""
 
 
 class NothingToGroupError(CCIPError):
@@ -29,21 +24,6 @@ class NothingToGroupError(CCIPError):
             else f"there are no {noun} to group: the dataset or view is empty, or has no {noun}"
         )
         self.embeddings_field, self.n_items = embeddings_field, n_items
-
-
-@dataclass(frozen=True, eq=False)
-class Snapshot:
-    """The labels of a whole dataset and its groups, as they were at one moment.
-
-    Attributes:
-        labels: by the ids of the items that have one
-        current: the ids of the groups that these labels mean, None for those in no group
-        draft: the groups; names that people used for the first time are new groups in it
-    """
-
-    labels: Mapping[str, GroupLabel]
-    current: Mapping[str, int | None]
-    draft: Draft
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,15 +41,6 @@ class Lineup:
     embedded: frozenset[str]
     open: frozenset[str]
     provenance: Provenance
-
-
-def take_snapshot(store: LabelStore) -> Snapshot:
-    """Reads all labels and groups."""
-    target = store.target.whole()
-    ids, _, labels = store.read(target)
-    now = {key: label for key, label in zip(ids, labels, strict=True) if label is not None}
-    draft = Draft(load_registry(target.dataset, store.path))
-    return Snapshot(now, {key: draft.id_of(label) for key, label in now.items()}, draft)
 
 
 def line_up(store: LabelStore, snapshot: Snapshot, embeddings_field: str, mode: str) -> Lineup:
@@ -97,12 +68,6 @@ def line_up(store: LabelStore, snapshot: Snapshot, embeddings_field: str, mode: 
         embeddings = embeddings.select(chosen)
     assert embeddings.provenance is not None
     return Lineup(embeddings, of_target, frozenset(filter(may_change, of_target)), embeddings.provenance)
-
-
-def is_open(snapshot: Snapshot, mode: str, key: str) -> bool:
-    """Whether a run may give an item another label."""
-    label = snapshot.labels.get(key)
-    return label is None or (mode == ALL and not label.is_human)
 
 
 def _grouped(store: LabelStore) -> Any:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Generator, Mapping
 from typing import Generic, TypeVar
 
 from .core.progress import Cancelled, Progress, ProgressCallback
-from .terminal import duration
+from .words import duration
 
 logger = logging.getLogger(__name__)
 

@@ -3,19 +3,12 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .core.errors import CCIPError
+from .rcharts import NoMatplotlibError
 
 if TYPE_CHECKING:
     from .exploration import Exploration
 
 _GROUPS, _UNASSIGNED, _LARGEST, _MARK, _PLATEAU = "#3366cc", "#999999", "#cc3333", "#666666", "rgba(51,170,85,0.15)"
-
-
-class NoMatplotlibError(CCIPError, ImportError):
-    """An image was asked for, and matplotlib is not there."""
-
-    def __init__(self) -> None:
-        super().__init__("an image of the plot needs matplotlib, which FiftyOne brings: pip install matplotlib")
 
 
 def plotly_traces(exploration: "Exploration") -> list[dict[str, Any]]:

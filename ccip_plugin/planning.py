@@ -23,7 +23,8 @@ from .group_labels import LabelChange
 from .grouping_report import GroupShape
 from .identity import Draft
 from .label_store import GroupLabel, LabelStore
-from .lineup import ALL, Lineup, Snapshot, is_open
+from .lineup import Lineup
+from .snapshot import ALL, Snapshot, is_open
 from .storage.fields import STATUS_AUTO, UNASSIGNED
 
 UNCHANGED, MOVED, NEW, UNASSIGNED_NOW = "unchanged", "moved", "new", "unassigned"

@@ -144,7 +144,7 @@ def apply_proposal(
 ) -> GroupingReport:
     """Writes the proposal that is kept with a dataset, and drops it.
 
-    Labels that people decided since then are kept. :func:`~ccip_plugin.group_labels.undo` takes it back.
+    Labels that people decided since then are kept. :func:`~ccip_plugin.history.undo` takes it back.
 
     Args:
         samples: the dataset, or any view of it; the whole proposal is applied

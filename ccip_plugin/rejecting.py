@@ -69,7 +69,7 @@ def reject(
 
     They are in no group then, until a run finds another for them; none puts them into this one again, nor into the one
     that it becomes a part of. That a person puts one of them there is another decision, and counts.
-    :func:`~ccip_plugin.group_labels.undo` takes a rejection back. Costs time for the view and the groups, not for the
+    :func:`~ccip_plugin.history.undo` takes a rejection back. Costs time for the view and the groups, not for the
     dataset.
 
     Args:

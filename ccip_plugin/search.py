@@ -21,7 +21,7 @@ from .core.errors import CCIPError
 from .core.preprocessing import MAX_PIXELS, READING_POLICY, load_image
 from .core.progress import ProgressCallback, report
 from .core.ranking import COMBINE, MEAN, combined_differences
-from .embeddings import Embeddings, load_embeddings
+from .emb_load import Embeddings, load_embeddings
 from .label_store import LabelStore
 from .provenance import Provenance
 from .storage.fields import EMBEDDINGS_FIELD, GROUP_FIELD, STATUS_IGNORED

@@ -11,7 +11,7 @@ from fiftyone.core.brain import BrainMethod
 
 from .core.errors import CCIPError
 from .core.progress import ProgressCallback, report
-from .embeddings import Embeddings, count_missing, load_embeddings
+from .emb_load import Embeddings, count_missing, load_embeddings
 from .provenance import Provenance, UnknownOriginError, read_provenance
 from .storage.fields import EMBEDDINGS_FIELD, SIMILARITY_KEY
 from .storage.lease import lease

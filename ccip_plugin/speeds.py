@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .core.system import atomic_write, cache_dir
-from .terminal import duration
+from .words import duration
 
 logger = logging.getLogger(__name__)
 

@@ -8,15 +8,17 @@ from dataclasses import dataclass, field
 import fiftyone as fo
 
 from .core.registry import get_spec
+from .emb_load import count_missing
 from .embedding_store import Coverage
-from .embeddings import EmbeddingsReport, count_missing
+from .embeddings import EmbeddingsReport
+from .gparameters import CALIBRATED
 from .grouping import GroupingReport
-from .grouping_report import CALIBRATED, in_words
+from .grouping_report import in_words
 from .ingest import IngestReport
 from .similarity import SimilarityReport
 from .storage.fields import EMBEDDINGS_FIELD, ERROR_FIELD
-from .terminal import printable
 from .visualization import VisualizationReport
+from .words import printable
 
 N_EXAMPLES = 5
 

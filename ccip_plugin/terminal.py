@@ -8,6 +8,7 @@ import unicodedata
 from typing import TextIO
 
 from .core.progress import Progress
+from .words import duration, printable
 
 _EVERY_SECONDS = 0.1
 _EVERY_SECONDS_IN_LOG = 30.0
@@ -110,19 +111,6 @@ def describe(progress: Progress, n_since: int, seconds: float, *, bar: bool) -> 
     if progress.note and not is_bytes:
         parts.append(printable(progress.note))
     return "  ".join(parts)
-
-
-def duration(seconds: float) -> str:
-    """Seconds as people say them: ``45 s``, ``3 min``, ``2 h 05 min``."""
-    minutes = round(seconds / 60)
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02} min"
-
-
-def printable(text: str) -> str:
-    """The text without what would move the cursor, set colors or break the line; names of files may hold anything."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def cut(text: str, columns: int) -> str:

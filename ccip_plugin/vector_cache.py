@@ -10,8 +10,8 @@ import numpy as np
 from bson import ObjectId
 
 from .core.progress import ProgressCallback, report
+from .emb_load import Embeddings, load_embeddings
 from .embedding_store import EmbeddingStore
-from .embeddings import Embeddings, load_embeddings
 from .provenance import Provenance
 from .storage.targets import Target
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from .core.errors import CCIPError
 from .core.progress import ProgressCallback, report
-from .embeddings import load_embeddings
+from .emb_load import load_embeddings
 from .similarity import default_key, digest, find_run
 from .storage.fields import EMBEDDINGS_FIELD, VISUALIZATION_KEY
 from .storage.lease import lease

@@ -6,7 +6,9 @@ from typing import Any
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
-from ..calibrating import Calibrated, Interval, calibrate
+from ..calibrated import Calibrated
+from ..calibrating import calibrate
+from ..core.evaluation.jackknife import Interval
 from ..storage.fields import EMBEDDINGS_FIELD, GROUP_FIELD
 from . import bridge, embedded, inputs, measured, outputs
 

@@ -6,7 +6,8 @@ import fiftyone as fo
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
-from ..embeddings import Coverage, EmbeddingsReport, compute_embeddings
+from ..embedding_store import Coverage
+from ..embeddings import EmbeddingsReport, compute_embeddings
 from ..provenance import Provenance, read_provenance
 from ..speeds import recall
 from ..storage.fields import EMBEDDINGS_FIELD, ERROR_FIELD

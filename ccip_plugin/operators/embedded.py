@@ -1,6 +1,6 @@
 """What forms ask and say about embeddings that are there."""
 
-from ..embeddings import Coverage
+from ..embedding_store import Coverage
 from ..grouping import Calibration, load_calibration
 from ..provenance import Provenance
 from ..storage.targets import CCIPError, Target

@@ -9,12 +9,13 @@ import fiftyone.operators as foo
 from fiftyone import ViewField as F
 from fiftyone.operators import types
 
-from ..calibrating import calibrated_parameters
+from ..calibrated import calibrated_parameters
 from ..decisions import APART, IGNORE, INDEX
+from ..gparameters import CALIBRATED, PUBLISHED
 from ..grouping import APPROXIMATE, AUTO, EXACT, Calibration, Parameters, choose_parameters, group_characters
-from ..grouping_report import CALIBRATED, PUBLISHED, GroupingReport, GroupShape, in_words
+from ..grouping_report import GroupingReport, GroupShape, in_words
 from ..label_store import LabelStore
-from ..lineup import ADD, ALL
+from ..snapshot import ADD, ALL
 from ..storage.fields import EMBEDDINGS_FIELD, GROUP_FIELD, STATUS_AUTO
 from ..storage.targets import CCIPError, Target, is_field_name
 from . import bridge, embedded, inputs, outputs

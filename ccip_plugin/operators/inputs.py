@@ -9,7 +9,8 @@ import fiftyone.core.media as fomm
 from fiftyone.core.patches import PatchesView
 from fiftyone.operators import ViewTarget, types
 
-from ..embeddings import Coverage, count_missing
+from ..emb_load import count_missing
+from ..embedding_store import Coverage
 from ..models_table import DEFAULT_MODEL, ModelRow
 from ..models_table import model_folder as model_folder_of
 from ..models_table import rows as model_rows

@@ -5,8 +5,8 @@ from typing import Any
 
 from fiftyone.operators import types
 
-from ..evaluation_plots import Chart
 from ..ground_truth import name_attribute, name_fields
+from ..rcharts import Chart
 from ..storage.targets import CCIPError, Target
 from . import inputs, outputs
 

@@ -6,13 +6,14 @@ from typing import Any
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
-from ..group_labels import ApplyReport, last_done, last_undone, redo, undo
+from ..group_labels import ApplyReport
+from ..history import last_done, last_undone, redo, undo
 from ..journal import Entry, Journal
 from . import bridge, grouped, inputs, outputs
 
 
 class Undo(foo.Operator):
-    """Takes back the last change; see :func:`~ccip_plugin.group_labels.undo`."""
+    """Takes back the last change; see :func:`~ccip_plugin.history.undo`."""
 
     @property
     def config(self) -> foo.OperatorConfig:
@@ -28,12 +29,12 @@ class Undo(foo.Operator):
         return _outputs(ctx.results)
 
     def __call__(self, samples: Any, **options: Any) -> ApplyReport:
-        """Undoes from Python; takes what :func:`~ccip_plugin.group_labels.undo` takes."""
+        """Undoes from Python; takes what :func:`~ccip_plugin.history.undo` takes."""
         return undo(samples, **options)
 
 
 class Redo(foo.Operator):
-    """Brings back what was undone; see :func:`~ccip_plugin.group_labels.redo`."""
+    """Brings back what was undone; see :func:`~ccip_plugin.history.redo`."""
 
     @property
     def config(self) -> foo.OperatorConfig:
@@ -49,7 +50,7 @@ class Redo(foo.Operator):
         return _outputs(ctx.results)
 
     def __call__(self, samples: Any, **options: Any) -> ApplyReport:
-        """Redoes from Python; takes what :func:`~ccip_plugin.group_labels.redo` takes."""
+        """Redoes from Python; takes what :func:`~ccip_plugin.history.redo` takes."""
         return redo(samples, **options)
 
 

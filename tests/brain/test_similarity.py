@@ -10,7 +10,8 @@ import pytest
 
 from ccip_plugin.core.differences import differences
 from ccip_plugin.core.encoder import Encoder
-from ccip_plugin.embeddings import compute_embeddings, load_embeddings
+from ccip_plugin.emb_load import load_embeddings
+from ccip_plugin.embeddings import compute_embeddings
 from ccip_plugin.provenance import UnknownOriginError
 from ccip_plugin.similarity import BackendError, BrainKeyError, SimilarityError, backends, compute_similarity
 from ccip_plugin.storage.fields import EMBEDDINGS_FIELD, SIMILARITY_KEY

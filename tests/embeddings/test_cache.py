@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from ccip_plugin import vector_cache
-from ccip_plugin.embeddings import compute_embeddings, load_embeddings
+from ccip_plugin.emb_load import load_embeddings
+from ccip_plugin.embeddings import compute_embeddings
 from ccip_plugin.storage.fields import EMBEDDINGS_FIELD
 from ccip_plugin.storage.targets import resolve
 from ccip_plugin.vector_cache import VectorCache

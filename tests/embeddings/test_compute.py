@@ -18,8 +18,9 @@ from ccip_plugin.core.encoder import Encoder, pipeline
 from ccip_plugin.core.errors import ModelFileMissingError
 from ccip_plugin.core.preprocessing import READING_POLICY, crop, load_image
 from ccip_plugin.core.progress import Cancelled
+from ccip_plugin.emb_load import BadVectorsError, count_missing, load_embeddings
 from ccip_plugin.embedding_store import Key, Keys
-from ccip_plugin.embeddings import BadVectorsError, compute_embeddings, count_missing, load_embeddings
+from ccip_plugin.embeddings import compute_embeddings
 from ccip_plugin.grouping import group_characters
 from ccip_plugin.provenance import OriginChangedError, OtherOriginError, UnknownOriginError, read_provenance
 from ccip_plugin.storage.fields import ERROR_FIELD, SOURCE_FIELD

@@ -6,7 +6,8 @@ import fiftyone as fo
 import fiftyone.core.odm as foodm
 import pytest
 
-from ccip_plugin.calibrating import NothingToCalibrateError, calibrate, calibrated_parameters, load_calibrated
+from ccip_plugin.calibrated import calibrated_parameters, load_calibrated
+from ccip_plugin.calibrating import NothingToCalibrateError, calibrate
 from ccip_plugin.grouping import group_characters
 from ccip_plugin.identity import load_registry, registry_key
 from ccip_plugin.provenance import Provenance, write_provenance

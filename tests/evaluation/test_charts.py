@@ -9,7 +9,8 @@ from PIL import Image
 
 from ccip_plugin import evaluation_plots
 from ccip_plugin.core.tuning.model_card import card_row
-from ccip_plugin.evaluation_plots import CJK_FONTS, NO_FONT, Chart, Line, model_charts, save_charts
+from ccip_plugin.evaluation_plots import model_charts
+from ccip_plugin.rcharts import CJK_FONTS, NO_FONT, Chart, Line, save_charts
 from tests.support.named_vectors import people
 
 NAMES = ("初音ミク", "洛天依", "아이유", "KAITO $x$ <b>", "ハク")

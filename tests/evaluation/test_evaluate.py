@@ -12,7 +12,8 @@ from ccip_plugin.core.evaluation.groups import group_metrics
 from ccip_plugin.core.progress import Cancelled
 from ccip_plugin.core.registry import DEFAULT_MODEL
 from ccip_plugin.core.tuning.model_card import card_row
-from ccip_plugin.embeddings import compute_embeddings, load_embeddings
+from ccip_plugin.emb_load import load_embeddings
+from ccip_plugin.embeddings import compute_embeddings
 from ccip_plugin.evaluation import (
     NoEvaluationError,
     NothingToEvaluateError,

@@ -12,9 +12,10 @@ from PIL import Image
 
 from ccip_plugin.core.encoder import pipeline
 from ccip_plugin.core.preprocessing import load_image
-from ccip_plugin.embeddings import compute_embeddings, count_missing, load_embeddings
-from ccip_plugin.group_labels import undo
+from ccip_plugin.emb_load import count_missing, load_embeddings
+from ccip_plugin.embeddings import compute_embeddings
 from ccip_plugin.grouping import group_characters
+from ccip_plugin.history import undo
 from ccip_plugin.similarity import compute_similarity
 from ccip_plugin.storage.fields import EMBEDDINGS_FIELD, ERROR_FIELD
 

@@ -4,8 +4,8 @@ import fiftyone as fo
 import pytest
 
 from ccip_plugin.core.errors import ParameterError
-from ccip_plugin.group_labels import redo, undo
 from ccip_plugin.grouping import group_characters, propose_groups
+from ccip_plugin.history import redo, undo
 from ccip_plugin.identity import StaleGroupsError, load_registry
 from ccip_plugin.journal import Journal
 from ccip_plugin.proposals import NoProposalError, apply_proposal, load_proposal, pending_proposals

@@ -10,8 +10,8 @@ from fiftyone import ViewField as F
 from ccip_plugin.core.calibration import load
 from ccip_plugin.core.errors import CCIPError, ParameterError
 from ccip_plugin.core.registry import DEFAULT_MODEL
-from ccip_plugin.group_labels import undo
 from ccip_plugin.grouping import NothingToGroupError, choose_parameters, group_characters
+from ccip_plugin.history import undo
 from ccip_plugin.identity import load_registry
 from ccip_plugin.storage.fields import EMBEDDINGS_FIELD
 from tests.support.groups import DIM, embed, labels, partition

@@ -8,7 +8,8 @@ import pytest
 from bson import ObjectId
 
 from ccip_plugin.core.errors import ParameterError
-from ccip_plugin.group_labels import Changes, LabelChange, NothingToUndoError, apply, redo, undo
+from ccip_plugin.group_labels import Changes, LabelChange, apply
+from ccip_plugin.history import NothingToUndoError, redo, undo
 from ccip_plugin.identity import Draft, StaleGroupsError, TooManyGroupsError, load_registry
 from ccip_plugin.journal import Journal
 from ccip_plugin.label_store import GroupLabel, LabelStore

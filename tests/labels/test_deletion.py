@@ -5,8 +5,8 @@ import fiftyone.operators as foo
 import pytest
 
 from ccip_plugin.deleting import delete_grouping
-from ccip_plugin.group_labels import redo, undo
 from ccip_plugin.grouping import group_characters, propose_groups
+from ccip_plugin.history import redo, undo
 from ccip_plugin.identity import load_registry, registry_key
 from tests.support.operator_tools import facts, form, problems, run, said
 

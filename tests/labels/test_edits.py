@@ -7,8 +7,8 @@ import pytest
 from ccip_plugin import group_labels
 from ccip_plugin.core.clustering.parameters import METHODS
 from ccip_plugin.deleting import delete_grouping
-from ccip_plugin.group_labels import redo, undo
 from ccip_plugin.grouping import group_characters, propose_groups
+from ccip_plugin.history import redo, undo
 from ccip_plugin.identity import load_registry
 from ccip_plugin.proposals import apply_proposal, rescued_view
 from ccip_plugin.rejecting import NothingToRejectError, reject

@@ -17,7 +17,8 @@ from plugins.panels.similarity_search.run_manager import RunManager
 
 from ccip_plugin.comparison import compare_images
 from ccip_plugin.core.differences import differences
-from ccip_plugin.embeddings import compute_embeddings, load_embeddings
+from ccip_plugin.emb_load import load_embeddings
+from ccip_plugin.embeddings import compute_embeddings
 from ccip_plugin.operators import upload
 from ccip_plugin.registration import register_model
 from ccip_plugin.search import MARK, find_similar

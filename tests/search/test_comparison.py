@@ -12,7 +12,7 @@ from PIL import Image
 from ccip_plugin.comparison import MAX_ITEMS, ComparisonError, compare_images
 from ccip_plugin.comparison_plot import THUMBNAIL, plotly_layout, plotly_traces
 from ccip_plugin.core.differences import difference
-from ccip_plugin.embeddings import load_embeddings
+from ccip_plugin.emb_load import load_embeddings
 from ccip_plugin.storage.targets import TargetError
 from tests.support import tiny_models
 
