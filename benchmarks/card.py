@@ -29,11 +29,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="a folder for JSON, CSV and plots")
     parser.add_argument("--provider", default="auto", help="the execution provider (auto)")
     arguments = parser.parse_args()
-    from ccip_plugin.character_similarity import TRUTH_FIELD, load_character_similarity
     from ccip_plugin.core.errors import CCIPError
     from ccip_plugin.core.registry import MODELS
     from ccip_plugin.evaluation import evaluate_model
-    from ccip_plugin.terminal import ProgressLine
+    from ccip_plugin.io.character_similarity import TRUTH_FIELD, load_character_similarity
+    from ccip_plugin.reports.terminal import ProgressLine
 
     models = arguments.models or [name for name, spec in MODELS.items() if not spec.is_stand_in]
     print(common.machine(), flush=True)

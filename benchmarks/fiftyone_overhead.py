@@ -72,8 +72,8 @@ def _print_extraction(samples: Any, paths: list[Path], model: dict[str, Any], ro
 
 
 def _print_done(samples: Any, rounds: int) -> None:
-    from ccip_plugin.emb_load import count_missing, load_embeddings
     from ccip_plugin.embeddings import compute_embeddings
+    from ccip_plugin.embeddings.load import count_missing, load_embeddings
 
     work = {
         "compute_embeddings, nothing to do": lambda: compute_embeddings(samples),

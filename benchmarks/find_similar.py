@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def _first_calls(samples: Any, ids: list[str], rounds: int) -> Iterator[float]:
-    from ccip_plugin.vector_cache import VECTORS
+    from ccip_plugin.embeddings.cache import VECTORS
 
     for number in range(rounds):
         VECTORS.clear()
@@ -88,7 +88,7 @@ def _dataset(n: int) -> Any:
     import fiftyone as fo
     from pymongo import UpdateOne
 
-    from ccip_plugin.provenance import Provenance, write_provenance
+    from ccip_plugin.embeddings.provenance import Provenance, write_provenance
     from ccip_plugin.storage.fields import EMBEDDINGS_FIELD
 
     samples = fo.Dataset("find-similar")

@@ -46,10 +46,10 @@ def main() -> None:
 
 def one_round(n: int, seed: int, method: str | None) -> dict[str, Timing]:
     """Makes a dataset and times each step on it."""
-    from ccip_plugin.emb_load import load_embeddings
     from ccip_plugin.embeddings import compute_embeddings
+    from ccip_plugin.embeddings.load import load_embeddings
     from ccip_plugin.grouping import group_characters
-    from ccip_plugin.history import undo
+    from ccip_plugin.labels.history import undo
 
     dataset = embedded_dataset(n, seed)
     group = functools.partial(group_characters, dataset, method=method)

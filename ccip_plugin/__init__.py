@@ -4,8 +4,9 @@ The functions named here are imported when they are first used: importing the pa
 model. The core, which does without FiftyOne, is in :mod:`ccip_plugin.core`.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from .core.lazy import lazy_names
 
 __version__ = "0.1.0"
 
@@ -47,58 +48,79 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from .asking import load_answers, save_answers
-    from .calibrated import load_calibrated
-    from .calibrating import calibrate
-    from .character_similarity import load_character_similarity
-    from .comparing import compare_runs
-    from .comparison import compare_images
-    from .deleting import delete_grouping
-    from .emb_load import count_missing, load_embeddings
-    from .embeddings import compute_embeddings
-    from .evaluation import evaluate_groups, evaluate_model, load_evaluation
-    from .exploration import explore_parameters
-    from .grouping import group_characters, propose_groups
-    from .history import redo, undo
-    from .ingest import add_images, find_images, open_dataset
+    from .brain.similarity import compute_similarity
+    from .brain.visualization import compute_visualization
+    from .embeddings import compute_embeddings, count_missing, load_embeddings
+    from .evaluation import (
+        calibrate,
+        compare_runs,
+        evaluate_groups,
+        evaluate_model,
+        explore_parameters,
+        load_evaluation,
+    )
+    from .grouping import apply_proposal, group_characters, load_calibrated, load_proposal, propose_groups, rescued_view
+    from .io.character_similarity import load_character_similarity
+    from .io.images import add_images, find_images, open_dataset
+    from .labels.answers import load_answers, save_answers
+    from .labels.deletion import delete_grouping
+    from .labels.edits import reject
+    from .labels.history import redo, undo
     from .managing import manage_models
-    from .proposals import apply_proposal, load_proposal, rescued_view
-    from .questions import Questions
     from .registration import register_model, unregister_model
-    from .rejecting import reject
-    from .search import find_similar
-    from .similarity import compute_similarity
-    from .visualization import compute_visualization
+    from .review.questions import Questions
+    from .search import compare_images, find_similar
 
 _MODULES = {
-    "asking": ("Questions", "load_answers", "save_answers"),
-    "calibrating": ("calibrate", "load_calibrated"),
-    "character_similarity": ("load_character_similarity",),
-    "comparing": ("compare_runs",),
-    "comparison": ("compare_images",),
-    "deleting": ("delete_grouping",),
-    "embeddings": ("compute_embeddings", "count_missing", "load_embeddings"),
-    "evaluation": ("evaluate_groups", "evaluate_model", "load_evaluation"),
-    "exploration": ("explore_parameters",),
-    "group_labels": ("redo", "undo"),
-    "grouping": ("group_characters", "propose_groups"),
-    "ingest": ("add_images", "find_images", "open_dataset"),
+    "brain.similarity": ("compute_similarity",),
+    "brain.visualization": ("compute_visualization",),
+    "embeddings": (
+        "compute_embeddings",
+        "count_missing",
+        "load_embeddings",
+    ),
+    "evaluation": (
+        "calibrate",
+        "compare_runs",
+        "evaluate_groups",
+        "evaluate_model",
+        "explore_parameters",
+        "load_evaluation",
+    ),
+    "grouping": (
+        "apply_proposal",
+        "group_characters",
+        "load_calibrated",
+        "load_proposal",
+        "propose_groups",
+        "rescued_view",
+    ),
+    "io.character_similarity": ("load_character_similarity",),
+    "io.images": (
+        "add_images",
+        "find_images",
+        "open_dataset",
+    ),
+    "labels.answers": (
+        "load_answers",
+        "save_answers",
+    ),
+    "labels.deletion": ("delete_grouping",),
+    "labels.edits": ("reject",),
+    "labels.history": (
+        "redo",
+        "undo",
+    ),
     "managing": ("manage_models",),
-    "proposals": ("apply_proposal", "load_proposal", "rescued_view"),
-    "registration": ("register_model", "unregister_model"),
-    "rejecting": ("reject",),
-    "search": ("find_similar",),
-    "similarity": ("compute_similarity",),
-    "visualization": ("compute_visualization",),
+    "registration": (
+        "register_model",
+        "unregister_model",
+    ),
+    "review.questions": ("Questions",),
+    "search": (
+        "compare_images",
+        "find_similar",
+    ),
 }
 
-
-def __getattr__(name: str) -> Any:
-    for module, names in _MODULES.items():
-        if name in names:
-            return getattr(importlib.import_module(f".{module}", __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, _MODULES)

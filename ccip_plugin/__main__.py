@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from . import cli
 from .core.errors import CCIPError
 from .core.progress import Cancelled, Progress
-from .terminal import LogLines, ProgressLine
+from .reports.terminal import LogLines, ProgressLine
 
 if TYPE_CHECKING:
     from .summary import Summary
@@ -178,7 +178,7 @@ def _check_fields(options: argparse.Namespace) -> None:
 
 
 def _check_group_field(dataset: Any, options: argparse.Namespace) -> None:
-    from .label_store import LabelStore
+    from .labels.store import LabelStore
     from .storage.fields import GROUP_FIELD
     from .storage.targets import resolve
 
@@ -198,7 +198,7 @@ def run_stages(work: Work, samples: Any, summary: "Summary") -> None:
 
 
 def _load(work: Work, summary: "Summary") -> Any:
-    from .ingest import add_images, open_dataset
+    from .io.images import add_images, open_dataset
 
     options = work.options
     with _timed(summary, "load"):
@@ -212,7 +212,7 @@ def _load(work: Work, summary: "Summary") -> Any:
 
 
 def _embed(work: Work, dataset: Any, summary: "Summary") -> None:
-    from .embeddings import compute_embeddings
+    from .embeddings.compute import compute_embeddings
     from .summary import name_failures
 
     with _timed(summary, "embed"):
@@ -229,7 +229,7 @@ def _embed(work: Work, dataset: Any, summary: "Summary") -> None:
 
 
 def _group_images(work: Work, dataset: Any, summary: "Summary") -> None:
-    from .grouping import group_characters
+    from .grouping.run import group_characters
 
     with _timed(summary, "group"):
         names = ("eps", "graph", "group_field", "method", "min_samples", "mode", "model_dir", "parameters")
@@ -240,7 +240,7 @@ def _group_images(work: Work, dataset: Any, summary: "Summary") -> None:
 
 
 def _index(work: Work, dataset: Any, summary: "Summary") -> None:
-    from .similarity import compute_similarity
+    from .brain.similarity import compute_similarity
 
     if not work.options.no_similarity:
         with _timed(summary, "similarity"), _noted(summary, "similarity"):
@@ -248,7 +248,7 @@ def _index(work: Work, dataset: Any, summary: "Summary") -> None:
 
 
 def _map(work: Work, dataset: Any, summary: "Summary") -> None:
-    from .visualization import compute_visualization
+    from .brain.visualization import compute_visualization
 
     if not work.options.no_visualization:
         with _timed(summary, "visualization"), _noted(summary, "visualization"):
@@ -338,8 +338,8 @@ def _database_errors() -> type[Exception]:
 
 def _apply(work: Work) -> int:
     start_fiftyone(work)
-    from .ingest import open_dataset
-    from .proposals import apply_proposal
+    from .grouping.proposals import apply_proposal
+    from .io.images import open_dataset
 
     options = work.options
     dataset = open_dataset(options.dataset, create=False)
@@ -350,11 +350,11 @@ def _apply(work: Work) -> int:
 
 def _turn(work: Work, name: str) -> int:
     start_fiftyone(work)
-    from . import group_labels
-    from .ingest import open_dataset
+    from .io.images import open_dataset
+    from .labels import history
 
     options = work.options
-    turn = getattr(group_labels, name)
+    turn = getattr(history, name)
     dataset = open_dataset(options.dataset, create=False)
     where = {"patches_field": options.patches_field, **_given(work, "group_field")}
     done = turn(dataset, progress=work.progress, **where)
@@ -396,7 +396,7 @@ def _download_model(work: Work) -> int:
 
 def _load_character_similarity(work: Work) -> int:
     start_fiftyone(work)
-    from .character_similarity import TRUTH_FIELD, load_character_similarity
+    from .io.character_similarity import TRUTH_FIELD, load_character_similarity
 
     options = work.options
     where = _given(work, "folder", "revision")

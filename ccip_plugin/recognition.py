@@ -24,9 +24,9 @@ from .core.errors import CCIPError, EmbeddingError, UnreadableImageError
 from .core.preprocessing import READING_POLICY, load_image, preprocess
 from .core.references import NOBODY, SHARE, References, match
 from .core.system import usable_cores
-from .emb_load import load_embeddings
-from .embedding_store import EmbeddingStore, Keys
-from .ingest import find_images
+from .embeddings.load import load_embeddings
+from .embeddings.store import EmbeddingStore, Keys
+from .io.images import find_images
 from .storage.fields import EMBEDDINGS_FIELD, STATUS_IGNORED, UNASSIGNED
 from .storage.targets import Target, resolve
 

@@ -7,18 +7,18 @@ from dataclasses import dataclass, field
 
 import fiftyone as fo
 
+from .brain.similarity import SimilarityReport
+from .brain.visualization import VisualizationReport
 from .core.registry import get_spec
-from .emb_load import count_missing
-from .embedding_store import Coverage
-from .embeddings import EmbeddingsReport
-from .gparameters import CALIBRATED
-from .grouping import GroupingReport
-from .grouping_report import in_words
-from .ingest import IngestReport
-from .similarity import SimilarityReport
+from .embeddings.compute import EmbeddingsReport
+from .embeddings.load import count_missing
+from .embeddings.store import Coverage
+from .grouping.parameters import CALIBRATED
+from .grouping.report import in_words
+from .grouping.run import GroupingReport
+from .io.images import IngestReport
+from .reports.words import printable
 from .storage.fields import EMBEDDINGS_FIELD, ERROR_FIELD
-from .visualization import VisualizationReport
-from .words import printable
 
 N_EXAMPLES = 5
 

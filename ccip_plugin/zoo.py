@@ -13,7 +13,7 @@ import fiftyone.operators.types as types
 from .core.hub import find_files
 from .core.registry import HUB_REPO, MODELS, ModelSpec, get_spec
 from .model import CCIPModel, CCIPModelConfig
-from .terminal import ProgressLine
+from .reports.terminal import ProgressLine
 
 logger = logging.getLogger(__name__)
 

@@ -77,7 +77,7 @@ def of_the_user(work: Work, servers: Servers) -> int:
         the exit status
     """
     status = group(work)
-    from ccip_plugin.ingest import open_dataset
+    from ccip_plugin.io.images import open_dataset
 
     from .workspace import arrange
 
@@ -91,7 +91,7 @@ def _do(work: Work, servers: Servers, images: tuple[TrueImage, ...]) -> int:
     """The job on the drawn images: those with one character as a whole, those with several by the people on them."""
     from fiftyone import ViewField as F
 
-    from ccip_plugin.ingest import add_images, open_dataset
+    from ccip_plugin.io.images import add_images, open_dataset
     from ccip_plugin.storage.fields import ERROR_FIELD
     from ccip_plugin.summary import Summary, render
 

@@ -9,23 +9,23 @@ def register(plugin: Any) -> None:
     Args:
         plugin: the plugin context
     """
-    from .apply_proposal import ApplyProposal
-    from .calibrate import Calibrate
-    from .compare_images import CompareImages
-    from .compare_runs import CompareRuns
-    from .compute_embeddings import ComputeEmbeddings
-    from .compute_similarity import ComputeSimilarity
-    from .compute_visualization import ComputeVisualization
-    from .delete_grouping import DeleteGrouping
-    from .evaluate_groups import EvaluateGroups
-    from .evaluate_model import EvaluateModel
-    from .explore_parameters import ExploreParameters
-    from .find_similar import FindSimilar
-    from .group_characters import GroupCharacters
-    from .manage_models import ManageModels
-    from .register_model import RegisterModel
-    from .reject import Reject
-    from .undo import Redo, Undo
+    from .edit.reject import Reject
+    from .edit.undo import Redo, Undo
+    from .embed.compute_embeddings import ComputeEmbeddings
+    from .evaluate.calibrate import Calibrate
+    from .evaluate.compare_runs import CompareRuns
+    from .evaluate.evaluate_groups import EvaluateGroups
+    from .evaluate.evaluate_model import EvaluateModel
+    from .group.apply_proposal import ApplyProposal
+    from .group.delete_grouping import DeleteGrouping
+    from .group.explore_parameters import ExploreParameters
+    from .group.group_characters import GroupCharacters
+    from .models.manage_models import ManageModels
+    from .models.register_model import RegisterModel
+    from .search.compare_images import CompareImages
+    from .search.compute_similarity import ComputeSimilarity
+    from .search.compute_visualization import ComputeVisualization
+    from .search.find_similar import FindSimilar
 
     for operator in (
         ComputeEmbeddings,

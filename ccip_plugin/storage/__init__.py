@@ -1,0 +1,1 @@
+"""Datasets, fields and runs as the database has them."""

@@ -9,8 +9,8 @@ from fiftyone.operators import types
 from fiftyone.operators.executor import ExecutionContext, Executor
 from fiftyone.operators.server import create_response_generator
 
+from ccip_plugin.app import execution
 from ccip_plugin.core.progress import Cancelled, Progress
-from ccip_plugin.operators import bridge
 
 pytestmark = pytest.mark.mongo
 
@@ -30,7 +30,7 @@ def outputs_of(results):
 
 
 def run(ctx, work, **options):
-    return bridge.execute(
+    return execution.execute(
         ctx,
         work,
         title="Could not do it",
@@ -100,7 +100,7 @@ def test_errors_are_raised_when_it_is_not_the_app_that_runs_it(ctx):
 
 
 def test_errors_of_the_summary_are_shown_too(ctx):
-    messages = bridge.execute(
+    messages = execution.execute(
         ctx,
         lambda progress: "42",
         title="Could not do it",
@@ -138,7 +138,7 @@ def test_labels_are_written_to_the_end_though_the_browser_was_closed(ctx):
     def work(progress):
         assert left.wait(PATIENCE)
         for done in range(3):
-            progress(Progress(bridge.WRITING_LABELS, done, 3))
+            progress(Progress(execution.WRITING_LABELS, done, 3))
         written.set()
 
     messages = create_response_generator(run(ctx, work))

@@ -6,8 +6,8 @@ import traceback
 
 import pytest
 
+from ccip_plugin.app.live import Teller, fraction, run_live
 from ccip_plugin.core.progress import Cancelled, Progress
-from ccip_plugin.live import Teller, fraction, run_live
 
 PATIENCE = 30.0  # seconds until a thread that should have ended makes the test fail
 

@@ -8,12 +8,12 @@ import fiftyone.brain as fob
 import numpy as np
 import pytest
 
+from ccip_plugin.brain.similarity import BackendError, BrainKeyError, SimilarityError, backends, compute_similarity
 from ccip_plugin.core.differences import differences
 from ccip_plugin.core.encoder import Encoder
-from ccip_plugin.emb_load import load_embeddings
 from ccip_plugin.embeddings import compute_embeddings
-from ccip_plugin.provenance import UnknownOriginError
-from ccip_plugin.similarity import BackendError, BrainKeyError, SimilarityError, backends, compute_similarity
+from ccip_plugin.embeddings.load import load_embeddings
+from ccip_plugin.embeddings.provenance import UnknownOriginError
 from ccip_plugin.storage.fields import EMBEDDINGS_FIELD, SIMILARITY_KEY
 from ccip_plugin.storage.targets import TargetError
 from tests.support import tiny_models
@@ -147,7 +147,7 @@ class TestAgain:
         code = """
             import sys
             import fiftyone as fo
-            from ccip_plugin.similarity import compute_similarity
+            from ccip_plugin.brain.similarity import compute_similarity
             print(compute_similarity(fo.load_dataset(sys.argv[1])).is_new)
         """
         assert run_python(code, data.name).stdout.split() == ["True"]

@@ -7,11 +7,11 @@ import fiftyone.brain as fob
 import numpy as np
 import pytest
 
-from ccip_plugin import visualization
+from ccip_plugin.brain import visualization
+from ccip_plugin.brain.similarity import BrainKeyError, compute_similarity
+from ccip_plugin.brain.visualization import VisualizationError, compute_visualization
 from ccip_plugin.embeddings import compute_embeddings
-from ccip_plugin.similarity import BrainKeyError, compute_similarity
 from ccip_plugin.storage.fields import VISUALIZATION_KEY
-from ccip_plugin.visualization import VisualizationError, compute_visualization
 
 pytestmark = pytest.mark.mongo
 HAS_UMAP = importlib.util.find_spec("umap") is not None

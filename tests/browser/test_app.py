@@ -14,7 +14,7 @@ import pytest
 from fiftyone.operators.delegated import DelegatedOperationService
 from PIL import Image, ImageDraw
 
-from ccip_plugin.emb_load import count_missing, load_embeddings
+from ccip_plugin.embeddings.load import count_missing, load_embeddings
 from tests.support import services, tiny_models
 from tests.support.app_driver import App
 

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from plugins.panels.similarity_search.run_manager import RunManager
 
-from ccip_plugin.emb_load import count_missing
 from ccip_plugin.embeddings import compute_embeddings
+from ccip_plugin.embeddings.load import count_missing
 from ccip_plugin.grouping import group_characters
 from ccip_plugin.registration import register_model
 from ccip_plugin.search import find_similar

@@ -4,12 +4,11 @@ import fiftyone as fo
 import numpy as np
 import pytest
 
-from ccip_plugin import vector_cache
-from ccip_plugin.emb_load import load_embeddings
-from ccip_plugin.embeddings import compute_embeddings
+from ccip_plugin.embeddings import cache, compute_embeddings
+from ccip_plugin.embeddings.cache import VectorCache
+from ccip_plugin.embeddings.load import load_embeddings
 from ccip_plugin.storage.fields import EMBEDDINGS_FIELD
 from ccip_plugin.storage.targets import resolve
-from ccip_plugin.vector_cache import VectorCache
 
 pytestmark = pytest.mark.mongo
 VECTOR_BYTES = 768 * 4
@@ -25,7 +24,7 @@ def reads(monkeypatch):
         counts.append(len(found.ids))
         return found
 
-    monkeypatch.setattr(vector_cache, "load_embeddings", counted)
+    monkeypatch.setattr(cache, "load_embeddings", counted)
     return counts
 
 

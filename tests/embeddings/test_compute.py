@@ -12,17 +12,16 @@ import numpy as np
 import pytest
 from bson import ObjectId
 
-from ccip_plugin import embedding_store, embeddings
 from ccip_plugin.core.differences import normalize
 from ccip_plugin.core.encoder import Encoder, pipeline
 from ccip_plugin.core.errors import ModelFileMissingError
 from ccip_plugin.core.preprocessing import READING_POLICY, crop, load_image
 from ccip_plugin.core.progress import Cancelled
-from ccip_plugin.emb_load import BadVectorsError, count_missing, load_embeddings
-from ccip_plugin.embedding_store import Key, Keys
-from ccip_plugin.embeddings import compute_embeddings
+from ccip_plugin.embeddings import compute, compute_embeddings, store
+from ccip_plugin.embeddings.load import BadVectorsError, count_missing, load_embeddings
+from ccip_plugin.embeddings.provenance import OriginChangedError, OtherOriginError, UnknownOriginError, read_provenance
+from ccip_plugin.embeddings.store import Key, Keys
 from ccip_plugin.grouping import group_characters
-from ccip_plugin.provenance import OriginChangedError, OtherOriginError, UnknownOriginError, read_provenance
 from ccip_plugin.storage.fields import ERROR_FIELD, SOURCE_FIELD
 from ccip_plugin.storage.schema import DatasetGoneError, FieldReadOnlyError, FieldTypeError
 from ccip_plugin.storage.targets import TargetError
@@ -78,14 +77,14 @@ def at(done, action):
 @pytest.fixture
 def every_result(monkeypatch):
     """Results are stored, and progress is told, one by one."""
-    monkeypatch.setattr(embeddings, "FLUSH_RESULTS", 1)
-    monkeypatch.setattr(embeddings, "REPORT_SECONDS", 0)
+    monkeypatch.setattr(compute, "FLUSH_RESULTS", 1)
+    monkeypatch.setattr(compute, "REPORT_SECONDS", 0)
 
 
 @pytest.fixture
 def told_of_all(monkeypatch):
     """Progress is told of every result."""
-    monkeypatch.setattr(embeddings, "REPORT_SECONDS", 0)
+    monkeypatch.setattr(compute, "REPORT_SECONDS", 0)
 
 
 # -- the ordinary way
@@ -179,7 +178,7 @@ def test_the_order_of_a_view_does_not_matter(dataset, images, embed, vectors_of)
 
 
 def test_reasons_are_many_but_not_without_limit(dataset, tmp_path, embed, monkeypatch):
-    monkeypatch.setattr(embeddings, "MAX_REASONS", 2)
+    monkeypatch.setattr(compute, "MAX_REASONS", 2)
     paths = [tmp_path / f"{n}.png" for n in range(4)]
     for n, path in enumerate(paths):
         path.write_bytes(bytes([n]) * 9)  # the reason quotes them
@@ -311,12 +310,12 @@ def test_what_is_verified_belongs_to_the_field(dataset, images, embed):
 KILLED = """
 import sys
 import fiftyone as fo
-from ccip_plugin import embeddings
+from ccip_plugin.embeddings import compute
 
-embeddings.FLUSH_RESULTS = 10
-embeddings.REPORT_SECONDS = 0
+compute.FLUSH_RESULTS = 10
+compute.REPORT_SECONDS = 0
 samples = fo.load_dataset(sys.argv[1])
-embeddings.compute_embeddings(samples, model_dir=sys.argv[2], progress=lambda now: print(now.done, flush=True))
+compute.compute_embeddings(samples, model_dir=sys.argv[2], progress=lambda now: print(now.done, flush=True))
 """
 
 
@@ -383,7 +382,7 @@ def test_ctrl_c_is_prompt_while_images_are_slow(dataset, images, embed, monkeypa
 
 
 def test_results_are_stored_by_time_as_well(dataset, images, embed, monkeypatch, told_of_all):
-    monkeypatch.setattr(embeddings, "FLUSH_SECONDS", 0.0)
+    monkeypatch.setattr(compute, "FLUSH_SECONDS", 0.0)
     samples = dataset(*images("abcd"))
     counts = []
     embed(samples, progress=lambda now: counts.append(samples.exists(FIELD).count() if samples.has_field(FIELD) else 0))
@@ -412,7 +411,7 @@ def test_samples_that_are_deleted_or_added_meanwhile(dataset, images, embed, tol
 
 
 def test_a_sample_deleted_before_its_turn_is_counted(dataset, images, embed, every_result, monkeypatch):
-    monkeypatch.setattr(embedding_store, "CHUNK", 4)
+    monkeypatch.setattr(store, "CHUNK", 4)
     samples = dataset(*images("a" * 12))
     last = ObjectId(samples.values("id")[-1])
     report = embed(samples, progress=at(1, lambda: samples._sample_collection.delete_one({"_id": last})), workers=1)
@@ -467,11 +466,11 @@ def test_a_dataset_object_older_than_the_field(dataset, images, embed, model_dir
 AT_ONCE = """
 import sys
 import fiftyone as fo
-from ccip_plugin import embeddings
+from ccip_plugin.embeddings import compute
 
-embeddings.FLUSH_RESULTS = 7
+compute.FLUSH_RESULTS = 7
 samples = fo.load_dataset(sys.argv[1])
-report = embeddings.compute_embeddings(samples, model_dir=sys.argv[2], model_name=sys.argv[3], overwrite=True)
+report = compute.compute_embeddings(samples, model_dir=sys.argv[2], model_name=sys.argv[3], overwrite=True)
 print(report.n_computed)
 """
 
@@ -544,7 +543,7 @@ def other_model(model_dir, monkeypatch):
 
 
 def other_policy(model_dir, monkeypatch):
-    monkeypatch.setattr(embeddings, "READING_POLICY", READING_POLICY + 1)
+    monkeypatch.setattr(compute, "READING_POLICY", READING_POLICY + 1)
     return {}
 
 
@@ -613,7 +612,7 @@ def test_a_replacement_that_is_interrupted_leaves_no_mixture(dataset, images, em
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(embeddings, "write_provenance", stop)
+        patch.setattr(compute, "write_provenance", stop)
         with pytest.raises(KeyboardInterrupt):
             embed(samples, model_name=OTHER_MODEL)
     assert samples.exists(FIELD).count() == 0
@@ -843,7 +842,7 @@ def test_other_crops_are_of_another_origin(options, detected, embed):
 
 
 def test_detections_deleted_meanwhile(detected, embed, told_of_all, monkeypatch):
-    monkeypatch.setattr(embedding_store, "CHUNK", 2)
+    monkeypatch.setattr(store, "CHUNK", 2)
     samples = detected([[LEFT, RIGHT]] * 6)
     ids = [ObjectId(i) for i in samples.values("id")]
 
@@ -889,7 +888,7 @@ def test_a_sample_without_room_for_more(detected, embed, monkeypatch):
     report = embed(samples, **PATCHES)
     assert (report.n_computed, report.n_failed) == (2, 1)
     assert [error and error[:7] for error in flat(samples.values(ERRORS))].count("no room") == 1
-    assert set(report.failures.values()) == {embedding_store.TOO_LARGE_REASON}
+    assert set(report.failures.values()) == {store.TOO_LARGE_REASON}
 
 
 def test_patches_in_memory_see_their_embeddings(detected, embed):

@@ -2,8 +2,8 @@
 
 import pytest
 
-from ccip_plugin import speeds
-from ccip_plugin.speeds import Speed, recall, remember
+from ccip_plugin.embeddings import speeds
+from ccip_plugin.embeddings.speeds import Speed, recall, remember
 
 
 @pytest.fixture(autouse=True)

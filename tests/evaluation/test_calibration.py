@@ -6,11 +6,11 @@ import fiftyone as fo
 import fiftyone.core.odm as foodm
 import pytest
 
-from ccip_plugin.calibrated import calibrated_parameters, load_calibrated
-from ccip_plugin.calibrating import NothingToCalibrateError, calibrate
+from ccip_plugin.embeddings.provenance import Provenance, write_provenance
+from ccip_plugin.evaluation.calibration import NothingToCalibrateError, calibrate
 from ccip_plugin.grouping import group_characters
-from ccip_plugin.identity import load_registry, registry_key
-from ccip_plugin.provenance import Provenance, write_provenance
+from ccip_plugin.grouping.calibrated import calibrated_parameters, load_calibrated
+from ccip_plugin.labels.identities import load_registry, registry_key
 from ccip_plugin.storage.fields import EMBEDDINGS_FIELD
 from ccip_plugin.storage.targets import resolve
 from tests.support.groups import embed

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ccip_plugin import evaluation_plots
 from ccip_plugin.core.tuning.model_card import card_row
-from ccip_plugin.evaluation_plots import model_charts
-from ccip_plugin.rcharts import CJK_FONTS, NO_FONT, Chart, Line, save_charts
+from ccip_plugin.evaluation import charts
+from ccip_plugin.evaluation.charts import model_charts
+from ccip_plugin.reports.charts import CJK_FONTS, NO_FONT, Chart, Line, save_charts
 from tests.support.named_vectors import people
 
 NAMES = ("初音ミク", "洛天依", "아이유", "KAITO $x$ <b>", "ハク")
@@ -82,14 +82,14 @@ def bars():
 
 
 def has_font() -> bool:
-    return len(evaluation_plots._fonts()[0]) > 1
+    return len(charts._fonts()[0]) > 1
 
 
 def test_japanese_and_chinese_names_are_drawn(tmp_path):
     if not has_font():
         pytest.skip("no font here shows Japanese: install one such as Noto Sans CJK")
-    shown = evaluation_plots._fonts()[1]
-    assert all(evaluation_plots._fitting(name, shown) == name for name in ("初音ミク", "洛天依", "ハク"))
+    shown = charts._fonts()[1]
+    assert all(charts._fitting(name, shown) == name for name in ("初音ミク", "洛天依", "ハク"))
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # matplotlib warns of a glyph that it does not find
         (path,) = save_charts([bars()], tmp_path, ["png"])
@@ -99,13 +99,13 @@ def test_japanese_and_chinese_names_are_drawn(tmp_path):
 
 
 def test_says_in_words_that_there_is_no_font(tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(evaluation_plots, "CJK_FONTS", ())
+    monkeypatch.setattr(charts, "CJK_FONTS", ())
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         (path,) = save_charts([bars()], tmp_path, ["svg"])
     assert NO_FONT in caplog.text
     assert path.exists()
-    assert evaluation_plots._fitting("ミ a", evaluation_plots._fonts()[1]) == "□ a"
+    assert charts._fitting("ミ a", charts._fonts()[1]) == "□ a"
 
 
 def test_dollars_are_no_formula(tmp_path):
@@ -118,6 +118,6 @@ def test_fonts_are_named_once():
 
 
 def test_lines_keep_their_corners():
-    x, y = evaluation_plots._thinned(np.array([0, 0, 0, 0.5, 1, 1, 1]), np.array([0, 0, 0.5, np.nan, 1, 1, 1.0]))
+    x, y = charts._thinned(np.array([0, 0, 0, 0.5, 1, 1, 1]), np.array([0, 0, 0.5, np.nan, 1, 1, 1.0]))
     assert (x, y) == ([0, 0, 1, 1], [0, 0.5, 1, 1]) or (x[0], x[-1], y[0], y[-1]) == (0, 1, 0, 1)
     assert Line("a", x, y).name == "a"

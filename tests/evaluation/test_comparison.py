@@ -7,11 +7,11 @@ import fiftyone as fo
 import pytest
 import sklearn.metrics
 
-from ccip_plugin.comparing import KINDS, MOVED, NotComparableError, comparable, compare_runs
 from ccip_plugin.core.preprocessing import READING_POLICY
+from ccip_plugin.embeddings.provenance import Provenance, write_provenance
 from ccip_plugin.evaluation import evaluate_groups, evaluate_model
+from ccip_plugin.evaluation.comparison import KINDS, MOVED, NotComparableError, comparable, compare_runs
 from ccip_plugin.grouping import group_characters, propose_groups
-from ccip_plugin.provenance import Provenance, write_provenance
 from ccip_plugin.storage.fields import EMBEDDINGS_FIELD
 from ccip_plugin.storage.targets import TargetError, resolve
 from tests.support.groups import embed, labels

@@ -12,16 +12,11 @@ from ccip_plugin.core.evaluation.groups import group_metrics
 from ccip_plugin.core.progress import Cancelled
 from ccip_plugin.core.registry import DEFAULT_MODEL
 from ccip_plugin.core.tuning.model_card import card_row
-from ccip_plugin.emb_load import load_embeddings
 from ccip_plugin.embeddings import compute_embeddings
-from ccip_plugin.evaluation import (
-    NoEvaluationError,
-    NothingToEvaluateError,
-    evaluate_groups,
-    evaluate_model,
-    load_evaluation,
-)
-from ccip_plugin.evaluation_report import KINDS
+from ccip_plugin.embeddings.load import load_embeddings
+from ccip_plugin.evaluation import evaluate_groups, evaluate_model, load_evaluation
+from ccip_plugin.evaluation.evaluate import NoEvaluationError, NothingToEvaluateError
+from ccip_plugin.evaluation.report import KINDS
 from ccip_plugin.grouping import group_characters
 from ccip_plugin.storage.fields import EMBEDDINGS_FIELD
 from tests.support import tiny_models

@@ -7,9 +7,9 @@ from ccip_plugin.core.calibration import load
 from ccip_plugin.core.neighbors import cache as graph_cache
 from ccip_plugin.core.registry import DEFAULT_MODEL
 from ccip_plugin.core.tuning.sweep import Sweep
-from ccip_plugin.exploration import Exploration, explore_parameters
+from ccip_plugin.evaluation.exploration import Exploration, explore_parameters
 from ccip_plugin.grouping import group_characters
-from ccip_plugin.lineup import NothingToGroupError
+from ccip_plugin.grouping.participants import NothingToGroupError
 from tests.support.groups import embed, labels
 
 pytestmark = pytest.mark.mongo

@@ -3,7 +3,7 @@
 import fiftyone as fo
 import pytest
 
-from ccip_plugin.ground_truth import name_fields, read_names
+from ccip_plugin.evaluation.ground_truth import name_fields, read_names
 from ccip_plugin.storage.targets import TargetError, items_view, resolve
 
 pytestmark = pytest.mark.mongo

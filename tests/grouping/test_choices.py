@@ -7,13 +7,13 @@ import fiftyone as fo
 import numpy as np
 import pytest
 
-from ccip_plugin.calibrating import calibrate
 from ccip_plugin.core.clustering.dispatch import cluster_details
 from ccip_plugin.core.errors import CCIPError, ParameterError
 from ccip_plugin.core.registry import DEFAULT_MODEL, get_spec
-from ccip_plugin.exploration import explore_parameters
+from ccip_plugin.evaluation.calibration import calibrate
+from ccip_plugin.evaluation.exploration import explore_parameters
 from ccip_plugin.grouping import group_characters, propose_groups
-from ccip_plugin.proposals import load_proposal
+from ccip_plugin.grouping.proposals import load_proposal
 from ccip_plugin.storage.fields import EMBEDDINGS_FIELD
 from tests.support.groups import embed, labels, partition, vector
 
@@ -261,7 +261,7 @@ def test_the_limit_of_the_last_run_is_kept_where_it_fits(grouped, monkeypatch):
         asked.append(previous_limit)
         return cluster_details(*args, previous_limit=previous_limit, **options)
 
-    monkeypatch.setattr("ccip_plugin.grouping.cluster_details", details)
+    monkeypatch.setattr("ccip_plugin.grouping.run.cluster_details", details)
     for options in ({}, {"eps": 0.17}, {"method": "dbscan"}, {"run_key": "other"}):
         group_characters(samples, apply=False, **options)
     assert (first.n_groups, asked) == (2, [limit, None, None, None])

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ccip_plugin.core.clustering.parameters import METHODS
 from ccip_plugin.core.errors import ParameterError
 from ccip_plugin.grouping import group_characters
-from ccip_plugin.identity import registry_key
+from ccip_plugin.labels.identities import registry_key
 from ccip_plugin.storage.targets import TargetError
 from tests.support.groups import embed, labels
 

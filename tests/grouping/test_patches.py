@@ -10,13 +10,13 @@ from fiftyone import ViewField as F
 from fiftyone.operators.executor import ExecutionContext, Executor
 from PIL import Image
 
+from ccip_plugin.brain.similarity import compute_similarity
 from ccip_plugin.core.encoder import pipeline
 from ccip_plugin.core.preprocessing import load_image
-from ccip_plugin.emb_load import count_missing, load_embeddings
 from ccip_plugin.embeddings import compute_embeddings
+from ccip_plugin.embeddings.load import count_missing, load_embeddings
 from ccip_plugin.grouping import group_characters
-from ccip_plugin.history import undo
-from ccip_plugin.similarity import compute_similarity
+from ccip_plugin.labels.history import undo
 from ccip_plugin.storage.fields import EMBEDDINGS_FIELD, ERROR_FIELD
 
 pytestmark = pytest.mark.mongo

@@ -5,10 +5,10 @@ import pytest
 
 from ccip_plugin.core.errors import ParameterError
 from ccip_plugin.grouping import group_characters, propose_groups
-from ccip_plugin.history import redo, undo
-from ccip_plugin.identity import StaleGroupsError, load_registry
-from ccip_plugin.journal import Journal
-from ccip_plugin.proposals import NoProposalError, apply_proposal, load_proposal, pending_proposals
+from ccip_plugin.grouping.proposals import NoProposalError, apply_proposal, load_proposal, pending_proposals
+from ccip_plugin.labels.history import redo, undo
+from ccip_plugin.labels.identities import StaleGroupsError, load_registry
+from ccip_plugin.labels.journal import Journal
 from ccip_plugin.storage.fields import EMBEDDINGS_FIELD
 from tests.support.groups import embed, labels
 
@@ -196,8 +196,8 @@ def test_reads_in_a_process_without_the_plugin_and_in_a_clone(grouped, run_pytho
 RACE = """
     import sys
     import fiftyone as fo
-    from ccip_plugin.identity import StaleGroupsError
-    from ccip_plugin.proposals import NoProposalError, apply_proposal
+    from ccip_plugin.labels.identities import StaleGroupsError
+    from ccip_plugin.grouping.proposals import NoProposalError, apply_proposal
     dataset = fo.load_dataset(sys.argv[1])
     print("ready", flush=True)
     try:

@@ -10,9 +10,10 @@ from fiftyone import ViewField as F
 from ccip_plugin.core.calibration import load
 from ccip_plugin.core.errors import CCIPError, ParameterError
 from ccip_plugin.core.registry import DEFAULT_MODEL
-from ccip_plugin.grouping import NothingToGroupError, choose_parameters, group_characters
-from ccip_plugin.history import undo
-from ccip_plugin.identity import load_registry
+from ccip_plugin.grouping import group_characters
+from ccip_plugin.grouping.run import NothingToGroupError, choose_parameters
+from ccip_plugin.labels.history import undo
+from ccip_plugin.labels.identities import load_registry
 from ccip_plugin.storage.fields import EMBEDDINGS_FIELD
 from tests.support.groups import DIM, embed, labels, partition
 
@@ -268,7 +269,7 @@ def test_progress_names_the_stages_and_can_stop_the_run(grouped):
 
 
 def test_plans_again_when_somebody_else_changed_the_groups(grouped, monkeypatch):
-    import ccip_plugin.grouping as grouping
+    import ccip_plugin.grouping.run as grouping
 
     samples = grouped("aabb")
     plan = grouping.make_plan
@@ -308,7 +309,7 @@ def test_groups_without_members_are_recognized_by_their_looks(grouped):
 
 def test_looks_of_another_model_say_nothing(grouped):
     from ccip_plugin.core.preprocessing import READING_POLICY
-    from ccip_plugin.provenance import Provenance, write_provenance
+    from ccip_plugin.embeddings.provenance import Provenance, write_provenance
 
     samples = grouped("aaabb")
     group_characters(samples)
@@ -398,7 +399,7 @@ def test_adding_to_nothing_is_a_first_grouping(grouped):
 
 
 def test_rescued_images_are_marked_and_found(grouped):
-    from ccip_plugin.proposals import rescued_view
+    from ccip_plugin.grouping.proposals import rescued_view
 
     rows = np.zeros((26, DIM), np.float32)  # two outfits of a character, an image much like one, and somebody else
     rows[:25, 0] = 1

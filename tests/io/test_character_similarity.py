@@ -8,12 +8,12 @@ import fiftyone as fo
 import pytest
 
 from ccip_plugin.__main__ import DONE, NOT_DONE, main
-from ccip_plugin.character_similarity import ArchiveMissingError, load_character_similarity
 from ccip_plugin.core.datasets.archives import ArchiveError
 from ccip_plugin.core.datasets.character_similarity import REPO
 from ccip_plugin.core.errors import DownloadError
 from ccip_plugin.core.hub import Hub
 from ccip_plugin.evaluation import evaluate_model
+from ccip_plugin.io.character_similarity import ArchiveMissingError, load_character_similarity
 from ccip_plugin.storage.targets import TargetError
 from tests.support.tiny_hub import TinyHub
 

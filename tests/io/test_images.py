@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from ccip_plugin.core.progress import Cancelled
-from ccip_plugin.ingest import LEASE, IngestError, _create, add_images, find_images, image_extensions, open_dataset
+from ccip_plugin.io.images import LEASE, IngestError, _create, add_images, find_images, image_extensions, open_dataset
 from ccip_plugin.storage.lease import lease
 from ccip_plugin.storage.targets import TargetError
 

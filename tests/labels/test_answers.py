@@ -5,10 +5,10 @@ import threading
 import fiftyone as fo
 import pytest
 
-from ccip_plugin.asking import PairAnswer, load_answers, save_answers
-from ccip_plugin.calibrated import load_calibrated
-from ccip_plugin.calibrating import calibrate
-from ccip_plugin.questions import NothingToAskError, Questions
+from ccip_plugin.evaluation.calibration import calibrate
+from ccip_plugin.grouping.calibrated import load_calibrated
+from ccip_plugin.labels.answers import PairAnswer, load_answers, save_answers
+from ccip_plugin.review.questions import NothingToAskError, Questions
 from tests.support.groups import embed
 
 pytestmark = pytest.mark.mongo

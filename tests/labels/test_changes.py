@@ -8,11 +8,11 @@ import pytest
 from bson import ObjectId
 
 from ccip_plugin.core.errors import ParameterError
-from ccip_plugin.group_labels import Changes, LabelChange, apply
-from ccip_plugin.history import NothingToUndoError, redo, undo
-from ccip_plugin.identity import Draft, StaleGroupsError, TooManyGroupsError, load_registry
-from ccip_plugin.journal import Journal
-from ccip_plugin.label_store import GroupLabel, LabelStore
+from ccip_plugin.labels.changes import Changes, LabelChange, apply
+from ccip_plugin.labels.history import NothingToUndoError, redo, undo
+from ccip_plugin.labels.identities import Draft, StaleGroupsError, TooManyGroupsError, load_registry
+from ccip_plugin.labels.journal import Journal
+from ccip_plugin.labels.store import GroupLabel, LabelStore
 from ccip_plugin.storage.schema import FieldReadOnlyError, FieldTypeError, ForeignFieldError
 from ccip_plugin.storage.targets import resolve
 
@@ -352,9 +352,9 @@ def test_two_fields_do_not_meet(store):
 CRASH = """
     import os, sys
     import fiftyone as fo
-    from ccip_plugin import group_labels
-    from ccip_plugin.identity import Draft, load_registry
-    from ccip_plugin.label_store import GroupLabel, LabelStore
+    from ccip_plugin.labels import changes
+    from ccip_plugin.labels.identities import Draft, load_registry
+    from ccip_plugin.labels.store import GroupLabel, LabelStore
     from ccip_plugin.storage.targets import resolve
 
     name, patches_field, where, action = sys.argv[1:]
@@ -399,7 +399,7 @@ def test_the_next_call_finishes_or_drops_what_a_crash_left(store, run_python, mo
     run_python(textwrap.dedent(CRASH), dataset.name, patches_field or "", where, action, status=9)
 
     # the dead process still has its lease: it ends by itself
-    monkeypatch.setattr("ccip_plugin.group_labels.lease", impatient(store))
+    monkeypatch.setattr("ccip_plugin.labels.changes.lease", impatient(store))
     if action == "undo":
         with pytest.raises(NothingToUndoError):
             undo(dataset, patches_field=patches_field)
@@ -428,9 +428,9 @@ def impatient(store):
 RACE = """
     import sys
     import fiftyone as fo
-    from ccip_plugin.group_labels import Changes, LabelChange, apply
-    from ccip_plugin.identity import Draft, StaleGroupsError, TooManyGroupsError, load_registry
-    from ccip_plugin.label_store import GroupLabel, LabelStore
+    from ccip_plugin.labels.changes import Changes, LabelChange, apply
+    from ccip_plugin.labels.identities import Draft, StaleGroupsError, TooManyGroupsError, load_registry
+    from ccip_plugin.labels.store import GroupLabel, LabelStore
     from ccip_plugin.storage.targets import resolve
 
     name, patches_field, letter = sys.argv[1:]
@@ -536,7 +536,7 @@ def test_a_clone_takes_the_groups_along_and_goes_its_own_way(store):
 @pytest.mark.parametrize("setting, kept", [(None, 50), ("2", 2), ("1", 1)])
 def test_only_the_newest_changes_can_be_undone(store, monkeypatch, setting, kept):
     if setting is None:
-        monkeypatch.setattr("ccip_plugin.group_labels.KEPT_CHANGES", kept := 3)
+        monkeypatch.setattr("ccip_plugin.labels.changes.KEPT_CHANGES", kept := 3)
     else:
         monkeypatch.setenv("CCIP_KEPT_CHANGES", setting)
     dataset, patches_field = store.target.dataset, store.target.patches_field

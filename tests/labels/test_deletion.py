@@ -4,10 +4,10 @@ import fiftyone as fo
 import fiftyone.operators as foo
 import pytest
 
-from ccip_plugin.deleting import delete_grouping
 from ccip_plugin.grouping import group_characters, propose_groups
-from ccip_plugin.history import redo, undo
-from ccip_plugin.identity import load_registry, registry_key
+from ccip_plugin.labels.deletion import delete_grouping
+from ccip_plugin.labels.history import redo, undo
+from ccip_plugin.labels.identities import load_registry, registry_key
 from tests.support.operator_tools import facts, form, problems, run, said
 
 pytestmark = pytest.mark.mongo

@@ -4,14 +4,14 @@ import fiftyone as fo
 import fiftyone.operators as foo
 import pytest
 
-from ccip_plugin import group_labels
 from ccip_plugin.core.clustering.parameters import METHODS
-from ccip_plugin.deleting import delete_grouping
 from ccip_plugin.grouping import group_characters, propose_groups
-from ccip_plugin.history import redo, undo
-from ccip_plugin.identity import load_registry
-from ccip_plugin.proposals import apply_proposal, rescued_view
-from ccip_plugin.rejecting import NothingToRejectError, reject
+from ccip_plugin.grouping.proposals import apply_proposal, rescued_view
+from ccip_plugin.labels import changes
+from ccip_plugin.labels.deletion import delete_grouping
+from ccip_plugin.labels.edits import NothingToRejectError, reject
+from ccip_plugin.labels.history import redo, undo
+from ccip_plugin.labels.identities import load_registry
 from ccip_plugin.storage.fields import UNASSIGNED
 from ccip_plugin.storage.targets import TargetError
 from tests.support.groups import embed, labels
@@ -179,7 +179,7 @@ def test_what_is_interrupted_is_finished(embedded, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(group_labels, "save_delta", stop)
+        patch.setattr(changes, "save_delta", stop)
         reject(data[:1])
     reject(data[1:2])
     assert rejections(data) == {1: set(data[:2].values("id"))}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ccip_plugin.identity import (
+from ccip_plugin.labels.identities import (
     Draft,
     Group,
     GroupNameError,
@@ -12,7 +12,7 @@ from ccip_plugin.identity import (
     load_registry,
     save_delta,
 )
-from ccip_plugin.label_store import GroupLabel
+from ccip_plugin.labels.store import GroupLabel
 
 pytestmark = pytest.mark.mongo
 
@@ -95,7 +95,7 @@ def test_sees_what_another_process_registered(dataset, run_python):
     run_python(
         """
         import sys, fiftyone as fo
-        from ccip_plugin.identity import Group, save_delta
+        from ccip_plugin.labels.identities import Group, save_delta
         dataset = fo.load_dataset(sys.argv[1])
         save_delta(dataset, "x", revision=0, next_id=2, groups={1: (None, Group("a", "now"))})
         """,

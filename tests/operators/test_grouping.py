@@ -4,7 +4,7 @@ import fiftyone as fo
 import fiftyone.operators as foo
 import pytest
 
-from ccip_plugin.calibrating import calibrate
+from ccip_plugin.evaluation.calibration import calibrate
 from tests.support.groups import embed
 from tests.support.operator_tools import choices, facts, form, problems, run
 

@@ -12,10 +12,10 @@ import pytest
 from fiftyone.operators.delegated import DelegatedOperationService
 from fiftyone.operators.executor import ExecutionContext, ExecutionError
 
-from ccip_plugin import speeds
+from ccip_plugin.app.execution import WRITING_LABELS
+from ccip_plugin.embeddings import speeds
 from ccip_plugin.grouping import group_characters
-from ccip_plugin.history import undo
-from ccip_plugin.operators.bridge import WRITING_LABELS
+from ccip_plugin.labels.history import undo
 from ccip_plugin.storage.fields import ERROR_FIELD
 from tests.support import tiny_models
 from tests.support.operator_tools import choices, facts, form, problems, run, said

@@ -15,14 +15,15 @@ from fiftyone.operators.delegated import DelegatedOperationService
 from fiftyone.operators.executor import ExecutionContext, ExecutionError
 from plugins.panels.similarity_search.run_manager import RunManager
 
-from ccip_plugin.comparison import compare_images
+from ccip_plugin.app import upload
+from ccip_plugin.brain.similarity import compute_similarity
 from ccip_plugin.core.differences import differences
-from ccip_plugin.emb_load import load_embeddings
 from ccip_plugin.embeddings import compute_embeddings
-from ccip_plugin.operators import upload
+from ccip_plugin.embeddings.load import load_embeddings
 from ccip_plugin.registration import register_model
-from ccip_plugin.search import MARK, find_similar
-from ccip_plugin.similarity import compute_similarity
+from ccip_plugin.search import find_similar
+from ccip_plugin.search.comparison import compare_images
+from ccip_plugin.search.similar import MARK
 from ccip_plugin.storage.fields import SIMILARITY_KEY, VISUALIZATION_KEY
 from ccip_plugin.zoo import SOURCE_NAME
 from tests.support import tiny_models

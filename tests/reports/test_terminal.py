@@ -6,8 +6,8 @@ import logging
 import pytest
 
 from ccip_plugin.core.progress import Progress
-from ccip_plugin.terminal import LogLines, ProgressLine, cut, describe
-from ccip_plugin.words import duration, printable
+from ccip_plugin.reports.terminal import LogLines, ProgressLine, cut, describe
+from ccip_plugin.reports.words import duration, printable
 
 
 class Terminal(io.StringIO):

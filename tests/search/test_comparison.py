@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ccip_plugin.comparison import MAX_ITEMS, ComparisonError, compare_images
-from ccip_plugin.comparison_plot import THUMBNAIL, plotly_layout, plotly_traces
 from ccip_plugin.core.differences import difference
-from ccip_plugin.emb_load import load_embeddings
+from ccip_plugin.embeddings.load import load_embeddings
+from ccip_plugin.search.comparison import MAX_ITEMS, ComparisonError, compare_images
+from ccip_plugin.search.heatmap import THUMBNAIL, plotly_layout, plotly_traces
 from ccip_plugin.storage.targets import TargetError
 from tests.support import tiny_models
 

@@ -9,9 +9,10 @@ from PIL import Image
 from ccip_plugin.core.differences import differences
 from ccip_plugin.core.encoder import Encoder
 from ccip_plugin.core.errors import ImageTooLargeError, UnreadableImageError
-from ccip_plugin.emb_load import load_embeddings
 from ccip_plugin.embeddings import compute_embeddings
-from ccip_plugin.search import MARK, QueryError, find_similar
+from ccip_plugin.embeddings.load import load_embeddings
+from ccip_plugin.search import find_similar
+from ccip_plugin.search.similar import MARK, QueryError
 from ccip_plugin.storage.fields import EMBEDDINGS_FIELD
 from ccip_plugin.storage.targets import TargetError
 from tests.support import tiny_models

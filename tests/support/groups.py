@@ -22,7 +22,7 @@ def vector(letter, n, spread=0.1):
 def embed(samples, letters, patches_field=None):
     """Stores an embedding per letter, none for a blank, as the extraction would."""
     from ccip_plugin.core.preprocessing import READING_POLICY
-    from ccip_plugin.provenance import Provenance, write_provenance
+    from ccip_plugin.embeddings.provenance import Provenance, write_provenance
 
     dataset = samples._root_dataset if isinstance(samples, fo.DatasetView) else samples
     path = f"{patches_field}.detections.{EMBEDDINGS_FIELD}" if patches_field else EMBEDDINGS_FIELD

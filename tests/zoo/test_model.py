@@ -18,7 +18,7 @@ from ccip_plugin.core.differences import differences
 from ccip_plugin.core.encoder import Encoder
 from ccip_plugin.core.errors import ClosedError, ParameterError, UnreadableImageError, VectorsError
 from ccip_plugin.embeddings import compute_embeddings
-from ccip_plugin.ingest import IngestError
+from ccip_plugin.io.images import IngestError
 from ccip_plugin.model import CCIPModel, CCIPModelConfig
 from ccip_plugin.recognition import UNKNOWN, ReferencesError
 from ccip_plugin.storage.fields import EMBEDDINGS_FIELD

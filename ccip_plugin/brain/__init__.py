@@ -1,0 +1,1 @@
+"""FiftyOne's own similarity indexes and visualizations, on CCIP embeddings."""

@@ -1,0 +1,168 @@
+"""A map of the embeddings in two dimensions, for the App's embeddings panel."""
+
+import importlib.util
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..core.errors import CCIPError
+from ..core.progress import ProgressCallback, report
+from ..embeddings.load import load_embeddings
+from ..storage.fields import EMBEDDINGS_FIELD, VISUALIZATION_KEY
+from ..storage.lease import lease
+from ..storage.targets import Target, resolve
+from .similarity import default_key, digest, find_run
+
+METHODS = ("umap", "tsne", "pca")
+MIN_ITEMS = 3
+_UMAP_MIN_ITEMS = 20  # it places an image by its 15 nearest ones
+_TSNE_MIN_ITEMS = 50  # it begins with as many principal components
+_TSNE_MAX_ITEMS = 5000  # it takes about 6 ms for an image
+_SEED = 51
+
+
+class VisualizationError(CCIPError, ValueError):
+    """A visualization that cannot be made."""
+
+
+@dataclass(frozen=True)
+class VisualizationReport:
+    """What :func:`compute_visualization` did.
+
+    Attributes:
+        brain_key: the key of the visualization
+        method: ``umap``, ``tsne`` or ``pca``, None when there are too few embeddings for any
+        n_points: the images or detections that it shows
+        n_missing: those that it lacks, as they have no embedding
+        is_new: whether it was computed now; otherwise it was there, of the same embeddings
+        note: why this method, or why none
+    """
+
+    brain_key: str
+    method: str | None
+    n_points: int
+    n_missing: int
+    is_new: bool
+    note: str = ""
+
+
+def compute_visualization(
+    samples: Any,
+    *,
+    embeddings_field: str = EMBEDDINGS_FIELD,
+    patches_field: str | None = None,
+    brain_key: str | None = None,
+    method: str | None = None,
+    progress: ProgressCallback | None = None,
+) -> VisualizationReport:
+    """Computes where the images lie in a plane, similar ones near each other, for the App's embeddings panel.
+
+    The result replaces an earlier one under the same key, except when that one was made in the same way from the very
+    same embeddings: then nothing is computed.
+
+    Args:
+        samples: a dataset, a view or a patches view: what is to be shown
+        embeddings_field ("ccip_embedding"): the field (on detections: the attribute) with the embeddings
+        patches_field (None): the field with the detections, None for whole samples
+        brain_key (None): the key of the visualization, ``ccip_visualization`` for whole images in the default field
+        method (None): ``umap``, which needs the package ``umap-learn``; ``tsne``, which needs 50 embeddings; ``pca``,
+            which shows groups much less well. By default umap where it is installed, else tsne for 50 to 5,000 images
+        progress (None): told that the work has begun
+
+    Returns:
+        a :class:`VisualizationReport`
+
+    Raises:
+        VisualizationError: no such method, or its package is not installed
+        BrainKeyError: the key is no identifier, or that of another kind of run
+        CCIPError: the embeddings cannot be used; the text says why
+    """
+    if method not in (None, *METHODS):
+        raise VisualizationError(f"unknown method {method!r}; available: {', '.join(METHODS)}")
+    target = resolve(samples, patches_field)
+    brain_key = brain_key or default_key(VISUALIZATION_KEY, target.path(embeddings_field))
+    report(progress, "reading embeddings", 0, None)
+    embeddings = load_embeddings(target.view, embeddings_field=embeddings_field, patches_field=target.patches_field)
+    n_points, n_missing = len(embeddings.ids), embeddings.n_missing
+    if n_points < MIN_ITEMS:
+        note = f"{n_points} embeddings, at least {MIN_ITEMS} are needed"
+        return VisualizationReport(brain_key, None, 0, n_missing, False, note)
+    method, note = choose_method(method, n_points)
+    origin = digest(embeddings, method, _SEED)
+    with lease(target.dataset, brain_key):
+        is_new = not _is_there(target, brain_key, origin)
+        if is_new:
+            report(progress, f"computing the map ({method})", 0, None)
+            _compute(target, embeddings_field, brain_key, method, origin)
+    return VisualizationReport(brain_key, method, n_points, n_missing, is_new, note)
+
+
+def has_umap() -> bool:
+    """Whether the package umap-learn is installed."""
+    return importlib.util.find_spec("umap") is not None
+
+
+def choose_method(method: str | None, n_points: int) -> tuple[str, str]:
+    """Says which method a number of embeddings is shown by.
+
+    Args:
+        method: the one that is wanted, None for the best
+        n_points: how many embeddings
+
+    Returns:
+        the method, and why it is not a better one
+
+    Raises:
+        VisualizationError: it cannot be used
+    """
+    is_there = has_umap()
+    if method == "umap" and not is_there:
+        raise VisualizationError("umap needs the package umap-learn, which is not installed: pip install umap-learn")
+    if method == "tsne" and n_points < _TSNE_MIN_ITEMS:
+        raise VisualizationError(f"tsne needs {_TSNE_MIN_ITEMS} embeddings, there are {n_points}; take pca")
+    if method is not None:
+        return method, ""
+    if is_there:
+        return ("pca", "too few images for UMAP") if n_points < _UMAP_MIN_ITEMS else ("umap", "")
+    if n_points < _TSNE_MIN_ITEMS:
+        return "pca", "too few images for t-SNE"
+    if n_points > _TSNE_MAX_ITEMS:
+        return "pca", "umap, which shows groups much better, needs the package umap-learn"
+    return "tsne", ""
+
+
+def _is_there(target: Target, brain_key: str, origin: str) -> bool:
+    found = find_run(target.dataset, brain_key, "visualization")
+    is_same = getattr(found, "ccip_origin", None) == origin
+    return is_same and bool(target.dataset._doc.brain_methods[brain_key].results)
+
+
+def _compute(target: Target, embeddings_field: str, brain_key: str, method: str, origin: str) -> None:
+    """Computes first and registers then, so that nobody meets a visualization without points for long."""
+    import fiftyone.brain as fob  # it loads scikit-learn
+    from threadpoolctl import threadpool_limits
+
+    options = {} if method == "pca" else {"verbose": False}
+    with (
+        threadpool_limits(1 if method == "tsne" else None),  # threads make it slower on a busy machine, and inexact
+        warnings.catch_warnings(),
+        np.errstate(invalid="ignore"),  # pca: shares of no variance when all are alike
+    ):
+        warnings.filterwarnings("ignore", "n_jobs value", UserWarning)  # umap: a seed leaves it one thread
+        results = fob.compute_visualization(
+            target.view,
+            embeddings=embeddings_field,
+            patches_field=target.patches_field,
+            method=method,
+            seed=_SEED,
+            progress=False,
+            ccip_origin=origin,
+            **options,
+        )
+    dataset, run = target.dataset, results.config.build()
+    if brain_key in dataset.list_brain_runs():
+        dataset.delete_brain_run(brain_key)
+    run.register_run(target.view, brain_key)
+    run.save_run_results(target.view, brain_key, results, cache=False)

@@ -1,0 +1,30 @@
+"""Lazy public names of a package (PEP 562): a module is imported when one of its names is first used."""
+
+import importlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+
+def lazy_names(
+    package: str, modules: Mapping[str, tuple[str, ...]]
+) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """Makes the ``__getattr__`` and ``__dir__`` of a package.
+
+    Args:
+        package: the ``__name__`` of the package
+        modules: the public names of each of its modules
+
+    Returns:
+        the two functions
+    """
+    owners = {name: module for module, names in modules.items() for name in names}
+
+    def get(name: str) -> Any:
+        if name not in owners:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        return getattr(importlib.import_module(f".{owners[name]}", package), name)
+
+    def names_of_package() -> list[str]:
+        return sorted({*vars(importlib.import_module(package)), *owners})
+
+    return get, names_of_package

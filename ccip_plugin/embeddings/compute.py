@@ -1,0 +1,385 @@
+"""CCIP embeddings of the images, or the detections, of a FiftyOne dataset: computing, resuming, reading."""
+
+import contextlib
+import functools
+import itertools
+import os
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ..core.differences import normalize
+from ..core.encoder.encoder import Encoder
+from ..core.encoder.pipeline import MEMORY, Extracted, crop_state, extract, file_state
+from ..core.preprocessing import MAX_PIXELS, READING_POLICY
+from ..core.progress import ProgressCallback, report
+from ..core.registry import DEFAULT_MODEL, get_spec
+from ..storage.fields import EMBEDDINGS_FIELD, ERROR_FIELD
+from ..storage.lease import SHORT_SECONDS, lease
+from ..storage.targets import TargetError
+from . import speeds
+from .load import _checked, _is_unit, _store
+from .provenance import OriginChangedError, OtherOriginError, Provenance, UnknownOriginError, write_provenance
+from .store import EmbeddingStore, Key, Keys
+
+FLUSH_SECONDS = 2.0
+FLUSH_RESULTS = 500
+REPORT_SECONDS = 0.1
+MAX_REASONS = 1000
+
+
+@dataclass(frozen=True)
+class EmbeddingsReport:
+    """What :func:`compute_embeddings` did.
+
+    Attributes:
+        n_total: the images or detections that were asked for
+        n_computed: those embedded now
+        n_skipped: those that had an embedding
+        n_failed: those that could not be embedded
+        n_gone: those that were deleted while the work was going on
+        failures: the reasons by id; from the thousandth different reason on, where to find it
+        model_name: the model
+        provider: the execution provider that was used, None when there was nothing to do
+        embeddings_field: the field with the embeddings
+        seconds: how long everything took
+        images_per_second: how fast images or detections were embedded, 0.0 when there was nothing to do
+    """
+
+    n_total: int
+    n_computed: int
+    n_skipped: int
+    n_failed: int
+    n_gone: int
+    failures: Mapping[str, str]
+    model_name: str
+    provider: str | None
+    embeddings_field: str
+    seconds: float
+    images_per_second: float
+
+    def __str__(self) -> str:
+        text = f"{self.n_computed:,} of {self.n_total:,} embedded, {self.n_skipped:,} already done"
+        if self.n_failed:
+            text += f", {self.n_failed:,} failed"
+        if self.n_gone:
+            text += f", {self.n_gone:,} deleted meanwhile"
+        return text
+
+    def details(self, n_failures: int = 10) -> str:
+        """Several lines for people, with the first ``n_failures`` failures."""
+        speed = f", {self.images_per_second:.1f} a second on {self.provider}" if self.provider else ""
+        lines = [f"{self}", f"model {self.model_name}, field {self.embeddings_field!r}, {self.seconds:.1f} s{speed}"]
+        lines += [f"  {item_id}: {reason}" for item_id, reason in list(self.failures.items())[:n_failures]]
+        if len(self.failures) > n_failures:
+            lines.append(f"  and {len(self.failures) - n_failures:,} more, each in {ERROR_FIELD!r}")
+        return "\n".join(lines)
+
+
+def compute_embeddings(
+    samples: Any,
+    *,
+    model_name: str | None = None,
+    embeddings_field: str = EMBEDDINGS_FIELD,
+    patches_field: str | None = None,
+    alpha: float | None = None,
+    force_square: bool | None = None,
+    overwrite: bool = False,
+    verify: bool = False,
+    adopt: bool = False,
+    model_dir: str | Path | None = None,
+    revision: str | None = None,
+    provider: str = "auto",
+    workers: int | None = None,
+    max_pixels: int | None = MAX_PIXELS,
+    memory: int = MEMORY,
+    progress: ProgressCallback | None = None,
+) -> EmbeddingsReport:
+    """Embeds the images, or the detections, that have no embedding.
+
+    Embeddings are stored every few seconds, so the work can be stopped at any moment (Ctrl-C, a killed process, a
+    ``progress`` that raises) and goes on at the next call. What could not be embedded has its reason in ``ccip_error``
+    and is tried again at the next call. The field records the model and how files were read; embeddings of different
+    origin never mix:
+
+    - another model (or reading, or ``alpha``, ``force_square``) for all that the field holds replaces all of it: the
+      embeddings are set to None first. For a part it is an error
+    - vectors of unknown origin are an error, unless ``overwrite`` replaces all of them or ``adopt`` says which model
+      they are from
+    - when another process begins to fill the field in another way, this one stops with an error
+
+    Args:
+        samples: a dataset or view of images; a patches view stands for its detections
+        model_name (None): the CCIP model; the one that the field records by default, and else :data:`DEFAULT_MODEL`
+        embeddings_field ("ccip_embedding"): the field (on detections: the attribute) for the embeddings
+        patches_field (None): the field with the detections to embed, None for whole images
+        alpha (None): by which share boxes are enlarged, e.g. 0.1; as the field records by default, and else 0
+        force_square (None): whether boxes are made square; as the field records by default, and else not
+        overwrite (False): compute also what is there
+        verify (False): compute also what is there but whose file has changed, by size and time, or whose box has, or of
+            which that is not known. Where the file is not there any more, that is recorded and the embedding stays
+        adopt (False): the vectors in the field are from ``model_name``, a person says; they are checked and brought to
+            unit length, and the rest is computed
+        model_dir (None): a folder of models
+        revision (None): of the hub repository
+        provider ("auto"): the execution provider
+        workers (None): how many threads, by default as many as :func:`~ccip_plugin.core.encoder.pipeline.extract` takes
+        max_pixels: larger images fail, None for no limit
+        memory: bytes that decoded images may take together
+        progress (None): told where the work is; may raise ``Cancelled``
+
+    Returns:
+        an :class:`EmbeddingsReport`
+
+    Raises:
+        TargetError: these samples, or this field, cannot be embedded
+        ProvenanceError: the embeddings would not go with those that are there
+        CCIPError: the model cannot be had or run
+    """
+    started = time.monotonic()
+    store = _store(samples, embeddings_field, patches_field)
+    wanted = _wanted(store, model_name, alpha, force_square)
+    if adopt:
+        _adopt(store, wanted, model_name)
+    all_anew = _must_replace(store, wanted, overwrite) or overwrite
+    n_total = store.coverage().n_total
+    todo = store.keys() if all_anew else _unfinished(store, verify, n_total, progress)
+    record = _Record(store, wanted, n_total, len(todo), progress)
+    if not todo:
+        return record.report(None, started)
+    store.declare()
+    report(progress, "loading the model", 0, None)
+    with Encoder.open(
+        wanted.model_name, model_dir=model_dir, provider=provider, revision=revision, progress=progress
+    ) as encoder:
+        record.wanted = _of_encoder(wanted, encoder)
+        if _begin(store, record.wanted, overwrite):
+            todo = store.keys()
+            record.n_todo = len(todo)
+        results = extract(
+            store.items(todo),
+            encoder,
+            workers=workers,
+            alpha=wanted.alpha or 0.0,
+            force_square=wanted.force_square or False,
+            max_pixels=max_pixels,
+            memory=memory,
+        )
+        with contextlib.closing(results):
+            record.take(results)
+    done = record.report(encoder.provider, started)
+    speeds.remember(done.model_name, speeds.Speed(encoder.provider, done.images_per_second), done.n_computed)
+    return done
+
+
+# -- which origin the embeddings have, and may have
+
+
+def _wanted(
+    store: EmbeddingStore, model_name: str | None, alpha: float | None, force_square: bool | None
+) -> Provenance:
+    """Where new embeddings would come from, as far as that is known without the model file."""
+    recorded = store.provenance
+    spec = get_spec(model_name or (recorded.model_name if recorded else DEFAULT_MODEL))
+    if store.target.is_patches:
+        before = recorded or Provenance(spec.name, READING_POLICY)
+        boxes = (
+            before.alpha if alpha is None else alpha,
+            before.force_square if force_square is None else force_square,
+        )
+        return Provenance(spec.name, READING_POLICY, alpha=float(boxes[0] or 0), force_square=bool(boxes[1]))
+    if alpha or force_square:
+        raise TargetError("alpha and force_square are about boxes: they need a patches_field")
+    return Provenance(spec.name, READING_POLICY)
+
+
+def _of_encoder(wanted: Provenance, encoder: Encoder) -> Provenance:
+    return replace(
+        wanted,
+        sha256=encoder.fingerprint,
+        revision=encoder.revision,
+        providers=(encoder.provider,),
+        closed_form=encoder.closed_form is not False,
+    )
+
+
+def _must_replace(store: EmbeddingStore, wanted: Provenance, overwrite: bool) -> bool:
+    """Whether all embeddings in the field have to go before new ones come.
+
+    Raises:
+        ProvenanceError: they would have to go, but may not
+    """
+    recorded = store.provenance
+    contrast = wanted.contrast(recorded)
+    if contrast is None:
+        return False
+    everywhere = store.coverage(everywhere=True)
+    n_vectors = everywhere.n_total - everywhere.n_missing
+    if n_vectors == 0:
+        return False
+    if recorded is None and not overwrite:
+        raise UnknownOriginError(store.path, n_vectors)
+    if n_others := store.n_vectors_elsewhere():
+        raise OtherOriginError(store.path, contrast, n_others)
+    return True
+
+
+def _begin(store: EmbeddingStore, wanted: Provenance, overwrite: bool) -> bool:
+    """Records the origin of what comes now; True when what was there had to go first.
+
+    The order matters: whenever this is interrupted, no embedding stands beside a record of another origin.
+    """
+    with lease(store.target.dataset, store.path):
+        is_replaced = _must_replace(store, wanted, overwrite)
+        if is_replaced:
+            store.clear()
+        recorded = store.provenance
+        known = recorded if wanted.contrast(recorded) is None else None
+        write_provenance(store.target.dataset, store.path, wanted.joined(known))
+    return is_replaced
+
+
+def _adopt(store: EmbeddingStore, wanted: Provenance, model_name: str | None) -> None:
+    """Records that the vectors in the field are from a model, after checking that they can be.
+
+    Raises:
+        BadVectorsError: some cannot be; nothing is changed
+    """
+    if model_name is None:
+        raise ValueError("adopt=True needs the model_name that the vectors are from")
+    dim = get_spec(model_name).dim
+    with lease(store.target.dataset, store.path):
+        everywhere = store.coverage(everywhere=True)
+        if store.provenance is not None or everywhere.n_missing == everywhere.n_total:
+            return
+        store.declare()
+        for _ in _checked(store.path, store.vectors(everywhere=True), dim, unit=False):
+            pass  # all of them, before the first is changed
+        vectors = _checked(store.path, store.vectors(everywhere=True), dim, unit=False)
+        odd = (Extracted(key, normalize(vector)) for key, vector in vectors if not _is_unit(vector))
+        while chunk := list(itertools.islice(odd, FLUSH_RESULTS)):
+            store.write(chunk)
+        write_provenance(store.target.dataset, store.path, replace(wanted, adopted=True))
+
+
+# -- what there is to do, and doing it
+
+
+def _unfinished(store: EmbeddingStore, verify: bool, n_total: int, progress: ProgressCallback | None) -> Keys:
+    """The items without embedding; with ``verify`` also those whose file or box may not be what was embedded."""
+    if not verify:
+        return store.missing()
+    todo = Keys()
+    say = _Sparing(progress)
+    state_of = functools.lru_cache(maxsize=1)(_file_state)  # the detections of an image follow each other
+    for n, stored in enumerate(store.scan()):
+        say("checking files", n, n_total)
+        is_done = stored.has_vector and stored.error is None and stored.source is not None
+        state = state_of(stored.filepath)
+        if state is not None and store.target.is_patches:
+            state = crop_state(state, stored.box)
+        if not is_done or state != stored.source:
+            todo.append(stored.key)
+    return todo
+
+
+def _file_state(filepath: str) -> str | None:
+    try:
+        return file_state(os.stat(filepath))  # noqa: PTH116 - a name may be no path
+    except (OSError, ValueError):
+        return None
+
+
+class _Sparing:
+    """Tells of progress a few times a second, not each time."""
+
+    def __init__(self, progress: ProgressCallback | None):
+        self._progress, self._last = progress, 0.0
+
+    def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
+        now = time.monotonic()
+        if done == total or now - self._last >= REPORT_SECONDS:
+            self._last = now
+            report(self._progress, stage, done, total, note)
+
+
+class _Record:
+    """Stores results, and counts them."""
+
+    def __init__(
+        self, store: EmbeddingStore, wanted: Provenance, n_total: int, n_todo: int, progress: ProgressCallback | None
+    ):
+        self.wanted, self.n_todo = wanted, n_todo
+        self._store, self._n_total, self._say = store, n_total, _Sparing(progress)
+        self._n_done = 0
+        self._failures: dict[str, str] = {}
+        self._reasons: dict[str, str] = {}
+        self._waiting: list[Extracted] = []
+        self._flushed = time.monotonic()
+        self._seconds = 0.0
+
+    def take(self, results: Iterable[Extracted]) -> None:
+        """Stores results every few seconds, and what is there when the work is stopped.
+
+        Raises:
+            OriginChangedError: another process began to fill the field in another way
+        """
+        started = time.monotonic()
+        try:
+            for result in results:
+                self._add(result)
+                if len(self._waiting) >= FLUSH_RESULTS or time.monotonic() - self._flushed >= FLUSH_SECONDS:
+                    self._flush()
+                self._say("embedding", self._n_done, self.n_todo, self._note())
+        finally:
+            self._flush()
+            self._seconds = time.monotonic() - started
+
+    def report(self, provider: str | None, started: float) -> EmbeddingsReport:
+        """What was done since ``started``."""
+        return EmbeddingsReport(
+            n_total=self._n_total,
+            n_computed=self._n_done - len(self._failures),
+            n_skipped=max(0, self._n_total - self.n_todo),
+            n_failed=len(self._failures),
+            n_gone=self.n_todo - self._n_done,
+            failures=self._failures,
+            model_name=self.wanted.model_name,
+            provider=provider,
+            embeddings_field=self._store.path,
+            seconds=time.monotonic() - started,
+            images_per_second=self._n_done / self._seconds if self._seconds else 0.0,
+        )
+
+    def _add(self, result: Extracted) -> None:
+        self._waiting.append(result)
+        self._n_done += 1
+        if result.error is not None:
+            self._fail(result.key, result.error)
+
+    def _fail(self, key: Key, reason: str) -> None:
+        if len(self._reasons) < MAX_REASONS:
+            self._reasons.setdefault(reason, reason)
+        self._failures[key.item_id] = self._reasons.get(reason, f"see {ERROR_FIELD!r}")
+
+    def _note(self) -> str:
+        return f"{len(self._failures):,} failed" if self._failures else ""
+
+    def _flush(self) -> None:
+        if not self._waiting:
+            return
+        with lease(self._store.target.dataset, self._store.path, ttl=SHORT_SECONDS) as held:
+            contrast = self.wanted.contrast(self._store.provenance)
+            if contrast is not None:
+                self._waiting.clear()
+                raise OriginChangedError(self._store.path, contrast)
+            held.check()
+            for key, reason in self._store.write(self._waiting).items():
+                self._fail(key, reason)
+        self._waiting.clear()
+        self._flushed = time.monotonic()
+
+
+# -- stored vectors

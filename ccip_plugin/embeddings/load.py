@@ -1,0 +1,178 @@
+"""Loads stored embeddings with the ids of their items."""
+
+import io
+import itertools
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import fiftyone.core.utils as fou
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.errors import CCIPError
+from ..core.registry import DEFAULT_MODEL, get_spec
+from ..storage.fields import EMBEDDINGS_FIELD
+from ..storage.targets import resolve
+from .provenance import Provenance, UnknownOriginError
+from .store import Coverage, EmbeddingStore, Key
+
+UNIT_TOLERANCE = 1e-3
+
+
+NAMED_IDS = 5
+
+
+class BadVectorsError(CCIPError, ValueError):
+    """A field holds vectors that cannot be CCIP embeddings."""
+
+    def __init__(self, path: str, problem: str, ids: Sequence[str]):
+        named = ", ".join(ids[:NAMED_IDS])
+        others = f" and {len(ids) - NAMED_IDS:,} more" if len(ids) > NAMED_IDS else ""
+        super().__init__(
+            f"{path!r} has {len(ids):,} vectors that {problem} (ids {named}{others}); "
+            "compute_embeddings(..., overwrite=True) computes them anew"
+        )
+        self.path, self.problem, self.ids = path, problem, tuple(ids)
+
+
+@dataclass(frozen=True, eq=False)
+class Embeddings:
+    """Embeddings and whose they are.
+
+    Attributes:
+        ids: the ``n`` ids of the samples or detections
+        sample_ids: the ``n`` ids of their samples
+        vectors: ``(n, dim)`` float32, unit length
+        provenance: where they come from; None when there are none
+        n_missing: how many more were asked for that have no embedding
+    """
+
+    ids: list[str]
+    sample_ids: list[str]
+    vectors: NDArray[np.float32]
+    provenance: Provenance | None
+    n_missing: int
+
+    def select(self, indices: Sequence[int]) -> "Embeddings":
+        """Some of them, by their place."""
+        ids, sample_ids = ([names[i] for i in indices] for names in (self.ids, self.sample_ids))
+        return replace(self, ids=ids, sample_ids=sample_ids, vectors=self.vectors[np.asarray(indices, dtype=np.intp)])
+
+    def joined(self, other: "Embeddings") -> "Embeddings":
+        """These and then ``other``, of the same field."""
+        return Embeddings(
+            self.ids + other.ids,
+            self.sample_ids + other.sample_ids,
+            np.concatenate([self.vectors, other.vectors]),
+            self.provenance or other.provenance,
+            self.n_missing + other.n_missing,
+        )
+
+
+def load_embeddings(
+    samples: Any, *, embeddings_field: str = EMBEDDINGS_FIELD, patches_field: str | None = None
+) -> Embeddings:
+    """Reads the embeddings of images or detections.
+
+    Args:
+        samples: a dataset or view of images; a patches view stands for its detections
+        embeddings_field ("ccip_embedding"): the field (on detections: the attribute) with the embeddings
+        patches_field (None): the field with the detections, None for whole images
+
+    Returns:
+        the :class:`Embeddings`; those that have none are counted
+
+    Raises:
+        TargetError: these samples, or this field, cannot have embeddings
+        UnknownOriginError: nothing is recorded about where the vectors come from
+        BadVectorsError: wrong length, not finite, or not unit length; names the ids
+    """
+    store = _store(samples, embeddings_field, patches_field)
+    coverage, provenance = store.coverage(), store.provenance
+    n = coverage.n_total - coverage.n_missing
+    if n and provenance is None:
+        raise UnknownOriginError(store.path, n)
+    dim = get_spec(provenance.model_name if provenance else DEFAULT_MODEL).dim
+    vectors = np.empty((n, dim), np.float32)
+    keys: list[Key] = []
+    for key, vector in _checked(store.path, itertools.islice(store.vectors(), n), dim):
+        vectors[len(keys)] = vector
+        keys.append(key)
+    ids, sample_ids = [key.item_id for key in keys], [str(key.sample_id) for key in keys]
+    return Embeddings(ids, sample_ids, vectors[: len(ids)], provenance, coverage.n_total - len(ids))
+
+
+def count_missing(
+    samples: Any, *, embeddings_field: str = EMBEDDINGS_FIELD, patches_field: str | None = None
+) -> Coverage:
+    """Counts images or detections without embedding, quickly enough for a form.
+
+    Args:
+        samples: a dataset or view of images; a patches view stands for its detections
+        embeddings_field ("ccip_embedding"): the field (on detections: the attribute) with the embeddings
+        patches_field (None): the field with the detections, None for whole images
+
+    Returns:
+        a :class:`Coverage` with ``n_total``, ``n_missing`` and ``n_failed``
+    """
+    return _store(samples, embeddings_field, patches_field).coverage()
+
+
+def _store(samples: Any, embeddings_field: str, patches_field: str | None) -> EmbeddingStore:
+    return EmbeddingStore(resolve(samples, patches_field), embeddings_field)
+
+
+def _checked(
+    path: str, rows: Iterable[tuple[Key, Any]], dim: int, *, unit: bool = True
+) -> Iterator[tuple[Key, NDArray[Any]]]:
+    """The vectors, decoded; at the end an error that names those that cannot be embeddings, if there are."""
+    bad: dict[str, list[str]] = {}
+    for key, stored in rows:
+        vector = _decode(stored)
+        problem = _problem(vector, dim, unit)
+        if vector is None or problem is not None:
+            bad.setdefault(problem or "", []).append(key.item_id)
+        else:
+            yield key, vector
+    for problem, ids in bad.items():
+        raise BadVectorsError(path, problem, ids)
+
+
+def _problem(vector: NDArray[Any] | None, dim: int, unit: bool) -> str | None:
+    if vector is None:
+        return "are no arrays"
+    if vector.shape != (dim,):
+        return f"do not have {dim} numbers"
+    if not np.isfinite(vector).all():
+        return "have NaN or infinite numbers"
+    if not vector.any():
+        return "have no length"
+    return "do not have unit length" if unit and not _is_unit(vector) else None
+
+
+def _is_unit(vector: NDArray[Any]) -> bool:
+    return abs(float(np.dot(vector, vector)) - 1.0) <= 2 * UNIT_TOLERANCE
+
+
+def _decode(stored: Any) -> NDArray[Any] | None:
+    """The array that FiftyOne stored; the usual kind of array without its slow general reader."""
+    if not isinstance(stored, bytes):
+        return None
+    try:
+        raw = zlib.decompress(stored)
+        if raw.startswith(_HEADER):
+            return np.frombuffer(raw, np.float32, offset=len(_HEADER))
+        return np.load(io.BytesIO(raw))
+    except (zlib.error, ValueError, EOFError):
+        return None
+
+
+def _header() -> bytes:
+    """How the file of a usual vector begins."""
+    vector = np.zeros(get_spec(DEFAULT_MODEL).dim, np.float32)
+    return zlib.decompress(fou.serialize_numpy_array(vector))[: -vector.nbytes]
+
+
+_HEADER = _header()

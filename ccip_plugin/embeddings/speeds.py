@@ -1,0 +1,73 @@
+"""How fast work was on this machine, so that a form can say in advance how long it will take."""
+
+import json
+import logging
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ..core.system import atomic_write, cache_dir
+from ..reports.words import duration
+
+logger = logging.getLogger(__name__)
+
+FILE = "speeds.json"
+LEAST = 20
+"""A run over fewer images says little about speed."""
+
+
+@dataclass(frozen=True)
+class Speed:
+    """How fast work was, the last time that it was about many images.
+
+    Attributes:
+        provider: the execution provider that was used
+        per_second: images a second, all in all
+    """
+
+    provider: str
+    per_second: float
+
+    def words(self, n: int) -> str:
+        """How long ``n`` images will take, in words."""
+        return f"about {duration(n / self.per_second)} on {self.provider}, if it goes as fast as the last time"
+
+
+def remember(model_name: str, speed: Speed, n: int) -> None:
+    """Notes how fast a model was; what cannot be noted is only logged.
+
+    Args:
+        model_name: the model
+        speed: how fast it was
+        n: how many images that is about; few are not noted
+    """
+    if n < LEAST or speed.per_second <= 0:
+        return
+    path = _path()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(path) as part:
+            part.write_text(json.dumps({**_read(), model_name: asdict(speed)}, indent=1), encoding="utf-8")
+    except OSError as error:
+        logger.info("cannot note the speed of %s: %s", model_name, error)
+
+
+def recall(model_name: str) -> Speed | None:
+    """How fast a model was on this machine, None when it is not known."""
+    found: Any = _read().get(model_name)
+    try:
+        return Speed(str(found["provider"]), float(found["per_second"]))
+    except (TypeError, KeyError, ValueError):
+        return None  # nothing, or what another version wrote
+
+
+def _path() -> Path:
+    return cache_dir() / FILE
+
+
+def _read() -> dict[str, dict[str, Any]]:
+    try:
+        found = json.loads(_path().read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,158 @@
+"""Calibrated parameters: stored with the dataset, loaded for a grouping run."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..core.evaluation.jackknife import Interval
+from ..core.tuning.recommendation import Parameters, Recommendation
+from ..embeddings.provenance import read_provenance
+from ..reports.export import write_json
+from ..storage.fields import CALIBRATION_KEY, EMBEDDINGS_FIELD
+from ..storage.runs import key_of, read_config
+from ..storage.targets import Target, resolve
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """What :func:`calibrate` recommends.
+
+    Attributes:
+        recommendation: threshold, parameters, intervals, and what they rest on
+        model_name: the model that they are for
+        published_threshold: of that model
+        embeddings_field: the field with the embeddings
+        evidence: where the evidence is from, in words
+        run_key: the run that keeps it, None when it is not kept
+        at: when it was made, in UTC
+    """
+
+    recommendation: Recommendation
+    model_name: str
+    published_threshold: float
+    embeddings_field: str
+    evidence: str
+    run_key: str | None
+    at: str
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether the evidence is enough to rely on it."""
+        return not self.recommendation.thin
+
+    def parameters(self, method: str) -> Parameters | None:
+        """The parameters of a method; None where there are none, or the evidence is too thin."""
+        return self.recommendation.methods.get(method) if self.is_enough else None
+
+    def __str__(self) -> str:
+        found = self.recommendation
+        lines = [
+            f"threshold {found.threshold:.4f} {_range(found.interval)}, F1 {found.f1:.4f}; the published "
+            f"{self.published_threshold:.4f} gives {found.published_f1:.4f}",
+            *(
+                f"{name}: eps {each.eps:.4f} {_range(each.interval)}, min_samples {each.min_samples}{_scores(each)}"
+                for name, each in found.methods.items()
+            ),
+            f"from {self.learned_from}",
+            *(f"evidence is too thin: {problem}" for problem in found.thin),
+            *(["keep the published threshold until there is more"] if found.thin else []),
+        ]
+        return "\n".join(lines)
+
+    def to_json(self, path: str | Path) -> Path:
+        """Writes everything into a file."""
+        return write_json(path, _plain(self))
+
+    @property
+    def learned_from(self) -> str:
+        """What it rests on, in words."""
+        found = self.recommendation
+        if found.is_from_answers:
+            return f"{found.n_answers:,} answers about pairs"
+        words = f"{found.n_images:,} images of {found.n_characters:,} characters ({self.evidence})"
+        for n, more in ((found.n_rejected, "pairs from rejections"), (found.n_answers, "answers about pairs")):
+            words += f", {n:,} {more}" if n else ""
+        return words
+
+
+def load_calibrated(
+    samples: Any, *, embeddings_field: str = EMBEDDINGS_FIELD, patches_field: str | None = None
+) -> Calibrated | None:
+    """Reads what is kept with a dataset for a field; None when there is nothing, or it is for another model.
+
+    Args:
+        samples: the dataset, or any view of it
+        embeddings_field ("ccip_embedding"): the field with the embeddings
+        patches_field (None): the field with the detections, None for whole samples
+    """
+    return calibrated_for(resolve(samples, patches_field), embeddings_field)
+
+
+def calibrated_for(target: Target, embeddings_field: str) -> Calibrated | None:
+    """As :func:`load_calibrated`."""
+    path = target.path(embeddings_field)
+    key = key_of(CALIBRATION_KEY, path)
+    config = read_config(target.dataset, key)
+    provenance = read_provenance(target.dataset, path)
+    if config is None or provenance is None or config["model_name"] != provenance.model_name:
+        return None
+    return _loaded(config, key)
+
+
+def calibrated_parameters(target: Target, embeddings_field: str, method: str) -> tuple[float, int] | None:
+    """``(eps, min_samples)`` of a method for a field; None when nothing is kept or the evidence is too thin.
+
+    The methods of DBSCAN share theirs.
+    """
+    found = calibrated_for(target, embeddings_field)
+    chosen = None if found is None else found.parameters("dbscan" if method.startswith("dbscan") else method)
+    return None if chosen is None else (chosen.eps, chosen.min_samples)
+
+
+def _range(found: Interval) -> str:
+    return f"[{found.low:.4f}-{found.high:.4f}]" if np.isfinite(found.width) else "[interval not known]"
+
+
+def _scores(found: Parameters) -> str:
+    if not np.isfinite(found.score):
+        return ""
+    return f", ARI {found.score:.4f}; with the published threshold {found.published:.4f}"
+
+
+def _plain(made: Calibrated) -> dict[str, Any]:
+    """As a run has it: None for what is no number."""
+    values = asdict(made)
+    values.pop("run_key")
+    return _finite(values)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, tuple):
+        return list(value)
+    return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def _loaded(config: Mapping[str, Any], key: str) -> Calibrated:
+    plain = config["recommendation"]
+    methods = {
+        name: Parameters(**{**_numbers(each, "score", "published"), "interval": _interval(each["interval"])})
+        for name, each in plain["methods"].items()
+    }
+    values = _numbers(plain, "threshold", "f1", "published_f1")
+    values |= {"interval": _interval(plain["interval"]), "methods": methods, "thin": tuple(plain["thin"])}
+    names: Sequence[str] = ("model_name", "published_threshold", "embeddings_field", "evidence", "at")
+    return Calibrated(Recommendation(**values), run_key=key, **{name: config[name] for name in names})
+
+
+def _numbers(plain: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """The values, with NaN for None where numbers are."""
+    return {**plain, **{name: float("nan") if plain[name] is None else plain[name] for name in names}}
+
+
+def _interval(plain: Mapping[str, float | None]) -> Interval:
+    return Interval(*(float("nan") if plain[name] is None else float(plain[name] or 0) for name in ("low", "high")))

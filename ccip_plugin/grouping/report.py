@@ -1,0 +1,186 @@
+"""What a grouping was made with, and what it found and wrote."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from ..core.identity.matching import GroupChange
+from ..core.neighbors.quality import Quality
+from ..core.tuning.sweep import looks_chained
+from .constraints import Contradiction
+from .parameters import Parameters
+
+_NAMED_IDS = 5
+
+
+@dataclass(frozen=True)
+class GroupShape:
+    """A group as it is after a grouping; differences are those of CCIP.
+
+    Attributes:
+        group_id: its id
+        name: its name
+        n_items: members, those outside of what was grouped included
+        cohesion: mean difference of two members, None for a single one
+        diameter: largest difference of two members
+        rival_id: the id of the group that is nearest to it, None where there is no other
+        rival: the name of that
+        apart: the mean difference to its members
+    """
+
+    group_id: int
+    name: str
+    n_items: int
+    cohesion: float | None
+    diameter: float
+    rival_id: int | None
+    rival: str | None
+    apart: float | None
+
+
+@dataclass(frozen=True)
+class GroupingReport:
+    """What a grouping found and wrote.
+
+    Attributes:
+        run_key: the run that records it
+        group_field: the field with the groups
+        parameters: what it was made with
+        n_items: the items that were looked at
+        n_groups: character groups with at least one of the items
+        n_grouped: items in a group
+        n_unassigned: items in no group
+        n_without_embedding: items without an embedding; they have no label
+        n_ignored: items of which a person said that they are not a character
+        n_human: labels that people decided, all of them kept
+        n_written: labels written
+        n_left: labels that somebody changed while they were being written; they are as that person left them
+        n_rescued: items that are in their group on other evidence than their mean difference to it; see
+            :func:`~ccip_plugin.grouping.proposals.rescued_view`
+        sizes: per size, how many groups have so many of the items
+        changes: per kind of change (:data:`~ccip_plugin.grouping.plan.KINDS`), how many items it is about
+        groups: what became of whole groups, without those that are just new: splits, merges, groups without members
+        shapes: the 2,000 largest groups, the largest first: how close they hold together, and what is near them
+        quality: of an approximate graph of neighbors, how much of the exact one it has; None where all were compared
+        contradictions: decisions of people that cannot all be kept, with the ids of the items
+        warnings: what a person should look at
+        seconds: how long each stage took
+        number: the number of the change, None when nothing had to be written
+        proposal_key: the run that holds the proposal, when it was not applied; None when it was
+    """
+
+    run_key: str
+    group_field: str
+    parameters: Parameters
+    n_items: int
+    n_groups: int
+    n_grouped: int
+    n_unassigned: int
+    n_without_embedding: int
+    n_ignored: int
+    n_human: int
+    n_written: int
+    n_left: int
+    n_rescued: int = 0
+    sizes: Mapping[int, int] = field(default_factory=dict)
+    changes: Mapping[str, int] = field(default_factory=dict)
+    groups: tuple[GroupChange, ...] = ()
+    shapes: tuple[GroupShape, ...] = ()
+    quality: Quality | None = None
+    contradictions: tuple[Contradiction, ...] = ()
+    warnings: tuple[str, ...] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    number: int | None = None
+    proposal_key: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report as plain values."""
+        plain = asdict(self)
+        lists = {name: list(plain[name]) for name in ("groups", "shapes", "contradictions", "warnings")}
+        for contradiction in lists["contradictions"]:
+            contradiction["ids"] = list(contradiction["ids"])
+        return {**plain, **lists, "sizes": {str(size): count for size, count in sorted(self.sizes.items())}}
+
+    @property
+    def noun(self) -> str:
+        """What the items are called; the groups of detections are in an attribute of theirs."""
+        return "detections" if "." in self.group_field else "images"
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> "GroupingReport":
+        """What :meth:`as_dict` gave."""
+        values = {
+            "parameters": Parameters(**plain["parameters"]),
+            "sizes": {int(size): count for size, count in plain["sizes"].items()},
+            "groups": tuple(GroupChange(**change) for change in plain["groups"]),
+            "shapes": tuple(GroupShape(**shape) for shape in plain.get("shapes", ())),
+            "quality": Quality(**plain["quality"]) if plain.get("quality") else None,
+            "contradictions": tuple(Contradiction(tuple(c["ids"]), c["reason"]) for c in plain["contradictions"]),
+            "warnings": tuple(plain["warnings"]),
+        }
+        return cls(**{**plain, **values})
+
+    def __str__(self) -> str:
+        used = self.parameters
+        written = f"{self.n_written} labels written" if self.proposal_key is None else "proposed, nothing written"
+        lines = [
+            f"{self.n_groups} character groups with {self.n_grouped} of {self.n_items} {self.noun}, "
+            f"{self.n_unassigned} unassigned, {self.n_without_embedding} without embedding",
+            f"{used.method} (eps {used.eps:.4f}, min_samples {used.min_samples}): {written}, "
+            f"{self.n_human} decided by people and kept, {self.n_rescued} rescued",
+            *([] if self.quality is None else [f"{used.graph} graph: {in_words(self.quality)}"]),
+            *(f"warning: {warning}" for warning in self.warnings),
+        ]
+        return "\n".join(lines)
+
+
+def in_words(quality: Quality) -> str:
+    """How much of the exact graph an approximate one has."""
+    capped = f", {quality.capped:.1%} of the images have more" if quality.capped else ""
+    found = f"{quality.recall:.2%} of the {quality.cap} nearest neighbors found"
+    return f"{found}, measured on {quality.n_drawn} images{capped}"
+
+
+def warnings_of(
+    sizes: Mapping[int, int],
+    n_items: int,
+    *,
+    method: str,
+    noun: str = "images",
+    n_chained: int = 0,
+    contradictions: Sequence[Contradiction] = (),
+) -> tuple[str, ...]:
+    """What a person should look at.
+
+    Args:
+        sizes: per size, how many groups have it
+        n_items: all items
+        method: how they were grouped
+        noun: what they are called
+        n_chained: how many groups have members that are farther from each other on average than images of a character
+        contradictions: between decisions of people
+    """
+    found = []
+    largest, second = sorted([0, 0, *(size for size, count in sizes.items() for _ in range(count))])[:-3:-1]
+    if n_items and looks_chained(largest / n_items, second / n_items, n_items):
+        found.append(
+            f"the largest group has {largest} of {n_items} {noun} ({largest / n_items:.0%}), the next {second}: "
+            "several characters may have been chained together; look at it, and try a smaller eps"
+        )
+    if n_items > 1 and not largest:
+        found.append(
+            f"none of the {n_items} {noun} are alike enough to make a group; a larger eps or a smaller min_samples "
+            "makes more groups"
+        )
+    if n_chained and method.startswith(("dbscan", "hdbscan", "optics")):
+        found.append(
+            f"{n_chained} groups hold together by chains of {noun} only: eps is too large for {method} with "
+            f"{n_items} {noun}; take a smaller one, or the method linkage"
+        )
+    for contradiction in contradictions[:_NAMED_IDS]:
+        ids = ", ".join(contradiction.ids[:_NAMED_IDS])
+        others = f" and {len(contradiction.ids) - _NAMED_IDS} more" if len(contradiction.ids) > _NAMED_IDS else ""
+        found.append(f"contradiction (ids {ids}{others}): {contradiction.reason}")
+    if len(contradictions) > _NAMED_IDS:
+        found.append(f"{len(contradictions) - _NAMED_IDS} more contradictions; the report has them all")
+    return tuple(found)

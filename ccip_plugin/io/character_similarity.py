@@ -1,0 +1,115 @@
+"""The published evaluation data as a dataset: images with the number of their character."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import fiftyone as fo
+import fiftyone.core.media as fomm
+
+from ..core.datasets.archives import Labelled, extract_images, images_in, is_extracted
+from ..core.datasets.character_similarity import SUBSETS, ArchiveMissingError, find_archive, is_subset
+from ..core.hub import Hub
+from ..core.progress import ProgressCallback, report
+from ..storage.lease import lease
+from ..storage.targets import batched, resolve
+from .images import LEASE, open_dataset
+
+__all__ = ["SUBSETS", "TRUTH_FIELD", "ArchiveMissingError", "load_character_similarity"]
+
+TRUTH_FIELD = "ground_truth"
+
+_SUFFIXES = (".tar.xz", ".tar.gz", ".tar.bz2", ".tgz", ".tar")
+
+
+def load_character_similarity(
+    path_or_subset: str | Path,
+    *,
+    name: str | None = None,
+    folder: str | Path | None = None,
+    revision: str | None = None,
+    download: bool = True,
+    progress: ProgressCallback | None = None,
+    hub: Hub | None = None,
+) -> fo.Dataset:
+    """Makes a dataset of an archive of images by character, as ``deepghs/character_similarity`` has them.
+
+    The published scores were measured on the subset ``images_test_v1``. An archive that is not here is downloaded into
+    the cache of ``huggingface_hub``. The images are taken out once, with limits and without following what leads out
+    of the folder; see :func:`~ccip_plugin.core.datasets.archives.extract_images`. The field ``ground_truth`` has the
+    number of the character. When the dataset is there, what it lacks is added.
+
+    Args:
+        path_or_subset: a tar archive, compressed or not; or the name of a subset, such as ``images_test_v1``,
+            ``images_xtiny_v0``, ``images_tiny_v0`` or ``images_pruned_v1``. Its images, or its archive, are looked for
+            in ``folder`` first
+        name (None): of the dataset, which is persistent; ``character_similarity_<subset>`` by default
+        folder (None): where images go, in a folder of the name of the subset. By default beside the archive; those of a
+            subset in ``character_similarity`` in the folder where FiftyOne keeps datasets of its zoo
+        revision (None): commit, tag or branch of the repository; "main" by default
+        download (True): whether the network may be used
+        progress (None): called with the bytes of the download, then with the number of images
+        hub (None): another place to download from
+
+    Returns:
+        the dataset
+
+    Raises:
+        ArchiveMissingError: there is no such archive, nor such a subset
+        ArchiveError: it is damaged, too large, or leads out of the folder
+        DownloadError: it could not be downloaded; says what to do without network
+    """
+    archive = Path(path_or_subset).expanduser()
+    if archive.is_file():
+        subset, place = _stem(archive), Path(folder or archive.parent)
+        images = extract_images(archive, place / subset, progress=progress)
+    else:
+        subset, place = str(path_or_subset), Path(folder or _default_folder())
+        images = _images_of_subset(subset, place, revision, download, progress, hub)
+    dataset = open_dataset(name or f"character_similarity_{subset}")
+    _add(dataset, images, progress)
+    return dataset
+
+
+def _images_of_subset(
+    subset: str, place: Path, revision: str | None, download: bool, progress: ProgressCallback | None, hub: Hub | None
+) -> list[Labelled]:
+    if is_subset(subset) and is_extracted(place / subset):
+        return images_in(place / subset)
+    here = (place / f"{subset}{suffix}" for suffix in _SUFFIXES) if is_subset(subset) else ()
+    archive = next((path for path in here if path.is_file()), None)
+    if archive is None:
+        archive = find_archive(subset, revision=revision, download=download, progress=progress, hub=hub)
+    return extract_images(archive, place / subset, progress=progress)
+
+
+def _default_folder() -> Path:
+    return Path(fo.config.dataset_zoo_dir) / "character_similarity"
+
+
+def _stem(archive: Path) -> str:
+    for suffix in _SUFFIXES:
+        if archive.name.endswith(suffix):
+            return archive.name.removesuffix(suffix)
+    return archive.stem
+
+
+def _add(dataset: fo.Dataset, images: Sequence[Labelled], progress: ProgressCallback | None) -> None:
+    """Adds the images that a dataset does not have."""
+    resolve(dataset)
+    with lease(dataset, LEASE) as held:
+        if dataset.get_field(TRUTH_FIELD) is None:
+            dataset.add_sample_field(TRUTH_FIELD, fo.EmbeddedDocumentField, embedded_doc_type=fo.Classification)
+        known = set(dataset.values("filepath"))
+        new = [image for image in images if str(image.path.absolute()) not in known]
+        n_added = 0
+        for chunk in batched(new):
+            report(progress, "adding images", n_added, len(new))
+            held.check()
+            dataset.add_samples([_sample(image) for image in chunk], progress=False)
+            n_added += len(chunk)
+    report(progress, "adding images", n_added, len(new))
+
+
+def _sample(image: Labelled) -> fo.Sample:
+    truth = fo.Classification(label=image.character)
+    return fo.Sample(str(image.path.absolute()), media_type=fomm.IMAGE, **{TRUTH_FIELD: truth})

@@ -1,0 +1,1 @@
+"""Character groups as labels: stored, changed through one door, undone."""

@@ -1,0 +1,78 @@
+"""Questions to people: are these two images of one character? The answers are kept with the dataset."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..core.tuning.questions import Answer
+from ..embeddings.load import Embeddings
+from ..storage.fields import ANSWERS_KEY
+from ..storage.lease import lease
+from ..storage.runs import RunKind, key_of, read_config, register
+from ..storage.targets import Target, resolve
+
+
+@dataclass(frozen=True)
+class PairAnswer:
+    """What a person said of two items.
+
+    Attributes:
+        first: the id of the one
+        second: the id of the other
+        is_same: whether they show one character; None for "cannot tell"
+    """
+
+    first: str
+    second: str
+    is_same: bool | None
+
+
+def load_answers(samples: Any, *, patches_field: str | None = None) -> list[PairAnswer]:
+    """Reads the answers that are kept with a dataset, as they are now.
+
+    Args:
+        samples: the dataset, or any view of it
+        patches_field (None): the field with the detections, None for whole samples
+    """
+    target = _target(samples, patches_field)
+    config = read_config(target.dataset, _key(target)) or {}
+    return [PairAnswer(first, second, is_same) for first, second, is_same in config.get("answers", ())]
+
+
+def save_answers(samples: Any, answers: Iterable[PairAnswer], *, patches_field: str | None = None) -> None:
+    """Adds answers to those that are kept with a dataset; a later one about the same pair takes the place of the first.
+
+    Args:
+        samples: the dataset, or any view of it
+        answers: the answers
+        patches_field (None): the field with the detections, None for whole samples
+
+    Raises:
+        LeaseHeldError: another process is saving answers all the time
+    """
+    target = _target(samples, patches_field)
+    key = _key(target)
+    with lease(target.dataset, key):
+        known = {frozenset((each.first, each.second)): each for each in load_answers(target)}
+        for each in answers:
+            known[frozenset((each.first, each.second))] = each
+        plain = [[each.first, each.second, each.is_same] for each in known.values()]
+        register(target.dataset, key, RunKind.ANSWERS, patches_field=target.patches_field, answers=plain)
+
+
+def answers_among(answers: Sequence[PairAnswer], embeddings: Embeddings) -> list[Answer]:
+    """The answers about items with an embedding, by their places; the others are left out."""
+    places = {key: place for place, key in enumerate(embeddings.ids)}
+    return [
+        Answer(places[each.first], places[each.second], each.is_same)
+        for each in answers
+        if each.first in places and each.second in places and each.first != each.second
+    ]
+
+
+def _target(samples: Any, patches_field: str | None) -> Target:
+    return samples if isinstance(samples, Target) else resolve(samples, patches_field)
+
+
+def _key(target: Target) -> str:
+    return key_of(ANSWERS_KEY, target.patches_field) if target.patches_field else ANSWERS_KEY

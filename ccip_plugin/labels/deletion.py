@@ -1,0 +1,145 @@
+"""Takes a grouping away again: what runs wrote goes, what people decided stays."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import fiftyone as fo
+
+from ..core.progress import ProgressCallback
+from ..grouping.proposals import proposal_key
+from ..storage.fields import GROUP_FIELD
+from ..storage.lease import lease
+from ..storage.runs import RunKind, read_config, restore
+from ..storage.schema import refresh
+from ..storage.targets import resolve
+from .changes import Changes, LabelChange, apply
+from .identities import StaleGroupsError
+from .snapshot import Snapshot, take_snapshot
+from .store import LabelStore
+
+
+@dataclass(frozen=True)
+class Deletion:
+    """What deleting a grouping would do or, once it is done, has done.
+
+    Attributes:
+        path: the path of the field with the groups
+        n_labels: labels that go: written by runs, and unchanged since
+        n_kept: labels that stay, as people decided them
+        n_groups: groups that go, with all of their labels
+        run_keys: the records of runs, and of a proposal, that go
+        fields: the fields that go, as nothing is left in them
+        is_done: whether it was done
+    """
+
+    path: str
+    n_labels: int
+    n_kept: int
+    n_groups: int
+    run_keys: tuple[str, ...]
+    fields: tuple[str, ...]
+    is_done: bool = False
+
+
+def delete_grouping(
+    samples: Any,
+    *,
+    group_field: str = GROUP_FIELD,
+    patches_field: str | None = None,
+    dry_run: bool = False,
+    progress: ProgressCallback | None = None,
+) -> Deletion:
+    """Deletes the character groups of a field, except for what people decided.
+
+    Labels that people confirmed, ignored or changed stay, with their groups. The field goes when it is empty then. Ids
+    of groups are not used again. :func:`~ccip_plugin.labels.history.undo` brings everything back, but for the proposal
+    and for records of runs under other keys than the first.
+
+    Args:
+        samples: the dataset, or any view of it; the grouping of the whole dataset is deleted
+        group_field ("character_group"): the field with the groups
+        patches_field (None): the field with the detections, when they were grouped
+        dry_run (False): change nothing, only say what would be done
+        progress (None): called with the number of labels taken away
+
+    Returns:
+        a :class:`Deletion`
+
+    Raises:
+        StaleGroupsError: the groups were changed by another process meanwhile; try again
+        LeaseHeldError: another process is writing
+    """
+    store = LabelStore(resolve(samples, patches_field).whole(), group_field)
+    if dry_run:
+        return _plan(store, take_snapshot(store))
+    try:
+        return _delete(store, progress)
+    except StaleGroupsError:  # as after a change that was interrupted, which is finished by now
+        return _delete(store, progress)
+
+
+def _delete(store: LabelStore, progress: ProgressCallback | None) -> Deletion:
+    snapshot = take_snapshot(store)
+    found = _plan(store, snapshot)
+    run_key = next((key for key in found.run_keys if key != proposal_key(store.path)), None)
+    done = apply(store, _changes(store, snapshot, run_key), progress=progress)
+    for key in found.run_keys:
+        restore(store.target.dataset, key, None)
+    gone = _delete_empty_fields(store) if found.fields else ()
+    return replace(found, n_labels=done.n_written, n_kept=found.n_kept + done.n_left, fields=gone, is_done=True)
+
+
+def _plan(store: LabelStore, snapshot: Snapshot) -> Deletion:
+    n_kept = sum(label.is_human for label in snapshot.labels.values())
+    dataset = store.target.dataset
+    return Deletion(
+        store.path,
+        n_labels=len(snapshot.labels) - n_kept,
+        n_kept=n_kept,
+        n_groups=sum(snapshot.draft.root(key) == key for key in _groups_that_go(snapshot)),
+        run_keys=_run_keys(store),
+        fields=() if n_kept else tuple(path for path in store.own_fields() if dataset.get_field(path) is not None),
+    )
+
+
+def _groups_that_go(snapshot: Snapshot) -> set[int]:
+    """The groups of which no label stays, and those that became a part of one of them."""
+    stays = {snapshot.current[key] for key, label in snapshot.labels.items() if label.is_human}
+    return {key for key in snapshot.draft.groups if snapshot.draft.root(key) not in stays}
+
+
+def _changes(store: LabelStore, snapshot: Snapshot, run_key: str | None) -> Changes:
+    ids, sample_ids, _ = store.read(store.target)
+    labels = [
+        LabelChange(key, sample_id, None)
+        for key, sample_id in zip(ids, sample_ids, strict=True)
+        if key in snapshot.labels and not snapshot.labels[key].is_human
+    ]
+    snapshot.draft.drop(_groups_that_go(snapshot))
+    return Changes("delete_grouping", labels, snapshot.draft, run_key=run_key)
+
+
+def _run_keys(store: LabelStore) -> tuple[str, ...]:
+    """The records of the runs that grouped this field, and of a proposal for it."""
+    dataset, target = store.target.dataset, store.target
+    field = {"group_field": store.group_field, "patches_field": target.patches_field}
+    proposal = proposal_key(store.path)
+    found = [
+        key for key in dataset.list_runs(method=RunKind.GROUPING) if read_config(dataset, key, tuple(field)) == field
+    ]
+    return (*found, proposal) if read_config(dataset, proposal, ("at",)) is not None else tuple(found)
+
+
+def _delete_empty_fields(store: LabelStore) -> tuple[str, ...]:
+    """Deletes our fields in which nothing is left."""
+    dataset = store.target.dataset
+    with lease(dataset, store.path):
+        gone = [path for path in store.own_fields() if _is_empty(dataset, path)]
+        if gone:
+            dataset.delete_sample_fields(gone)
+    return tuple(gone)
+
+
+def _is_empty(dataset: fo.Dataset, path: str) -> bool:
+    refresh(dataset, path)
+    return dataset.get_field(path) is not None and not dataset.count(path)

@@ -1,0 +1,120 @@
+"""Says that images are not of the group that they are in, so that no run puts them there again."""
+
+import itertools
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..core.errors import CCIPError
+from ..core.progress import ProgressCallback
+from ..storage.fields import GROUP_FIELD, STATUS_AUTO, UNASSIGNED
+from ..storage.targets import TargetError, resolve
+from .changes import Changes, LabelChange, apply
+from .identities import Draft, StaleGroupsError, load_registry
+from .store import GroupLabel, LabelStore
+
+_NAMED = 5  # groups that are named in a sentence
+
+
+class NothingToRejectError(CCIPError):
+    """None of the images is in a group."""
+
+    def __init__(self, path: str, n_items: int):
+        super().__init__(f"none of the {n_items} chosen is in a group of {path!r}: there is nothing to reject it from")
+        self.path, self.n_items = path, n_items
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """What was rejected, or would be.
+
+    Attributes:
+        path: the path of the field with the groups
+        groups: per name of a group, how many are not of it; the most first
+        n_without: how many were in no group, and are as they were
+        n_left: labels that somebody changed meanwhile, and that are as they were; the rejection counts
+    """
+
+    path: str
+    groups: Mapping[str, int]
+    n_without: int
+    n_left: int = 0
+
+    @property
+    def n_rejected(self) -> int:
+        """How many are not of their group."""
+        return sum(self.groups.values())
+
+    @property
+    def words(self) -> str:
+        """How many are not of which group; of many groups those with the most."""
+        named = [f"{n:,} of {name!r}" for name, n in itertools.islice(self.groups.items(), _NAMED)]
+        n_more = len(self.groups) - len(named)
+        return ", ".join(named) + (f", and of {n_more:,} other groups" if n_more else "")
+
+    def __str__(self) -> str:
+        return f"rejected: {self.words}" + (f"; {self.n_without:,} in no group" if self.n_without else "")
+
+
+def reject(
+    samples: Any,
+    *,
+    group_field: str = GROUP_FIELD,
+    patches_field: str | None = None,
+    dry_run: bool = False,
+    progress: ProgressCallback | None = None,
+) -> Rejection:
+    """Says that images are not of the group that they are in.
+
+    They are in no group then, until a run finds another for them; none puts them into this one again, nor into the one
+    that it becomes a part of. That a person puts one of them there is another decision, and counts.
+    :func:`~ccip_plugin.labels.history.undo` takes a rejection back. Costs time for the view and the groups, not for the
+    dataset.
+
+    Args:
+        samples: a view of the images, or of the detections, e.g. ``dataset.select(ids)``
+        group_field ("character_group"): the field with the groups
+        patches_field (None): the field with the detections, when they were grouped
+        dry_run (False): change nothing, only say what would be rejected
+        progress (None): called with the number of labels written
+
+    Returns:
+        a :class:`Rejection`
+
+    Raises:
+        NothingToRejectError: none of them is in a group
+        TargetError: a whole dataset was given, or what cannot have groups
+        StaleGroupsError: the groups were changed by another process meanwhile; try again
+        LeaseHeldError: another process is writing
+    """
+    store = LabelStore(resolve(samples, patches_field), group_field)
+    if store.target.is_whole:
+        raise TargetError(
+            "that would reject every image of the dataset: give a view of those that are not of their group"
+        )
+    try:
+        return _reject(store, dry_run, progress)
+    except StaleGroupsError:  # as after a change that was interrupted, which is finished by now
+        return _reject(store, dry_run, progress)
+
+
+def _reject(store: LabelStore, dry_run: bool, progress: ProgressCallback | None) -> Rejection:
+    draft = Draft(load_registry(store.target.dataset, store.path))
+    ids, sample_ids, labels = store.read()
+    changes = []
+    groups: Counter[str] = Counter()
+    nobody = GroupLabel(UNASSIGNED, None, STATUS_AUTO, assigned=UNASSIGNED)
+    for key, sample_id, label in zip(ids, sample_ids, labels, strict=True):
+        group_id = None if label is None else draft.id_of(label)
+        if group_id is not None:
+            draft.reject(group_id, [key])
+            groups[draft.groups[group_id].name] += 1
+            changes.append(LabelChange(key, sample_id, nobody))
+    if not changes:
+        raise NothingToRejectError(store.path, len(ids))
+    found = Rejection(store.path, dict(groups.most_common()), len(ids) - len(changes))
+    if dry_run:
+        return found
+    done = apply(store, Changes("reject", changes, draft, is_automatic=False), progress=progress)
+    return Rejection(found.path, found.groups, found.n_without, done.n_left)

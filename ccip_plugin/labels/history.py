@@ -1,0 +1,88 @@
+"""The changes of a field: list, undo, redo."""
+
+from collections.abc import Callable
+from typing import Any
+
+from ..core.errors import CCIPError
+from ..core.progress import ProgressCallback
+from ..storage.fields import GROUP_FIELD
+from ..storage.lease import SHORT_SECONDS, lease
+from ..storage.targets import resolve
+from .changes import ApplyReport, _write, recover
+from .journal import DONE, REDOING, UNDOING, UNDONE, Entry, Journal
+from .store import LabelStore, install_label_schema
+
+
+class NothingToUndoError(CCIPError):
+    """There is no change to undo or redo."""
+
+
+def undo(
+    samples: Any,
+    *,
+    group_field: str = GROUP_FIELD,
+    patches_field: str | None = None,
+    progress: ProgressCallback | None = None,
+) -> ApplyReport:
+    """Takes back the last change of the character groups that is not taken back yet.
+
+    A label that was edited since that change is left as it is, and counted in ``n_left``.
+
+    Args:
+        samples: the dataset, or any view of it; the whole change is taken back
+        group_field ("character_group"): the field with the groups
+        patches_field (None): the field with the detections, when they were grouped
+        progress (None): called with the number of labels restored
+
+    Returns:
+        an :class:`ApplyReport`
+
+    Raises:
+        NothingToUndoError: there is nothing to take back
+    """
+    store = LabelStore(resolve(samples, patches_field).whole(), group_field)
+    return _turn(store, last_done, UNDOING, "undo", progress)
+
+
+def redo(
+    samples: Any,
+    *,
+    group_field: str = GROUP_FIELD,
+    patches_field: str | None = None,
+    progress: ProgressCallback | None = None,
+) -> ApplyReport:
+    """Brings back the change that was last undone, unless another one was made since. See :func:`undo`."""
+    store = LabelStore(resolve(samples, patches_field).whole(), group_field)
+    return _turn(store, last_undone, REDOING, "redo", progress)
+
+
+def _turn(
+    store: LabelStore,
+    choose: Callable[[list[Entry]], Entry | None],
+    state: str,
+    action: str,
+    progress: ProgressCallback | None,
+) -> ApplyReport:
+    dataset = store.target.dataset
+    with lease(dataset, store.path, ttl=SHORT_SECONDS) as held:
+        recover(store, held)
+        journal = Journal(dataset, store.path)
+        entry = choose(journal.entries())
+        if entry is None:
+            raise NothingToUndoError(f"there is no change of {store.path!r} to {action}")
+        store.check()
+        if not store.is_declared():  # the change may have taken the field away
+            store.declare()
+            install_label_schema(store)
+        entry = journal.put(entry, state=state)
+        written = _write(store, journal, entry, held, progress=progress)
+        return ApplyReport(entry.number, f"{action} {entry.action}", written, 0, entry.n_labels - written)
+
+
+def last_done(entries: list[Entry]) -> Entry | None:
+    return max((entry for entry in entries if entry.state == DONE), key=lambda entry: entry.number, default=None)
+
+
+def last_undone(entries: list[Entry]) -> Entry | None:
+    """The change that was undone last: the oldest, as they are undone from the newest on and go after another one."""
+    return min((entry for entry in entries if entry.state == UNDONE), key=lambda entry: entry.number, default=None)

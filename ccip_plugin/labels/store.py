@@ -1,0 +1,356 @@
+"""How a character group is kept on a sample or a detection: the fields, reading them, writing them safely."""
+
+import datetime
+from collections.abc import Iterable
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import fiftyone as fo
+import fiftyone.core.sample as fos
+from bson import ObjectId
+from pymongo import UpdateOne
+
+from ..storage.fields import STATUS_AUTO, STATUS_CONFIRMED, STATUS_IGNORED, STATUSES, UNASSIGNED
+from ..storage.schema import ForeignFieldError, check_type, check_writable, declare, stored_field
+from ..storage.targets import CHUNK, Target, batched, check_field_name
+
+Raw = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class GroupLabel:
+    """The character group of one item.
+
+    Attributes:
+        label: the name of the group, or :data:`~ccip_plugin.storage.fields.UNASSIGNED`
+        group_id: the id of the group, None when in no group
+        status: ``auto``, ``confirmed`` or ``ignored``
+        confidence: in (0, 1], 0.5 at the threshold; None when in no group
+        difference: the mean difference to the other images of the group, None when in no group
+        margin: how much larger the difference to the nearest other group is, None when there is none
+        assigned: the label that this plugin last wrote; another ``label`` means that a person changed it
+        rescued: True where the image alone was too far from the group, and other strong evidence put it there; see
+            :func:`~ccip_plugin.core.clustering.rescue.rescue`. None otherwise
+    """
+
+    label: str | None
+    group_id: int | None = None
+    status: str | None = None
+    confidence: float | None = None
+    difference: float | None = None
+    margin: float | None = None
+    assigned: str | None = None
+    rescued: bool | None = None
+
+    @property
+    def is_human(self) -> bool:
+        """Whether a person decided this label: it has a status of theirs, was changed, or was there before us."""
+        return self._has_status_of_people or self.label != self.assigned
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the label says itself that it is human; one that does not is still to be promoted."""
+        return self._has_status_of_people and self.label == self.assigned
+
+    @property
+    def _has_status_of_people(self) -> bool:
+        """Whether it is not ours: confirmed, ignored, or any other word, which only a person can have put there."""
+        return self.status not in (None, STATUS_AUTO)
+
+    @property
+    def is_ignored(self) -> bool:
+        """Whether a person said that this is not a character."""
+        return self.status == STATUS_IGNORED
+
+    @property
+    def group_name(self) -> str | None:
+        """The name of the group, None for images in no group. Blanks around a name are no part of it."""
+        name = (self.label or "").strip()
+        return None if not name or name == UNASSIGNED or self.is_ignored else name
+
+    def confirmed(self, group_id: int | None) -> "GroupLabel":
+        """The same label as a person's decision, with the id of the group of that name; without blanks around it."""
+        status = STATUS_IGNORED if self.is_ignored else STATUS_CONFIRMED
+        label = self.group_name or self.label
+        return replace(self, label=label, status=status, assigned=label, group_id=group_id)
+
+
+_NAMES = tuple(field.name for field in fields(GroupLabel))
+_TYPES = {
+    "label": fo.StringField,
+    "group_id": fo.IntField,
+    "status": fo.StringField,
+    "confidence": fo.FloatField,
+    "difference": fo.FloatField,
+    "margin": fo.FloatField,
+    "assigned": fo.StringField,
+    "rescued": fo.BooleanField,
+}
+_ROLLUP = "the names of the character groups of the detections"
+
+
+class LabelStore:
+    """The character groups of the items of a target.
+
+    On samples a group is a ``fiftyone.Classification``. On detections it is a set of attributes beside the ones of the
+    detector, which are never touched, and a list of names on the sample that is derived from them.
+
+    Args:
+        target: the items
+        group_field: the field (on detections: the attribute) with the name of the group
+
+    Raises:
+        TargetError: no field can have that name
+    """
+
+    def __init__(self, target: Target, group_field: str):
+        check_field_name(group_field)
+        self.target, self.group_field = target, group_field
+        prefix = group_field.removesuffix("_group")
+        self._attributes = {
+            "label": group_field,
+            "group_id": f"{group_field}_id",
+            **{
+                name: f"{prefix}_{name}"
+                for name in ("status", "confidence", "difference", "margin", "assigned", "rescued")
+            },
+        }
+
+    @property
+    def path(self) -> str:
+        """The full path of the field; it names the lease, the journal and the registry."""
+        return self.target.path(self.group_field)
+
+    @property
+    def rollup_field(self) -> str | None:
+        """The field of samples that lists the names in its detections, None when the items are samples."""
+        return f"{self.target.patches_field}_characters" if self.target.is_patches else None
+
+    @property
+    def helper_attributes(self) -> list[str]:
+        """The attributes of detections that are there for the name of the group."""
+        return [name for name in self._attributes.values() if name != self.group_field]
+
+    def own_fields(self) -> list[str]:
+        """The paths of all fields that hold groups and nothing else."""
+        if not self.target.is_patches:
+            return [self.group_field]
+        return [*map(self.target.path, self._attributes.values()), f"{self.rollup_field}"]
+
+    def attribute_path(self, name: str) -> str:
+        """The full path of one of our values, e.g. of ``difference``."""
+        if self.target.is_patches:
+            return self.target.path(self._attributes[name])
+        return f"{self.group_field}.{name}"
+
+    def declare(self) -> None:
+        """Declares every attribute on the dataset, as the App's sidebar needs to filter by it.
+
+        Raises:
+            CCIPError: as :meth:`check` does
+        """
+        self.check()
+        dataset = self.target.dataset
+        if not self.target.is_patches:
+            declare(dataset, self.group_field, fo.EmbeddedDocumentField, embedded_doc_type=fo.Classification)
+        for name in _NAMES:
+            declare(dataset, self.attribute_path(name), _TYPES[name])
+        if self.rollup_field is not None:
+            declare(dataset, self.rollup_field, fo.ListField, subfield=fo.StringField, description=_ROLLUP)
+
+    def check(self) -> None:
+        """Checks that nothing else is in the fields, so that groups can be written there later.
+
+        Raises:
+            FieldTypeError: a field of that name holds something else
+            FieldReadOnlyError: a field is read-only
+            ForeignFieldError: a field beside that of the names has values of somebody else
+        """
+        dataset = self.target.dataset
+        if not self.target.is_patches:
+            check_type(dataset, self.path, fo.EmbeddedDocumentField, fo.Classification)
+        for name in _NAMES:
+            check_type(dataset, self.attribute_path(name), _TYPES[name])
+            check_writable(dataset, self.attribute_path(name))
+        if self.rollup_field is None:
+            return
+        check_type(dataset, self.rollup_field, fo.ListField)
+        check_writable(dataset, self.rollup_field)
+        if not self.is_declared():
+            self._check_not_foreign()
+
+    def _check_not_foreign(self) -> None:
+        """Before the first run, what is there beside the names is not ours; the names themselves are kept as labels."""
+        for name in self.helper_attributes:
+            self._check_empty(self.target.path(name), "choose another group_field")
+        rollup = stored_field(self.target.dataset, f"{self.rollup_field}")
+        if rollup is not None and rollup.get("description") != _ROLLUP:
+            names = f"the names of the groups in {self.target.patches_field!r}"
+            self._check_empty(f"{self.rollup_field}", f"{names} are listed there: rename it with rename_sample_field")
+
+    def _check_empty(self, path: str, remedy: str) -> None:
+        dataset = self.target.dataset
+        n_values = dataset.count(path) if dataset.has_field(path) else 0
+        if n_values:
+            raise ForeignFieldError(path, n_values, remedy)
+
+    def schema_attributes(self) -> list[dict[str, Any]]:
+        """How the App's editor shows our attributes."""
+        numbers = {"group_id": "int", "difference": "float", "margin": "float"}
+        attributes: dict[str, dict[str, Any]] = {
+            name: {"type": kind, "component": "text", "read_only": True} for name, kind in numbers.items()
+        }
+        attributes["rescued"] = {"type": "bool", "component": "toggle", "read_only": True}
+        attributes["status"] = {"type": "str", "component": "radio", "values": list(STATUSES)}
+        if self.target.is_patches:
+            attributes["label"] = {"type": "str", "component": "text"}
+            attributes["assigned"] = {"type": "str", "component": "text", "read_only": True}
+            attributes["confidence"] = {"type": "float", "component": "text", "read_only": True}
+        names = self._attributes if self.target.is_patches else {name: name for name in attributes}
+        return [{"name": names[name], **attribute} for name, attribute in attributes.items()]
+
+    def is_declared(self) -> bool:
+        """Whether a run has declared the field before."""
+        return self.target.dataset.get_field(self.attribute_path("assigned")) is not None
+
+    def read(self, target: Target | None = None) -> tuple[list[str], list[str], list[GroupLabel | None]]:
+        """Reads the groups of the items, None where an item has none.
+
+        Args:
+            target (None): other items than the ones of this store
+
+        Returns:
+            the ids of the ``n`` items, the ids of their samples, and the ``n`` labels
+        """
+        target = target or self.target
+        names = [self._attributes[name] if target.is_patches else f"{self.group_field}.{name}" for name in _NAMES]
+        ids, sample_ids, columns = target.values(*names)
+        rows = zip(*(columns[name] for name in names), strict=True)
+        return ids, sample_ids, [GroupLabel(*row) if row[0] is not None else None for row in rows]
+
+    # -- what the journal keeps: the stored form, exactly as it is in the database
+
+    def read_raw(self, ids: list[str], sample_ids: list[str]) -> dict[str, Raw | None]:
+        """Reads the stored form of the labels of some items; an item that is gone is left out."""
+        field = self.target.labels_path if self.target.is_patches else self.group_field
+        query = {"_id": {"$in": [ObjectId(i) for i in set(sample_ids)]}}
+        found: dict[str, Raw | None] = {}
+        for document in self._samples.find(query, {field: True}):
+            if not self.target.is_patches:
+                found[str(document["_id"])] = document.get(self.group_field)
+                continue
+            for label in _detections(document, self.target):
+                found[str(label["_id"])] = {key: label[key] for key in self._attributes.values() if key in label}
+        wanted = set(ids)
+        return {key: raw for key, raw in found.items() if key in wanted}
+
+    def to_raw(self, label: GroupLabel | None, before: Raw | None) -> Raw | None:
+        """The stored form of a label; what others keep in the same place stays."""
+        if self.target.is_patches:
+            if label is None:
+                return {}
+            values = {self._attributes[name]: getattr(label, name) for name in _NAMES}
+            return {key: value for key, value in values.items() if value is not None}
+        if label is None:
+            return None
+        kept = before or {"_id": ObjectId(), "_cls": "Classification", "tags": []}
+        return {**kept, **{name: getattr(label, name) for name in _NAMES}}
+
+    def from_raw(self, raw: Raw | None) -> GroupLabel | None:
+        """The label of a stored form."""
+        if not raw:
+            return None
+        names = self._attributes if self.target.is_patches else {name: name for name in _NAMES}
+        label = GroupLabel(**{name: raw.get(key) for name, key in names.items()})
+        return label if label.label is not None else None
+
+    def write_raw(self, changes: Iterable[tuple[str, str, Raw | None, Raw | None]]) -> int:
+        """Writes stored forms, each only where the database still holds what is expected there.
+
+        Args:
+            changes: the id of an item, of its sample, what is expected and what to write
+
+        Returns:
+            how many were written; the rest was changed by somebody else meanwhile, or is gone
+        """
+        now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
+        written = 0
+        for chunk in batched(changes):
+            operations = [self._operation(change, now) for change in chunk]
+            written += self._samples.bulk_write(operations, ordered=False).matched_count
+        return written
+
+    def refresh(self) -> None:
+        """Lets sample objects in memory see what was written."""
+        fos.Sample._reload_docs(self.target.dataset._sample_collection_name)
+
+    def write_rollup(self, sample_ids: Iterable[str]) -> None:
+        """Lists on each sample the names of the characters in its detections."""
+        if self.rollup_field is None:
+            return
+        unique = sorted(set(sample_ids))
+        for start in range(0, len(unique), CHUNK):
+            ids = [ObjectId(i) for i in unique[start : start + CHUNK]]
+            documents = self._samples.find({"_id": {"$in": ids}}, {self.target.labels_path: True})
+            operations = [self._rollup_operation(document) for document in documents]
+            if operations:
+                self._samples.bulk_write(operations, ordered=False)
+
+    @property
+    def _samples(self) -> Any:
+        return self.target.dataset._sample_collection
+
+    def _operation(self, row: tuple[str, str, Raw | None, Raw | None], now: datetime.datetime) -> UpdateOne:
+        item_id, sample_id, before, after = row
+        if not self.target.is_patches:
+            expected = {"_id": ObjectId(sample_id), self.group_field: before}
+            return UpdateOne(expected, {"$set": {self.group_field: after, "last_modified_at": now}})
+        before, after = before or {}, after or {}
+        keys = self._attributes.values()
+        # null stands for "not there" as well
+        same = {"_id": ObjectId(item_id), **{key: before.get(key) for key in keys}}
+        place = f"{self.target.labels_path}.$[label]."
+        change: dict[str, Any] = {
+            "$set": {"last_modified_at": now, **{place + key: after[key] for key in keys if key in after}}
+        }
+        if gone := {place + key: "" for key in keys if key in before and key not in after}:
+            change["$unset"] = gone
+        return UpdateOne(
+            {"_id": ObjectId(sample_id), self.target.labels_path: {"$elemMatch": same}},
+            change,
+            array_filters=[{f"label.{key}": value for key, value in same.items()}],
+        )
+
+    def _rollup_operation(self, document: Raw) -> UpdateOne:
+        labels = [
+            self.from_raw({key: label[key] for key in self._attributes.values() if key in label})
+            for label in _detections(document, self.target)
+        ]
+        names = sorted({label.group_name for label in labels if label is not None and label.group_name})
+        value = names if any(label is not None for label in labels) else None
+        return UpdateOne({"_id": document["_id"]}, {"$set": {self.rollup_field: value}})
+
+
+def install_label_schema(store: LabelStore) -> None:
+    """Tells the App's editor how to edit the labels: status is a choice, numbers are read-only.
+
+    On detections the field is the detector's, and so is its schema: only our attributes are added to it.
+    """
+    dataset = store.target.dataset
+    field = store.target.patches_field or store.group_field
+    known = dataset.label_schemas.get(field)
+    wanted = {attribute["name"]: attribute for attribute in store.schema_attributes()}
+    if known is None and store.target.is_patches:
+        schema = dataset.generate_label_schemas(field, scan_samples=False)
+    else:
+        schema = known or {"type": "classification", "component": "text"}
+    if wanted.keys() <= {attribute["name"] for attribute in (known or {}).get("attributes", ())}:
+        return
+    others = [attribute for attribute in schema.get("attributes", ()) if attribute["name"] not in wanted]
+    dataset.update_label_schema(field, {**schema, "attributes": [*others, *wanted.values()]})
+    if field not in dataset.active_label_schemas:
+        dataset.activate_label_schemas(field)
+
+
+def _detections(document: Raw, target: Target) -> list[Raw]:
+    return (document.get(target.patches_field or "") or {}).get("detections") or []

@@ -1,0 +1,1 @@
+"""Charts, files and text of reports; knows no feature."""
