@@ -50,7 +50,7 @@ def _dataset(paths: list[Path], n_images: int, n_boxes: int) -> Any:
 
 def _measure(dataset: Any, model_name: str, folder: Path | None, rounds: int) -> None:
     from ccip_plugin.embeddings import compute_embeddings
-    from ccip_plugin.model import CCIPModel, CCIPModelConfig
+    from ccip_plugin.zoo.model import CCIPModel, CCIPModelConfig
 
     model = CCIPModel(CCIPModelConfig(model_name, model_dir=folder))
     native = functools.partial(dataset.compute_patch_embeddings, model, "faces", progress=False)

@@ -66,10 +66,10 @@ if TYPE_CHECKING:
     from .labels.deletion import delete_grouping
     from .labels.edits import reject
     from .labels.history import redo, undo
-    from .managing import manage_models
-    from .registration import register_model, unregister_model
     from .review.questions import Questions
     from .search import compare_images, find_similar
+    from .zoo.manage import manage_models
+    from .zoo.registration import register_model, unregister_model
 
 _MODULES = {
     "brain.similarity": ("compute_similarity",),
@@ -111,8 +111,8 @@ _MODULES = {
         "redo",
         "undo",
     ),
-    "managing": ("manage_models",),
-    "registration": (
+    "zoo.manage": ("manage_models",),
+    "zoo.registration": (
         "register_model",
         "unregister_model",
     ),

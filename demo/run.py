@@ -13,8 +13,9 @@ import sys
 import time
 from pathlib import Path
 
-from ccip_plugin import cli
-from ccip_plugin.__main__ import DONE, PARTLY_DONE, Work, group, run_stages, start_fiftyone
+from ccip_plugin.cli import parsers
+from ccip_plugin.cli.commands import group, run_stages
+from ccip_plugin.cli.work import DONE, PARTLY_DONE, Work, start_fiftyone
 from ccip_plugin.core.errors import CCIPError
 from ccip_plugin.core.registry import DEMO_MODEL, get_spec
 from scripts.local_services import ServiceError
@@ -91,9 +92,9 @@ def _do(work: Work, servers: Servers, images: tuple[TrueImage, ...]) -> int:
     """The job on the drawn images: those with one character as a whole, those with several by the people on them."""
     from fiftyone import ViewField as F
 
+    from ccip_plugin.cli.summary import Summary, render
     from ccip_plugin.io.images import add_images, open_dataset
     from ccip_plugin.storage.fields import ERROR_FIELD
-    from ccip_plugin.summary import Summary, render
 
     from . import truth
     from .workspace import arrange
@@ -172,7 +173,7 @@ def _plugins_dir(folder: Path) -> str | None:
 def _job_options(options: argparse.Namespace, images: list[str], dataset: str, model: str | None) -> argparse.Namespace:
     given = {"--model": model, "--model-dir": options.model_dir}
     more = [text for name, value in given.items() if value for text in (name, value)]
-    return cli.group_parser("make demo").parse_args(["--dataset", dataset, *more, *options.more, "--", *images])
+    return parsers.group_parser("make demo").parse_args(["--dataset", dataset, *more, *options.more, "--", *images])
 
 
 def _parser() -> argparse.ArgumentParser:

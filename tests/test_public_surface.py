@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import ccip_plugin
-from ccip_plugin import cli
+from ccip_plugin.cli import parsers
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -141,11 +141,11 @@ def test_importing_the_package_and_its_help_needs_no_fiftyone(run_python):
 class TestHelp:
     @pytest.mark.parametrize("command", OPTIONS)
     def test_names_every_option(self, command):
-        text = getattr(cli, f"{command}_parser")("ccip").format_help()
+        text = getattr(parsers, f"{command}_parser")("ccip").format_help()
         assert set(re.findall(r"^ +(?:-h, )?(--[a-z-]+)", text, re.MULTILINE)) == OPTIONS[command] | {"--help"}
 
     def test_shows_every_command_and_exit_status(self):
-        text = cli.group_parser("ccip").format_help()
+        text = parsers.group_parser("ccip").format_help()
         for words in ("ccip models", "ccip models check NAME", "ccip models download NAME", "./models"):
             assert words in text
         assert "ccip character-similarity" in text
@@ -154,16 +154,16 @@ class TestHelp:
         assert re.findall(r"^  (\d+) ", text.partition("exit status:")[2], re.MULTILINE) == ["0", "1", "2", "3", "130"]
 
     def test_the_examples_are_commands(self):
-        text = cli.group_parser("ccip").format_help()
+        text = parsers.group_parser("ccip").format_help()
         examples = re.findall(
             r"^  ccip (.*)$", text.partition("examples:")[2].partition("other commands")[0], re.MULTILINE
         )
         assert len(examples) == 6
         for example in examples:
-            assert cli.group_parser("ccip").parse_args(example.split()).dataset
+            assert parsers.group_parser("ccip").parse_args(example.split()).dataset
 
     def test_fits_a_narrow_terminal(self, monkeypatch):
         monkeypatch.setenv("COLUMNS", "80")
         for command in OPTIONS:
-            text = getattr(cli, f"{command}_parser")("python -m ccip_plugin").format_help()
+            text = getattr(parsers, f"{command}_parser")("python -m ccip_plugin").format_help()
             assert max(map(len, text.splitlines())) <= 80

@@ -12,11 +12,11 @@ from fiftyone.operators import ViewTarget, types
 from ..embeddings.load import count_missing
 from ..embeddings.provenance import Provenance
 from ..embeddings.store import Coverage
-from ..models_table import DEFAULT_MODEL, ModelRow
-from ..models_table import model_folder as model_folder_of
-from ..models_table import rows as model_rows
 from ..storage.fields import EMBEDDINGS_FIELD
 from ..storage.targets import CCIPError, Target, is_field_name, resolve
+from ..zoo.table import DEFAULT_MODEL, ModelRow
+from ..zoo.table import model_folder as model_folder_of
+from ..zoo.table import rows as model_rows
 
 WHOLE_IMAGES = "(whole images)"
 """Stands for "no patches_field" in forms; no field can have this name."""

@@ -97,7 +97,7 @@ def compute_similarity(
     ``dataset.sort_by_similarity(id, brain_key=...)`` and the App then sort by the CCIP difference to an image. The
     index always covers the whole dataset; of a grouped one give a view of a slice, and sort views of that slice. The
     model of the embeddings is recorded with it: where it is in the model zoo
-    (:func:`~ccip_plugin.registration.register_model`), the App can search with an uploaded image.
+    (:func:`~ccip_plugin.zoo.registration.register_model`), the App can search with an uploaded image.
 
     - ``sklearn`` reads the embeddings from their field. Only queries by ids are exact: for a query by a vector, such as
       an uploaded image, it gives another order. A dataset object that was loaded before sees new vectors after this

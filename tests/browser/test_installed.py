@@ -17,9 +17,9 @@ from plugins.panels.similarity_search.run_manager import RunManager
 from ccip_plugin.embeddings import compute_embeddings
 from ccip_plugin.embeddings.load import count_missing
 from ccip_plugin.grouping import group_characters
-from ccip_plugin.registration import register_model
 from ccip_plugin.search import find_similar
-from ccip_plugin.zoo import SOURCE_NAME
+from ccip_plugin.zoo.registration import register_model
+from ccip_plugin.zoo.source import SOURCE_NAME
 from tests.support import services, tiny_models
 from tests.support.operator_tools import context
 from tests.support.published import served_archive

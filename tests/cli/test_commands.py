@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from local_services import find_mongod
 
-from ccip_plugin.__main__ import Work, main
-from ccip_plugin.cli import undo_parser
+from ccip_plugin.__main__ import main
+from ccip_plugin.cli.parsers import undo_parser
+from ccip_plugin.cli.work import Work
 from ccip_plugin.core.progress import Progress
 from ccip_plugin.storage.fields import (
     EMBEDDINGS_FIELD,

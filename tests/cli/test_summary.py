@@ -7,13 +7,13 @@ import pytest
 
 from ccip_plugin.brain.similarity import SimilarityReport
 from ccip_plugin.brain.visualization import VisualizationReport
+from ccip_plugin.cli.summary import N_EXAMPLES, Summary, app_command, counted, name_failures, render
 from ccip_plugin.core.neighbors.quality import Quality
 from ccip_plugin.embeddings import compute_embeddings
 from ccip_plugin.embeddings.compute import EmbeddingsReport
 from ccip_plugin.embeddings.store import Coverage
 from ccip_plugin.grouping.run import GroupingReport, Parameters
 from ccip_plugin.io.images import IngestReport
-from ccip_plugin.summary import N_EXAMPLES, Summary, app_command, counted, name_failures, render
 
 pytestmark = pytest.mark.mongo
 

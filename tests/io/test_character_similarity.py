@@ -7,7 +7,8 @@ import threading
 import fiftyone as fo
 import pytest
 
-from ccip_plugin.__main__ import DONE, NOT_DONE, main
+from ccip_plugin.__main__ import main
+from ccip_plugin.cli.work import DONE, NOT_DONE
 from ccip_plugin.core.datasets.archives import ArchiveError
 from ccip_plugin.core.datasets.character_similarity import REPO
 from ccip_plugin.core.errors import DownloadError

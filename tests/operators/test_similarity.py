@@ -20,12 +20,12 @@ from ccip_plugin.brain.similarity import compute_similarity
 from ccip_plugin.core.differences import differences
 from ccip_plugin.embeddings import compute_embeddings
 from ccip_plugin.embeddings.load import load_embeddings
-from ccip_plugin.registration import register_model
 from ccip_plugin.search import find_similar
 from ccip_plugin.search.comparison import compare_images
 from ccip_plugin.search.similar import MARK
 from ccip_plugin.storage.fields import SIMILARITY_KEY, VISUALIZATION_KEY
-from ccip_plugin.zoo import SOURCE_NAME
+from ccip_plugin.zoo.registration import register_model
+from ccip_plugin.zoo.source import SOURCE_NAME
 from tests.support import tiny_models
 from tests.support.operator_tools import choices, context, facts, form, problems, run, said
 

@@ -13,16 +13,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ccip_plugin import model as module
 from ccip_plugin.core.differences import differences
 from ccip_plugin.core.encoder import Encoder
 from ccip_plugin.core.errors import ClosedError, ParameterError, UnreadableImageError, VectorsError
 from ccip_plugin.embeddings import compute_embeddings
 from ccip_plugin.io.images import IngestError
-from ccip_plugin.model import CCIPModel, CCIPModelConfig
-from ccip_plugin.recognition import UNKNOWN, ReferencesError
 from ccip_plugin.storage.fields import EMBEDDINGS_FIELD
 from ccip_plugin.storage.targets import TargetError
+from ccip_plugin.zoo import model as module
+from ccip_plugin.zoo.model import CCIPModel, CCIPModelConfig
+from ccip_plugin.zoo.recognition import UNKNOWN, ReferencesError
 from tests.support import odd_images, tiny_models
 
 pytestmark = pytest.mark.mongo

@@ -10,9 +10,9 @@ import fiftyone.zoo as foz
 import pytest
 from fiftyone.operators.executor import ExecutionContext, Executor
 
-from ccip_plugin import registration, zoo
 from ccip_plugin.core.registry import MODELS
-from ccip_plugin.registration import RegistrationError, find_registration, register_model, unregister_model
+from ccip_plugin.zoo import registration, source
+from ccip_plugin.zoo.registration import RegistrationError, find_registration, register_model, unregister_model
 from tests.support import tiny_models
 
 pytestmark = pytest.mark.mongo
@@ -28,7 +28,7 @@ def zoo_dir(tmp_path, monkeypatch, model_dir):
     monkeypatch.setattr(fo.config, "model_zoo_dir", str(folder))
     monkeypatch.setenv("CCIP_MODEL_DIR", str(model_dir))
     yield folder
-    for name in [name for name in sys.modules if name.partition(".")[0] == zoo.SOURCE_NAME]:
+    for name in [name for name in sys.modules if name.partition(".")[0] == source.SOURCE_NAME]:
         del sys.modules[name]
 
 
@@ -52,7 +52,7 @@ def test_the_zoo_lists_and_loads_the_models(copy, zoo_dir):
     assert made.folder == zoo_dir / "ccip_characters"
     assert set(made.models) == set(MODELS) <= set(foz.list_zoo_models(tags="embeddings"))
     model = foz.load_zoo_model(tiny_models.NAME, cache=False)
-    assert type(model).__module__ == "ccip_characters.ccip_plugin.model"
+    assert type(model).__module__ == "ccip_characters.ccip_plugin.zoo.model"
     assert set(foz.list_downloaded_zoo_models()) == {tiny_models.NAME}
 
 
@@ -96,8 +96,8 @@ def test_where_there_can_be_no_links_it_is_a_copy(monkeypatch):
 
 def test_a_copy_of_another_version_is_replaced_and_says_so_until_then(zoo_dir, caplog):
     made = register_model(copy=True)
-    record = json.loads((made.folder / zoo.RECORD).read_text())
-    (made.folder / zoo.RECORD).write_text(json.dumps({**record, "version": "0.0.1", "digest": "old"}))
+    record = json.loads((made.folder / source.RECORD).read_text())
+    (made.folder / source.RECORD).write_text(json.dumps({**record, "version": "0.0.1", "digest": "old"}))
     assert not find_registration().is_current
     foz.load_zoo_model(tiny_models.NAME, cache=False)
     (message,) = [text for text in caplog.messages if "register_model again" in text]
@@ -129,11 +129,11 @@ def as_downloaded(folder, version="0.1.0"):
     """A source as FiftyOne downloads one."""
     (folder / "ccip_plugin").mkdir(parents=True)
     (folder / "ccip_plugin" / "__init__.py").write_text(f'__version__ = "{version}"\n')
-    (folder / "manifest.json").write_text(json.dumps({**zoo.manifest(), "url": "https://example.org/ccip.zip"}))
+    (folder / "manifest.json").write_text(json.dumps({**source.manifest(), "url": "https://example.org/ccip.zip"}))
 
 
 def test_a_downloaded_source_is_left_alone(zoo_dir):
-    as_downloaded(zoo_dir / "ccip_characters", zoo.version_in(registration.PACKAGE))
+    as_downloaded(zoo_dir / "ccip_characters", source.version_in(registration.PACKAGE))
     before = content(zoo_dir)
     found = register_model()
     assert (found.is_ours, found.is_new) == (False, False)

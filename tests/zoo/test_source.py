@@ -16,9 +16,9 @@ import pytest
 from fiftyone.operators.executor import ExecutionContext, Executor
 from PIL import Image
 
-from ccip_plugin import zoo
 from ccip_plugin.core.registry import DEFAULT_MODEL, DEMO_MODEL, MODELS
-from ccip_plugin.registration import register_model
+from ccip_plugin.zoo import source
+from ccip_plugin.zoo.registration import register_model
 from tests.support import tiny_models
 from tests.support.published import copy_source, served_archive
 from tests.support.tiny_hub import TinyHub
@@ -36,7 +36,7 @@ def zoo_dir(tmp_path, monkeypatch):
     monkeypatch.setattr(fo.config, "model_zoo_dir", str(folder))
     monkeypatch.setattr(fo.config, "show_progress_bars", False)
     yield folder
-    for name in [name for name in sys.modules if name.partition(".")[0] == zoo.SOURCE_NAME]:
+    for name in [name for name in sys.modules if name.partition(".")[0] == source.SOURCE_NAME]:
         del sys.modules[name]
 
 
@@ -52,11 +52,11 @@ def models(model_dir, monkeypatch):
 
 def test_the_manifest_is_that_of_the_registry():
     """If it is not: python -c "from ccip_plugin.zoo import *; open('manifest.json', 'w').write(manifest_text())"."""
-    assert (ROOT / "manifest.json").read_text(encoding="utf-8") == zoo.manifest_text()
+    assert (ROOT / "manifest.json").read_text(encoding="utf-8") == source.manifest_text()
 
 
 def test_the_manifest_names_all_models_with_what_people_ask_for():
-    entries = {entry["base_name"]: entry for entry in json.loads(zoo.manifest_text())["models"]}
+    entries = {entry["base_name"]: entry for entry in json.loads(source.manifest_text())["models"]}
     assert entries.keys() == MODELS.keys()
     assert DEMO_MODEL in entries
     for name, entry in entries.items():
@@ -71,7 +71,7 @@ def test_the_manifest_names_all_models_with_what_people_ask_for():
 
 def test_the_requirements_are_those_of_the_plugin():
     lines = (ROOT / "requirements.txt").read_text().split()
-    named = {package.partition("|")[0] for package in zoo.PACKAGES}
+    named = {package.partition("|")[0] for package in source.PACKAGES}
     assert named == {line for line in lines if not line.startswith("fiftyone")}
 
 
@@ -97,10 +97,10 @@ LOAD_TWICE = """
 @pytest.mark.parametrize("is_copy", [True, False], ids=["copied source", "registered"])
 def test_loads_twice_with_the_marker_there_and_not(is_copy, run_python, zoo_dir, models):
     if is_copy:
-        copy_source(zoo_dir / zoo.SOURCE_NAME)
+        copy_source(zoo_dir / source.SOURCE_NAME)
     else:
         register_model()
-    marker = zoo_dir / zoo.SOURCE_NAME / f"{DEFAULT_MODEL}.json"
+    marker = zoo_dir / source.SOURCE_NAME / f"{DEFAULT_MODEL}.json"
     assert not marker.exists()
     for _ in range(2):  # the second time it is there
         said = run_python(LOAD_TWICE, zoo_dir, DEFAULT_MODEL).stdout.split()
@@ -114,23 +114,23 @@ def test_files_in_the_cache_of_the_hub_need_no_network(run_python, zoo_dir, tmp_
     """The guard of the tests lets nobody out; here nobody even asks the hub on this machine."""
     published = tiny_models.write_model_dir(tmp_path / "published")
     folders = {"HF_HOME": str(tmp_path / "hf"), "CCIP_CACHE_DIR": str(tmp_path / "ours")}
-    copy_source(zoo_dir / zoo.SOURCE_NAME)
+    copy_source(zoo_dir / source.SOURCE_NAME)
     with TinyHub(published) as hub:
         run_python(LOAD_TWICE, zoo_dir, DEFAULT_MODEL, HF_ENDPOINT=hub.endpoint, **folders)
         assert f"{DEFAULT_MODEL}/model_feat.onnx" in hub.asked_for()
-        (zoo_dir / zoo.SOURCE_NAME / f"{DEFAULT_MODEL}.json").unlink()
+        (zoo_dir / source.SOURCE_NAME / f"{DEFAULT_MODEL}.json").unlink()
         hub.requests.clear()
         run_python(LOAD_TWICE, zoo_dir, DEFAULT_MODEL, HF_ENDPOINT=hub.endpoint, **folders)
         assert hub.requests == []
-    found = json.loads((zoo_dir / zoo.SOURCE_NAME / f"{DEFAULT_MODEL}.json").read_text())
+    found = json.loads((zoo_dir / source.SOURCE_NAME / f"{DEFAULT_MODEL}.json").read_text())
     assert (found["source"], found["revision"]) == ("hub", MODELS[DEFAULT_MODEL].revision)
 
 
 def test_the_stand_in_comes_along_and_needs_nothing(zoo_dir):
-    copy_source(zoo_dir / zoo.SOURCE_NAME)
+    copy_source(zoo_dir / source.SOURCE_NAME)
     model = foz.load_zoo_model(DEMO_MODEL, cache=False)
     assert model.embed(np.zeros((9, 9, 3), np.uint8)).shape == (768,)
-    assert json.loads((zoo_dir / zoo.SOURCE_NAME / f"{DEMO_MODEL}.json").read_text())["source"] == "bundled"
+    assert json.loads((zoo_dir / source.SOURCE_NAME / f"{DEMO_MODEL}.json").read_text())["source"] == "bundled"
 
 
 def test_without_files_and_network_it_says_what_to_do(zoo_dir, tmp_path, monkeypatch):
@@ -138,7 +138,7 @@ def test_without_files_and_network_it_says_what_to_do(zoo_dir, tmp_path, monkeyp
     register_model()
     with pytest.raises(FileNotFoundError, match=r"model_feat.onnx"):
         foz.load_zoo_model(DEFAULT_MODEL, cache=False)
-    assert not (zoo_dir / zoo.SOURCE_NAME / f"{DEFAULT_MODEL}.json").exists()
+    assert not (zoo_dir / source.SOURCE_NAME / f"{DEFAULT_MODEL}.json").exists()
 
 
 def test_files_that_went_away_are_missed_when_loading(zoo_dir, models):
@@ -168,7 +168,7 @@ def test_a_zip_can_be_registered_used_and_deleted(archive_url, zoo_dir, models):
     foz.delete_zoo_model(DEFAULT_MODEL)
     assert not foz.is_zoo_model_downloaded(DEFAULT_MODEL)
     foz.delete_zoo_model_source(archive_url)
-    assert not (zoo_dir / zoo.SOURCE_NAME).exists()
+    assert not (zoo_dir / source.SOURCE_NAME).exists()
 
 
 def test_a_model_of_a_zip_can_be_loaded_at_once(archive_url, models):

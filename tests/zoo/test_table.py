@@ -2,8 +2,8 @@
 
 import pytest
 
-from ccip_plugin import models_table
 from ccip_plugin.core import registry
+from ccip_plugin.zoo import table
 from tests.support import tiny_models
 
 
@@ -14,7 +14,7 @@ def no_cache(tmp_path, monkeypatch):
 
 
 def test_has_a_row_for_every_model():
-    rows = models_table.rows()
+    rows = table.rows()
     assert [row.name for row in rows] == list(registry.MODELS)
     best = rows[0]
     assert (best.f1, best.cluster_free, best.size_mb, best.is_cached) == (0.9409252669039146, 0.957017, 384, False)
@@ -22,7 +22,7 @@ def test_has_a_row_for_every_model():
 
 def test_says_what_is_there_and_how_large_it_is(tmp_path):
     folder = tiny_models.write_model_dir(tmp_path)
-    rows = {row.name: row for row in models_table.rows(folder)}
+    rows = {row.name: row for row in table.rows(folder)}
     row = rows[registry.DEFAULT_MODEL]
     assert row.is_cached
     assert 0.1 < row.size_mb < 1
@@ -30,14 +30,14 @@ def test_says_what_is_there_and_how_large_it_is(tmp_path):
 
 
 def test_says_where_models_are_taken_from(tmp_path, monkeypatch):
-    assert models_table.source() is None, "the hub and its cache"
-    assert models_table.source(tmp_path) == f"Models are taken from {tmp_path}; nothing is downloaded."
+    assert table.source() is None, "the hub and its cache"
+    assert table.source(tmp_path) == f"Models are taken from {tmp_path}; nothing is downloaded."
     monkeypatch.setenv("CCIP_MODEL_DIR", str(tmp_path))
-    assert models_table.source() == f"Models are taken from {tmp_path} (CCIP_MODEL_DIR); nothing is downloaded."
+    assert table.source() == f"Models are taken from {tmp_path} (CCIP_MODEL_DIR); nothing is downloaded."
 
 
 def test_the_text_is_aligned_and_marks_the_default_and_the_stand_in(tmp_path):
-    lines = models_table.render(models_table.rows(tiny_models.write_model_dir(tmp_path))).splitlines()
+    lines = table.render(table.rows(tiny_models.write_model_dir(tmp_path))).splitlines()
     assert len(lines) == 1 + len(registry.MODELS)
     assert lines[0].split() == [
         "model", "cached", "MB", "F1", "precision", "recall", "threshold", "Cluster_2", "Cluster_Free",

@@ -10,9 +10,9 @@ from fiftyone.operators import types
 from ...app import ask_names, execution, forms, outputs
 from ...evaluation.evaluate import embeddings_fields, evaluate_model
 from ...evaluation.report import ModelEvaluation
-from ...models_table import rows as model_rows
 from ...storage.fields import EVALUATION_KEY
 from ...storage.targets import Target
+from ...zoo.table import rows as model_rows
 
 TITLE = "CCIP: evaluate models"
 NOTHING, CONFUSED = "nothing", "confused"

@@ -7,8 +7,8 @@ import fiftyone.operators as foo
 from fiftyone.operators import types
 
 from ...app import execution, forms, outputs
-from ...managing import CHECK, DOWNLOAD, LIST, REMOVE, ModelsReport, manage_models, why_not_removed
-from ...models_table import DEFAULT_MODEL, ModelRow, rows, source
+from ...zoo.manage import CHECK, DOWNLOAD, LIST, REMOVE, ModelsReport, manage_models, why_not_removed
+from ...zoo.table import DEFAULT_MODEL, ModelRow, rows, source
 
 TITLE = "CCIP: manage models"
 BUTTONS = {LIST: "Show", DOWNLOAD: "Download", CHECK: "Check", REMOVE: "Delete"}
@@ -17,7 +17,7 @@ COLUMNS = {"model": "Model", "here": "On this machine", "size": "Size", "f1": "F
 
 
 class ManageModels(foo.Operator):
-    """Lists, downloads, checks and deletes models; see :func:`~ccip_plugin.managing.manage_models`."""
+    """Lists, downloads, checks and deletes models; see :func:`~ccip_plugin.zoo.manage.manage_models`."""
 
     @property
     def config(self) -> foo.OperatorConfig:
@@ -68,10 +68,10 @@ class ManageModels(foo.Operator):
 
         Args:
             samples (None): not needed, as the models are there for all datasets
-            options: those of :func:`~ccip_plugin.managing.manage_models`
+            options: those of :func:`~ccip_plugin.zoo.manage.manage_models`
 
         Returns:
-            a :class:`~ccip_plugin.managing.ModelsReport`
+            a :class:`~ccip_plugin.zoo.manage.ModelsReport`
         """
         return manage_models(**options)
 

@@ -6,14 +6,14 @@ import fiftyone.operators as foo
 from fiftyone.operators import types
 
 from ...app import forms, outputs
-from ...registration import Registration, find_registration, register_model, unregister_model
+from ...zoo.registration import Registration, find_registration, register_model, unregister_model
 
 TITLE = "CCIP: register models"
 REGISTER, REMOVE = "register", "remove"
 
 
 class RegisterModel(foo.Operator):
-    """Makes the models known to the zoo; see :func:`~ccip_plugin.registration.register_model`."""
+    """Makes the models known to the zoo; see :func:`~ccip_plugin.zoo.registration.register_model`."""
 
     @property
     def config(self) -> foo.OperatorConfig:
@@ -57,10 +57,10 @@ class RegisterModel(foo.Operator):
         Args:
             samples (None): not needed, as the models are there for all datasets
             remove (False): take the models out of the zoo
-            options: those of :func:`~ccip_plugin.registration.register_model`
+            options: those of :func:`~ccip_plugin.zoo.registration.register_model`
 
         Returns:
-            a :class:`~ccip_plugin.registration.Registration`; None when there was nothing to remove
+            a :class:`~ccip_plugin.zoo.registration.Registration`; None when there was nothing to remove
         """
         return unregister_model() if remove else register_model(**options)
 

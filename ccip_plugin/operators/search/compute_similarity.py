@@ -18,9 +18,9 @@ from ...brain.similarity import (
     default_key,
     find_run,
 )
-from ...registration import find_registration
 from ...storage.fields import EMBEDDINGS_FIELD, SIMILARITY_KEY
 from ...storage.targets import CCIPError, Target, resolve
+from ...zoo.registration import find_registration
 
 TITLE = "CCIP: compute similarity"
 WORDS = {

@@ -10,10 +10,10 @@ from typing import Any
 import fiftyone as fo
 import fiftyone.operators.types as types
 
-from .core.hub import find_files
-from .core.registry import HUB_REPO, MODELS, ModelSpec, get_spec
+from ..core.hub import find_files
+from ..core.registry import HUB_REPO, MODELS, ModelSpec, get_spec
+from ..reports.terminal import ProgressLine
 from .model import CCIPModel, CCIPModelConfig
-from .reports.terminal import ProgressLine
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ SOURCE_NAME = "ccip_characters"
 """The name of the source, and of its folder in ``fiftyone.config.model_zoo_dir``. One level: of a name with a slash,
 the first load in a process fails."""
 RECORD = "registration.json"
-"""The file by which :mod:`ccip_plugin.registration` knows a folder that it made."""
+"""The file by which :mod:`ccip_plugin.zoo.registration` knows a folder that it made."""
 TAGS = ("embeddings", "anime", "character", "onnx")  # by the first one FiftyOne finds what can make an index
 PACKAGES = (
     "filelock",
@@ -71,7 +71,7 @@ def load_model(model_name: str, model_path: str, **options: Any) -> CCIPModel:
     Args:
         model_name: a name of the registry
         model_path: where FiftyOne looks for the model
-        options: the attributes of a :class:`~ccip_plugin.model.CCIPModelConfig`
+        options: the attributes of a :class:`~ccip_plugin.zoo.model.CCIPModelConfig`
 
     Returns:
         the model
@@ -171,7 +171,7 @@ def _warn_of_old_copy(folder: Path) -> None:
 
 
 def read_record(folder: Path) -> dict[str, Any] | None:
-    """What :mod:`ccip_plugin.registration` noted about a folder that it made; None for any other."""
+    """What :mod:`ccip_plugin.zoo.registration` noted about a folder that it made; None for any other."""
     try:
         return json.loads((folder / RECORD).read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -15,20 +15,20 @@ import fiftyone as fo
 import numpy as np
 from PIL import Image
 
-from .core.arrays import Vectors
-from .core.clustering.statistics import confidence
-from .core.differences import normalize
-from .core.encoder.encoder import Encoder
-from .core.encoder.pipeline import extract
-from .core.errors import CCIPError, EmbeddingError, UnreadableImageError
-from .core.preprocessing import READING_POLICY, load_image, preprocess
-from .core.references import NOBODY, SHARE, References, match
-from .core.system import usable_cores
-from .embeddings.load import load_embeddings
-from .embeddings.store import EmbeddingStore, Keys
-from .io.images import find_images
-from .storage.fields import EMBEDDINGS_FIELD, STATUS_IGNORED, UNASSIGNED
-from .storage.targets import Target, resolve
+from ..core.arrays import Vectors
+from ..core.clustering.statistics import confidence
+from ..core.differences import normalize
+from ..core.encoder.encoder import Encoder
+from ..core.encoder.pipeline import extract
+from ..core.errors import CCIPError, EmbeddingError, UnreadableImageError
+from ..core.preprocessing import READING_POLICY, load_image, preprocess
+from ..core.references import NOBODY, SHARE, References, match
+from ..core.system import usable_cores
+from ..embeddings.load import load_embeddings
+from ..embeddings.store import EmbeddingStore, Keys
+from ..io.images import find_images
+from ..storage.fields import EMBEDDINGS_FIELD, STATUS_IGNORED, UNASSIGNED
+from ..storage.targets import Target, resolve
 
 logger = logging.getLogger(__name__)
 

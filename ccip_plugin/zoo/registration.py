@@ -14,14 +14,14 @@ from typing import Any
 import fiftyone as fo
 import fiftyone.zoo.models as fozm
 
-from .core.errors import CCIPError
-from .core.registry import DEFAULT_MODEL, MODELS
-from .core.system import atomic_write
-from .zoo import RECORD, SOURCE_NAME, manifest_text, read_record, version_in
+from ..core.errors import CCIPError
+from ..core.registry import DEFAULT_MODEL, MODELS
+from ..core.system import atomic_write
+from .source import RECORD, SOURCE_NAME, manifest_text, read_record, version_in
 
 logger = logging.getLogger(__name__)
 
-PACKAGE = Path(__file__).resolve().parent
+PACKAGE = Path(__file__).resolve().parents[1]
 _NAME = "ccip_plugin"
 _HOOKS = f'''"""Made by register_model: hands FiftyOne's model zoo over to the plugin beside it."""
 

@@ -14,15 +14,15 @@ import fiftyone.core.models as fom
 import fiftyone.core.patches as fop
 import fiftyone.core.sample as fos
 
-from .core import calibration
-from .core.arrays import Vectors
-from .core.encoder.encoder import Encoder
-from .core.references import SHARE, References
-from .core.system import usable_cores
+from ..core import calibration
+from ..core.arrays import Vectors
+from ..core.encoder.encoder import Encoder
+from ..core.references import SHARE, References
+from ..core.system import usable_cores
+from ..storage.fields import EMBEDDINGS_FIELD
+from ..storage.schema import declare
+from ..storage.targets import TargetError
 from .recognition import Recognizer, ReferencesError, gather
-from .storage.fields import EMBEDDINGS_FIELD
-from .storage.schema import declare
-from .storage.targets import TargetError
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +33,8 @@ class CCIPModelConfig:
 
     Attributes:
         model_name: a name of the registry
-        references: of characters, as for :func:`~ccip_plugin.recognition.gather`; None to give embeddings, not names
+        references: of characters, as for :func:`~ccip_plugin.zoo.recognition.gather`; None to give embeddings, not
+        names
         references_field: of a dataset of references, the field with the names
         embeddings_field: of a dataset of references, the field with embeddings
         threshold: the difference up to which two images are one character; None for that of the model
@@ -63,7 +64,7 @@ class CCIPModel(fom.EmbeddingsMixin, fom.SamplesMixin, fom.Model):
     """Embeds images and, with references, names the character in them.
 
     Embeddings have unit length. ``dataset.apply_model(model, label_field=...)`` writes them, or with references
-    labels, see :meth:`~ccip_plugin.recognition.Recognizer.labels`. References are best given there::
+    labels, see :meth:`~ccip_plugin.zoo.recognition.Recognizer.labels`. References are best given there::
 
         dataset.apply_model(model, label_field="character", references="~/characters")
 

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from .core import hub
-from .core.encoder.verification import CheckResult, check_model, is_ok
-from .core.errors import CCIPError, ParameterError
-from .core.progress import ProgressCallback, report
-from .core.registry import get_spec
-from .models_table import ModelRow, render, rows
+from ..core import hub
+from ..core.encoder.verification import CheckResult, check_model, is_ok
+from ..core.errors import CCIPError, ParameterError
+from ..core.progress import ProgressCallback, report
+from ..core.registry import get_spec
+from .table import ModelRow, render, rows
 
 LIST, DOWNLOAD, CHECK, REMOVE = "list", "download", "check", "remove"
 ACTIONS = (LIST, DOWNLOAD, CHECK, REMOVE)

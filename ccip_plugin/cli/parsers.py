@@ -4,9 +4,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from .core.clustering.parameters import METHODS
-from .core.neighbors.choice import GRAPHS
-from .core.registry import DEFAULT_MODEL
+from ..core.clustering.parameters import METHODS
+from ..core.neighbors.choice import GRAPHS
+from ..core.registry import DEFAULT_MODEL
 
 _DESCRIPTION = """\
 Groups anime images by character, with CCIP, as labels in a FiftyOne dataset.

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .core import hub
-from .core.hub import model_folder
-from .core.registry import DEFAULT_MODEL, MODELS, ModelSpec
+from ..core import hub
+from ..core.hub import model_folder
+from ..core.registry import DEFAULT_MODEL, MODELS, ModelSpec
 
 
 @dataclass(frozen=True)

@@ -7,18 +7,18 @@ from dataclasses import dataclass, field
 
 import fiftyone as fo
 
-from .brain.similarity import SimilarityReport
-from .brain.visualization import VisualizationReport
-from .core.registry import get_spec
-from .embeddings.compute import EmbeddingsReport
-from .embeddings.load import count_missing
-from .embeddings.store import Coverage
-from .grouping.parameters import CALIBRATED
-from .grouping.report import in_words
-from .grouping.run import GroupingReport
-from .io.images import IngestReport
-from .reports.words import printable
-from .storage.fields import EMBEDDINGS_FIELD, ERROR_FIELD
+from ..brain.similarity import SimilarityReport
+from ..brain.visualization import VisualizationReport
+from ..core.registry import get_spec
+from ..embeddings.compute import EmbeddingsReport
+from ..embeddings.load import count_missing
+from ..embeddings.store import Coverage
+from ..grouping.parameters import CALIBRATED
+from ..grouping.report import in_words
+from ..grouping.run import GroupingReport
+from ..io.images import IngestReport
+from ..reports.words import printable
+from ..storage.fields import EMBEDDINGS_FIELD, ERROR_FIELD
 
 N_EXAMPLES = 5
 
