@@ -20,7 +20,7 @@ from ..storage.fields import EMBEDDINGS_FIELD, ERROR_FIELD
 from ..storage.lease import SHORT_SECONDS, lease
 from ..storage.targets import TargetError
 from . import speeds
-from .load import _checked, _is_unit, _store
+from .load import checked_vectors, embedding_store, is_unit
 from .provenance import OriginChangedError, OtherOriginError, Provenance, UnknownOriginError, write_provenance
 from .store import EmbeddingStore, Key, Keys
 
@@ -139,7 +139,7 @@ def compute_embeddings(
         CCIPError: the model cannot be had or run
     """
     started = time.monotonic()
-    store = _store(samples, embeddings_field, patches_field)
+    store = embedding_store(samples, embeddings_field, patches_field)
     wanted = _wanted(store, model_name, alpha, force_square)
     if adopt:
         _adopt(store, wanted, model_name)
@@ -255,10 +255,10 @@ def _adopt(store: EmbeddingStore, wanted: Provenance, model_name: str | None) ->
         if store.provenance is not None or everywhere.n_missing == everywhere.n_total:
             return
         store.declare()
-        for _ in _checked(store.path, store.vectors(everywhere=True), dim, unit=False):
+        for _ in checked_vectors(store.path, store.vectors(everywhere=True), dim, unit=False):
             pass  # all of them, before the first is changed
-        vectors = _checked(store.path, store.vectors(everywhere=True), dim, unit=False)
-        odd = (Extracted(key, normalize(vector)) for key, vector in vectors if not _is_unit(vector))
+        vectors = checked_vectors(store.path, store.vectors(everywhere=True), dim, unit=False)
+        odd = (Extracted(key, normalize(vector)) for key, vector in vectors if not is_unit(vector))
         while chunk := list(itertools.islice(odd, FLUSH_RESULTS)):
             store.write(chunk)
         write_provenance(store.target.dataset, store.path, replace(wanted, adopted=True))

@@ -89,7 +89,7 @@ def load_embeddings(
         UnknownOriginError: nothing is recorded about where the vectors come from
         BadVectorsError: wrong length, not finite, or not unit length; names the ids
     """
-    store = _store(samples, embeddings_field, patches_field)
+    store = embedding_store(samples, embeddings_field, patches_field)
     coverage, provenance = store.coverage(), store.provenance
     n = coverage.n_total - coverage.n_missing
     if n and provenance is None:
@@ -97,7 +97,7 @@ def load_embeddings(
     dim = get_spec(provenance.model_name if provenance else DEFAULT_MODEL).dim
     vectors = np.empty((n, dim), np.float32)
     keys: list[Key] = []
-    for key, vector in _checked(store.path, itertools.islice(store.vectors(), n), dim):
+    for key, vector in checked_vectors(store.path, itertools.islice(store.vectors(), n), dim):
         vectors[len(keys)] = vector
         keys.append(key)
     ids, sample_ids = [key.item_id for key in keys], [str(key.sample_id) for key in keys]
@@ -117,14 +117,14 @@ def count_missing(
     Returns:
         a :class:`Coverage` with ``n_total``, ``n_missing`` and ``n_failed``
     """
-    return _store(samples, embeddings_field, patches_field).coverage()
+    return embedding_store(samples, embeddings_field, patches_field).coverage()
 
 
-def _store(samples: Any, embeddings_field: str, patches_field: str | None) -> EmbeddingStore:
+def embedding_store(samples: Any, embeddings_field: str, patches_field: str | None) -> EmbeddingStore:
     return EmbeddingStore(resolve(samples, patches_field), embeddings_field)
 
 
-def _checked(
+def checked_vectors(
     path: str, rows: Iterable[tuple[Key, Any]], dim: int, *, unit: bool = True
 ) -> Iterator[tuple[Key, NDArray[Any]]]:
     """The vectors, decoded; at the end an error that names those that cannot be embeddings, if there are."""
@@ -149,10 +149,10 @@ def _problem(vector: NDArray[Any] | None, dim: int, unit: bool) -> str | None:
         return "have NaN or infinite numbers"
     if not vector.any():
         return "have no length"
-    return "do not have unit length" if unit and not _is_unit(vector) else None
+    return "do not have unit length" if unit and not is_unit(vector) else None
 
 
-def _is_unit(vector: NDArray[Any]) -> bool:
+def is_unit(vector: NDArray[Any]) -> bool:
     return abs(float(np.dot(vector, vector)) - 1.0) <= 2 * UNIT_TOLERANCE
 
 

@@ -12,7 +12,7 @@ from ..core.progress import ProgressCallback, report
 from ..core.tuning.questions import Fit, PairPool, fit
 from ..core.tuning.recommendation import recommend
 from ..embeddings.load import Embeddings, load_embeddings
-from ..grouping.calibrated import Calibrated, _plain
+from ..grouping.calibrated import Calibrated, plain_values
 from ..labels.answers import answers_among, load_answers
 from ..labels.identities import load_registry
 from ..labels.store import LabelStore
@@ -89,7 +89,9 @@ def calibrate(
     evidence = ground_truth_field or "confirmed groups"
     made = Calibrated(found, model_name, threshold, embeddings_field, evidence, key, at)
     if key is not None:
-        register(target.dataset, key, RunKind.CALIBRATION, **_plain(made), provenance=embeddings.provenance.as_dict())
+        register(
+            target.dataset, key, RunKind.CALIBRATION, **plain_values(made), provenance=embeddings.provenance.as_dict()
+        )
     return made
 
 
@@ -128,7 +130,7 @@ def _evidence(
 
 def _fitted(target: Target, embeddings: Embeddings, threshold: float, progress: ProgressCallback | None) -> Fit | None:
     """What follows from the answers of people about pairs, None without any."""
-    answers = [answer for answer in answers_among(load_answers(target), embeddings) if answer.is_same is not None]
+    answers = [answer for answer in answers_among(load_answers(target), embeddings.ids) if answer.is_same is not None]
     if not answers:
         return None
     return fit(PairPool(embeddings.vectors, threshold, progress=progress), embeddings.vectors, answers)

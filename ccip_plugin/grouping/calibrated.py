@@ -64,7 +64,7 @@ class Calibrated:
 
     def to_json(self, path: str | Path) -> Path:
         """Writes everything into a file."""
-        return write_json(path, _plain(self))
+        return write_json(path, plain_values(self))
 
     @property
     def learned_from(self) -> str:
@@ -122,7 +122,7 @@ def _scores(found: Parameters) -> str:
     return f", ARI {found.score:.4f}; with the published threshold {found.published:.4f}"
 
 
-def _plain(made: Calibrated) -> dict[str, Any]:
+def plain_values(made: Calibrated) -> dict[str, Any]:
     """As a run has it: None for what is no number."""
     values = asdict(made)
     values.pop("run_key")

@@ -17,7 +17,7 @@ from ..labels.changes import Changes, LabelChange, apply
 from ..labels.identities import Draft, Registry, load_registry, loaded_delta, registry_revision, stored_delta
 from ..labels.store import GroupLabel, LabelStore
 from ..storage.fields import GROUP_FIELD, STATUS_AUTO
-from ..storage.runs import RunKind, key_of, read_config, refresh, register, restore
+from ..storage.runs import RunKind, proposal_key, read_config, refresh, register, restore
 from ..storage.targets import Target, resolve
 from .plan import KINDS
 from .report import GroupingReport
@@ -73,11 +73,6 @@ class Proposal:
         kinds = ", ".join(f"{n:,} {kind}" for kind, n in self.counts.items() if n)
         lines = [f"proposed: {kinds or 'nothing'}", *(_in_words(change) for change in self.groups if change.other)]
         return "\n".join(lines)
-
-
-def proposal_key(path: str) -> str:
-    """The run key of the proposal for a field."""
-    return key_of(RunKind.PROPOSAL, path)
 
 
 def save_proposal(proposal: Proposal) -> None:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..core.tuning.questions import Answer
-from ..embeddings.load import Embeddings
 from ..storage.fields import ANSWERS_KEY
 from ..storage.lease import lease
 from ..storage.runs import RunKind, key_of, read_config, register
@@ -60,9 +59,9 @@ def save_answers(samples: Any, answers: Iterable[PairAnswer], *, patches_field: 
         register(target.dataset, key, RunKind.ANSWERS, patches_field=target.patches_field, answers=plain)
 
 
-def answers_among(answers: Sequence[PairAnswer], embeddings: Embeddings) -> list[Answer]:
+def answers_among(answers: Sequence[PairAnswer], ids: Sequence[str]) -> list[Answer]:
     """The answers about items with an embedding, by their places; the others are left out."""
-    places = {key: place for place, key in enumerate(embeddings.ids)}
+    places = {key: place for place, key in enumerate(ids)}
     return [
         Answer(places[each.first], places[each.second], each.is_same)
         for each in answers

@@ -112,7 +112,7 @@ def apply(store: LabelStore, changes: Changes, *, progress: ProgressCallback | N
         entry, n_kept = _prepare(store, journal, changes)
         if entry is None:
             return ApplyReport(None, changes.action, n_kept=n_kept)
-        written = _write(store, journal, entry, held, progress=progress)
+        written = write_entry(store, journal, entry, held, progress=progress)
         journal.prune(kept_changes)
         return ApplyReport(entry.number, changes.action, written, n_kept, entry.n_labels - written)
 
@@ -125,7 +125,7 @@ def recover(store: LabelStore, held: Lease) -> None:
             journal.remove(entry)
         elif entry.state in (PREPARED, REDOING, UNDOING):
             logger.warning("finishing %s number %d, which was interrupted", entry.action, entry.number)
-            _write(store, journal, entry, held)
+            write_entry(store, journal, entry, held)
 
 
 def _n_kept_changes() -> int:
@@ -183,7 +183,7 @@ def _row(store: LabelStore, change: LabelChange, before: Any, is_automatic: bool
     )
 
 
-def _write(
+def write_entry(
     store: LabelStore, journal: Journal, entry: Entry, held: Lease, *, progress: ProgressCallback | None = None
 ) -> int:
     """Writes the labels, the groups and the run of an entry, forward or backward; may be repeated after a crash."""

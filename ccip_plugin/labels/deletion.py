@@ -6,10 +6,9 @@ from typing import Any
 import fiftyone as fo
 
 from ..core.progress import ProgressCallback
-from ..grouping.proposals import proposal_key
 from ..storage.fields import GROUP_FIELD
 from ..storage.lease import lease
-from ..storage.runs import RunKind, read_config, restore
+from ..storage.runs import RunKind, proposal_key, read_config, restore
 from ..storage.schema import refresh
 from ..storage.targets import resolve
 from .changes import Changes, LabelChange, apply

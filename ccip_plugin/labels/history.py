@@ -8,7 +8,7 @@ from ..core.progress import ProgressCallback
 from ..storage.fields import GROUP_FIELD
 from ..storage.lease import SHORT_SECONDS, lease
 from ..storage.targets import resolve
-from .changes import ApplyReport, _write, recover
+from .changes import ApplyReport, recover, write_entry
 from .journal import DONE, REDOING, UNDOING, UNDONE, Entry, Journal
 from .store import LabelStore, install_label_schema
 
@@ -75,7 +75,7 @@ def _turn(
             store.declare()
             install_label_schema(store)
         entry = journal.put(entry, state=state)
-        written = _write(store, journal, entry, held, progress=progress)
+        written = write_entry(store, journal, entry, held, progress=progress)
         return ApplyReport(entry.number, f"{action} {entry.action}", written, 0, entry.n_labels - written)
 
 

@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any
 
 
-def _lines(table: Sequence[Mapping[str, str]]) -> list[str]:
+def table_lines(table: Sequence[Mapping[str, str]]) -> list[str]:
     """A table as text."""
     rows = [list(table[0]), *(list(row.values()) for row in table)] if table else []
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
-def _finite(value: Any) -> Any:
+def finite_values(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _finite(each) for key, each in value.items()}
+        return {key: finite_values(each) for key, each in value.items()}
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

@@ -82,4 +82,4 @@ class Questions:
         return fit(self._pool, self._embeddings.vectors, self._answers())
 
     def _answers(self) -> list[Answer]:
-        return answers_among(load_answers(self._target), self._embeddings)
+        return answers_among(load_answers(self._target), self._embeddings.ids)

@@ -66,6 +66,11 @@ def key_of(prefix: str, path: str) -> str:
     return f"{prefix}_{re.sub(r'[^0-9A-Za-z_]', '_', path)}"
 
 
+def proposal_key(path: str) -> str:
+    """The run key of the proposal for a field."""
+    return key_of(RunKind.PROPOSAL, path)
+
+
 def read_config(dataset: fo.Dataset, key: str, names: Sequence[str] | None = None) -> dict[str, Any] | None:
     """Reads the configuration of a run from the database as it is now, None when there is no such run.
 

@@ -10,7 +10,7 @@ from ..neighbors.components import Forest
 from ..neighbors.graph import NeighborGraph
 from ..neighbors.pairs import near_pairs, unit_vectors
 from ..progress import ProgressCallback
-from .parameters import NOISE, _check_cap, check_parameters
+from .parameters import NOISE, check_cap, check_parameters
 
 PAIRS_BYTES = 256 << 20
 
@@ -34,7 +34,7 @@ def dbscan(graph: NeighborGraph, *, eps: float, min_samples: int) -> Labels:
         ParameterError: eps or min_samples has no meaning, or the graph has fewer neighbors of each image
     """
     check_parameters(eps, min_samples, least=1)
-    _check_cap(graph.cap, min_samples)
+    check_cap(graph.cap, min_samples)
     is_core = graph.count_neighbors(eps) + 1 >= min_samples
     return _grouped(is_core, graph.pairs_within(eps))
 

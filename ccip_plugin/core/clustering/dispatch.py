@@ -21,7 +21,7 @@ from .dbscan import dbscan, dbscan_of_embeddings
 from .hdbscan import hdbscan
 from .linkage import LinkageOptions, linkage
 from .optics import optics, optics_cut
-from .parameters import _check_cap, _check_method, _count, check_parameters, published_parameters
+from .parameters import check_cap, check_method, check_parameters, count_of, published_parameters
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,7 +144,7 @@ def cluster_details(
     Takes what that takes and, for ``linkage``, ``previous_limit`` (None): the ``limit`` of an earlier run on nearly the
     same images, which stays where it still fits.
     """
-    _check_method(method)
+    check_method(method)
     if constraints is not None and method != "linkage":
         raise ParameterError("constraints", f"given with {method}", "None: only linkage keeps them")
     scene = None
@@ -156,9 +156,9 @@ def cluster_details(
             eps = published[0] if eps is None else eps
             min_samples = published[1] if min_samples is None else min_samples
     given = embeddings_or_graph
-    if not isinstance(given, NeighborGraph) and choose_graph(graph, _count(given), method).is_approximate:
+    if not isinstance(given, NeighborGraph) and choose_graph(graph, count_of(given), method).is_approximate:
         check_parameters(eps, min_samples, least=1)
-        _check_cap(None if method == "linkage" else CAP, min_samples)  # before anything is compared
+        check_cap(None if method == "linkage" else CAP, min_samples)  # before anything is compared
         given = approximate_graph(given, eps, graphs_folder() if folder is None else folder, progress=progress)
     quality = given.quality if isinstance(given, ApproximateGraph) else None
     if method == "linkage":

@@ -7,7 +7,7 @@ import numpy as np
 from ..arrays import Labels
 from ..neighbors.graph import NeighborGraph
 from .agglomeration import numbered
-from .parameters import _ROUNDING, NOISE, _check_cap, check_parameters
+from .parameters import NOISE, ROUNDING, check_cap, check_parameters
 
 _FAR = 1.001  # of the cut: the difference of what is farther, for HDBSCAN
 
@@ -31,7 +31,7 @@ def hdbscan(graph: NeighborGraph, *, eps: float, min_samples: int = 3) -> Labels
         ParameterError: eps or min_samples has no meaning, or the graph has fewer neighbors of each image
     """
     check_parameters(eps, min_samples, least=2)
-    _check_cap(graph.cap, min_samples)
+    check_cap(graph.cap, min_samples)
     if graph.n <= min_samples:
         return np.full(graph.n, NOISE, np.int64)
     from sklearn.cluster import HDBSCAN
@@ -70,8 +70,8 @@ def _hdbscan_matrix(graph: NeighborGraph, eps: float, min_samples: int) -> Any:
     rows, cols = np.tile(images, len(steps)), ((images + steps[:, None]) % graph.n).ravel()
     keys = np.minimum(rows, cols) * graph.n + np.maximum(rows, cols)
     far = np.setdiff1d(keys, near.rows.astype(np.int64) * graph.n + near.cols)
-    differences = np.maximum(near.differences, _ROUNDING)
+    differences = np.maximum(near.differences, ROUNDING)
     rows, cols = np.concatenate([near.rows, far // graph.n]), np.concatenate([near.cols, far % graph.n])
-    values = np.concatenate([differences, np.full(len(far), max(_FAR * eps, 2 * _ROUNDING))]).astype(np.float64)
+    values = np.concatenate([differences, np.full(len(far), max(_FAR * eps, 2 * ROUNDING))]).astype(np.float64)
     pairs = (np.concatenate([rows, cols]), np.concatenate([cols, rows]))
     return coo_matrix((np.tile(values, 2), pairs), shape=(graph.n, graph.n)).tocsr()

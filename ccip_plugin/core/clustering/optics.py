@@ -11,7 +11,7 @@ from ..differences import differences, normalize
 from ..neighbors.graph import NeighborGraph, radius_graph
 from ..neighbors.pairs import joined
 from ..progress import ProgressCallback, report
-from .parameters import _ROUNDING, _check_cap, _count, check_parameters
+from .parameters import ROUNDING, check_cap, check_parameters, count_of
 
 Neighbors = Callable[[int, NDArray[np.bool_]], tuple[NDArray[np.integer], Vectors]]
 
@@ -215,17 +215,17 @@ def _ordering(
     given: ArrayLike | NeighborGraph, eps: float, min_samples: int, progress: ProgressCallback | None
 ) -> Ordering:
     check_parameters(eps, min_samples, least=2)
-    if not isinstance(given, NeighborGraph) and _count(given) > MAX_DENSE:
+    if not isinstance(given, NeighborGraph) and count_of(given) > MAX_DENSE:
         given = radius_graph(given, eps, progress=progress)
     if isinstance(given, NeighborGraph):
-        _check_cap(given.cap, min_samples)
+        check_cap(given.cap, min_samples)
         return ordering_of_graph(given, eps, int(min_samples), progress=progress)
-    n = _count(given)
+    n = count_of(given)
     if n < min_samples:
         if n:
             normalize(given)  # so that a bad row is an error here, too
         nothing = np.full(n, np.inf)
         return Ordering(np.arange(n), nothing, nothing, np.full(n, -1))
     dense = differences(given, memory=4 * MAX_DENSE**2)
-    dense[dense < _ROUNDING] = 0
+    dense[dense < ROUNDING] = 0
     return ordering_of_matrix(dense, cores_of_matrix(dense, int(min_samples)), eps, progress=progress)

@@ -30,7 +30,7 @@ _BEYOND = 1.4  # thresholds up to which HDBSCAN looks
 _OPTICS_CUT = 0.8  # of the threshold
 
 
-_ROUNDING = np.float32(1e-6)  # differences below this are rounding errors of a dense matrix
+ROUNDING = np.float32(1e-6)  # differences below this are rounding errors of a dense matrix
 
 
 def published_parameters(known: calibration.Calibration, method: str) -> tuple[float, int]:
@@ -44,14 +44,14 @@ def published_parameters(known: calibration.Calibration, method: str) -> tuple[f
         ParameterError: there is no such method
         UnknownPresetError: nothing is published for this method and this model
     """
-    _check_method(method)
+    check_method(method)
     if method not in _SMALLEST:
         return known.preset(method)
     share = {"linkage": 1.0, "hdbscan": _BEYOND, "optics_cut": _OPTICS_CUT}[method]
     return min(share * known.threshold, 1.0), _SMALLEST[method]
 
 
-def _check_method(method: str) -> None:
+def check_method(method: str) -> None:
     if method not in METHODS:
         raise ParameterError("method", method, f"one of {', '.join(METHODS)}")
 
@@ -64,12 +64,12 @@ def check_parameters(eps: float, min_samples: int, *, least: int = 1) -> None:
         raise ParameterError("min_samples", min_samples, f"a whole number, at least {least}")
 
 
-def _check_cap(cap: int | None, min_samples: int) -> None:
+def check_cap(cap: int | None, min_samples: int) -> None:
     """Raises where a graph that keeps so many neighbors of each image cannot tell who is a core image."""
     if cap is not None and min_samples > cap + 1:
         wanted = f"at most {cap + 1} with an approximate graph, which keeps {cap} neighbors of each image"
         raise ParameterError("min_samples", min_samples, f"{wanted}; take the exact one")
 
 
-def _count(embeddings: ArrayLike) -> int:
+def count_of(embeddings: ArrayLike) -> int:
     return len(embeddings) if isinstance(embeddings, Sized) else len(np.atleast_1d(np.asarray(embeddings)))

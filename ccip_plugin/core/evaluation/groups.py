@@ -6,7 +6,7 @@ import numpy as np
 
 from ..arrays import IntArray
 from ..errors import ParameterError
-from .labels import Names, _codes, _ratio
+from .labels import Names, codes_only, ratio
 from .mutual_information import adjusted_mutual_information
 
 
@@ -72,7 +72,7 @@ def group_metrics(labels_pred: Names, labels_true: Names) -> GroupMetrics:
     Raises:
         ParameterError: the two have different lengths
     """
-    pred, true = _codes(labels_pred), _codes(labels_true)
+    pred, true = codes_only(labels_pred), codes_only(labels_true)
     if len(pred) != len(true):
         raise ParameterError("labels_pred", f"{len(pred)} labels", f"as many as labels_true: {len(true)}")
     is_known = true >= 0
@@ -98,8 +98,8 @@ def _group_scores(
     cells, shared = np.unique(pred * (len(totals) + 1) + true, return_counts=True)
     groups, characters = np.divmod(cells, len(totals) + 1)
     ari, pair_precision, pair_recall = _pair_agreement(shared, sizes, totals)
-    precision = _ratio(float((shared**2 / sizes[groups]).sum()), n)
-    recall = _ratio(float((shared**2 / totals[characters]).sum()), n)
+    precision = ratio(float((shared**2 / sizes[groups]).sum()), n)
+    recall = ratio(float((shared**2 / totals[characters]).sum()), n)
     most = np.zeros(len(sizes), np.int64)
     np.maximum.at(most, groups, shared)
     mutual = float((shared / n * np.log(n * shared / sizes[groups] / totals[characters])).sum()) if n else 0.0
@@ -110,7 +110,7 @@ def _group_scores(
         n_characters=len(totals),
         n_noise=n_noise,
         n_left_out=n_left_out,
-        coverage=_ratio(n - n_noise, n),
+        coverage=ratio(n - n_noise, n),
         ari=ari,
         ami=adjusted_mutual_information(shared, sizes, totals, mutual) if n else float("nan"),
         pair_precision=pair_precision,
@@ -122,7 +122,7 @@ def _group_scores(
         homogeneity=float(by_entropy[0]),
         completeness=float(by_entropy[1]),
         v_measure=float(by_entropy[2]),
-        purity=_ratio(int(most.sum()), n),
+        purity=ratio(int(most.sum()), n),
         grouped=grouped,
     )
 
@@ -137,7 +137,7 @@ def _pair_agreement(shared: IntArray, sizes: IntArray, totals: IntArray) -> tupl
     expected = together * alike / pairs if pairs else 0.0
     largest = (together + alike) / 2
     ari = (both - expected) / (largest - expected) if largest != expected else 1.0
-    return ari, _ratio(both, together), _ratio(both, alike)
+    return ari, ratio(both, together), ratio(both, alike)
 
 
 def _harmonic(a: float, b: float) -> float:

@@ -25,7 +25,7 @@ def codes_of(labels: Names) -> tuple[IntArray, list[object]]:
     return codes, list(numbers)
 
 
-def _codes(labels: Names) -> IntArray:
+def codes_only(labels: Names) -> IntArray:
     return codes_of(labels)[0]
 
 
@@ -36,5 +36,5 @@ def _code(value: object, numbers: dict[object, int]) -> int:
     return numbers.setdefault(value, len(numbers))
 
 
-def _ratio(part: float, whole: float) -> float:
+def ratio(part: float, whole: float) -> float:
     return part / whole if whole else float("nan")

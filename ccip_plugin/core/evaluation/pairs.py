@@ -11,7 +11,7 @@ from ..differences import normalize
 from ..errors import ParameterError, VectorsError
 from ..progress import ProgressCallback, report
 from .jackknife import STEPS, FoldCounts, Interval, folds_of, interval, interval_of_best
-from .labels import Names, _codes, _ratio
+from .labels import Names, codes_only, ratio
 
 _BLOCK = 2048
 _MAX_BINS = 2**24  # float32 holds whole numbers up to it
@@ -160,7 +160,7 @@ def pair_metrics(
     least = STEPS if by_character else 2
     if not least <= bins <= _MAX_BINS or bins & (bins - 1):
         raise ParameterError("bins", bins, f"a power of two from {least:,} to {_MAX_BINS:,}")
-    codes = _codes(labels_true)
+    codes = codes_only(labels_true)
     unit = normalize(embeddings) if len(codes) else np.empty((0, 1), np.float32)
     if unit.ndim != 2 or len(unit) != len(codes):
         raise VectorsError(f"want one label for each embedding, not {len(codes)} for {unit.shape}")
@@ -283,8 +283,8 @@ def _best_bin(tp: IntArray, fp: IntArray, n_same: int) -> int:
 
 
 def _pair_scores(threshold: float, tp: int, fp: int, n_same: int) -> PairScores:
-    f1 = _ratio(2 * tp, tp + fp + n_same) if n_same else float("nan")
-    return PairScores(threshold, _ratio(tp, tp + fp), _ratio(tp, n_same), f1)
+    f1 = ratio(2 * tp, tp + fp + n_same) if n_same else float("nan")
+    return PairScores(threshold, ratio(tp, tp + fp), ratio(tp, n_same), f1)
 
 
 def _roc_auc(same: IntArray, different: IntArray) -> tuple[float, float]:
@@ -292,7 +292,7 @@ def _roc_auc(same: IntArray, different: IntArray) -> tuple[float, float]:
     larger = different.sum() - np.cumsum(different)
     pairs = float(same.sum()) * float(different.sum())
     ties = float((same.astype(np.float64) * different).sum())
-    return _ratio(float((same.astype(np.float64) * larger).sum()) + ties / 2, pairs), _ratio(ties / 2, pairs)
+    return ratio(float((same.astype(np.float64) * larger).sum()) + ties / 2, pairs), ratio(ties / 2, pairs)
 
 
 def _average_precision(same: IntArray, different: IntArray) -> tuple[float, float]:
@@ -307,7 +307,7 @@ def _average_precision(same: IntArray, different: IntArray) -> tuple[float, floa
     at_most = new * (tp / (tp + fp - different[kept]))
     at_least = new * ((tp - new + 1) / (tp - new + 1 + fp))
     error = max(float((at_most - together).sum()), float((together - at_least).sum()))
-    return _ratio(float(together.sum()), n_same), _ratio(error, n_same)
+    return ratio(float(together.sum()), n_same), ratio(error, n_same)
 
 
 # groups ---------------------------------------------------------------------------------------------------------------
