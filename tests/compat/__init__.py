@@ -1,0 +1,1 @@
+"""Data that earlier versions wrote, and that every later version has to open."""
