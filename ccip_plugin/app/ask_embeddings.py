@@ -1,8 +1,9 @@
 """What forms ask and say about embeddings that are there."""
 
+from ..core.calibration import Calibration
+from ..core.calibration import load as load_calibration
 from ..embeddings.provenance import Provenance
 from ..embeddings.store import Coverage
-from ..grouping.run import Calibration, load_calibration
 from ..storage.targets import CCIPError, Target
 from . import forms
 

@@ -38,8 +38,6 @@ AT_ONCE = {
 }
 """What operators have in common that are done while people wait, and show how far they are."""
 
-PROVIDERS = ("cpu", "cuda", "coreml", "directml", "openvino", "rocm", "tensorrt")
-
 T = TypeVar("T")
 
 _COUNTS: dict[Any, Any] = {}

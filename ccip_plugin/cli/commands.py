@@ -11,6 +11,7 @@ from ..core.progress import Cancelled
 
 if TYPE_CHECKING:
     from .summary import Summary
+from .options import given
 from .work import DONE, NOT_DONE, PARTLY_DONE, Work, start_fiftyone
 
 logger = logging.getLogger(__name__)
@@ -28,8 +29,8 @@ def group(work: Work) -> int:
     from ..core.registry import get_spec
 
     options = work.options
-    if options.model is not None:
-        get_spec(options.model)  # the name is looked up before anything else is done
+    if options.model_name is not None:
+        get_spec(options.model_name)  # the name is looked up before anything else is done
     started = time.monotonic()
     start_fiftyone(work)
     from .summary import Summary, app_command, counted, render
@@ -91,30 +92,27 @@ def _load(work: Work, summary: "Summary") -> Any:
 
 def _embed(work: Work, dataset: Any, summary: "Summary") -> None:
     from ..embeddings.compute import compute_embeddings
+    from ..embeddings.options import EmbeddingOptions
     from .summary import name_failures
 
+    patches_field = work.options.patches_field
     with _timed(summary, "embed"):
-        options = _given(work, "alpha", "force_square", "max_pixels", "model_dir", "overwrite", "provider", "verify")
         summary.embeddings = compute_embeddings(
-            dataset,
-            model_name=work.options.model,
-            workers=work.options.workers,
-            progress=work.progress,
-            **_where(work),
-            **options,
+            dataset, patches_field=patches_field, progress=work.progress, **given(work.options, EmbeddingOptions)
         )
-        summary.failures = name_failures(dataset, summary.embeddings, work.options.patches_field)
+        summary.failures = name_failures(dataset, summary.embeddings, patches_field)
 
 
 def _group_images(work: Work, dataset: Any, summary: "Summary") -> None:
-    from ..grouping.run import group_characters
+    from ..grouping.options import GroupingOptions
+    from ..grouping.run import group_characters, propose_groups
 
     with _timed(summary, "group"):
-        names = ("eps", "graph", "group_field", "method", "min_samples", "mode", "model_dir", "parameters")
-        options = _given(work, *names, "same_image", "tracks")
-        summary.grouping = group_characters(
-            dataset, apply=not work.options.propose, progress=work.progress, **_where(work), **options
-        )
+        options = {"patches_field": work.options.patches_field, **given(work.options, GroupingOptions)}
+        if work.options.propose:
+            summary.grouping = propose_groups(dataset, progress=work.progress, **options).report
+        else:
+            summary.grouping = group_characters(dataset, progress=work.progress, **options)
 
 
 def _index(work: Work, dataset: Any, summary: "Summary") -> None:

@@ -4,9 +4,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from ..core.clustering.parameters import METHODS
-from ..core.neighbors.choice import GRAPHS
-from ..core.registry import DEFAULT_MODEL
+from ..embeddings.options import EmbeddingOptions
+from ..grouping.options import GroupingOptions
+from .options import add_option, add_options
 
 _DESCRIPTION = """\
 Groups anime images by character, with CCIP, as labels in a FiftyOne dataset.
@@ -150,60 +150,20 @@ def _turn_parser(prog: str, description: str) -> argparse.ArgumentParser:
 def _add_field_options(parser: argparse.ArgumentParser) -> None:
     fields = parser.add_argument_group("fields")
     fields.add_argument("--patches-field", metavar="FIELD", help="group the detections in this field, not whole images")
-    fields.add_argument("--embeddings-field", metavar="FIELD", help="default: ccip_embedding")
-    fields.add_argument("--group-field", metavar="FIELD", help="default: character_group")
+    for option in GroupingOptions.all():
+        if option.name in ("embeddings_field", "group_field"):
+            add_option(fields, option)
 
 
 def _add_embedding_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("embedding")
-    add = group.add_argument
-    add("--model", metavar="NAME", help=f"default: the one that the dataset has embeddings of, else {DEFAULT_MODEL}")
-    _add_model_dir(group)
-    add("--provider", metavar="NAME", help="onnxruntime's, such as CPU or CUDA; default: CUDA where it works, else CPU")
-    add(
-        "--workers",
-        metavar="N",
-        type=_count,
-        help="how many images are embedded at once; default: one for each core, one more while others use these",
-    )
-    add("--max-pixels", metavar="N", type=_count, help="larger images are not read; default: 178 million")
-    add("--alpha", metavar="A", type=float, help="how much larger than the boxes the crops are, 0.1 for 10 %%")
-    add("--force-square", action="store_true", default=None, help="make the crops square")
-    add("--overwrite", action="store_true", default=None, help="embed everything anew")
-    add("--verify", action="store_true", default=None, help="embed anew what is of a file or a box that was changed")
+    add_options(parser.add_argument_group("embedding"), EmbeddingOptions, without=("embeddings_field",))
 
 
 def _add_grouping_options(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument_group("grouping").add_argument
-    add(
-        "--method", metavar="NAME", choices=METHODS, help=f"{', '.join(METHODS)}; default: the one that suits the model"
-    )
-    add("--eps", metavar="X", type=_difference, help="the largest difference between neighbors; default: as published")
-    add("--min-samples", metavar="N", type=_count, help="how many neighbors begin a group; default: as published")
-    add(
-        "--parameters",
-        choices=("published", "calibrated"),
-        help="where eps and min_samples come from: calibrated takes what calibration found for your images",
-    )
-    add(
-        "--graph",
-        choices=GRAPHS,
-        help="exact compares all images with all, approximate finds nearly all that are alike, in a part of the time "
-        '(needs the extra "index"); default: auto, which is approximate from 100,000 images on where it can be',
-    )
-    add("--mode", choices=("all", "add"), help="add gives groups only to images that have no label yet; default: all")
+    group = parser.add_argument_group("grouping")
+    add_options(group, GroupingOptions, without=("embeddings_field", "group_field", "model_dir"))
+    add = group.add_argument
     add("--propose", action="store_true", help="write no labels, but keep them as a proposal; see the command apply")
-    add(
-        "--same-image",
-        choices=("apart", "ignore"),
-        help="whether two detections in one image are kept apart, unless they are much alike; default: apart",
-    )
-    add(
-        "--tracks",
-        metavar="FIELD",
-        help="for detections in frames: the field that says which video a frame is of; those of one video with the "
-        "same index are held together",
-    )
     add("--no-similarity", action="store_true", help="make no similarity index")
     add("--no-visualization", action="store_true", help="make no map of the images")
 
@@ -222,19 +182,3 @@ def _folder(text: str) -> str:
     if not Path(text).expanduser().is_dir():
         raise argparse.ArgumentTypeError(f"there is no folder {text!r}")
     return text
-
-
-def _difference(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a difference from 0 to 1")
-    return value
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
-    return int(text)

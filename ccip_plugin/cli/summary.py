@@ -13,9 +13,8 @@ from ..core.registry import get_spec
 from ..embeddings.compute import EmbeddingsReport
 from ..embeddings.load import count_missing
 from ..embeddings.store import Coverage
-from ..grouping.parameters import CALIBRATED
-from ..grouping.report import in_words
-from ..grouping.run import GroupingReport
+from ..grouping.options import CALIBRATED
+from ..grouping.report import GroupingReport, in_words
 from ..io.images import IngestReport
 from ..reports.words import printable
 from ..storage.fields import EMBEDDINGS_FIELD, ERROR_FIELD

@@ -22,7 +22,11 @@ def lazy_names(
     def get(name: str) -> Any:
         if name not in owners:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        return getattr(importlib.import_module(f".{owners[name]}", package), name)
+        try:
+            module = importlib.import_module(f".{owners[name]}", package)
+        except AttributeError as error:  # in the module: Python would take it for a name that is missing here
+            raise ImportError(f"{package}.{owners[name]}: {error}") from error
+        return getattr(module, name)
 
     def names_of_package() -> list[str]:
         return sorted({*vars(importlib.import_module(package)), *owners})

@@ -7,20 +7,22 @@ import os
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+
+from fiftyone.core.collections import SampleCollection
 
 from ..core.differences import normalize
 from ..core.encoder.encoder import Encoder
-from ..core.encoder.pipeline import MEMORY, Extracted, crop_state, extract, file_state
-from ..core.preprocessing import MAX_PIXELS, READING_POLICY
+from ..core.encoder.pipeline import Extracted, crop_state, extract, file_state
+from ..core.options import takes
+from ..core.preprocessing import READING_POLICY
 from ..core.progress import ProgressCallback, report
 from ..core.registry import DEFAULT_MODEL, get_spec
-from ..storage.fields import EMBEDDINGS_FIELD, ERROR_FIELD
+from ..storage.fields import ERROR_FIELD
 from ..storage.lease import SHORT_SECONDS, lease
 from ..storage.targets import TargetError
 from . import speeds
 from .load import checked_vectors, embedding_store, is_unit
+from .options import EmbeddingOptions
 from .provenance import OriginChangedError, OtherOriginError, Provenance, UnknownOriginError, write_provenance
 from .store import EmbeddingStore, Key, Keys
 
@@ -78,94 +80,73 @@ class EmbeddingsReport:
         return "\n".join(lines)
 
 
+@takes(EmbeddingOptions)
 def compute_embeddings(
-    samples: Any,
+    samples: SampleCollection,
     *,
-    model_name: str | None = None,
-    embeddings_field: str = EMBEDDINGS_FIELD,
     patches_field: str | None = None,
-    alpha: float | None = None,
-    force_square: bool | None = None,
-    overwrite: bool = False,
-    verify: bool = False,
-    adopt: bool = False,
-    model_dir: str | Path | None = None,
-    revision: str | None = None,
-    provider: str = "auto",
-    workers: int | None = None,
-    max_pixels: int | None = MAX_PIXELS,
-    memory: int = MEMORY,
+    options: EmbeddingOptions,
     progress: ProgressCallback | None = None,
 ) -> EmbeddingsReport:
     """Embeds the images, or the detections, that have no embedding.
 
     Embeddings are stored every few seconds, so the work can be stopped at any moment (Ctrl-C, a killed process, a
-    ``progress`` that raises) and goes on at the next call. What could not be embedded has its reason in ``ccip_error``
-    and is tried again at the next call. The field records the model and how files were read; embeddings of different
-    origin never mix:
+    ``progress`` that raises) and is continued by the next call. What could not be embedded has its reason in
+    ``ccip_error`` and is tried again by the next call. The field records the model and how files were read; embeddings
+    of different origin never mix:
 
-    - another model (or reading, or ``alpha``, ``force_square``) for all that the field holds replaces all of it: the
+    - another model (or reading, or ``alpha``, ``force_square``) for the whole field replaces its content: the
       embeddings are set to None first. For a part it is an error
-    - vectors of unknown origin are an error, unless ``overwrite`` replaces all of them or ``adopt`` says which model
-      they are from
+    - vectors of unknown origin are an error, unless ``overwrite`` replaces all of them or ``adopt`` declares which
+      model they are from
     - when another process begins to fill the field in another way, this one stops with an error
 
     Args:
         samples: a dataset or view of images; a patches view stands for its detections
-        model_name (None): the CCIP model; the one that the field records by default, and else :data:`DEFAULT_MODEL`
-        embeddings_field ("ccip_embedding"): the field (on detections: the attribute) for the embeddings
         patches_field (None): the field with the detections to embed, None for whole images
-        alpha (None): by which share boxes are enlarged, e.g. 0.1; as the field records by default, and else 0
-        force_square (None): whether boxes are made square; as the field records by default, and else not
-        overwrite (False): compute also what is there
-        verify (False): compute also what is there but whose file has changed, by size and time, or whose box has, or of
-            which that is not known. Where the file is not there any more, that is recorded and the embedding stays
-        adopt (False): the vectors in the field are from ``model_name``, a person says; they are checked and brought to
-            unit length, and the rest is computed
-        model_dir (None): a folder of models
-        revision (None): of the hub repository
-        provider ("auto"): the execution provider
-        workers (None): how many threads, by default as many as :func:`~ccip_plugin.core.encoder.pipeline.extract` takes
-        max_pixels: larger images fail, None for no limit
-        memory: bytes that decoded images may take together
-        progress (None): told where the work is; may raise ``Cancelled``
+        {options}
+        progress (None): called with the stage and its progress; may raise ``Cancelled``
 
     Returns:
         an :class:`EmbeddingsReport`
 
     Raises:
         TargetError: these samples, or this field, cannot be embedded
-        ProvenanceError: the embeddings would not go with those that are there
-        CCIPError: the model cannot be had or run
+        ProvenanceError: the embeddings would not match the origin of the stored ones
+        CCIPError: the model cannot be fetched or run
     """
     started = time.monotonic()
-    store = embedding_store(samples, embeddings_field, patches_field)
-    wanted = _wanted(store, model_name, alpha, force_square)
-    if adopt:
-        _adopt(store, wanted, model_name)
-    all_anew = _must_replace(store, wanted, overwrite) or overwrite
+    store = embedding_store(samples, options.embeddings_field, patches_field)
+    wanted = _wanted(store, options.model_name, options.alpha, options.force_square)
+    if options.adopt:
+        _adopt(store, wanted, options.model_name)
+    is_anew = _must_replace(store, wanted, options.overwrite) or options.overwrite
     n_total = store.coverage().n_total
-    todo = store.keys() if all_anew else _unfinished(store, verify, n_total, progress)
+    todo = store.keys() if is_anew else _unfinished(store, options.verify, n_total, progress)
     record = _Record(store, wanted, n_total, len(todo), progress)
     if not todo:
         return record.report(None, started)
     store.declare()
     report(progress, "loading the model", 0, None)
     with Encoder.open(
-        wanted.model_name, model_dir=model_dir, provider=provider, revision=revision, progress=progress
+        wanted.model_name,
+        model_dir=options.model_dir,
+        provider=options.provider,
+        revision=options.revision,
+        progress=progress,
     ) as encoder:
         record.wanted = _of_encoder(wanted, encoder)
-        if _begin(store, record.wanted, overwrite):
+        if _begin(store, record.wanted, options.overwrite):
             todo = store.keys()
             record.n_todo = len(todo)
         results = extract(
             store.items(todo),
             encoder,
-            workers=workers,
+            workers=options.workers,
             alpha=wanted.alpha or 0.0,
             force_square=wanted.force_square or False,
-            max_pixels=max_pixels,
-            memory=memory,
+            max_pixels=options.max_pixels,
+            memory=options.memory,
         )
         with contextlib.closing(results):
             record.take(results)

@@ -12,11 +12,8 @@ from numpy.typing import NDArray
 from ..core.clustering.constraints import Constraints
 from ..labels.snapshot import Snapshot
 from ..storage.targets import Target, TargetError
+from .options import APART
 from .participants import Lineup
-
-APART, IGNORE = "apart", "ignore"
-SAME_IMAGE = (APART, IGNORE)
-"""What it means that two detections are in one image: they are kept apart unless they are much alike, or nothing."""
 
 INDEX = "index"  # of a detection: which object of a video it is
 
@@ -64,8 +61,7 @@ def decisions_of(
         lineup: who takes part
         snapshot: the labels and groups
         target: what is grouped
-        same_image ("apart"): what it means that two detections are in one image; see :data:`SAME_IMAGE`. Mirrors,
-            collages, comics and character sheets do show one character twice: take "ignore" for these
+        same_image ("apart"): as :class:`~ccip_plugin.grouping.options.GroupingOptions` has it
         tracks (None): for detections in frames of videos, the field of samples that says which video a frame is of;
             detections of one video with the same ``index`` are then held together, unless people say otherwise
 

@@ -1,89 +1,118 @@
-"""The parameters of a grouping run and where they come from."""
+"""The parameters of a grouping run: its options, resolved for one model."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
 
 from ..core.calibration import Calibration
 from ..core.clustering.parameters import check_parameters, published_parameters
+from ..core.errors import ParameterError
 from ..core.neighbors.choice import EXACT
-from ..labels.snapshot import ALL
-from ..storage.fields import EMBEDDINGS_FIELD
-from .constraints import APART
-
-DEFAULT_METHOD = "linkage"
-
-
-PUBLISHED, CALIBRATED = "published", "calibrated"
-
-
-SOURCES = (PUBLISHED, CALIBRATED)
-
-
-"""Where eps and min_samples come from: what is published for the model, or what was found for the user's own images."""
+from ..storage.targets import Target
+from .calibrated import calibrated_parameters
+from .options import CALIBRATED, DEFAULT_METHOD, PUBLISHED, GroupingOptions
 
 
 @dataclass(frozen=True)
-class Parameters:
+class GroupingParameters:
     """What a grouping was made with.
 
     Attributes:
         method: one of :data:`~ccip_plugin.core.clustering.parameters.METHODS`
-        eps: the largest difference; what it is the largest of depends on the method
-        min_samples: how many images make a group, or the core of one
-        model_name: the model that the embeddings are of
-        embeddings_field: the field with the embeddings
-        mode: what might be changed, one of :data:`~ccip_plugin.labels.snapshot.MODES`
-        same_image: what two detections in one image meant, one of :data:`~ccip_plugin.grouping.constraints.SAME_IMAGE`
-        tracks: the field that says which video a frame is of, None where tracks meant nothing
-        graph: whether all images were compared with all, one of :data:`~ccip_plugin.core.neighbors.choice.GRAPHS`
-        source: where eps and min_samples come from if they were not given, one of :data:`SOURCES`
+        eps: the largest difference; of what, depends on the method
+        min_samples: the number of images that make a group, or the core of one
+        model_name: the model of the embeddings
+        graph: "exact" where all pairs of images were compared, else "approximate"
+        source: "published", or "calibrated" where eps and min_samples came from a calibration
+        options: the options as they were given
     """
 
     method: str
     eps: float
     min_samples: int
     model_name: str
-    embeddings_field: str
-    mode: str = ALL
-    same_image: str = APART
-    tracks: str | None = None
     graph: str = EXACT
     source: str = PUBLISHED
+    options: GroupingOptions = field(default_factory=GroupingOptions)
+
+    @property
+    def embeddings_field(self) -> str:
+        """The field with the embeddings."""
+        return self.options.embeddings_field
+
+    @property
+    def mode(self) -> str:
+        """What might change."""
+        return self.options.mode
+
+    def record(self) -> dict[str, Any]:
+        """Plain values for the record of a run: the options, and what they were resolved to."""
+        return {
+            **self.options.record(),
+            "method": self.method,
+            "eps": self.eps,
+            "min_samples": self.min_samples,
+            "model_name": self.model_name,
+            "graph": self.graph,
+            "source": self.source,
+        }
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Self:
+        """The parameters that a run recorded; options that it does not know have their defaults."""
+        names = ("method", "eps", "min_samples", "model_name", "graph", "source")
+        return cls(
+            **{name: record[name] for name in names if name in record},
+            options=GroupingOptions.from_record(record),
+        )
 
 
 def choose_parameters(
     calibration: Calibration,
+    options: GroupingOptions | None = None,
     *,
-    method: str | None = None,
-    eps: float | None = None,
-    min_samples: int | None = None,
-    embeddings_field: str = EMBEDDINGS_FIELD,
-    mode: str = ALL,
-    same_image: str = APART,
-    tracks: str | None = None,
     calibrated: tuple[float, int] | None = None,
-) -> Parameters:
-    """Fills in what is published for a method, or follows from the threshold of the model.
+) -> GroupingParameters:
+    """Resolves the options of a run for one model.
 
-    The default method is :data:`DEFAULT_METHOD`, which needs nothing but the threshold, and so works for every model.
-    With ``calibrated``, these ``(eps, min_samples)`` take the place of what is published.
+    The default method is :data:`~ccip_plugin.grouping.options.DEFAULT_METHOD`, which needs nothing but the threshold
+    and so works for every model.
+
+    Args:
+        calibration: the published values of the model
+        options (None): the options of the run
+        calibrated (None): eps and min_samples that take the place of the published ones
 
     Raises:
-        ParameterError: the method, eps or min_samples has no meaning
+        ParameterError: the method, eps or min_samples is invalid
         UnknownPresetError: nothing is published for this method and this model
     """
-    method = DEFAULT_METHOD if method is None else method
-    preset_eps, preset_min_samples = calibrated or published_parameters(calibration, method)
-    eps = preset_eps if eps is None else eps
-    min_samples = preset_min_samples if min_samples is None else min_samples
+    options = options or GroupingOptions()
+    method = options.method or DEFAULT_METHOD
+    default_eps, default_min_samples = calibrated or published_parameters(calibration, method)
+    eps = default_eps if options.eps is None else options.eps
+    min_samples = default_min_samples if options.min_samples is None else options.min_samples
     check_parameters(eps, min_samples)
-    return Parameters(
-        method,
-        float(eps),
-        int(min_samples),
-        calibration.model_name,
-        embeddings_field,
-        mode,
-        same_image,
-        tracks,
-        source=PUBLISHED if calibrated is None else CALIBRATED,
+    source = PUBLISHED if calibrated is None else CALIBRATED
+    return GroupingParameters(
+        method, float(eps), int(min_samples), calibration.model_name, source=source, options=options
     )
+
+
+def calibrated_values(options: GroupingOptions, target: Target) -> tuple[float, int] | None:
+    """The calibrated eps and min_samples, None where the options ask for the published ones.
+
+    Raises:
+        ParameterError: they were asked for and there are none
+    """
+    if options.parameters != CALIBRATED:
+        return None
+    method = options.method or DEFAULT_METHOD
+    calibrated = calibrated_parameters(target, options.embeddings_field, method)
+    if calibrated is None:
+        wanted = (
+            f"{PUBLISHED!r}: no calibration for {method} and {options.embeddings_field!r} has enough evidence; run "
+            "calibrate, which says so"
+        )
+        raise ParameterError("parameters", CALIBRATED, wanted)
+    return calibrated

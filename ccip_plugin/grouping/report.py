@@ -8,7 +8,7 @@ from ..core.identity.matching import GroupChange
 from ..core.neighbors.quality import Quality
 from ..core.tuning.sweep import looks_chained
 from .constraints import Contradiction
-from .parameters import Parameters
+from .parameters import GroupingParameters
 
 _NAMED_IDS = 5
 
@@ -71,7 +71,7 @@ class GroupingReport:
 
     run_key: str
     group_field: str
-    parameters: Parameters
+    parameters: GroupingParameters
     n_items: int
     n_groups: int
     n_grouped: int
@@ -95,7 +95,7 @@ class GroupingReport:
 
     def as_dict(self) -> dict[str, Any]:
         """The report as plain values."""
-        plain = asdict(self)
+        plain = {**asdict(self), "parameters": self.parameters.record()}
         lists = {name: list(plain[name]) for name in ("groups", "shapes", "contradictions", "warnings")}
         for contradiction in lists["contradictions"]:
             contradiction["ids"] = list(contradiction["ids"])
@@ -110,7 +110,7 @@ class GroupingReport:
     def from_dict(cls, plain: Mapping[str, Any]) -> "GroupingReport":
         """What :meth:`as_dict` gave."""
         values = {
-            "parameters": Parameters(**plain["parameters"]),
+            "parameters": GroupingParameters.from_record(plain["parameters"]),
             "sizes": {int(size): count for size, count in plain["sizes"].items()},
             "groups": tuple(GroupChange(**change) for change in plain["groups"]),
             "shapes": tuple(GroupShape(**shape) for shape in plain.get("shapes", ())),

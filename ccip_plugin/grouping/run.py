@@ -1,54 +1,41 @@
-"""The whole road from embedded images to recorded character groups."""
+"""Character grouping pipeline: embeddings in, recorded groups out."""
 
 import datetime
 import logging
 import time
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
+from fiftyone.core.collections import SampleCollection
 
-from ..core.calibration import Calibration
 from ..core.calibration import load as load_calibration
 from ..core.clustering.constraints import Constraints, check
 from ..core.clustering.dispatch import Clustering, cluster_details
 from ..core.clustering.optics import MAX_DENSE
-from ..core.errors import ParameterError
 from ..core.identity.matching import NEW
 from ..core.identity.stability import steady
 from ..core.neighbors.cache import find_or_choose
-from ..core.neighbors.choice import APPROXIMATE, AUTO, EXACT, GRAPHS, GraphChoice, choose_graph
+from ..core.neighbors.choice import APPROXIMATE, EXACT, GraphChoice, choose_graph
 from ..core.neighbors.files import find_graph, graphs_folder
+from ..core.options import takes
 from ..core.progress import ProgressCallback, report
 from ..labels.changes import Changes
 from ..labels.identities import StaleGroupsError
-from ..labels.snapshot import ALL, MODES, Snapshot, take_snapshot
+from ..labels.snapshot import ALL, Snapshot, take_snapshot
 from ..labels.store import LabelStore
-from ..storage.fields import EMBEDDINGS_FIELD, GROUP_FIELD, RUN_KEY
+from ..storage.fields import GROUP_FIELD, RUN_KEY
 from ..storage.runs import RunKind, check_key, key_of, read_config
-from ..storage.targets import Target, resolve
-from .calibrated import calibrated_parameters
-from .constraints import APART, SAME_IMAGE, Decisions, decisions_of
-from .parameters import CALIBRATED, DEFAULT_METHOD, PUBLISHED, SOURCES, Parameters, choose_parameters
-from .participants import Lineup, NothingToGroupError, line_up
+from ..storage.targets import resolve
+from .constraints import Decisions, decisions_of
+from .options import GroupingOptions
+from .parameters import GroupingParameters, calibrated_values, choose_parameters
+from .participants import Lineup, line_up
 from .plan import Plan, make_plan
 from .proposals import Proposal, save_proposal, write
 from .report import GroupingReport, warnings_of
-
-__all__ = [
-    "APPROXIMATE",
-    "AUTO",
-    "EXACT",
-    "Calibration",
-    "GroupingReport",
-    "NothingToGroupError",
-    "Parameters",
-    "choose_parameters",
-    "group_characters",
-    "load_calibration",
-    "propose_groups",
-]
 
 logger = logging.getLogger(__name__)
 
@@ -61,91 +48,58 @@ _OTHER_METRIC = (
 _RECORDED = ("items", "groups", "grouped", "unassigned", "ignored", "human", "rescued")
 
 
+@takes(GroupingOptions)
 def group_characters(
-    samples: Any,
+    samples: SampleCollection,
     *,
     patches_field: str | None = None,
-    method: str | None = None,
-    eps: float | None = None,
-    min_samples: int | None = None,
-    parameters: str = PUBLISHED,
-    graph: str = AUTO,
-    mode: str = ALL,
-    same_image: str = APART,
-    tracks: str | None = None,
+    options: GroupingOptions,
     apply: bool = True,
-    embeddings_field: str = EMBEDDINGS_FIELD,
-    group_field: str = GROUP_FIELD,
     run_key: str | None = None,
-    model_dir: Any = None,
     progress: ProgressCallback | None = None,
 ) -> GroupingReport:
     """Groups images by character and writes the groups as labels.
 
-    Labels that people decided are kept. With the method ``linkage`` they also shape the groups: what people put into
-    one group stays together, and what they put into two never meets; the other methods find their groups from the
-    images alone. Whatever the method, an image is never put into a group from which it was rejected
-    (:func:`~ccip_plugin.labels.edits.reject`), nor into one that this group becomes a part of, and images that people
-    put into no group take no part.
+    Labels that people decided are kept. With the method ``linkage`` they also constrain the groups: images that people
+    put into one group stay together, and images that they put into two groups are never merged; the other methods find
+    their groups from the images alone. Whatever the method, an image is never put into a group from which it was
+    rejected (:func:`~ccip_plugin.labels.edits.reject`), nor into one that this group was merged into, and images that
+    people put into no group take no part.
 
-    Groups keep their ids and names from one run to the next: they are matched by the members that they share, and
-    groups that have lost all of them by what they looked like. ``linkage`` does not merge or split known groups on
-    evidence that is hardly beyond its limit, so that more images leave the others where they are.
-    :func:`~ccip_plugin.labels.history.undo` takes a run back.
+    Groups keep their ids and names from one run to the next: they are matched by shared members, and groups that have
+    lost all members by their prototypes. ``linkage`` does not merge or split known groups on evidence within a margin
+    of its limit, so that additional images leave the others where they are.
+    :func:`~ccip_plugin.labels.history.undo` reverts a run.
 
-    From 20,000 images on, the exact graph of neighbors is kept in ``graphs`` of the folder that ``CCIP_CACHE_DIR``
-    names, where it takes up to 4 GiB, so that another eps needs no comparison of all images.
+    From 20,000 images on, the exact neighbor graph is kept in ``graphs`` of the folder ``CCIP_CACHE_DIR``, up to 4 GiB,
+    so that another eps needs no comparison of all images.
 
     A view is compared with the groups that exist, and only the items of the view are written. Costs the time and memory
-    of :func:`~ccip_plugin.core.clustering.dispatch.cluster`, plus 3 kB per image. Images that stay where they are, such
-    as those outside of a view and, when only new ones are added, all others, are compared with those that may move and,
-    for ``linkage``, not with each other beyond their groups.
+    of :func:`~ccip_plugin.core.clustering.dispatch.cluster`, plus the memory of planning and writing. Images that stay
+    where they are, such as those outside of a view and, when only new ones are added, all others, are compared with
+    those that may move and, for ``linkage``, not with each other beyond their groups.
 
     Args:
         samples: a dataset, a view or a patches view, with embeddings
         patches_field (None): the field with the detections to group, None for whole samples
-        method (None): one of :data:`~ccip_plugin.core.clustering.parameters.METHODS`, ``linkage`` by default
-        eps (None): the largest difference between neighbors (for ``linkage``, the largest mean difference in a group),
-            None for the published value of the method
-        min_samples (None): how many images make a group, or the core of one, None for the published value
-        parameters ("published"): where eps and min_samples come from if they are not given: "published", or
-            "calibrated" for what :func:`~ccip_plugin.evaluation.calibration.calibrate` found for these embeddings
-        graph ("auto"): "exact" compares all images with all. "approximate" finds nearly all that are alike, in a part
-            of the time, and needs the extra "index"; what it finds is kept in ``graphs`` of the folder that
-            ``CCIP_CACHE_DIR`` names. "auto" does that from 100,000 images on, where the extra is installed. A graph
-            that :func:`~ccip_plugin.evaluation.exploration.explore_parameters` has kept is taken in any case but
-            "approximate"
-        mode ("all"): "all" gives every image a label anew that no person decided on. "add" only gives labels to images
-            that have none: an existing group, a new one, or none, and touches nothing else
-        same_image ("apart"): for detections: "apart" keeps two of one image apart unless they are very much alike,
-            "ignore" takes no notice, as mirrors, comics and character sheets do show one character twice. For linkage
-        tracks (None): for detections in frames of videos: the field of samples that says which video a frame is of,
-            e.g. "sample_id". Detections of one video with the same ``index`` are then held together, unless people say
-            otherwise. For linkage
-        apply (True): False writes no labels, but keeps them as a proposal: see
-            :func:`~ccip_plugin.grouping.proposals.load_proposal` and
-            :func:`~ccip_plugin.grouping.proposals.apply_proposal`
-        embeddings_field ("ccip_embedding"): the field with the embeddings
-        group_field ("character_group"): the field (on detections: the attribute) to write the groups to
+        {options}
+        apply (True): deprecated; instead of False call :func:`propose_groups`
         run_key (None): the key of the recorded run, ``ccip_groups`` for the default field
-        model_dir (None): a folder with model files, for presets that differ from the published ones
-        progress (None): called with the stage and how far it is
+        progress (None): called with the stage and its progress
 
     Returns:
         a :class:`~ccip_plugin.grouping.report.GroupingReport`
 
     Raises:
         NothingToGroupError: no item has an embedding
-        StaleGroupsError: others kept changing the groups while this was computed
+        StaleGroupsError: the groups kept changing while this was computed
         MissingExtraError: an approximate graph was asked for, and faiss is not installed
-        CCIPError: the field, the embeddings or the parameters cannot be used; the text says why
+        CCIPError: the field, the embeddings or the options cannot be used; the message says why
     """
-    asked = _Asked(
-        embeddings_field, run_key, method, eps, min_samples, parameters, graph, mode, same_image, tracks, model_dir
-    )
-    work = _compare(LabelStore(resolve(samples, patches_field), group_field), asked, progress)
     if not apply:
-        return _saved(work, work.snapshot, progress).report
+        warnings.warn("group_characters(apply=False) is deprecated: call propose_groups", DeprecationWarning, 3)
+        return _propose_groups(samples, patches_field, options, run_key, progress).report
+    work = _compare(LabelStore(resolve(samples, patches_field), options.group_field), options, run_key, progress)
     for attempt in range(_ATTEMPTS):
         proposal = _propose(work, take_snapshot(work.store) if attempt else work.snapshot, progress)
         try:
@@ -160,86 +114,45 @@ def group_characters(
     raise AssertionError("unreachable")
 
 
+@takes(GroupingOptions)
 def propose_groups(
-    samples: Any,
+    samples: SampleCollection,
     *,
     patches_field: str | None = None,
-    method: str | None = None,
-    eps: float | None = None,
-    min_samples: int | None = None,
-    parameters: str = PUBLISHED,
-    graph: str = AUTO,
-    mode: str = ALL,
-    same_image: str = APART,
-    tracks: str | None = None,
-    embeddings_field: str = EMBEDDINGS_FIELD,
-    group_field: str = GROUP_FIELD,
+    options: GroupingOptions,
     run_key: str | None = None,
-    model_dir: Any = None,
     progress: ProgressCallback | None = None,
 ) -> Proposal:
-    """Says what :func:`group_characters` would change, and keeps that with the dataset; writes no label.
+    """Proposes the changes that :func:`group_characters` would make and stores them with the dataset; writes no label.
 
-    Takes the arguments of :func:`group_characters`, and raises as it does. A proposal takes the place of an earlier one
-    for the same field. It holds until the groups are changed otherwise; labels that people change do no harm, they win.
+    A proposal replaces an earlier one for the same field. It is valid until the groups are changed otherwise; labels
+    that people change meanwhile are kept.
+
+    Args:
+        samples: as for :func:`group_characters`
+        patches_field (None): as for :func:`group_characters`
+        {options}
+        run_key (None): as for :func:`group_characters`
+        progress (None): called with the stage and its progress
 
     Returns:
         a :class:`~ccip_plugin.grouping.proposals.Proposal`, with counts, ids and views by kind of change
+
+    Raises:
+        CCIPError: as :func:`group_characters`
     """
-    asked = _Asked(
-        embeddings_field, run_key, method, eps, min_samples, parameters, graph, mode, same_image, tracks, model_dir
-    )
-    work = _compare(LabelStore(resolve(samples, patches_field), group_field), asked, progress)
+    return _propose_groups(samples, patches_field, options, run_key, progress)
+
+
+def _propose_groups(
+    samples: SampleCollection,
+    patches_field: str | None,
+    options: GroupingOptions,
+    run_key: str | None,
+    progress: ProgressCallback | None,
+) -> Proposal:
+    work = _compare(LabelStore(resolve(samples, patches_field), options.group_field), options, run_key, progress)
     return _saved(work, work.snapshot, progress)
-
-
-@dataclass(frozen=True)
-class _Asked:
-    embeddings_field: str
-    run_key: str | None
-    method: str | None
-    eps: float | None
-    min_samples: int | None
-    source: str
-    graph: str
-    mode: str
-    same_image: str
-    tracks: str | None
-    model_dir: Any
-
-    def __post_init__(self) -> None:
-        for name, value, known in (
-            ("parameters", self.source, SOURCES),
-            ("graph", self.graph, GRAPHS),
-            ("mode", self.mode, MODES),
-            ("same_image", self.same_image, SAME_IMAGE),
-        ):
-            if value not in known:
-                raise ParameterError(name, value, f"one of {', '.join(known)}")
-
-    def parameters(self, calibration: Calibration, target: Target) -> Parameters:
-        return choose_parameters(
-            calibration,
-            method=self.method,
-            eps=self.eps,
-            min_samples=self.min_samples,
-            embeddings_field=self.embeddings_field,
-            mode=self.mode,
-            same_image=self.same_image,
-            tracks=self.tracks,
-            calibrated=self._calibrated(target) if self.source == CALIBRATED else None,
-        )
-
-    def _calibrated(self, target: Target) -> tuple[float, int]:
-        method = self.method or DEFAULT_METHOD
-        found = calibrated_parameters(target, self.embeddings_field, method)
-        if found is None:
-            wanted = (
-                f"{PUBLISHED!r}, as calibration has found nothing for {method} and {self.embeddings_field!r}, or on "
-                "too little evidence; run calibrate, which says so"
-            )
-            raise ParameterError("parameters", CALIBRATED, wanted)
-        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -251,29 +164,31 @@ class _Compared:
     lineup: Lineup
     decisions: Decisions
     clusters: Clustering
-    parameters: Parameters
+    parameters: GroupingParameters
     graph: GraphChoice
     threshold: float
     run_key: str
     clock: "_Clock"
 
 
-def _compare(store: LabelStore, asked: _Asked, progress: ProgressCallback | None) -> _Compared:
+def _compare(
+    store: LabelStore, options: GroupingOptions, run_key: str | None, progress: ProgressCallback | None
+) -> _Compared:
     clock = _Clock()
     store.check()
-    run_key = asked.run_key or _run_key(store)
+    run_key = run_key or _run_key(store)
     fields = {"group_field": store.group_field, "patches_field": store.target.patches_field}
     check_key(store.target.dataset, run_key, RunKind.GROUPING, **fields)
     report(progress, "reading embeddings", 0, None)
     snapshot = take_snapshot(store)
-    lineup = line_up(store, snapshot, asked.embeddings_field, asked.mode)
-    calibration = load_calibration(lineup.provenance.model_name, model_dir=asked.model_dir)
-    parameters = asked.parameters(calibration, store.target)
-    decisions = decisions_of(lineup, snapshot, store.target, same_image=parameters.same_image, tracks=parameters.tracks)
-    graph = choose_graph(asked.graph, _size(lineup, decisions, parameters.method), parameters.method)
+    lineup = line_up(store, snapshot, options.embeddings_field, options.mode)
+    calibration = load_calibration(lineup.provenance.model_name, model_dir=options.model_dir)
+    parameters = choose_parameters(calibration, options, calibrated=calibrated_values(options, store.target))
+    decisions = decisions_of(lineup, snapshot, store.target, same_image=options.same_image, tracks=options.tracks)
+    graph = choose_graph(options.graph, _size(lineup, decisions, parameters.method), parameters.method)
     clock.lap("read")
     limit = _previous_limit(store, run_key, parameters)
-    clusters = _cluster(lineup, snapshot, decisions, parameters, graph, limit, asked.model_dir, progress)
+    clusters = _cluster(lineup, snapshot, decisions, parameters, graph, limit, progress)
     parameters = replace(parameters, graph=EXACT if clusters.quality is None else APPROXIMATE)
     clock.lap("cluster")
     return _Compared(
@@ -281,7 +196,7 @@ def _compare(store: LabelStore, asked: _Asked, progress: ProgressCallback | None
     )
 
 
-def _previous_limit(store: LabelStore, run_key: str, parameters: Parameters) -> float | None:
+def _previous_limit(store: LabelStore, run_key: str, parameters: GroupingParameters) -> float | None:
     """The limit between large groups in the last run, None where that was another method, eps or model."""
     last = read_config(store.target.dataset, run_key, ("limit", "parameters")) or {}
     names = ("method", "eps", "model_name", "embeddings_field")
@@ -300,10 +215,9 @@ def _cluster(
     lineup: Lineup,
     snapshot: Snapshot,
     decisions: Decisions,
-    parameters: Parameters,
+    parameters: GroupingParameters,
     choice: GraphChoice,
     previous_limit: float | None,
-    model_dir: Any,
     progress: ProgressCallback | None,
 ) -> Clustering:
     vectors = lineup.embeddings.vectors
@@ -328,7 +242,7 @@ def _cluster(
         eps=parameters.eps,
         min_samples=parameters.min_samples,
         model_name=parameters.model_name,
-        model_dir=model_dir,
+        model_dir=parameters.options.model_dir,
         constraints=constraints,
         previous_limit=previous_limit,
         progress=progress,
@@ -384,7 +298,7 @@ def _run(work: _Compared, plan: Plan) -> dict[str, Any]:
         "group_field": store.group_field,
         "patches_field": store.target.patches_field,
         "is_partial": not store.target.is_whole,
-        "parameters": asdict(work.parameters),
+        "parameters": work.parameters.record(),
         "limit": work.clusters.limit,
         "quality": asdict(work.clusters.quality) if work.clusters.quality else None,
         "provenance": work.lineup.provenance.as_dict(),
@@ -399,7 +313,7 @@ def _run(work: _Compared, plan: Plan) -> dict[str, Any]:
 
 def _report(work: _Compared, plan: Plan) -> GroupingReport:
     counts, contradictions = plan.counts, work.decisions.contradictions
-    warnings = warnings_of(
+    notes = warnings_of(
         plan.sizes,
         counts["items"],
         method=work.parameters.method,
@@ -408,9 +322,9 @@ def _report(work: _Compared, plan: Plan) -> GroupingReport:
         contradictions=contradictions,
     )
     if work.graph.note:
-        warnings += (work.graph.note,)
+        notes += (work.graph.note,)
     if not work.lineup.provenance.closed_form:
-        warnings += (_OTHER_METRIC,)
+        notes += (_OTHER_METRIC,)
     return GroupingReport(
         work.run_key,
         work.store.path,
@@ -431,7 +345,7 @@ def _report(work: _Compared, plan: Plan) -> GroupingReport:
         shapes=tuple(plan.shapes[:_MOST_SHAPES]),
         quality=work.clusters.quality,
         contradictions=contradictions,
-        warnings=warnings,
+        warnings=notes,
     )
 
 

@@ -3,16 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ..storage.fields import ALL
 from .identities import Draft, load_registry
 from .store import GroupLabel, LabelStore
-
-ALL, ADD = "all", "add"
-
-
-MODES = (ALL, ADD)
-
-
-"""What a run may change: every label that no person decided, or only what has no label."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,3 +18,7 @@ STATUS_AUTO = "auto"
 STATUS_CONFIRMED = "confirmed"
 STATUS_IGNORED = "ignored"
 STATUSES = (STATUS_AUTO, STATUS_CONFIRMED, STATUS_IGNORED)
+
+ALL, ADD = "all", "add"
+MODES = (ALL, ADD)
+"""What a run may change: every label that no person decided on, or only items without a label."""

@@ -268,7 +268,7 @@ class TestWhatFails:
         [
             pytest.param(["a.png"], "arguments are required: --dataset", id="no dataset"),
             pytest.param(
-                ["a.png", "--dataset", "x", "--workers", "0"], "'0' is not a whole number from 1", id="workers"
+                ["a.png", "--dataset", "x", "--workers", "0"], "'0' is not a whole number, at least 1", id="workers"
             ),
             pytest.param(["--dataset", "x", "--eps", "2"], "'2' is not a difference from 0 to 1", id="eps"),
             pytest.param(["--dataset", "x", "--eps", "nan"], "'nan' is not a difference", id="no eps"),

@@ -12,7 +12,8 @@ from ccip_plugin.core.neighbors.quality import Quality
 from ccip_plugin.embeddings import compute_embeddings
 from ccip_plugin.embeddings.compute import EmbeddingsReport
 from ccip_plugin.embeddings.store import Coverage
-from ccip_plugin.grouping.run import GroupingReport, Parameters
+from ccip_plugin.grouping.parameters import GroupingParameters
+from ccip_plugin.grouping.report import GroupingReport
 from ccip_plugin.io.images import IngestReport
 
 pytestmark = pytest.mark.mongo
@@ -34,7 +35,7 @@ EMBEDDED = EmbeddingsReport(
 GROUPED = GroupingReport(
     run_key="ccip_groups",
     group_field="character_group",
-    parameters=Parameters("dbscan_2", 0.129210, 2, MODEL, "ccip_embedding"),
+    parameters=GroupingParameters("dbscan_2", 0.129210, 2, MODEL),
     n_items=1012,
     n_groups=37,
     n_grouped=940,

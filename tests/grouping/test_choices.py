@@ -129,8 +129,8 @@ def test_a_kept_exact_graph_is_taken_unless_it_is_not_wanted(grouped):
     pytest.importorskip("faiss", reason="the extra 'index' is not installed")
     samples = grouped("aabbbcaabaa")
     explore_parameters(samples, graph="exact")
-    assert group_characters(samples, apply=False).parameters.graph == "exact"
-    assert group_characters(samples, graph="approximate", apply=False).parameters.graph == "approximate"
+    assert propose_groups(samples).report.parameters.graph == "exact"
+    assert propose_groups(samples, graph="approximate").report.parameters.graph == "approximate"
 
 
 @pytest.mark.usefixtures("many")
@@ -188,9 +188,9 @@ def test_calibrated_parameters_are_used_recorded_and_marked(grouped):
         used = report.parameters
         assert (used.source, used.eps, used.min_samples) == ("calibrated", wanted.eps, wanted.min_samples)
         assert (report.n_groups, config(samples).parameters["source"]) == (9, "calibrated")
-    mixed = group_characters(samples, parameters="calibrated", eps=0.11, apply=False).parameters
+    mixed = propose_groups(samples, parameters="calibrated", eps=0.11).report.parameters
     assert (mixed.eps, mixed.min_samples) == (0.11, found.parameters("linkage").min_samples)
-    assert group_characters(samples, apply=False).parameters.source == "published"
+    assert propose_groups(samples).report.parameters.source == "published"
     with pytest.raises(ParameterError, match="for optics"):
         group_characters(samples, method="optics", parameters="calibrated")
 
@@ -263,5 +263,5 @@ def test_the_limit_of_the_last_run_is_kept_where_it_fits(grouped, monkeypatch):
 
     monkeypatch.setattr("ccip_plugin.grouping.run.cluster_details", details)
     for options in ({}, {"eps": 0.17}, {"method": "dbscan"}, {"run_key": "other"}):
-        group_characters(samples, apply=False, **options)
+        propose_groups(samples, **options)
     assert (first.n_groups, asked) == (2, [limit, None, None, None])

@@ -86,9 +86,9 @@ def test_applying_gives_what_grouping_gives_and_is_undone_exactly(grouped):
     assert samples.values("character_group") == after
 
 
-def test_group_characters_proposes_when_asked_to(grouped):
+def test_a_proposal_has_the_report_of_the_grouping(grouped):
     samples = grouped("aabb")
-    report = group_characters(samples, eps=1.0, apply=False)
+    report = propose_groups(samples, eps=1.0).report
     assert (report.n_written, report.number, report.proposal_key) == (0, None, KEY)
     assert "proposed, nothing written" in str(report)
     assert labels(samples) == ["character_0001"] * 2 + ["character_0002"] * 2

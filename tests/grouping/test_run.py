@@ -11,7 +11,8 @@ from ccip_plugin.core.calibration import load
 from ccip_plugin.core.errors import CCIPError, ParameterError
 from ccip_plugin.core.registry import DEFAULT_MODEL
 from ccip_plugin.grouping import group_characters
-from ccip_plugin.grouping.run import NothingToGroupError, choose_parameters
+from ccip_plugin.grouping.parameters import choose_parameters
+from ccip_plugin.grouping.participants import NothingToGroupError
 from ccip_plugin.labels.history import undo
 from ccip_plugin.labels.identities import load_registry
 from ccip_plugin.storage.fields import EMBEDDINGS_FIELD

@@ -286,8 +286,8 @@ def test_boxes_are_cut_as_before(boxes):
 def test_large_datasets_are_not_counted(gallery, monkeypatch, uri):
     dataset = gallery("aab")
     run(COMPUTE, dataset)
-    folder = type(foo.get_operator(uri)).__module__.rpartition(".")[0]
-    monkeypatch.setattr(importlib.import_module(f"{folder}.inputs"), "COUNT_LIMIT", 2)
+    package = type(foo.get_operator(uri)).__module__.partition(".operators.")[0]
+    monkeypatch.setattr(importlib.import_module(f"{package}.app.forms"), "COUNT_LIMIT", 2)
     asked = form(uri, dataset)
     assert "bout 3 images" in said(asked, "count_hint")
     assert problems(asked) == {}
@@ -332,7 +332,7 @@ def test_methods_are_explained_and_show_what_was_published(gallery):
     asked = form(GROUP, dataset)
     assert asked["method"]["default"] == "linkage"
     offered = choices(asked, "method")
-    assert next(iter(offered.items())) == ("linkage", "Average (recommended)")
+    assert next(iter(offered.items())) == ("linkage", "Average linkage (recommended)")
     assert offered.keys() >= {"dbscan", "dbscan_2", "dbscan_free", "optics", "optics_best"}
     words = {choice["value"]: choice["description"] for choice in asked["method"]["view"]["choices"]}
     assert all(words.values())
@@ -351,12 +351,12 @@ def test_methods_are_explained_and_show_what_was_published(gallery):
         pytest.param("eps", 0, None, id="eps 0"),
         pytest.param("eps", 1, None, id="eps 1"),
         pytest.param("eps", "", None, id="no eps"),
-        pytest.param("eps", 1.01, "A difference is a number from 0 to 1", id="eps too large"),
-        pytest.param("eps", -0.1, "A difference is a number from 0 to 1", id="eps negative"),
-        pytest.param("eps", "much", "A difference is a number from 0 to 1", id="eps no number"),
+        pytest.param("eps", 1.01, "A difference from 0 to 1", id="eps too large"),
+        pytest.param("eps", -0.1, "A difference from 0 to 1", id="eps negative"),
+        pytest.param("eps", "much", "A difference from 0 to 1", id="eps no number"),
         pytest.param("min_samples", 1, None, id="one image is a group"),
-        pytest.param("min_samples", 0, "A whole number, 1 or more", id="no image is a group"),
-        pytest.param("min_samples", 2.5, "A whole number, 1 or more", id="half an image"),
+        pytest.param("min_samples", 0, "A whole number, at least 1", id="no image is a group"),
+        pytest.param("min_samples", 2.5, "A whole number, at least 1", id="half an image"),
         pytest.param("group_field", "キャラ", None, id="Japanese"),
         pytest.param("group_field", "", None, id="empty is the default"),
         pytest.param("group_field", "my groups", "Letters, digits and _ only, a letter first", id="a space"),
@@ -457,7 +457,7 @@ def test_groups_and_shows_a_summary(gallery):
     results = shown["show_output"]["results"]
     found = facts(results)
     assert (found["Character groups"], found["In a group"], found["Unassigned"]) == ("2", "5", "1")
-    assert found["Method"] == "Average (linkage, eps 0.1785, min_samples 2)"
+    assert found["Method"] == "Average linkage (linkage, eps 0.1785, min_samples 2)"
     assert results["sizes"] == [{"type": "bar", "x": ["2", "3"], "y": [1, 1]}]
     outputs = shown["show_output"]["outputs"]["type"]["properties"]
     assert list(outputs) == ["facts", "sizes", "shapes"]
@@ -467,7 +467,7 @@ def test_eps_and_min_samples_override_the_published_values(gallery):
     dataset = gallery("aab")
     run(COMPUTE, dataset)
     results = run(GROUP, dataset, eps=0, min_samples=1)["show_output"]["results"]
-    assert facts(results)["Method"] == "Average (linkage, eps 0.0000, min_samples 1)"
+    assert facts(results)["Method"] == "Average linkage (linkage, eps 0.0000, min_samples 1)"
     assert len(set(labels(dataset))) == 3
 
 

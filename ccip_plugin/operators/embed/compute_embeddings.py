@@ -1,5 +1,6 @@
 """Operator: CCIP embeddings of images or detections."""
 
+from collections.abc import Callable
 from typing import Any
 
 import fiftyone as fo
@@ -7,7 +8,10 @@ import fiftyone.operators as foo
 from fiftyone.operators import types
 
 from ...app import execution, forms, outputs
+from ...app.ask_options import ask_option, given_options
+from ...core.options import Option
 from ...embeddings.compute import EmbeddingsReport, compute_embeddings
+from ...embeddings.options import EmbeddingOptions, provider_choices
 from ...embeddings.provenance import Provenance, read_provenance
 from ...embeddings.speeds import recall
 from ...embeddings.store import Coverage
@@ -42,21 +46,12 @@ class ComputeEmbeddings(execution.FunctionOperator):
     def resolve_input(self, ctx: Any) -> types.Property:
         form = forms.Form(ctx, TITLE)
         target = form.target("Embed")
-        field = _ask_for_field(form, target) if target is not None else None
-        if target is None or field is None:
+        if target is None:
             return form.property()
-        recorded = read_provenance(target.dataset, target.path(field))
-        coverage = form.coverage(target, field)
-        _say_what_is_there(form, target, coverage)
-        model_name = form.model(recorded)
-        if recorded is not None and recorded.model_name != model_name:
-            _say_what_goes(form, target, recorded, coverage)
-        else:
-            _ask_for_existing(form, coverage, recorded)
-        if target.is_patches:
-            _ask_for_boxes(form, recorded)
-        _ask_for_provider(form)
-        _say_how_long(form, coverage, model_name, is_same=recorded is None or recorded.model_name == model_name)
+        special = _special_inputs(form, target)
+        for option in EmbeddingOptions.all():
+            if option.spec.in_form and (target.is_patches or not option.spec.for_patches):
+                special.get(option.name, lambda option: ask_option(form, option))(option)
         return form.property()
 
     def execute(self, ctx: Any) -> Any:
@@ -77,19 +72,33 @@ class ComputeEmbeddings(execution.FunctionOperator):
         return _outputs(ctx.results)
 
 
-def _ask_for_field(form: forms.Form, target: Target) -> str | None:
-    asked = form.inputs.str(
-        "embeddings_field",
-        label="Field for the embeddings",
-        default=EMBEDDINGS_FIELD,
-        description="An attribute of each detection" if target.is_patches else "A field of each image",
-    )
-    name = forms.text_of(form.ctx, "embeddings_field", EMBEDDINGS_FIELD) or EMBEDDINGS_FIELD
-    problem = forms.name_problem(target, name, fo.VectorField, "vectors")
-    if problem is not None:
-        asked.invalid, asked.error_message = True, problem
-        return None
-    return name
+def _special_inputs(form: forms.Form, target: Target) -> dict[str, Callable[[Option], None]]:
+    """The inputs that depend on the dataset."""
+    field = forms.text_of(form.ctx, "embeddings_field", EMBEDDINGS_FIELD) or EMBEDDINGS_FIELD
+    problem = forms.name_problem(target, field, fo.VectorField, "vectors")
+    recorded = None if problem is not None else read_provenance(target.dataset, target.path(field))
+
+    def ask_model(option: Option) -> None:
+        """The model, and what becomes of the stored embeddings."""
+        if problem is not None:
+            return
+        coverage = form.coverage(target, field)
+        _say_what_is_there(form, target, coverage)
+        model_name = form.model(recorded)
+        is_same = recorded is None or recorded.model_name == model_name
+        if recorded is not None and not is_same:
+            _say_what_goes(form, target, recorded, coverage)
+        else:
+            _ask_for_existing(form, coverage, recorded)
+        _say_how_long(form, coverage, model_name, is_same=is_same)
+
+    return {
+        "embeddings_field": lambda option: ask_option(form, option, problem=problem),
+        "model_name": ask_model,
+        "alpha": lambda option: ask_option(form, option, default=(recorded.alpha if recorded else None) or 0.0),
+        "force_square": lambda option: ask_option(form, option, default=bool(recorded and recorded.force_square)),
+        "provider": lambda option: ask_option(form, option, choices=provider_choices()),
+    }
 
 
 def _say_what_is_there(form: forms.Form, target: Target, coverage: Coverage | None) -> None:
@@ -132,25 +141,6 @@ def _ask_for_existing(form: forms.Form, coverage: Coverage | None, recorded: Pro
         )
 
 
-def _ask_for_boxes(form: forms.Form, recorded: Provenance | None) -> None:
-    form.inputs.float(
-        "alpha",
-        label="Enlarge boxes by",
-        description="0.1 adds a tenth to each box. All embeddings of a field are made with one value",
-        default=(recorded.alpha if recorded else None) or 0.0,
-    )
-    is_square = bool(recorded and recorded.force_square)
-    form.inputs.bool("force_square", label="Make boxes square", default=is_square)
-
-
-def _ask_for_provider(form: forms.Form) -> None:
-    choices = types.Dropdown()
-    choices.add_choice("auto", label="auto: the GPU (CUDA) if it works, else the CPU")
-    for name in forms.PROVIDERS:
-        choices.add_choice(name, label=f"{name}, or an error if it is not there")
-    form.inputs.enum("provider", choices.values(), label="Compute on", default="auto", view=choices)
-
-
 def _say_how_long(form: forms.Form, coverage: Coverage | None, model_name: str, *, is_same: bool) -> None:
     """Says how long it will take, where this model has worked on this machine before."""
     speed, asked = recall(model_name), forms.text_of(form.ctx, "provider", "auto")
@@ -164,10 +154,7 @@ def _say_how_long(form: forms.Form, coverage: Coverage | None, model_name: str, 
 
 def _options(ctx: Any) -> dict[str, Any]:
     """The arguments of the function; a script may give them by the names that they have there."""
-    names = ("model_name", "alpha", "force_square", "model_dir", "revision", "provider", "workers", "max_pixels")
-    options = forms.options(ctx, (*names, "overwrite", "verify", "adopt"))
-    options["embeddings_field"] = forms.text_of(ctx, "embeddings_field", EMBEDDINGS_FIELD)
-    options["patches_field"] = forms.patches_field_of(ctx)
+    options = {**given_options(ctx, EmbeddingOptions), "patches_field": forms.patches_field_of(ctx)}
     existing = ctx.params.get("existing", KEEP)
     return options if existing == KEEP else {**options, existing: True}
 

@@ -7,7 +7,7 @@ from fiftyone.operators import types
 
 from ...app import execution, forms
 from ...grouping.proposals import Pending, apply_proposal, pending_proposals
-from ...grouping.run import GroupingReport
+from ...grouping.report import GroupingReport
 from ...storage.fields import GROUP_FIELD
 from .group_characters import CHANGES, message_of, outputs_of, results_of
 

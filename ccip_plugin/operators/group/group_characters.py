@@ -1,7 +1,8 @@
 """Operator: character groups from embeddings."""
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import fiftyone as fo
@@ -10,60 +11,20 @@ from fiftyone import ViewField as F
 from fiftyone.operators import types
 
 from ...app import ask_embeddings, execution, forms, outputs
+from ...app.ask_options import ask_option, given_options
+from ...core.calibration import Calibration as PublishedParameters
+from ...core.options import Choice, Option
 from ...grouping.calibrated import calibrated_parameters
-from ...grouping.constraints import APART, IGNORE, INDEX
-from ...grouping.parameters import CALIBRATED, PUBLISHED
+from ...grouping.constraints import INDEX
+from ...grouping.options import CALIBRATED, METHOD_CHOICES, PUBLISHED, GroupingOptions, label_of
+from ...grouping.parameters import GroupingParameters, choose_parameters
 from ...grouping.report import GroupingReport, GroupShape, in_words
-from ...grouping.run import APPROXIMATE, AUTO, EXACT, Calibration, Parameters, choose_parameters, group_characters
-from ...labels.snapshot import ADD, ALL
+from ...grouping.run import group_characters, propose_groups
 from ...labels.store import LabelStore
-from ...storage.fields import EMBEDDINGS_FIELD, GROUP_FIELD, STATUS_AUTO
+from ...storage.fields import GROUP_FIELD, STATUS_AUTO
 from ...storage.targets import CCIPError, Target, is_field_name
 
 TITLE = "CCIP: group by character"
-METHODS = {
-    "linkage": (
-        "Average",
-        "joins groups whose images are alike on average; needs no tuning, is the steadiest in large datasets, and "
-        "keeps together and apart what people decided",
-    ),
-    "dbscan_2": ("Balanced", "two images that look alike make a group; a little stricter than the threshold"),
-    "dbscan": ("Threshold", "joins all that are within the model's threshold for one character: fewer, larger groups"),
-    "dbscan_free": ("Balanced, tuned freely", "like Balanced, with the smallest group size tuned as well"),
-    "hdbscan": (
-        "Large groups",
-        "finds the groups that last longest while the limit grows, dense or thin; leaves many small ones alone",
-    ),
-    "optics_best": (
-        "Crowds",
-        "looks for crowds of images that are alike, wherever these get thinner; often one for each outfit of a "
-        "character",
-    ),
-    "optics_cut": (
-        "Crowds, cut",
-        "like Crowds, with one limit for all groups, so that outfits of a character stay together",
-    ),
-    "optics": (
-        "Crowds, untuned",
-        "like Crowds, with the plain defaults of the method; needs much memory for many",
-    ),
-}
-"""What a curator should know of a method; one that is not listed is shown by its name."""
-
-
-_OPTIONS = (
-    "method",
-    "eps",
-    "min_samples",
-    "parameters",
-    "graph",
-    "mode",
-    "same_image",
-    "tracks",
-    "apply",
-    "run_key",
-    "model_dir",
-)
 _MOST_ROWS = 50
 
 CHANGES = {
@@ -109,17 +70,18 @@ class GroupCharacters(execution.FunctionOperator):
         if found is None:
             return form.property()
         field, _, calibration = found
-        _ask_for_method(form, target, field, calibration)
-        _ask_for_group_field(form, target, field)
-        _ask_what_to_do(form, target)
-        _ask_more(form, target)
+        _ask_options(form, target, _special_inputs(form, target, field, calibration))
         if not target.is_whole:
-            form.hint("part", "Only what is chosen above gets labels; it is compared with the groups that exist.")
+            form.hint("part", "Only the selected part gets labels; it is compared with the groups that exist.")
         return form.property()
 
     def execute(self, ctx: Any) -> Any:
         def work(progress: Any) -> GroupingReport:
-            return group_characters(ctx.target_view(require_flat=True), progress=progress, **_options(ctx))
+            options = {**given_options(ctx, GroupingOptions), **forms.options(ctx, ("run_key",))}
+            samples, where = ctx.target_view(require_flat=True), forms.patches_field_of(ctx)
+            if ctx.params.get("apply", True):
+                return group_characters(samples, patches_field=where, progress=progress, **options)
+            return propose_groups(samples, patches_field=where, progress=progress, **options).report
 
         return execution.execute(
             ctx,
@@ -135,89 +97,82 @@ class GroupCharacters(execution.FunctionOperator):
         return outputs_of(ctx.results)
 
 
-def _ask_for_method(form: forms.Form, target: Target, embeddings_field: str, calibration: Calibration) -> None:
+def _ask_options(form: forms.Form, target: Target, special: Mapping[str, Callable[[Option], None]]) -> None:
+    """Asks for each option; the advanced ones when they are wanted."""
+    options = [option for option in GroupingOptions.all() if option.spec.in_form]
+    options = [option for option in options if target.is_patches or not option.spec.for_patches]
+    for option in options:
+        if not option.spec.is_advanced:
+            special.get(option.name, lambda option: ask_option(form, option))(option)
+    form.inputs.bool("advanced", label="Advanced", default=False, view=types.SwitchView())
+    for option in options:
+        if option.spec.is_advanced and form.ctx.params.get("advanced"):
+            special.get(option.name, lambda option: ask_option(form, option))(option)
+
+
+def _special_inputs(
+    form: forms.Form, target: Target, embeddings_field: str, calibration: PublishedParameters
+) -> dict[str, Callable[[Option], None]]:
+    """The inputs that depend on the dataset, its model, or other answers."""
+    available = _available_methods(calibration)
     default = choose_parameters(calibration).method
-    known = _parameters(calibration, (default, *METHODS, *calibration.presets))
-    choices = types.RadioGroup(orientation="vertical")
-    for name in known:
-        label, description = METHODS.get(name, (name, ""))
-        label += " (recommended)" if name == default else ""
-        choices.add_choice(name, label=label, description=description)
-    form.inputs.enum("method", choices.values(), label="Method", default=default, view=choices)
-    chosen = form.ctx.params.get("method") or default
-    used = known.get(chosen, known[default])
-    eps, min_samples = _ask_for_source(form, target, embeddings_field, used)
-    _ask_for_eps(form, eps)
-    _ask_for_min_samples(form, min_samples)
+    published = available.get(form.ctx.params.get("method") or default, available[default])
+    sources = {PUBLISHED: (published.eps, published.min_samples)}
+    if (calibrated := calibrated_parameters(target, embeddings_field, published.method)) is not None:
+        sources[CALIBRATED] = calibrated
+    eps, min_samples = sources.get(form.ctx.params.get("parameters"), sources[PUBLISHED])
+
+    def ask_method(option: Option) -> None:
+        choices = [
+            replace(choice, label=f"{choice.label} (recommended)") if choice.value == default else choice
+            for choice in option.choices
+            if choice.value in available
+        ]
+        ask_option(form, option, choices=choices, default=default)
+
+    return {
+        "embeddings_field": lambda option: None,  # asked before
+        "method": ask_method,
+        "parameters": lambda option: _ask_source(form, option, sources),
+        "eps": lambda option: ask_option(form, option, placeholder=f"{eps:.4f}"),
+        "min_samples": lambda option: ask_option(form, option, placeholder=str(min_samples)),
+        "group_field": lambda option: _ask_group_field(form, option, target, embeddings_field),
+        "mode": lambda option: _ask_mode(form, option, target),
+        "tracks": lambda option: _ask_tracks(form, option, target),
+    }
 
 
-def _ask_for_source(
-    form: forms.Form, target: Target, embeddings_field: str, published: Parameters
-) -> tuple[float, int]:
-    """Asks whether to take what was found for these images, where anything was; gives eps and min_samples."""
-    found = calibrated_parameters(target, embeddings_field, published.method)
-    is_asked = form.ctx.params.get("parameters") == CALIBRATED
-    if found is None and not is_asked:
-        return published.eps, published.min_samples
-    known = {PUBLISHED: ("Published for the model", (published.eps, published.min_samples))}
-    if found is not None:
-        known[CALIBRATED] = ("Calibrated on your images", found)
-    choices = types.RadioGroup(orientation="vertical")
-    for name, (label, (eps, min_samples)) in known.items():
-        choices.add_choice(name, label=label, description=f"eps {eps:.4f}, min_samples {min_samples}")
-    asked = form.inputs.enum("parameters", choices.values(), label="Parameters", default=PUBLISHED, view=choices)
-    if is_asked and found is None:
-        asked.invalid, asked.error_message = True, "Calibration found nothing for this method: take what is published"
-    return known[CALIBRATED if is_asked and found is not None else PUBLISHED][1]
-
-
-def _parameters(calibration: Calibration, names: Iterable[str]) -> dict[str, Parameters]:
-    """What each method would use for this model; those that it cannot use are left out."""
-    found: dict[str, Parameters] = {}
-    for name in names:
+def _available_methods(calibration: PublishedParameters) -> dict[str, GroupingParameters]:
+    """What each method would use for this model, without those that it cannot use."""
+    available: dict[str, GroupingParameters] = {}
+    for name in (choice.value for choice in METHOD_CHOICES):
         with contextlib.suppress(CCIPError):
-            found.setdefault(name, choose_parameters(calibration, method=name))
-    return found
+            available[name] = choose_parameters(calibration, GroupingOptions(method=name))
+    return available
 
 
-def _ask_for_eps(form: forms.Form, published: float) -> None:
-    asked = form.inputs.float(
-        "eps",
-        label="Largest difference (eps)",
-        description="Smaller makes stricter, smaller groups. Empty means the value shown",
-        view=types.TextFieldView(placeholder=f"{published:.4f}", space=6),
-    )
-    eps = forms.number_of(form.ctx, "eps")
-    if eps is not None and not (_is_number(eps) and 0 <= eps <= 1):
-        asked.invalid, asked.error_message = True, "A difference is a number from 0 to 1"
+def _ask_source(form: forms.Form, option: Option, sources: Mapping[str, tuple[float, int]]) -> None:
+    """Asks for the source of eps and min_samples, where these images were calibrated."""
+    is_missing = form.ctx.params.get("parameters") == CALIBRATED and CALIBRATED not in sources
+    if len(sources) == 1 and not is_missing:
+        return
+    choices = [
+        replace(choice, description="eps {:.4f}, min_samples {}".format(*sources[choice.value]))
+        for choice in option.choices
+        if choice.value in sources
+    ]
+    problem = "Calibration found nothing for this method: take what is published" if is_missing else None
+    ask_option(form, option, choices=choices, problem=problem)
 
 
-def _ask_for_min_samples(form: forms.Form, published: int) -> None:
-    asked = form.inputs.int(
-        "min_samples",
-        label="Smallest group (min_samples)",
-        description="How many images alike make a group. Empty means the value shown",
-        view=types.TextFieldView(placeholder=str(published), space=6),
-    )
-    n = forms.number_of(form.ctx, "min_samples")
-    if n is not None and not (_is_number(n) and n == int(n) and n >= 1):
-        asked.invalid, asked.error_message = True, "A whole number, 1 or more"
-
-
-def _ask_for_group_field(form: forms.Form, target: Target, embeddings_field: str) -> None:
-    asked = form.inputs.str(
-        "group_field",
-        label="Field for the groups",
-        description="An attribute of each detection" if target.is_patches else "A field of each image",
-        default=GROUP_FIELD,
-    )
-    name = forms.text_of(form.ctx, "group_field", GROUP_FIELD) or GROUP_FIELD
+def _ask_group_field(form: forms.Form, option: Option, target: Target, embeddings_field: str) -> None:
+    name = forms.text_of(form.ctx, option.name, GROUP_FIELD) or GROUP_FIELD
     kind = fo.StringField if target.is_patches else fo.Classification
     problem = forms.name_problem(target, name, kind, "character groups")
     if name == embeddings_field:
         problem = "This field has the embeddings"
+    ask_option(form, option, problem=problem)
     if problem is not None:
-        asked.invalid, asked.error_message = True, problem
         return
     store = LabelStore(target, name)
     is_new = target.dataset.get_field(store.attribute_path("label")) is None
@@ -228,15 +183,12 @@ def _ask_for_group_field(form: forms.Form, target: Target, embeddings_field: str
         form.hint("human", f"Kept as they are: {forms.things(target, n)} with a label in {name!r} that people decided.")
 
 
-def _ask_what_to_do(form: forms.Form, target: Target) -> None:
+def _ask_mode(form: forms.Form, option: Option, target: Target) -> None:
     """Asks what may change and whether to write it, where there are groups already."""
     name = forms.text_of(form.ctx, "group_field", GROUP_FIELD) or GROUP_FIELD
     if not is_field_name(name) or not LabelStore(target, name).is_declared():
         return
-    modes = types.RadioGroup(orientation="vertical")
-    modes.add_choice(ALL, label="Group everything again", description="all but what people decided may change")
-    modes.add_choice(ADD, label="Add new images only", description="what has a label keeps it")
-    form.inputs.enum("mode", modes.values(), label="What may change", default=ALL, view=modes)
+    ask_option(form, option)
     form.inputs.bool(
         "apply",
         label="Write the labels at once",
@@ -246,47 +198,15 @@ def _ask_what_to_do(form: forms.Form, target: Target) -> None:
     )
 
 
-def _ask_more(form: forms.Form, target: Target) -> None:
-    """Asks what few people need to say."""
-    form.inputs.bool("advanced", label="Advanced", default=False, view=types.SwitchView())
-    if not form.ctx.params.get("advanced"):
-        return
-    _ask_for_graph(form)
-    if target.is_patches:
-        _ask_about_detections(form, target)
-
-
-def _ask_for_graph(form: forms.Form) -> None:
-    graphs = types.RadioGroup(orientation="vertical")
-    graphs.add_choice(AUTO, label="As many as it takes", description="nearly all pairs from 100,000 images on")
-    graphs.add_choice(EXACT, label="All with all", description="exact, in time proportional to the square")
-    graphs.add_choice(
-        APPROXIMATE,
-        label="Nearly all that are alike",
-        description="a part of the time; how many were found is measured. Needs the extra 'index', not for Crowds",
-    )
-    form.inputs.enum("graph", graphs.values(), label="Compare images", default=AUTO, view=graphs)
-
-
-def _ask_about_detections(form: forms.Form, target: Target) -> None:
-    """Asks what it means that detections are in one image, or of one track."""
-    rules = types.RadioGroup(orientation="vertical")
-    rules.add_choice(APART, label="Are seldom one character", description="kept apart, unless they are much alike")
-    rules.add_choice(IGNORE, label="May well be", description="for mirrors, comics, collages, character sheets")
-    form.inputs.enum("same_image", rules.values(), label="Two boxes in one image", default=APART, view=rules)
+def _ask_tracks(form: forms.Form, option: Option, target: Target) -> None:
     if target.dataset.get_field(target.path(INDEX)) is None:
         return
-    fields = types.Dropdown()
-    for name, field in target.dataset.get_field_schema().items():
-        if isinstance(field, fo.StringField | fo.ObjectIdField) and name not in ("id", "filepath"):
-            fields.add_choice(name, label=name)
-    form.inputs.enum(
-        "tracks",
-        fields.values(),
-        label="Frames of one video have the same",
-        description="Boxes of one video with the same index are then held together. Empty: the index means nothing",
-        view=fields,
-    )
+    names = [
+        name
+        for name, field in target.dataset.get_field_schema().items()
+        if isinstance(field, fo.StringField | fo.ObjectIdField) and name not in ("id", "filepath")
+    ]
+    ask_option(form, option, choices=[Choice(name, name) for name in names])
 
 
 def _count_human(store: LabelStore) -> int:
@@ -300,22 +220,6 @@ def _count_human(store: LabelStore) -> int:
     return target.view.filter_labels(target.patches_field, is_human).count(target.labels_path)
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _options(ctx: Any) -> dict[str, Any]:
-    """The arguments of the function."""
-    options = forms.options(ctx, _OPTIONS)
-    n = options.get("min_samples")
-    if isinstance(n, float) and n.is_integer():  # all numbers of a form may come as such
-        options["min_samples"] = int(n)
-    options["patches_field"] = forms.patches_field_of(ctx)
-    options["embeddings_field"] = forms.text_of(ctx, "embeddings_field", EMBEDDINGS_FIELD)
-    options["group_field"] = forms.text_of(ctx, "group_field", GROUP_FIELD)
-    return options
-
-
 def message_of(report: GroupingReport) -> str:
     proposed = "" if report.proposal_key is None else ", proposed; nothing is written yet"
     return f"CCIP: {report.n_groups:,} character groups with {report.n_grouped:,} {report.noun}{proposed}"
@@ -324,7 +228,7 @@ def message_of(report: GroupingReport) -> str:
 def results_of(report: GroupingReport) -> dict[str, Any]:
     """The report as plain values."""
     used = report.parameters
-    method = METHODS.get(used.method, (used.method, ""))[0]
+    method = label_of(used.method)
     pairs = [
         ("Character groups", report.n_groups),
         ("In a group", report.n_grouped),

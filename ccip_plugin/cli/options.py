@@ -1,0 +1,71 @@
+"""Command line options made from options."""
+
+import argparse
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Protocol
+
+from ..core.errors import ParameterError
+from ..core.options import Option, Options
+
+
+class Container(Protocol):
+    """A parser, or a group of its arguments."""
+
+    def add_argument(self, *flags: str, **keywords: Any) -> Any:
+        """As :meth:`argparse.ArgumentParser.add_argument`."""
+
+
+def add_options(container: Container, cls: type[Options], *, without: Iterable[str] = ()) -> None:
+    """Adds the options of a class to a parser. What is not given is None, so that the functions know the defaults.
+
+    Args:
+        container: a parser, or a group of its arguments
+        cls: the class of options
+        without: the names of options that the parser has already
+    """
+    for option in cls.all():
+        if option.spec.on_command_line and option.name not in without:
+            add_option(container, option)
+
+
+def add_option(container: Container, option: Option, **keywords: Any) -> None:
+    """Adds one option to a parser.
+
+    Args:
+        container: a parser, or a group of its arguments
+        option: the option
+        keywords: more arguments of ``add_argument``
+    """
+    text = option.spec.help.replace("%", "%%")
+    if option.kind is bool:
+        container.add_argument(option.flag, dest=option.name, action="store_true", default=None, help=text, **keywords)
+        return
+    if option.choices:
+        keywords |= {"choices": [choice.value for choice in option.choices]}
+        text = f"{', '.join(keywords['choices'])}: {text}" if option.spec.metavar else text
+    if option.default is not None:
+        text += f"; default: {option.default}"
+    container.add_argument(
+        option.flag, dest=option.name, metavar=option.spec.metavar, type=_reader(option), help=text, **keywords
+    )
+
+
+def _reader(option: Option) -> Callable[[str], Any]:
+    def read(text: str) -> Any:
+        try:
+            value = option.kind(text)
+            option.check(value)
+        except (ValueError, ParameterError):
+            raise argparse.ArgumentTypeError(f"{text!r} is not {option.wanted}") from None
+        if option.spec.metavar == "DIR" and not Path(text).expanduser().is_dir():
+            raise argparse.ArgumentTypeError(f"there is no folder {text!r}")
+        return value
+
+    return str if option.choices else read
+
+
+def given(options: argparse.Namespace, cls: type[Options]) -> dict[str, Any]:
+    """The options of a class that were given, by name."""
+    values = {name: getattr(options, name, None) for name in cls.names()}
+    return {name: value for name, value in values.items() if value is not None}

@@ -1,0 +1,102 @@
+"""The options of computing embeddings, each defined once."""
+
+from dataclasses import dataclass
+
+from ..core.encoder.pipeline import MEMORY
+from ..core.options import Choice, Options, option
+from ..core.preprocessing import MAX_PIXELS
+from ..core.registry import DEFAULT_MODEL
+from ..storage.fields import EMBEDDINGS_FIELD
+
+PROVIDERS = ("cpu", "cuda", "coreml", "directml", "openvino", "rocm", "tensorrt")
+"""Execution providers that a form offers; the functions take any that onnxruntime has."""
+
+
+@dataclass(frozen=True)
+class EmbeddingOptions(Options):
+    """Options of computing embeddings: keywords of the function, the form and the command line.
+
+    Raises:
+        ParameterError: an option has a value that it cannot have
+    """
+
+    embeddings_field: str = option(
+        EMBEDDINGS_FIELD,
+        "the field (on detections: the attribute) for the embeddings",
+        label="Field for the embeddings",
+        metavar="FIELD",
+    )
+    model_name: str | None = option(
+        None,
+        f"the CCIP model; default: the model of the stored embeddings, else {DEFAULT_MODEL}",
+        label="Model",
+        metavar="NAME",
+        flag="--model",
+    )
+    alpha: float | None = option(
+        None,
+        "the share by which boxes are enlarged, e.g. 0.1; default: as recorded with the field, else 0",
+        label="Enlarge boxes by",
+        description="0.1 adds a tenth to each box. All embeddings of a field are made with one value",
+        metavar="A",
+        for_patches=True,
+    )
+    force_square: bool | None = option(
+        None,
+        "whether boxes are made square; default: as recorded with the field, else not",
+        label="Make boxes square",
+        description="All embeddings of a field are made in one way",
+        for_patches=True,
+    )
+    overwrite: bool = option(False, "also compute embeddings that are stored", in_form=False)
+    verify: bool = option(
+        False,
+        "also compute stored embeddings whose file has changed, by size and time, or whose box has, or of which that "
+        "is not recorded; where a file is missing, that is recorded and the embedding stays",
+        in_form=False,
+    )
+    adopt: bool = option(
+        False,
+        "declare that the stored vectors are from model_name: they are checked and normalized, and the rest is "
+        "computed",
+        in_form=False,
+        on_command_line=False,
+    )
+    provider: str = option(
+        "auto",
+        "the execution provider of onnxruntime, such as cpu or cuda; auto is CUDA where it works, else the CPU",
+        label="Compute on",
+        metavar="NAME",
+    )
+    workers: int | None = option(
+        None,
+        "the number of images that are embedded at once; default: one for each core, one more on a busy machine",
+        minimum=1,
+        metavar="N",
+        in_form=False,
+    )
+    max_pixels: int | None = option(
+        MAX_PIXELS,
+        "larger images fail, None for no limit",
+        minimum=1,
+        metavar="N",
+        in_form=False,
+    )
+    memory: int = option(
+        MEMORY, "bytes that decoded images may take together", minimum=1, in_form=False, on_command_line=False
+    )
+    model_dir: str | None = option(
+        None,
+        "a folder DIR/<model>/model_feat.onnx of model files; default: $CCIP_MODEL_DIR, else the hub and its cache",
+        metavar="DIR",
+        in_form=False,
+    )
+    revision: str | None = option(None, "the revision of the hub repository", in_form=False, on_command_line=False)
+
+
+def provider_choices() -> list[Choice]:
+    """The execution providers that a form offers."""
+    return [
+        Choice("auto", "auto: the GPU (CUDA) if it works, else the CPU"),
+        *(Choice(name, f"{name}, or an error if it is not available") for name in PROVIDERS),
+    ]
