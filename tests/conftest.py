@@ -25,6 +25,8 @@ from tests.support.app_driver import App
 ROOT = Path(__file__).resolve().parents[1]
 CHARACTER_COLORS = ("crimson", "royalblue", "gold", "seagreen", "orchid", "darkorange", "turquoise", "slategray")
 
+_UNSATISFIABLE = ("No matching distribution found", "Could not find a version")  # as pip says it without an index
+
 DATABASE = services.TestDatabase()
 atexit.register(DATABASE.close)  # before FiftyOne registers its own farewell, so after it: it still needs the database
 network_guard.install()
@@ -89,7 +91,8 @@ def _guard_child_processes() -> None:
     folder.mkdir()
     (folder / "sitecustomize.py").write_text("import network_guard\n\nnetwork_guard.install()\n", encoding="utf-8")
     (folder / "network_guard.py").symlink_to(network_guard.__file__)
-    os.environ["PYTHONPATH"] = os.pathsep.join([str(folder), str(ROOT)])
+    given = os.environ.get("PYTHONPATH", "").split(os.pathsep)  # other versions of a library that are to be tested
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(folder), str(ROOT), *filter(None, given)])
     os.environ["PYTHONIOENCODING"] = "utf-8"
 
 
@@ -226,6 +229,24 @@ def run_python(start_python) -> Callable[..., subprocess.CompletedProcess[str]]:
         if status is not None and process.returncode != status:
             pytest.fail(f"exit status {process.returncode} instead of {status}\n--- stdout\n{out}\n--- stderr\n{err}")
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    return run
+
+
+@pytest.fixture
+def pip(tmp_path):
+    """``pip(*arguments)`` runs the pip of this environment with the settings of the user's shell and with network."""
+
+    def run(*arguments: object) -> str:
+        command = [sys.executable, "-m", "pip", "--disable-pip-version-check", *map(str, arguments)]
+        done = subprocess.run(
+            command, cwd=tmp_path, env=services.INHERITED, capture_output=True, text=True, check=False
+        )
+        if done.returncode == 0:
+            return done.stdout
+        if any(words in done.stderr for words in _UNSATISFIABLE) and not services.is_required("index"):
+            pytest.skip("the package index does not answer (CCIP_REQUIRE=index makes this a failure)")
+        pytest.fail(done.stderr)
 
     return run
 

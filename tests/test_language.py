@@ -22,7 +22,6 @@ NOT_YET = {
     "core/datasets",
     "core/encoder",
     "core/evaluation",
-    "core/hub",
     "core/identity",
     "core/neighbors",
     "core/tuning",

@@ -57,6 +57,14 @@ class DownloadError(CCIPError, ConnectionError):
         self.what, self.problem, self.remedy = what, problem, remedy
 
 
+class UnknownRevisionError(DownloadError):
+    """The hub says that its repository has no such commit, tag or branch."""
+
+    def __init__(self, what: str, revision: str, *, remedy: str = ""):
+        super().__init__(what, f"the hub has no revision {revision!r} of its repository", remedy=remedy)
+        self.revision = revision
+
+
 class UnknownPresetError(CCIPError, ValueError):
     """The model has no published parameters of that name."""
 

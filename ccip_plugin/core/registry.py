@@ -15,6 +15,19 @@ DEMO_MODEL = "ccip-demo"
 
 
 @dataclass(frozen=True)
+class PublishedFile:
+    """What is known of a file of a model without downloading it.
+
+    Attributes:
+        sha256: of its content, in hexadecimal
+        size: in bytes, None if it is unknown
+    """
+
+    sha256: str
+    size: int | None = None
+
+
+@dataclass(frozen=True)
 class ModelSpec:
     """A CCIP model.
 
@@ -30,6 +43,8 @@ class ModelSpec:
         cluster_free: published adjusted Rand score of the best OPTICS
         presets: published clustering parameters as ``(eps, min_samples)``: those of ``dbscan_2``, ``dbscan_free`` and
             ``optics`` that were published
+        files: hash and size of published files by name, those known from the pages of the hub. Only files that no later
+            commit changes, so the hash holds at the pinned revision and at ``main``
         revision: full commit of the hub repository, so that results do not drift; "bundled" for what comes with us
         is_stand_in: whether it only plays the part of a model, for demonstrations and tests
         input_size: width and height of the images that it takes
@@ -47,6 +62,7 @@ class ModelSpec:
     cluster_2: float | None = None
     cluster_free: float | None = None
     presets: Mapping[str, tuple[float, int]] = field(default_factory=dict, hash=False)
+    files: Mapping[str, PublishedFile] = field(default_factory=dict, hash=False)
     revision: str = REVISION
     is_stand_in: bool = False
     input_size: int = 384
@@ -68,6 +84,11 @@ MODELS: Mapping[str, ModelSpec] = MappingProxyType(
                 threshold=0.21323118981474148,
                 cluster_2=0.89508,
                 cluster_free=0.957017,
+                files={
+                    "model_feat.onnx": PublishedFile(
+                        "c1e7333a55c2ad9e03cd340c635e96c9c1d86f0836fa7eae65720e7c9c94ee51", 383_591_416
+                    ),
+                },
                 presets={
                     "dbscan_2": (0.14131923458258427, 2),
                     "dbscan_free": (0.14154183286367422, 2),
@@ -84,6 +105,14 @@ MODELS: Mapping[str, ModelSpec] = MappingProxyType(
                 threshold=0.17847511429108218,
                 cluster_2=0.890366,
                 cluster_free=0.922375,
+                files={
+                    "model_feat.onnx": PublishedFile(
+                        "4ea118d16496274f4f6e08d3afc768cc592389e8f7f32f8732ce2215c228ac5f"
+                    ),
+                    "model_metrics.onnx": PublishedFile(
+                        "7e4646fdfbe369ad485b227ec47ac4092c98b8deef3af44e19fdbd8ba7bc25c1", 1_649
+                    ),
+                },
                 presets={
                     "dbscan_2": (0.12921094122454668, 2),
                     "dbscan_free": (0.1291187648928262, 2),
@@ -132,6 +161,11 @@ MODELS: Mapping[str, ModelSpec] = MappingProxyType(
                 threshold=0.18397327797685215,
                 cluster_2=0.792051,
                 cluster_free=0.862289,
+                files={
+                    "model_metrics.onnx": PublishedFile(
+                        "b1d3bda200fade097f58fa28ad4b1af5fa8f92e086160c6e6849197e28c82b77", 1_618
+                    ),
+                },
                 presets={
                     "dbscan_2": (0.12584071601692626, 2),
                     "dbscan_free": (0.12563902601678312, 2),
@@ -148,6 +182,11 @@ MODELS: Mapping[str, ModelSpec] = MappingProxyType(
                 threshold=0.18367,
                 cluster_2=0.795565,
                 cluster_free=0.868133,
+                files={
+                    "model_metrics.onnx": PublishedFile(
+                        "22694914204ad0304afae85829883cee45ac3defd41debbab638bb208a1fc594"
+                    ),
+                },
                 presets={},
             ),
             ModelSpec(
@@ -176,6 +215,14 @@ MODELS: Mapping[str, ModelSpec] = MappingProxyType(
                 threshold=0.136797,
                 cluster_2=0.745697,
                 cluster_free=0.8068,
+                files={
+                    "model_feat.onnx": PublishedFile(
+                        "50f0916415237174ec116b119b0746ed5b62b755128b0ba966e88920dff263f6", 150_248_245
+                    ),
+                    "model_metrics.onnx": PublishedFile(
+                        "78f063dfe283c7489d2a1beca23497fca03732d5a682ff66dc7469729435021f"
+                    ),
+                },
                 presets={
                     "dbscan_2": (0.09289023352357711, 2),
                     "dbscan_free": (0.09411060772710378, 2),
@@ -192,6 +239,14 @@ MODELS: Mapping[str, ModelSpec] = MappingProxyType(
                 threshold=0.171053,
                 cluster_2=0.686617,
                 cluster_free=0.728195,
+                files={
+                    "model_feat.onnx": PublishedFile(
+                        "e872215c3485bdba8b89eff98e510367e4ea36c9feafb6c3168c06a58988b0b0", 150_248_245
+                    ),
+                    "model_metrics.onnx": PublishedFile(
+                        "fe02ef58b65e0c12fb6c8a0cb379267101adeb2c714e071bead076ce1ba58b4a"
+                    ),
+                },
                 presets={},
             ),
             ModelSpec(
@@ -204,6 +259,11 @@ MODELS: Mapping[str, ModelSpec] = MappingProxyType(
                 threshold=0.141275,
                 cluster_2=0.64977,
                 cluster_free=0.718516,
+                files={
+                    "model_metrics.onnx": PublishedFile(
+                        "198c03a4fbb300e3c9da14979a0feba9b6e2a255e115bd119a69cbeb6237a7fc", 1_649
+                    ),
+                },
                 presets={},
             ),
             ModelSpec(

@@ -87,7 +87,7 @@ def test_a_damaged_archive_makes_no_dataset(archive, name):
 def test_a_subset_is_downloaded_and_its_images_need_no_archive_later(archive, name, tmp_path):
     published = archive().parent
     with TinyHub(published, repo=f"datasets/{REPO}") as server:
-        hub = Hub(REPO, "dataset", endpoint=server.endpoint, cache=tmp_path / "cache", retries=0, pause=0)
+        hub = Hub(REPO, "dataset", endpoint=server.endpoint, cache=tmp_path / "cache")
         told = []
         dataset = load_character_similarity(
             "images_test_v1", name=name, folder=tmp_path / "画像", hub=hub, progress=told.append
@@ -102,7 +102,7 @@ def test_a_subset_is_downloaded_and_its_images_need_no_archive_later(archive, na
 
 
 def test_without_network_the_error_says_what_to_do(name, tmp_path):
-    hub = Hub(REPO, "dataset", endpoint="http://127.0.0.1:9", cache=tmp_path / "cache", retries=0, pause=0)
+    hub = Hub(REPO, "dataset", endpoint="http://127.0.0.1:9", cache=tmp_path / "cache")
     with pytest.raises(DownloadError, match="pass the path of the file"):
         load_character_similarity("images_tiny_v0", name=name, folder=tmp_path, hub=hub)
     with pytest.raises(ArchiveMissingError, match="switched off"):

@@ -22,7 +22,6 @@ from tests.support import services
 
 ROOT = Path(__file__).resolve().parents[2]
 FIFTYONES_OWN = ("fiftyone", "fiftyone-brain", "voxel51-eta")
-UNSATISFIABLE = ("No matching distribution found", "Could not find a version")
 
 with_own_server = pytest.mark.skipif(
     find_mongod() is None, reason="the tests run on a server that was started elsewhere"
@@ -52,24 +51,6 @@ def fiftyone_family() -> dict[str, list[Requirement]]:
             if demanding in FIFTYONES_OWN:
                 family[name].append(needed)
     return family
-
-
-@pytest.fixture
-def pip(tmp_path):
-    """``pip(*arguments)`` runs the pip of this environment with the settings of the user's shell and with network."""
-
-    def run(*arguments: object) -> str:
-        command = [sys.executable, "-m", "pip", "--disable-pip-version-check", *map(str, arguments)]
-        done = subprocess.run(
-            command, cwd=tmp_path, env=services.INHERITED, capture_output=True, text=True, check=False
-        )
-        if done.returncode == 0:
-            return done.stdout
-        if any(words in done.stderr for words in UNSATISFIABLE) and not services.is_required("index"):
-            pytest.skip("the package index does not answer (CCIP_REQUIRE=index makes this a failure)")
-        pytest.fail(done.stderr)
-
-    return run
 
 
 def test_asks_nothing_more_of_what_fiftyone_brings(fiftyone_family):

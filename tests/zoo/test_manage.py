@@ -8,7 +8,7 @@ from ccip_plugin.core.registry import DEFAULT_MODEL, DEMO_MODEL, MODELS
 from ccip_plugin.zoo.manage import ModelsError, manage_models
 from tests.support import tiny_models
 from tests.support.operator_tools import choices, facts, form, problems, run, said
-from tests.support.tiny_hub import TinyHub
+from tests.support.tiny_hub import NAME, TinyHub
 
 pytestmark = pytest.mark.mongo
 
@@ -17,10 +17,10 @@ MANAGE = "@ccip/characters/manage_models"
 
 @pytest.fixture(autouse=True)
 def hub(tmp_path, monkeypatch):
-    """A hub that has the default model, and empty caches."""
+    """A hub that has a model, and empty caches."""
     monkeypatch.setenv("CCIP_CACHE_DIR", str(tmp_path / "ours"))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "their cache"))
-    with TinyHub(tiny_models.write_model_dir(tmp_path / "published")) as server:
+    with TinyHub(tiny_models.write_model_dir(tmp_path / "published", name=NAME)) as server:
         # not in our code: the plugin that FiftyOne loads is another copy of it
         address = f"{server.endpoint}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
         monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", address)
@@ -33,7 +33,7 @@ def data(dataset):
     return dataset()
 
 
-def is_here(report, name=DEFAULT_MODEL):
+def is_here(report, name=NAME):
     return {row.name: row.is_cached for row in report.rows}[name]
 
 
@@ -46,24 +46,24 @@ def test_lists_all_and_asks_nobody(hub):
 
 def test_downloads_checks_and_deletes(hub):
     stages = []
-    report = manage_models("download", DEFAULT_MODEL, progress=lambda step: stages.append(step.stage))
+    report = manage_models("download", NAME, progress=lambda step: stages.append(step.stage))
     assert is_here(report) and stages
     assert (report.folder / "model_feat.onnx").is_file()
     hub.requests.clear()
-    report = manage_models("check", DEFAULT_MODEL)
+    report = manage_models("check", NAME)
     assert report.checks
     assert hub.requests == [], "what is here is not asked for"
-    report = manage_models("remove", DEFAULT_MODEL)
+    report = manage_models("remove", NAME)
     assert report.n_bytes > 10_000
     assert not is_here(report)
-    assert manage_models("remove", DEFAULT_MODEL).n_bytes == 0
+    assert manage_models("remove", NAME).n_bytes == 0
 
 
 def test_a_folder_of_the_user_is_not_deleted_from(tmp_path):
-    folder = tiny_models.write_model_dir(tmp_path / "模型")
+    folder = tiny_models.write_model_dir(tmp_path / "模型", name=NAME)
     assert is_here(manage_models(model_dir=folder))
     with pytest.raises(ModelsError, match=r"cannot be deleted: models are taken from .*模型, which is yours"):
-        manage_models("remove", DEFAULT_MODEL, model_dir=folder)
+        manage_models("remove", NAME, model_dir=folder)
     assert is_here(manage_models(model_dir=folder))
 
 
@@ -93,8 +93,8 @@ def test_the_form_asks_for_what_it_needs(data, hub, tmp_path, monkeypatch):
     assert said(asked, "model_hint") == "150 MB will be downloaded from the hub."
     assert said(form(MANAGE, data, action="download", model_name=DEMO_MODEL), "model_hint").endswith("on this machine.")
     assert "broken download" in said(form(MANAGE, data, action="remove"), "model_hint")
-    manage_models("download", DEFAULT_MODEL)
-    assert said(form(MANAGE, data, action="remove"), "model_warning").endswith("made with it stay.")
+    manage_models("download", NAME)
+    assert said(form(MANAGE, data, action="remove", model_name=NAME), "model_warning").endswith("made with it stay.")
     hub.requests.clear()
     monkeypatch.setenv("CCIP_MODEL_DIR", str(tmp_path))
     assert f"taken from {tmp_path}" in said(form(MANAGE, data), "folder_hint")
@@ -129,17 +129,17 @@ def test_shows_the_table(data):
 
 
 def test_does_what_was_chosen(data):
-    shown = run(MANAGE, data, action="download", model_name=DEFAULT_MODEL)
-    assert facts(shown["show_output"]["results"])["Model"] == DEFAULT_MODEL
+    shown = run(MANAGE, data, action="download", model_name=NAME)
+    assert facts(shown["show_output"]["results"])["Model"] == NAME
     assert run(MANAGE, data)["notify"]["message"].startswith("CCIP: 2 of")
-    shown = run(MANAGE, data, action="check")
+    shown = run(MANAGE, data, action="check", model_name=NAME)
     assert {row["ok"] for row in shown["show_output"]["results"]["checks"]} <= {
         "as it should be",
         "NOT as it should be",
         "could not be judged",
     }
     assert shown["notify"]["variant"] == "warning", "a tiny model is not the published one"
-    shown = run(MANAGE, data, action="remove")
+    shown = run(MANAGE, data, action="remove", model_name=NAME)
     assert "are free again" in shown["notify"]["message"]
 
 

@@ -21,7 +21,7 @@ from ccip_plugin.zoo import source
 from ccip_plugin.zoo.registration import register_model
 from tests.support import tiny_models
 from tests.support.published import copy_source, served_archive
-from tests.support.tiny_hub import TinyHub
+from tests.support.tiny_hub import NAME, TinyHub
 
 pytestmark = pytest.mark.mongo
 
@@ -112,18 +112,18 @@ def test_loads_twice_with_the_marker_there_and_not(is_copy, run_python, zoo_dir,
 @pytest.mark.slow
 def test_files_in_the_cache_of_the_hub_need_no_network(run_python, zoo_dir, tmp_path, network):
     """The guard of the tests lets nobody out; here nobody even asks the hub on this machine."""
-    published = tiny_models.write_model_dir(tmp_path / "published")
+    published = tiny_models.write_model_dir(tmp_path / "published", name=NAME)
     folders = {"HF_HOME": str(tmp_path / "hf"), "CCIP_CACHE_DIR": str(tmp_path / "ours")}
     copy_source(zoo_dir / source.SOURCE_NAME)
     with TinyHub(published) as hub:
-        run_python(LOAD_TWICE, zoo_dir, DEFAULT_MODEL, HF_ENDPOINT=hub.endpoint, **folders)
-        assert f"{DEFAULT_MODEL}/model_feat.onnx" in hub.asked_for()
-        (zoo_dir / source.SOURCE_NAME / f"{DEFAULT_MODEL}.json").unlink()
+        run_python(LOAD_TWICE, zoo_dir, NAME, HF_ENDPOINT=hub.endpoint, **folders)
+        assert f"{NAME}/model_feat.onnx" in hub.asked_for()
+        (zoo_dir / source.SOURCE_NAME / f"{NAME}.json").unlink()
         hub.requests.clear()
-        run_python(LOAD_TWICE, zoo_dir, DEFAULT_MODEL, HF_ENDPOINT=hub.endpoint, **folders)
+        run_python(LOAD_TWICE, zoo_dir, NAME, HF_ENDPOINT=hub.endpoint, **folders)
         assert hub.requests == []
-    found = json.loads((zoo_dir / source.SOURCE_NAME / f"{DEFAULT_MODEL}.json").read_text())
-    assert (found["source"], found["revision"]) == ("hub", MODELS[DEFAULT_MODEL].revision)
+    found = json.loads((zoo_dir / source.SOURCE_NAME / f"{NAME}.json").read_text())
+    assert (found["source"], found["revision"]) == ("hub", MODELS[NAME].revision)
 
 
 def test_the_stand_in_comes_along_and_needs_nothing(zoo_dir):

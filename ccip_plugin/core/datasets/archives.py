@@ -132,7 +132,7 @@ def _extract(
     shutil.rmtree(half, ignore_errors=True)
     half.mkdir()
     places: set[str] = set()
-    for place, file, size in _images(archive, total_bytes):
+    for place, file, size in _images(archive, half, total_bytes):
         if size > image_bytes or len(places) >= most_images:
             raise ArchiveError(archive, f"too large: {len(places) + 1:,} images, the last one with {size:,} bytes")
         if place.casefold() in places:  # many systems cannot keep two names apart that differ in case
@@ -158,7 +158,7 @@ def _read_errors(archive: Path) -> Iterator[None]:
         raise ArchiveError(archive, "there is no room on the disk for what is in it") from error
 
 
-def _images(archive: Path, total_bytes: int) -> Iterator[tuple[str, IO[bytes], int]]:
+def _images(archive: Path, folder: Path, total_bytes: int) -> Iterator[tuple[str, IO[bytes], int]]:
     """Place, content and size of each image."""
     with _opened(archive) as content:
         stream = _Stream(content, archive, total_bytes)
@@ -168,6 +168,7 @@ def _images(archive: Path, total_bytes: int) -> Iterator[tuple[str, IO[bytes], i
                 place = _place(entry, archive)
                 if place is None:
                     continue
+                _filter(entry, place, folder, archive)
                 file = entries.extractfile(entry)
                 assert file is not None  # it is a regular file
                 yield place, file, entry.size
@@ -231,6 +232,16 @@ def _place(entry: tarfile.TarInfo, archive: Path) -> str | None:
     if _RESERVED.fullmatch(found["image"]):
         raise ArchiveError(archive, f"{entry.name!r} is no name for a file on every system")
     return f"{int(found['character'])}/{found['image']}"
+
+
+def _filter(entry: tarfile.TarInfo, place: str, folder: Path, archive: Path) -> None:
+    """The check of the standard library, where this Python has it (from 3.11.4): it follows links on the disk, too."""
+    if not hasattr(tarfile, "data_filter"):
+        return
+    try:
+        tarfile.data_filter(entry.replace(name=place, deep=False), str(folder))
+    except tarfile.FilterError as error:
+        raise ArchiveError(archive, f"{entry.name!r} leads out of the folder ({error})") from error
 
 
 def _copy(file: IO[bytes], target: Path, size: int, archive: Path) -> None:

@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 from ..errors import CCIPError, DownloadError
-from ..fingerprints import is_what_hub_has
 from ..hub import Hub
+from ..hub.fingerprints import is_what_hub_has
 from ..progress import ProgressCallback
 from .archives import ArchiveError
 
@@ -46,14 +46,15 @@ def find_archive(
 ) -> Path:
     """Finds the archive of a subset, and downloads it when it is not in the cache of ``huggingface_hub``.
 
-    A download that broke off goes on where it stopped. What arrived is compared with the hash that the hub announced,
-    and so is what lies in the cache. Nothing is asked of the network when the archive is there.
+    The downloaded archive is compared with the hash that the hub announced, and a cached one with the hash that is its
+    name in the cache. No network is used if the archive is cached.
 
     Args:
         subset: one of :data:`SUBSETS`, or another one that the repository has
-        revision (None): commit, tag or branch of the repository; "main" by default, as no commit was published for this
+        revision (None): commit, tag or branch of the repository; by default "main", as no commit was published for
+            this: an archive that is cached at any commit is used, and no newer one is downloaded
         download (True): whether the network may be used
-        progress (None): told the bytes
+        progress (None): called with the bytes that arrived
         hub (None): another place to download from
 
     Raises:
@@ -62,16 +63,19 @@ def find_archive(
         DownloadError: it could not be downloaded; says what to do without network
     """
     hub = hub or Hub(REPO, "dataset", ARCHIVE_BYTES)
-    filename, revision = f"{subset}.tar.xz", revision or REVISION
+    filename = f"{subset}.tar.xz"
     if not is_subset(subset):
         raise ArchiveMissingError(subset, "is neither a file nor a name that a subset can have")
-    found = hub.cached(filename, revision)
+    found = hub.cached(filename, revision or REVISION)
+    if found is None and revision is None:
+        found = max(hub.cached_anywhere(filename), key=lambda path: path.stat().st_mtime, default=None)
     if found is not None:
         if not is_what_hub_has(found, found.resolve().name):
             raise ArchiveError(found, "it changed since it was downloaded: delete it, to download it anew")
         return found
     if not download:
         raise ArchiveMissingError(subset, "is not in the cache, and downloading is switched off")
+    revision = revision or REVISION
     try:
         found = hub.download(filename, revision, progress)
     except DownloadError as error:

@@ -87,6 +87,29 @@ def test_odd_archives_leave_nothing(archive, tmp_path, files):
     assert left_in(tmp_path) == [path.name]
 
 
+@pytest.mark.skipif(not hasattr(tarfile, "data_filter"), reason="Python 3.11.0 to 3.11.3 have no filter")
+def test_a_link_that_appears_beside_the_images_is_not_followed(archive, tmp_path):
+    """Such as one that another process puts there: the archive itself can have none."""
+    (tmp_path / "outside").mkdir()
+
+    def plant(step):
+        link = tmp_path / "out.incomplete" / "9"
+        if not link.is_symlink():
+            link.symlink_to(tmp_path / "outside", target_is_directory=True)
+
+    path = archive({"1/2.jpg": b"x", "9/1.jpg": b"y"})
+    with pytest.raises(ArchiveError, match=r"'9/1.jpg' leads out of the folder"):
+        extract_images(path, tmp_path / "out", progress=lambda step: step.done and plant(step))
+    assert left_in(tmp_path) == [path.name]
+
+
+def test_images_are_extracted_without_the_filter_of_newer_pythons(archive, tmp_path, monkeypatch):
+    monkeypatch.delattr(tarfile, "data_filter", raising=False)
+    assert len(extract_images(archive(IMAGES), tmp_path / "out")) == 3
+    with pytest.raises(ArchiveError):
+        extract_images(archive({"../1/2.jpg": b"x"}), tmp_path / "other")
+
+
 @pytest.mark.parametrize("limits", [{"image_bytes": 4}, {"total_bytes": 10}, {"most_images": 2}])
 def test_limits(archive, tmp_path, limits):
     with pytest.raises(ArchiveError, match="too large"):

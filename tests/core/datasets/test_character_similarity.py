@@ -5,13 +5,11 @@ import tarfile
 
 import pytest
 
-from ccip_plugin.core import hub as hub_module
-from ccip_plugin.core import onnx_file
 from ccip_plugin.core.datasets import character_similarity
 from ccip_plugin.core.datasets.archives import ArchiveError, extract_images
 from ccip_plugin.core.datasets.character_similarity import ArchiveMissingError, find_archive
 from ccip_plugin.core.errors import DownloadError
-from ccip_plugin.core.hub import Hub
+from ccip_plugin.core.hub import Hub, onnx_file
 from ccip_plugin.core.progress import Cancelled
 from tests.support.tiny_hub import COMMIT, TinyHub
 
@@ -47,7 +45,7 @@ def hub(server, tmp_path, monkeypatch):
 
 
 def hub_at(endpoint, cache, max_bytes=character_similarity.ARCHIVE_BYTES):
-    return Hub(character_similarity.REPO, "dataset", max_bytes, endpoint, cache, retries=1, pause=0)
+    return Hub(character_similarity.REPO, "dataset", max_bytes, endpoint, cache)
 
 
 def test_downloads_the_archive_of_a_subset_and_nothing_else(server, hub, content, tmp_path):
@@ -65,27 +63,29 @@ def test_nothing_is_asked_once_it_is_there(server, hub):
     assert server.requests == []
 
 
-def test_progress_tells_the_bytes_and_what_was_stopped_goes_on(server, hub, content, monkeypatch):
-    monkeypatch.setattr(hub_module, "_REPORT", 10_000)
-    told = []
+def test_progress_tells_the_bytes_and_stops_the_download(server, hub, content):
+    steps = []
 
     def stop(step):
-        told.append(step)
-        if step.done > len(content) / 2:
-            raise Cancelled
+        steps.append(step)
+        raise Cancelled
 
+    find_archive(SUBSET, hub=hub, progress=steps.append)
+    assert steps[-1].note == "bytes" and steps[-1].done == steps[-1].total == len(content)
+    hub.delete(find_archive(SUBSET, hub=hub))
     with pytest.raises(Cancelled):
         find_archive(SUBSET, hub=hub, progress=stop)
-    assert told[-1].note == "bytes" and told[-1].total == len(content)
+    assert find_archive(SUBSET, hub=hub).read_bytes() == content
+
+
+def test_an_archive_of_an_earlier_main_stays_in_use(server, hub, content, tmp_path):
+    first = find_archive(SUBSET, hub=hub)
+    (hub.folder / "refs" / "main").write_text("f" * 40)  # as another program leaves it that loads the newest one
     server.requests.clear()
-    assert find_archive(SUBSET, hub=hub).read_bytes() == content
-    (asked,) = [asked for verb, _, asked in server.requests if verb == "GET"]
-    assert int(asked.removeprefix("bytes=").removesuffix("-")) > len(content) / 2
-
-
-def test_a_line_that_breaks_often_still_brings_the_archive(server, hub, content):
-    server.cut_after = 60_000
-    assert find_archive(SUBSET, hub=hub).read_bytes() == content
+    assert find_archive(SUBSET, hub=hub) == find_archive(SUBSET, hub=hub, download=False) == first
+    assert server.requests == []
+    with pytest.raises(ArchiveMissingError, match="switched off"):
+        find_archive(SUBSET, hub=hub, revision="main", download=False)
 
 
 def test_bytes_changed_on_the_way_are_noticed_and_not_kept(server, hub):
@@ -133,9 +133,7 @@ def test_downloading_can_be_switched_off(server, hub):
 
 
 def test_without_connection_the_error_says_how_to_fetch_by_hand(tmp_path):
-    nobody = Hub(
-        character_similarity.REPO, "dataset", endpoint="http://127.0.0.1:9", cache=tmp_path, retries=0, pause=0
-    )
+    nobody = Hub(character_similarity.REPO, "dataset", endpoint="http://127.0.0.1:9", cache=tmp_path)
     with pytest.raises(DownloadError, match=rf"resolve/main/{FILE} elsewhere and pass the path"):
         find_archive(SUBSET, hub=nobody)
 

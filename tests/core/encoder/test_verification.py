@@ -118,10 +118,10 @@ def test_a_cancelled_download_is_not_a_failed_check(tmp_path, monkeypatch):
         raise Cancelled
 
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
-    published = tiny_models.write_model_dir(tmp_path / "published")
+    published = tiny_models.write_model_dir(tmp_path / "published", name=NAME)
     with TinyHub(published) as server:
-        local = hub.Hub(endpoint=server.endpoint, cache=tmp_path / "cache", pause=0)
-        monkeypatch.setattr(hub, "Hub", lambda: local)
+        local = hub.Hub(endpoint=server.endpoint, cache=tmp_path / "cache")
+        monkeypatch.setattr(hub.files, "Hub", lambda: local)
         with pytest.raises(Cancelled):
             check_model(NAME, progress=stop)
 

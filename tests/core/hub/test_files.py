@@ -3,14 +3,15 @@
 import hashlib
 import json
 import os
-import shutil
-import threading
+import time
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
 from ccip_plugin.core import hub as hub_module
-from ccip_plugin.core import onnx_file, registry
+from ccip_plugin.core import registry
 from ccip_plugin.core.errors import (
     DownloadError,
     ModelFileChangedError,
@@ -18,43 +19,34 @@ from ccip_plugin.core.errors import (
     ModelFileMissingError,
     UnknownModelError,
 )
-from ccip_plugin.core.hub import FILES, Hub, find_files, find_jsons, is_available, remove
-from ccip_plugin.core.progress import Cancelled
+from ccip_plugin.core.hub import FILES, Hub, files, find_files, find_jsons, is_available, remove
+from ccip_plugin.core.registry import PublishedFile
 from tests.support import tiny_models
-from tests.support.tiny_hub import COMMIT, TinyHub
+from tests.support.tiny_hub import COMMIT, NAME, OTHER
 
-NAME = registry.DEFAULT_MODEL
-OTHER = "ccip-caformer-5_fp32"
 FEAT = f"{NAME}/model_feat.onnx"
-
-
-@pytest.fixture(autouse=True)
-def own_folders(tmp_path, monkeypatch):
-    """No cache, record or setting of this machine plays a part."""
-    monkeypatch.setenv("CCIP_CACHE_DIR", str(tmp_path / "ours"))
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "their cache"))
-    for name in ("CCIP_MODEL_DIR", "CCIP_REVISION"):
-        monkeypatch.delenv(name, raising=False)
+ELSEWHERE, NEWER = "e" * 40, "f" * 40
 
 
 @pytest.fixture
-def published(tmp_path):
-    """What the repository holds: two models, and a checkpoint that nobody should fetch."""
-    folder = tiny_models.write_model_dir(tmp_path / "published")
-    tiny_models.write_model_dir(folder, name=OTHER, variant="other_weights")
-    (folder / NAME / "model.ckpt").write_bytes(b"\x80\x04 a pickle")
-    return folder
+def known(monkeypatch):
+    """Makes hashes of files known to the registry."""
+
+    def make_known(**hashes):
+        files = {f"model_{name}.onnx": PublishedFile(digest) for name, digest in hashes.items()}
+        spec = replace(registry.MODELS[NAME], files=files)
+        monkeypatch.setattr(registry, "MODELS", MappingProxyType({**registry.MODELS, NAME: spec}))
+
+    return make_known
 
 
-@pytest.fixture
-def server(published):
-    with TinyHub(published) as server:
-        yield server
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-@pytest.fixture
-def hub(server, tmp_path):
-    return Hub(endpoint=server.endpoint, cache=tmp_path / "their cache", retries=1, pause=0)
+def record_of(tmp_path, kind="fingerprints"):
+    (record,) = (tmp_path / "ours" / kind).iterdir()
+    return record
 
 
 def fake_cache(cache: Path, model_dir: Path, name: str = NAME, commit: str = COMMIT) -> Path:
@@ -83,7 +75,8 @@ def test_downloads_the_four_files_of_the_pinned_revision_and_nothing_else(server
     assert (files.source, files.revision) == ("hub", COMMIT)
     for path in (files.feat, files.metrics, files.metrics_json, files.cluster_json):
         assert path.read_bytes() == (published / NAME / path.name).read_bytes()
-    assert files.fingerprint == hashlib.sha256((published / FEAT).read_bytes()).hexdigest()
+    assert files.fingerprint == sha256(published / FEAT)
+    assert not (hub.folder / "refs").exists()
 
 
 def test_the_large_file_comes_last_so_that_its_presence_means_all_were_asked_for(server, hub):
@@ -101,149 +94,9 @@ def test_nothing_is_asked_once_the_files_are_there(server, hub):
 
 def test_fingerprints_are_recorded_in_our_own_folder(hub, tmp_path):
     files = find_files(NAME, hub=hub)
-    (record,) = (tmp_path / "ours").rglob("*.json")
-    assert json.loads(record.read_text())["model_feat.onnx"] == files.fingerprint
-    assert set(json.loads(record.read_text())) == set(FILES)
-
-
-def test_progress_tells_the_bytes_of_each_file(hub, published, monkeypatch):
-    monkeypatch.setattr(hub_module, "_REPORT", 10_000)
-    told = []
-    find_files(NAME, hub=hub, progress=told.append)
-    feat = [step for step in told if FEAT in step.stage]
-    size = (published / FEAT).stat().st_size
-    assert [step.done for step in feat] == sorted({step.done for step in feat})
-    assert (feat[-1].done, feat[-1].total, len(feat) > 1) == (size, size, True)
-    assert {step.note for step in told} == {"bytes"}
-    assert {step.stage.split("/")[-1] for step in told} == set(FILES)
-
-
-def test_a_cancelled_download_goes_on_where_it_stopped(server, hub, published, monkeypatch):
-    monkeypatch.setattr(hub_module, "_REPORT", 10_000)
-    size = (published / FEAT).stat().st_size
-
-    def stop(step):
-        if FEAT in step.stage and step.done > size / 2:
-            raise Cancelled
-
-    with pytest.raises(Cancelled):
-        find_files(NAME, hub=hub, progress=stop)
-    assert not is_available(NAME, hub=hub)
-    server.requests.clear()
-    files = find_files(NAME, hub=hub)
-    ((asked_range),) = [asked for verb, path, asked in server.requests if (verb, path) == ("GET", FEAT)]
-    assert size / 2 < int(asked_range.removeprefix("bytes=").removesuffix("-")) < size
-    assert files.feat.read_bytes() == (published / FEAT).read_bytes()
-
-
-def test_an_error_of_the_caller_is_not_taken_for_one_of_the_connection(server, hub):
-    def fail(step):
-        raise BrokenPipeError("nobody listens")
-
-    with pytest.raises(BrokenPipeError, match="nobody listens"):
-        find_files(NAME, hub=hub, progress=fail)
-    assert len(server.asked_for()) == 1
-
-
-def test_a_killed_download_goes_on_in_another_process(server, published, tmp_path, run_python):
-    code = """
-        import os, sys, signal
-        from ccip_plugin.core import hub
-        hub._REPORT = 10_000
-        def kill(step):
-            if "model_feat" in step.stage and step.done > 50_000:
-                os.kill(os.getpid(), signal.SIGKILL)
-        hub.find_files(sys.argv[1], progress=kill if sys.argv[2] == "kill" else None)
-    """
-    settings = {"HF_ENDPOINT": server.endpoint, "HF_HOME": str(tmp_path / "家"), "HF_HUB_CACHE": ""}
-    settings |= {"HF_HUB_CACHE": str(tmp_path / "家" / "hub")}
-    run_python(code, NAME, "kill", status=-9, **settings)
-    run_python(code, NAME, "finish", **settings)
-    ranges = [asked for verb, path, asked in server.requests if (verb, path) == ("GET", FEAT)]
-    assert ranges[0] == ""
-    assert int(ranges[1].removeprefix("bytes=").removesuffix("-")) >= 50_000
-    (feat,) = (tmp_path / "家").rglob("model_feat.onnx")
-    assert feat.read_bytes() == (published / FEAT).read_bytes()
-
-
-def test_a_line_that_breaks_often_still_brings_the_file(server, hub, published):
-    server.cut_after = 40_000
-    files = find_files(NAME, hub=hub)
-    assert files.feat.read_bytes() == (published / FEAT).read_bytes()
-    assert server.asked_for().count(FEAT) > 3
-
-
-def test_a_line_that_stays_broken_is_an_error_that_keeps_what_came(server, hub, published):
-    server.cut_after = 0
-    with pytest.raises(DownloadError, match=r"0 of .* bytes are kept, the same call goes on") as caught:
-        find_files(NAME, hub=hub)
-    assert "CCIP_MODEL_DIR" in str(caught.value)
-    server.cut_after = None
-    assert find_files(NAME, hub=hub).feat.read_bytes() == (published / FEAT).read_bytes()
-
-
-def test_a_server_that_ignores_ranges_sends_all_of_it_again(server, hub, published):
-    (hub.folder / "blobs").mkdir(parents=True)
-    content = (published / FEAT).read_bytes()
-    etag = hashlib.sha256(content).hexdigest()
-    (hub.folder / "blobs" / f"{etag}.{NAME}.incomplete").write_bytes(content[:1000])
-    server.ignore_range = True
-    assert find_files(NAME, hub=hub).feat.read_bytes() == content
-
-
-@pytest.mark.parametrize("left", [lambda c: b"x" * 5000, lambda c: c + b"more"], ids=["other bytes", "too many bytes"])
-def test_a_half_that_is_not_of_this_file_does_not_stay(server, hub, published, left):
-    (hub.folder / "blobs").mkdir(parents=True)
-    content = (published / FEAT).read_bytes()
-    half = hub.folder / "blobs" / f"{hashlib.sha256(content).hexdigest()}.{NAME}.incomplete"
-    half.write_bytes(left(content))
-    try:
-        find_files(NAME, hub=hub)
-    except DownloadError as error:
-        assert "other hash" in str(error)
-        assert not half.exists()
-    assert find_files(NAME, hub=hub).feat.read_bytes() == content
-
-
-def test_bytes_changed_on_the_way_are_noticed_and_not_kept(server, hub):
-    server.garble = True
-    with pytest.raises(DownloadError, match="not what the hub announced"):
-        find_files(NAME, hub=hub)
-    assert list(hub.folder.rglob("*.incomplete")) == []
-    assert list(hub.folder.glob("snapshots/*/*/*")) == []
-
-
-@pytest.mark.parametrize(
-    "etag",
-    [
-        pytest.param(lambda content: hashlib.sha1(content).hexdigest(), id="plain sha1"),
-        pytest.param(lambda content: hashlib.md5(content).hexdigest(), id="md5"),
-    ],
-)
-def test_a_mirror_with_hashes_of_its_own_will_do(server, hub, published, etag):
-    server.etag = etag
-    assert find_files(NAME, hub=hub).feat.read_bytes() == (published / FEAT).read_bytes()
-
-
-@pytest.mark.parametrize("etag", ["../../../outside", "", "a/b/c/d/e/f", "." * 20])
-def test_a_hash_that_is_no_file_name_is_refused(server, hub, tmp_path, etag):
-    server.etag = lambda _: etag
-    with pytest.raises(DownloadError):
-        find_files(NAME, hub=hub)
-    assert server.asked_for() == []
-    assert not list(tmp_path.rglob("*outside*"))
-
-
-def test_two_at_once_fetch_the_file_once(server, hub):
-    found = []
-    threads = [threading.Thread(target=lambda: found.append(find_files(NAME, hub=hub))) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(found) == 4
-    assert len({files.fingerprint for files in found}) == 1
-    assert server.asked_for().count(FEAT) == 1
+    record = json.loads(record_of(tmp_path).read_text())
+    assert record["model_feat.onnx"] == files.fingerprint
+    assert set(record) == set(FILES)
 
 
 def test_a_repository_without_the_small_files_gives_the_model_alone(hub, published):
@@ -253,15 +106,19 @@ def test_a_repository_without_the_small_files_gives_the_model_alone(hub, publish
     assert (files.metrics, files.metrics_json, files.cluster_json) == (None, None, None)
 
 
+def test_a_mirror_that_does_not_say_what_is_missing_is_not_believed(server, hub, published):
+    """Otherwise a proxy's 404 for one file would change the threshold without a word."""
+    (published / NAME / "metrics.json").unlink()
+    server.error_codes = False
+    with pytest.raises(DownloadError, match="without the error code of a hub"):
+        find_files(NAME, hub=hub)
+    assert not is_available(NAME, hub=hub)
+
+
 def test_a_repository_without_the_model_is_an_error(hub, published):
     (published / FEAT).unlink()
     with pytest.raises(DownloadError, match="no such file at revision"):
         find_files(NAME, hub=hub)
-
-
-def test_an_unknown_revision_is_an_error(hub):
-    with pytest.raises(DownloadError, match="could not download"):
-        find_files(NAME, hub=hub, revision="f" * 40)
 
 
 @pytest.mark.parametrize("how", ["argument", "environment"])
@@ -275,21 +132,26 @@ def test_the_revision_can_be_overridden(server, hub, monkeypatch, how):
     assert server.requests == []
 
 
-def test_without_connection_the_error_says_how_to_fetch_by_hand(tmp_path):
-    nobody = Hub(endpoint="http://127.0.0.1:9", cache=tmp_path / "cache", retries=0, pause=0)
+@pytest.mark.usefixtures("no_pauses")
+@pytest.mark.parametrize("is_proxy", [False, True], ids=["nobody answers", "a proxy answers 404"])
+def test_without_connection_the_error_says_how_to_fetch_by_hand(tmp_path, server, is_proxy):
+    server.is_proxy = True
+    endpoint = server.endpoint if is_proxy else "http://127.0.0.1:9"
     with pytest.raises(DownloadError) as caught:
-        find_files(NAME, hub=nobody)
+        find_files(NAME, hub=Hub(endpoint=endpoint, cache=tmp_path / "cache"))
     message = str(caught.value)
     assert all(name in message for name in FILES)
     for part in (NAME, COMMIT, "deepghs/ccip_onnx", "CCIP_MODEL_DIR=<folder>", "model_dir=<folder>"):
         assert part in message
+    assert ("a proxy or a mirror answered" in message) == is_proxy
+    assert not (tmp_path / "ours" / "revisions").exists(), "main is no answer to a broken line"
 
 
-def test_offline_mode_of_the_hub_library_is_respected(server, published, tmp_path, run_python):
-    code = """
+def test_offline_mode_of_the_hub_library_is_respected(server, tmp_path, run_python):
+    code = f"""
         from ccip_plugin.core import errors, hub
         try:
-            hub.find_files("ccip-caformer-24-randaug-pruned")
+            hub.find_files({NAME!r})
         except errors.DownloadError as error:
             print(error)
     """
@@ -298,31 +160,165 @@ def test_offline_mode_of_the_hub_library_is_respected(server, published, tmp_pat
     assert server.requests == []
 
 
-def test_a_file_that_is_announced_as_huge_is_not_fetched(server, hub):
-    server.size = onnx_file.MAX_BYTES + 1
-    with pytest.raises(DownloadError, match="more than the"):
-        find_files(NAME, hub=hub)
-    assert server.asked_for() == []
-
-
-def test_too_little_room_is_said_before_fetching(server, hub, monkeypatch):
-    full = shutil.disk_usage(".")._replace(free=10)
-    monkeypatch.setattr(hub_module.shutil, "disk_usage", lambda _: full)
-    with pytest.raises(DownloadError, match="10 are free"):
-        find_files(NAME, hub=hub)
-    assert server.asked_for() == []
-
-
-def test_a_cache_that_cannot_be_written_is_named(server, tmp_path):
-    (tmp_path / "in the way").write_text("a file")
-    with pytest.raises(DownloadError, match="in the way"):
-        find_files(NAME, hub=Hub(endpoint=server.endpoint, cache=tmp_path / "in the way", pause=0))
-
-
 def test_downloading_can_be_switched_off(server, hub):
     with pytest.raises(ModelFileMissingError, match="downloading is switched off"):
         find_files(NAME, hub=hub, download=False)
     assert server.requests == []
+
+
+# --- a pinned revision that the hub does not have
+
+
+@pytest.fixture
+def moved(server, tmp_path):
+    """The hub has no pinned revision any more; its main is elsewhere, and a newer commit has other files."""
+    server.commits[ELSEWHERE] = server.commits.pop(COMMIT)
+    server.main = ELSEWHERE
+    server.commits[NEWER] = tiny_models.write_model_dir(tmp_path / "newer", name=NAME, variant="other_weights")
+    return server
+
+
+def test_main_stands_in_for_a_pinned_revision_that_is_missing(moved, hub, tmp_path, caplog):
+    found = find_files(NAME, hub=hub)
+    assert found.revision == ELSEWHERE
+    record = record_of(tmp_path, "revisions")
+    assert json.loads(record.read_text()) == {"commit": ELSEWHERE, "instead_of": COMMIT}
+    for part in (COMMIT, ELSEWHERE, NAME, str(record)):
+        assert part in caplog.text
+
+
+def test_main_is_resolved_once_and_all_files_are_of_that_commit(moved, hub):
+    moved.answered = lambda path: setattr(moved, "main", NEWER) if path.endswith("metrics.json") else None
+    found = find_files(NAME, hub=hub)
+    assert moved.main == NEWER
+    assert {path.parents[1].name for path in (found.feat, found.metrics, found.metrics_json)} == {ELSEWHERE}
+    assert found.fingerprint == sha256(moved.commits[ELSEWHERE] / FEAT)
+
+
+def test_a_later_session_stays_at_the_recorded_commit(moved, hub):
+    first = find_files(NAME, hub=hub)
+    moved.main = NEWER
+    moved.requests.clear()
+    assert find_files(NAME, hub=hub) == first
+    assert is_available(NAME, hub=hub) and moved.requests == []
+    remove(NAME, hub=hub)
+    assert find_files(NAME, hub=hub) == first, "downloaded again: of the same commit"
+
+
+def test_a_later_session_needs_no_network(moved, hub, tmp_path, run_python):
+    found = find_files(NAME, hub=hub)
+    code = f"from ccip_plugin.core import hub; print(hub.find_files({NAME!r}).revision)"
+    done = run_python(code, HF_HUB_CACHE=str(hub.cache), HF_ENDPOINT="http://127.0.0.1:9", HF_HUB_OFFLINE="1")
+    assert done.stdout.strip() == found.revision == ELSEWHERE
+
+
+def test_a_recorded_commit_that_is_gone_is_an_error_and_not_replaced(moved, hub):
+    find_files(NAME, hub=hub)
+    remove(NAME, hub=hub)
+    del moved.commits[ELSEWHERE]
+    moved.main = NEWER
+    with pytest.raises(DownloadError, match=r"CCIP_REVISION=main uses the newest"):
+        find_files(NAME, hub=hub)
+
+
+def test_nothing_stands_in_for_a_revision_that_the_user_named(moved, hub, tmp_path, monkeypatch):
+    with pytest.raises(DownloadError, match=f"no revision '{COMMIT}'"):
+        find_files(NAME, hub=hub, revision=COMMIT)
+    monkeypatch.setenv("CCIP_REVISION", COMMIT)
+    with pytest.raises(DownloadError, match=f"no revision '{COMMIT}'"):
+        find_files(NAME, hub=hub)
+    assert not (tmp_path / "ours" / "revisions").exists()
+
+
+def test_a_damaged_record_is_no_commit(moved, hub, tmp_path):
+    find_files(NAME, hub=hub)
+    record = record_of(tmp_path, "revisions")
+    record.write_text(json.dumps({"commit": "../../..", "instead_of": COMMIT}))
+    assert find_files(NAME, hub=hub).revision == ELSEWHERE, "asked again"
+    record.write_text(json.dumps({"commit": NEWER, "instead_of": "another pin"}))
+    assert find_files(NAME, hub=hub).revision == ELSEWHERE
+
+
+# --- published hashes
+
+
+def test_the_published_file_is_downloaded(hub, published, known):
+    known(feat=sha256(published / FEAT), metrics=sha256(published / NAME / "model_metrics.onnx"))
+    assert find_files(NAME, hub=hub).revision == COMMIT
+
+
+@pytest.mark.parametrize("etag", [None, lambda content: hashlib.md5(content).hexdigest()], ids=["announced", "arrived"])
+def test_another_file_than_the_published_one_is_refused(server, hub, known, etag):
+    known(feat="0" * 64)
+    server.etag = etag
+    with pytest.raises((DownloadError, ModelFileChangedError), match="published") as caught:
+        find_files(NAME, hub=hub)
+    assert f"CCIP_REVISION={COMMIT} uses it as it is" in str(caught.value)
+    assert (FEAT in server.asked_for()) == (etag is not None), "a wrong hash is seen before the download"
+    assert find_files(NAME, hub=hub, revision=COMMIT).revision == COMMIT
+
+
+def test_a_size_that_is_not_the_published_one_is_refused(server, hub, published, monkeypatch):
+    files = {"model_feat.onnx": PublishedFile(sha256(published / FEAT), 17)}
+    spec = replace(registry.MODELS[NAME], files=files)
+    monkeypatch.setattr(registry, "MODELS", MappingProxyType({**registry.MODELS, NAME: spec}))
+    with pytest.raises(DownloadError, match="another file than the published one"):
+        find_files(NAME, hub=hub)
+
+
+@pytest.mark.parametrize("how", ["the published hash", "the recorded hash"])
+@pytest.mark.parametrize("is_copy", [False, True], ids=["link", "copy"])
+def test_a_file_that_is_cached_at_another_revision_is_recognized(server, hub, published, known, how, is_copy, tmp_path):
+    if how == "the published hash":
+        known(feat=sha256(published / FEAT))
+        snapshot = fake_cache(hub.cache, published, commit=ELSEWHERE)
+    else:
+        find_files(NAME, hub=hub)
+        record = record_of(tmp_path).read_text()
+        remove(NAME, hub=hub)
+        snapshot = fake_cache(hub.cache, published, commit=ELSEWHERE)
+        (tmp_path / "ours" / "fingerprints" / f"{NAME}@{COMMIT}.json").write_text(record)
+    if is_copy:
+        content = (snapshot / "model_feat.onnx").read_bytes()
+        (snapshot / "model_feat.onnx").unlink()
+        (snapshot / "model_feat.onnx").write_bytes(content)
+    server.requests.clear()
+    assert is_available(NAME, hub=hub)
+    assert find_files(NAME, hub=hub).revision == ELSEWHERE
+    assert set(find_jsons(NAME, hub=hub)) == {"metrics.json", "cluster.json"}
+    assert server.requests == []
+    remove(NAME, hub=hub)
+    assert not is_available(NAME, hub=hub)
+
+
+@pytest.mark.parametrize("hashes", [
+    pytest.param({}, id="nothing is known"),
+    pytest.param({"feat": "0" * 64}, id="another model"),
+    pytest.param({"feat": None, "metrics": "0" * 64}, id="another metric"),
+])  # fmt: skip
+def test_a_file_of_another_revision_that_may_be_another_one_is_named(server, hub, published, known, hashes):
+    known(**{name: digest or sha256(published / FEAT) for name, digest in hashes.items()})
+    fake_cache(hub.cache, published, commit=ELSEWHERE)
+    (hub.folder / "refs" / "main").unlink()
+    assert not is_available(NAME, hub=hub)
+    server.is_proxy = True
+    for download, error in ((False, ModelFileMissingError), (True, DownloadError)):
+        with pytest.raises(error, match=f"CCIP_REVISION={ELSEWHERE} or revision='{ELSEWHERE}' uses it"):
+            find_files(NAME, hub=hub, download=download)
+    assert find_files(NAME, hub=hub, revision=ELSEWHERE).revision == ELSEWHERE
+
+
+def test_a_revision_that_the_user_named_is_not_looked_for_elsewhere(hub, published, known):
+    known(feat=sha256(published / FEAT))
+    fake_cache(hub.cache, published, commit=ELSEWHERE)
+    assert not is_available(NAME, hub=hub, revision=NEWER)
+
+
+def test_known_hashes_are_of_files_that_the_models_have():
+    hashes = [(name, file) for spec in registry.MODELS.values() for name, file in spec.files.items()]
+    assert len(hashes) >= 10 and {name for name, _ in hashes} <= set(FILES)
+    assert all(len(file.sha256) == 64 and set(file.sha256) <= set("0123456789abcdef") for _, file in hashes)
+    assert not registry.MODELS[NAME].files and not registry.MODELS[OTHER].files, "the tests need two without"
 
 
 # --- the cache
@@ -340,7 +336,7 @@ def test_a_cached_model_is_used_with_no_network_call_at_all(published, tmp_path,
         from PIL import Image
         from ccip_plugin.core import calibration, hub
         from ccip_plugin.core.encoder import Encoder
-        name = "ccip-caformer-24-randaug-pruned"
+        name = "ccip-v2-caformer_s36-10"
         assert hub.is_available(name)
         with Encoder.open(name) as encoder:
             vectors = encoder.embed([Image.new("RGB", (9, 9), "red")])
@@ -393,7 +389,7 @@ def test_a_small_file_that_changed_is_refused(hub):
 
 def test_an_unreadable_record_is_written_anew(hub, tmp_path, caplog):
     find_files(NAME, hub=hub)
-    (record,) = (tmp_path / "ours").rglob("*.json")
+    record = record_of(tmp_path)
     record.write_text("{half")
     find_files(NAME, hub=hub)
     assert "cannot be read" in caplog.text
@@ -403,7 +399,7 @@ def test_an_unreadable_record_is_written_anew(hub, tmp_path, caplog):
 def test_a_folder_that_takes_no_record_is_a_warning(hub, tmp_path, caplog):
     (tmp_path / "ours").write_text("a file in the way")
     find_files(NAME, hub=hub)
-    assert "cannot be recorded" in caplog.text
+    assert "is not recorded" in caplog.text
 
 
 def test_a_cached_file_that_is_cut_short_is_refused(hub, published):
@@ -436,14 +432,16 @@ def test_remove_clears_the_way_after_a_damaged_file(hub, published):
     assert find_files(NAME, hub=hub).feat.stat().st_size == (published / FEAT).stat().st_size
 
 
-def test_remove_deletes_halves(server, hub):
-    server.cut_after = 30_000
-    with pytest.raises(Cancelled):
-        find_files(
-            NAME, hub=hub, progress=lambda step: (_ for _ in ()).throw(Cancelled()) if FEAT in step.stage else None
-        )
-    assert remove(NAME, hub=hub) > 0
-    assert list(hub.folder.rglob("*.incomplete")) == []
+def test_remove_deletes_partial_downloads(server, hub, known, published):
+    known(feat=sha256(published / FEAT))
+    blobs = hub.folder / "blobs"
+    blobs.mkdir(parents=True)
+    for name, age in ((f"{sha256(published / FEAT)}.1a2b.incomplete", 0), ("c" * 64 + ".incomplete", 0),
+                      (f"{'d' * 64}.{NAME}.incomplete", 0), (f"{'e' * 64}.incomplete", 2 * 86_400)):  # fmt: skip
+        (blobs / name).write_bytes(b"half")
+        os.utime(blobs / name, (time.time() - age,) * 2)
+    assert remove(NAME, hub=hub) == 12
+    assert [path.name for path in blobs.iterdir()] == ["c" * 64 + ".incomplete"], "perhaps of a download that runs"
     assert remove(NAME, hub=hub) == 0
 
 
@@ -452,7 +450,7 @@ def test_remove_deletes_halves(server, hub):
 
 @pytest.mark.parametrize("how", ["argument", "environment", "text"])
 def test_a_folder_of_models_is_used_and_the_hub_is_not(server, hub, tmp_path, monkeypatch, how):
-    folder = tiny_models.write_model_dir(tmp_path / "モデル 🎀 dir")
+    folder = tiny_models.write_model_dir(tmp_path / "モデル 🎀 dir", name=NAME)
     if how == "environment":
         monkeypatch.setenv("CCIP_MODEL_DIR", str(folder))
     given = {"argument": folder, "environment": None, "text": str(folder)}[how]
@@ -466,7 +464,7 @@ def test_a_folder_of_models_is_used_and_the_hub_is_not(server, hub, tmp_path, mo
 
 
 def test_a_folder_needs_the_model_file_alone(tmp_path):
-    tiny_models.write_model_dir(tmp_path, metric=None, jsons=False)
+    tiny_models.write_model_dir(tmp_path, name=NAME, metric=None, jsons=False)
     files = find_files(NAME, model_dir=tmp_path)
     assert (files.metrics, files.metrics_json, files.cluster_json) == (None, None, None)
 
@@ -500,7 +498,7 @@ def test_unknown_names_are_refused_everywhere(tmp_path):
 
 
 def test_the_stand_in_is_never_looked_for_on_the_hub(server, hub):
-    folder = Path(hub_module.__file__).parent / "models" / "ccip-demo"
+    folder = files._BUNDLED / "ccip-demo"
     if (folder / "model_feat.onnx").exists():
         assert find_files("ccip-demo", hub=hub).source == "bundled"
     else:
@@ -512,7 +510,7 @@ def test_the_stand_in_is_never_looked_for_on_the_hub(server, hub):
 
 
 def test_the_stand_in_is_not_lost_when_a_folder_of_models_is_set(tmp_path, monkeypatch):
-    monkeypatch.setattr(hub_module, "_BUNDLED", tiny_models.write_model_dir(tmp_path / "bundled", name="ccip-demo"))
+    monkeypatch.setattr(files, "_BUNDLED", tiny_models.write_model_dir(tmp_path / "bundled", name="ccip-demo"))
     monkeypatch.setenv("CCIP_MODEL_DIR", str(tiny_models.write_model_dir(tmp_path / "mine")))
     assert find_files("ccip-demo").source == "bundled"
     tiny_models.write_model_dir(tmp_path / "mine", name="ccip-demo")
@@ -520,7 +518,7 @@ def test_the_stand_in_is_not_lost_when_a_folder_of_models_is_set(tmp_path, monke
 
 
 def test_size_is_what_the_files_take(tmp_path):
-    tiny_models.write_model_dir(tmp_path)
+    tiny_models.write_model_dir(tmp_path, name=NAME)
     assert hub_module.size(NAME, model_dir=tmp_path) == sum(f.stat().st_size for f in (tmp_path / NAME).iterdir())
     assert hub_module.size(OTHER, model_dir=tmp_path) == 0
 

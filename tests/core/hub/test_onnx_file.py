@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from ccip_plugin.core import onnx_file
 from ccip_plugin.core.errors import ModelFileDamagedError
+from ccip_plugin.core.hub import onnx_file
 from tests.support import tiny_models
 
 FEAT = tiny_models.feat_model().SerializeToString()

@@ -4,7 +4,7 @@ import mmap
 from collections.abc import Iterator
 from pathlib import Path
 
-from .errors import ModelFileDamagedError
+from ..errors import ModelFileDamagedError
 
 MAX_BYTES = 1 << 30  # the largest published model has 0.4 GB
 EXPECTED = "an ONNX model in one file"

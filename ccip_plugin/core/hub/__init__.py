@@ -1,0 +1,37 @@
+"""Files of the models: found, downloaded, checked."""
+
+from .download import Hub
+from .files import (
+    CLUSTER_JSON,
+    FEAT,
+    FILES,
+    METRICS,
+    METRICS_JSON,
+    ModelFiles,
+    find_files,
+    find_jsons,
+    how_to_fetch,
+    is_available,
+    model_folder,
+    remove,
+    size,
+)
+from .fingerprints import fingerprint
+
+__all__ = [
+    "CLUSTER_JSON",
+    "FEAT",
+    "FILES",
+    "METRICS",
+    "METRICS_JSON",
+    "Hub",
+    "ModelFiles",
+    "find_files",
+    "find_jsons",
+    "fingerprint",
+    "how_to_fetch",
+    "is_available",
+    "model_folder",
+    "remove",
+    "size",
+]
