@@ -156,7 +156,7 @@ def explore_parameters(
         marks["calibrated"] = calibrated[0]
     choice = choose_graph(graph, len(lineup.embeddings.ids), "dbscan")
     end = min(_BEYOND * max(marks.values()), 1.0) if max_eps is None else float(max_eps)
-    pairs = find_or_build(lineup.embeddings.vectors, end, choice, progress=progress)
+    pairs = find_or_build(lineup.embeddings.unit, end, choice, progress=progress)
     known = [eps for eps in marks.values() if eps <= end]
     found = sweep(pairs, np.concatenate([np.linspace(0, end, _N_VALUES), known]), progress=progress)
     return Exploration(found, marks, lineup.provenance.model_name, lineup.embeddings.n_missing)

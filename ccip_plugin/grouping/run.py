@@ -220,7 +220,7 @@ def _cluster(
     previous_limit: float | None,
     progress: ProgressCallback | None,
 ) -> Clustering:
-    vectors = lineup.embeddings.vectors
+    vectors = lineup.embeddings.unit
     if not lineup.open:  # nothing may change
         groups = [snapshot.current.get(key) for key in lineup.embeddings.ids]
         labels = np.array([-1 if group_id is None else group_id for group_id in groups], np.int64)

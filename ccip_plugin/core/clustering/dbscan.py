@@ -8,7 +8,8 @@ from numpy.typing import ArrayLike, NDArray
 from ..arrays import Labels, RowsAndColumns
 from ..neighbors.components import Forest
 from ..neighbors.graph import NeighborGraph
-from ..neighbors.pairs import near_pairs, unit_vectors
+from ..neighbors.pairs import near_pairs
+from ..neighbors.vectors import unit_vectors
 from ..progress import ProgressCallback
 from .parameters import NOISE, check_cap, check_parameters
 

@@ -11,8 +11,9 @@ from ..arrays import Labels, Vectors
 from ..errors import ParameterError, RadiusError
 from ..neighbors.components import Forest
 from ..neighbors.graph import NeighborGraph
-from ..neighbors.pairs import GRID, Pairs, near_pairs, near_pairs_of, picked, unit_vectors
+from ..neighbors.pairs import GRID, Pairs, near_pairs, near_pairs_of, picked
 from ..neighbors.spanning import SpanningForest
+from ..neighbors.vectors import VectorSource, unit_vectors
 from ..progress import ProgressCallback, report
 from . import hierarchy
 from .agglomeration import Merges, Rules, agglomerate, find_merges, numbered
@@ -162,7 +163,7 @@ def find_hierarchy(
 
 
 def link(
-    unit: Vectors,
+    unit: VectorSource,
     components: Components,
     threshold: float,
     *,
@@ -244,7 +245,7 @@ class _Run:
 
     def __init__(
         self,
-        unit: Vectors,
+        unit: VectorSource,
         threshold: float,
         scene: float,
         options: LinkageOptions,
@@ -350,7 +351,7 @@ class _Run:
 class _Closest:
     """Finds the difference of a small group to the member of a big one that is the closest to it."""
 
-    def __init__(self, unit: Vectors, labels: Labels, means: Vectors, position: Labels) -> None:
+    def __init__(self, unit: VectorSource, labels: Labels, means: Vectors, position: Labels) -> None:
         self.unit, self.means, self.position = unit, means, position
         self.order = np.argsort(labels, kind="stable")
         self.ends = np.cumsum(np.bincount(labels))
@@ -488,7 +489,7 @@ def linkage(
 
 
 def _pairs_that_matter(
-    unit: Vectors,
+    unit: VectorSource,
     threshold: float,
     scene: float,
     owners: NDArray[np.int64] | None,

@@ -12,13 +12,13 @@ from ..arrays import IntArray, Vectors
 from ..errors import ParameterError
 from ..progress import ProgressCallback, report
 from .cells import Cells, find_cells, load_faiss
-from .files import PairFiles, build_graph, digest_of, kept_graphs, open_graph, touch
+from .files import PairFiles, build_graph, kept_graphs, open_graph, touch
 from .graph import NeighborGraph
-from .half_vectors import unit_rows
 from .pairs import GRID, Pairs, check_radius, least_cosine, picked, round_differences, up_to_radius
 from .quality import Quality, measured_quality
 from .spanning import SpanningForest
 from .spool import MOST_IMAGES, Spool, pairs_of
+from .vectors import VectorSource, stored_vectors
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ class ApproximateGraph(NeighborGraph):
 
 
 def approximate_graph(
-    embeddings: ArrayLike,
+    embeddings: ArrayLike | VectorSource,
     radius: float,
     folder: str | Path,
     *,
@@ -91,10 +91,10 @@ def approximate_graph(
     for name, value in (("cap", cap), ("n_probes", n_probes)):
         if value < 1:
             raise ParameterError(name, value, "a whole number, at least 1")
-    unit = unit_rows(embeddings)
+    unit = stored_vectors(embeddings)
     if len(unit) > MOST_IMAGES:
         raise ParameterError("embeddings", f"{len(unit):,} vectors", f"at most {MOST_IMAGES:,}")
-    prefix, suffix = f"approximate-{digest_of(unit)}-", f"-{cap}-{n_probes}"
+    prefix, suffix = f"approximate-{unit.digest}-", f"-{cap}-{n_probes}"
     for path, known in kept_graphs(folder, prefix, radius, suffix=suffix):
         graph = _opened(path, unit, known)
         if graph is not None:
@@ -117,7 +117,7 @@ class _Search:
     """
 
     def __init__(
-        self, unit: Vectors, radius: float, cap: int, n_probes: int, progress: ProgressCallback | None
+        self, unit: VectorSource, radius: float, cap: int, n_probes: int, progress: ProgressCallback | None
     ) -> None:
         self.unit, self.radius, self.cap, self.n_probes, self.progress = unit, radius, cap, n_probes, progress
         self.bounds = np.full(len(unit), np.inf, np.float32)
@@ -209,7 +209,7 @@ def _build(path: Path, search: _Search) -> None:
     build_graph(path, len(search.unit), search.radius, search.write, finish=measure)
 
 
-def _opened(path: Path, unit: Vectors, radius: float) -> ApproximateGraph | None:
+def _opened(path: Path, unit: VectorSource, radius: float) -> ApproximateGraph | None:
     """The graph in a folder, None when it is not there or not whole."""
     graph = open_graph(path, unit, radius)
     try:

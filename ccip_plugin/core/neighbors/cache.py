@@ -2,15 +2,13 @@
 
 from dataclasses import replace
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ..progress import ProgressCallback, report
 from .approximate import CAP, PROBES, approximate_graph
 from .choice import APPROXIMATE, GraphChoice
 from .files import find_graph, graphs_folder, prune_graphs, stored_graph
 from .graph import NeighborGraph
 from .quality import Estimate, estimate_graph
+from .vectors import VectorSource
 
 KEPT_GRAPHS = 4
 """How many graphs are kept; the ones that were used longest ago go first."""
@@ -22,7 +20,7 @@ _MIB = 1 << 20
 
 
 def find_or_choose(
-    vectors: NDArray[np.float32],
+    vectors: VectorSource,
     radius: float,
     choice: GraphChoice,
     *,
@@ -54,7 +52,7 @@ def find_or_choose(
 
 
 def find_or_build(
-    vectors: NDArray[np.float32],
+    vectors: VectorSource,
     radius: float,
     choice: GraphChoice,
     *,
@@ -73,7 +71,7 @@ def find_or_build(
 
 
 def _found(
-    vectors: NDArray[np.float32], radius: float, choice: GraphChoice, progress: ProgressCallback | None
+    vectors: VectorSource, radius: float, choice: GraphChoice, progress: ProgressCallback | None
 ) -> NeighborGraph | None:
     """A kept graph, or an approximate one where that is chosen."""
     exact = None if choice.asked == APPROXIMATE else find_graph(vectors, radius, graphs_folder())
@@ -87,7 +85,7 @@ def _found(
 
 
 def _built(
-    vectors: NDArray[np.float32], radius: float, needed: Estimate | None, progress: ProgressCallback | None
+    vectors: VectorSource, radius: float, needed: Estimate | None, progress: ProgressCallback | None
 ) -> NeighborGraph:
     if needed is not None:
         report(progress, "comparing images", 0, None, _words(needed))

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from ..arrays import IntArray, Vectors
 from ..errors import MissingExtraError
 from ..progress import ProgressCallback, report
+from .vectors import VectorSource
 
 _PER_ROOT = 4  # cells for each square root of the number of images
 _LEAST = 8  # images for each cell, where there are few
@@ -32,7 +33,7 @@ class Cells:
     visitors: list[IntArray]
 
 
-def find_cells(unit: Vectors, n_probes: int, *, progress: ProgressCallback | None = None) -> Cells:
+def find_cells(unit: VectorSource, n_probes: int, *, progress: ProgressCallback | None = None) -> Cells:
     """Divides images into cells around centres (k-means, by faiss) and lists for each image the cells nearest to it.
 
     Coordinates are rounded so that every product is a whole number that float32 holds exactly: the cells depend neither
@@ -84,7 +85,7 @@ def load_faiss() -> ModuleType:
     return faiss
 
 
-def _centres(faiss: ModuleType, unit: Vectors, n_cells: int, progress: ProgressCallback | None) -> Vectors:
+def _centres(faiss: ModuleType, unit: VectorSource, n_cells: int, progress: ProgressCallback | None) -> Vectors:
     """``(n_cells, dim)`` whole numbers: directions of the centres."""
     random = np.random.default_rng(_SEED)
     chosen = np.sort(random.choice(len(unit), min(len(unit), _SAMPLE * n_cells), replace=False))

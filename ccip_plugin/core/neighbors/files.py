@@ -1,7 +1,6 @@
 """Graphs of neighbors on disk: built once, read in parts, found again by their vectors and radius."""
 
 import contextlib
-import hashlib
 import json
 import shutil
 import time
@@ -12,17 +11,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..arrays import Vectors
 from ..progress import ProgressCallback
 from ..system import PART_SUFFIX, atomic_write, cache_dir
 from .graph import NeighborGraph
-from .pairs import BLOCK, Pairs, check_radius, joined, near_pairs, sorted_by_row, unit_vectors
+from .pairs import BLOCK, Pairs, check_radius, joined, near_pairs, sorted_by_row
+from .vectors import VectorSource, unit_vectors
 
 _FORMAT = 1
 _ABOUT = "graph.json"
 _OLD_SECONDS = 86_400
 _ARRAYS = {"rows": np.int32, "cols": np.int32, "differences": np.float32}
-_HASHED = 1 << 14  # vectors that are hashed at a time
 
 
 def graphs_folder() -> Path:
@@ -31,7 +29,7 @@ def graphs_folder() -> Path:
 
 
 def stored_graph(
-    embeddings: ArrayLike,
+    embeddings: ArrayLike | VectorSource,
     radius: float,
     folder: str | Path,
     *,
@@ -59,7 +57,7 @@ def stored_graph(
     """
     check_radius("radius", radius)
     unit = unit_vectors(embeddings)
-    path = Path(folder) / f"{digest_of(unit)}-{float(radius).hex()}"
+    path = Path(folder) / f"{unit.digest}-{float(radius).hex()}"
     graph = open_graph(path, unit, radius)
     if graph is None:
         build_graph(path, len(unit), radius, lambda part: _write_pairs(part, unit, radius, block_size, progress))
@@ -68,7 +66,7 @@ def stored_graph(
     return graph
 
 
-def find_graph(embeddings: ArrayLike, radius: float, folder: str | Path) -> NeighborGraph | None:
+def find_graph(embeddings: ArrayLike | VectorSource, radius: float, folder: str | Path) -> NeighborGraph | None:
     """Gives the smallest graph of these embeddings in ``folder`` that reaches at least to ``radius``; None without one.
 
     Hashes the embeddings, unless the folder is empty; compares nothing.
@@ -79,7 +77,7 @@ def find_graph(embeddings: ArrayLike, radius: float, folder: str | Path) -> Neig
     if not any(Path(folder).glob(f"*-*/{_ABOUT}")):
         return None
     unit = unit_vectors(embeddings)
-    for path, known in kept_graphs(folder, f"{digest_of(unit)}-", radius):
+    for path, known in kept_graphs(folder, f"{unit.digest}-", radius):
         graph = open_graph(path, unit, known)
         if graph is not None:
             touch(path)
@@ -127,7 +125,9 @@ def prune_graphs(folder: str | Path, keep: int) -> int:
     return len(graphs[keep:])
 
 
-def _write_pairs(folder: Path, unit: Vectors, radius: float, block_size: int, progress: ProgressCallback | None) -> int:
+def _write_pairs(
+    folder: Path, unit: VectorSource, radius: float, block_size: int, progress: ProgressCallback | None
+) -> int:
     stripe: list[Pairs] = []
     with PairFiles(folder) as files:
         for block in near_pairs(unit, radius, block_size=max(1, block_size), progress=progress):
@@ -189,7 +189,7 @@ def build_graph(
             finish(part)
 
 
-def open_graph(path: Path, unit: Vectors, radius: float) -> NeighborGraph | None:
+def open_graph(path: Path, unit: VectorSource, radius: float) -> NeighborGraph | None:
     """The graph in a folder, None when it is not there or not whole."""
     try:
         about: dict[str, Any] = json.loads((path / _ABOUT).read_text(encoding="utf-8"))
@@ -207,11 +207,3 @@ def open_graph(path: Path, unit: Vectors, radius: float) -> NeighborGraph | None
 def _mapped(path: Path, kind: type) -> NDArray[Any]:
     """The array in a file; an empty file cannot be mapped."""
     return np.memmap(path, kind, mode="r") if path.stat().st_size else np.empty(0, kind)
-
-
-def digest_of(unit: Vectors) -> str:
-    """What the names of the graphs of these vectors have in common."""
-    digest = hashlib.sha256(repr(unit.shape).encode())
-    for start in range(0, len(unit), _HASHED):
-        digest.update(unit[start : start + _HASHED].tobytes())
-    return digest.hexdigest()[:32]

@@ -24,8 +24,8 @@ from .pairs import (
     near_pairs,
     picked,
     sorted_by_row,
-    unit_vectors,
 )
+from .vectors import VectorSource, unit_vectors
 
 MEMORY_BYTES = 4 << 30
 """Default limit of what a graph may take while it is built: 4 GiB, about 250 million pairs."""
@@ -57,7 +57,7 @@ class NeighborGraph:
     rows: NDArray[np.int32]
     cols: NDArray[np.int32]
     differences: Vectors
-    vectors: Vectors | None = None
+    vectors: VectorSource | None = None
     folder: Path | None = None
 
     @property
@@ -137,7 +137,7 @@ class NeighborGraph:
 
 
 def radius_graph(
-    embeddings: ArrayLike,
+    embeddings: ArrayLike | VectorSource,
     radius: float,
     *,
     block_size: int = BLOCK,

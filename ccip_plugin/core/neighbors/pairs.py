@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from ..arrays import Vectors
-from ..differences import normalize
-from ..errors import ParameterError, VectorsError
+from ..errors import ParameterError
 from ..progress import ProgressCallback, report
+from .vectors import UnitRows
 
 BLOCK = 2048
 """How many images are compared with how many at a time."""
@@ -46,7 +46,7 @@ class Block(NamedTuple):
 
 
 def near_pairs(
-    unit: Vectors,
+    unit: UnitRows,
     radius: float,
     *,
     block_size: int = BLOCK,
@@ -82,7 +82,7 @@ def near_pairs(
 
 
 def near_pairs_of(
-    unit: Vectors,
+    unit: UnitRows,
     chosen: NDArray[np.int64],
     radius: float,
     *,
@@ -120,7 +120,7 @@ def near_pairs_of(
             yield pairs
 
 
-def exact_differences(unit: Vectors, rows: NDArray[np.int32], cols: NDArray[np.int32]) -> NDArray[np.float64]:
+def exact_differences(unit: UnitRows, rows: NDArray[np.int32], cols: NDArray[np.int32]) -> NDArray[np.float64]:
     """Computes ``||a - b||^2 / 4`` of each pair by itself, always in the same order of additions."""
     result = np.empty(len(rows))
     for start in range(0, len(rows), _CHUNK):
@@ -135,7 +135,7 @@ def least_cosine(radius: float) -> np.float32:
     return np.float32(1 - 2 * (radius + _SLACK))
 
 
-def up_to_radius(unit: Vectors, pairs: Pairs, radius: float) -> Pairs:
+def up_to_radius(unit: UnitRows, pairs: Pairs, radius: float) -> Pairs:
     """The pairs with a difference up to the radius, where the differences are those of float32 products."""
     is_near = pairs.differences <= radius
     at_radius = np.flatnonzero(np.abs(pairs.differences - np.float32(radius)) <= np.float32(2 * _SLACK))
@@ -143,7 +143,7 @@ def up_to_radius(unit: Vectors, pairs: Pairs, radius: float) -> Pairs:
     return pairs if is_near.all() else picked(pairs, is_near)
 
 
-def round_differences(unit: Vectors, pairs: Pairs) -> None:
+def round_differences(unit: UnitRows, pairs: Pairs) -> None:
     """Rounds the differences of float32 products to multiples of :data:`GRID`, in place."""
     steps = pairs.differences * np.float32(1 / GRID)
     between = np.flatnonzero(np.abs(steps - np.floor(steps) - np.float32(0.5)) <= np.float32(_USUAL_SLACK / GRID))
@@ -184,21 +184,7 @@ def check_radius(name: str, value: float) -> None:
         raise ParameterError(name, value, "a difference from 0 to 1")
 
 
-def unit_vectors(embeddings: ArrayLike) -> Vectors:
-    """Embeddings as ``(n, dim)`` unit vectors.
-
-    Raises:
-        VectorsError: an embedding is zero or not finite; names its row
-    """
-    vectors = np.asarray(embeddings, np.float32)
-    if len(np.atleast_1d(vectors)) == 0:
-        return np.empty((0, 1), np.float32)
-    if vectors.ndim != 2:
-        raise VectorsError(f"want embeddings of shape (n, dim), not {vectors.shape}")
-    return normalize(vectors)
-
-
-def _pairs_of_block(unit: Vectors, i: int, j: int, size: int, radius: float, cells: Vectors) -> Pairs:
+def _pairs_of_block(unit: UnitRows, i: int, j: int, size: int, radius: float, cells: Vectors) -> Pairs:
     """The pairs of the images from ``i`` with those from ``j``, at most ``size`` of each; differences not rounded."""
     first, second = unit[i : i + size], unit[j : j + size]
     cosines = cells[: len(first) * len(second)].reshape(len(first), len(second))

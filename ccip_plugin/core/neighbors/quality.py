@@ -10,8 +10,8 @@ from ..arrays import IntArray, Vectors
 from ..progress import ProgressCallback, report
 from .cells import cell_operations, count_cells
 from .graph import NeighborGraph
-from .half_vectors import unit_rows
 from .pairs import Pairs, check_radius, joined, least_cosine, picked, round_differences, up_to_radius
+from .vectors import VectorSource, stored_vectors
 
 _DRAWN = 512
 _DRAWN_BEFORE = 64
@@ -79,7 +79,7 @@ def measured_quality(graph: NeighborGraph, cap: int, *, progress: ProgressCallba
 
 
 def estimate_graph(
-    embeddings: ArrayLike, radius: float, *, cap: int | None = None, n_probes: int | None = None
+    embeddings: ArrayLike | VectorSource, radius: float, *, cap: int | None = None, n_probes: int | None = None
 ) -> Estimate:
     """Estimates what it takes to build a graph of neighbors, by comparing a few images with all.
 
@@ -94,7 +94,7 @@ def estimate_graph(
         VectorsError: an embedding is zero or not finite; names its row
     """
     check_radius("radius", radius)
-    unit = unit_rows(embeddings)
+    unit = stored_vectors(embeddings)
     (n, dim), chosen = unit.shape, _drawn(len(unit), _DRAWN_BEFORE)
     if not n:
         return Estimate(0.0, 0, 0)
@@ -114,7 +114,7 @@ def _drawn(n: int, size: int) -> IntArray:
     return np.sort(np.random.default_rng(_SEED).choice(n, min(n, size), replace=False))
 
 
-def _neighbors(unit: Vectors, chosen: IntArray, radius: float, progress: ProgressCallback | None) -> Pairs:
+def _neighbors(unit: VectorSource, chosen: IntArray, radius: float, progress: ProgressCallback | None) -> Pairs:
     """All neighbors of chosen images, by image, the nearest first."""
     n, own, found = len(unit), unit[chosen], []
     for start in range(0, n if len(chosen) else 0, _BLOCK):

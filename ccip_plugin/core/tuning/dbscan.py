@@ -8,8 +8,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..arrays import FloatArray, Labels
 from ..evaluation.jackknife import adjusted_rand
-from ..neighbors.pairs import GRID, Pairs, near_pairs, unit_vectors
+from ..neighbors.pairs import GRID, Pairs, near_pairs
 from ..neighbors.spanning import SpanningForest
+from ..neighbors.vectors import unit_array
 from ..progress import ProgressCallback
 from .scores import Tuned
 
@@ -71,7 +72,7 @@ def merges(
         on_pairs (None): shown the pairs of each block, for whoever wants to look at them, too
         progress (None): told after each block
     """
-    unit = unit_vectors(embeddings)
+    unit = unit_array(embeddings)
     forest = SpanningForest(len(unit), radius)
     for block in near_pairs(unit, radius, progress=progress):
         if on_pairs is not None:

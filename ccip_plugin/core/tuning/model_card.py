@@ -15,7 +15,8 @@ from ..errors import ParameterError, VectorsError
 from ..evaluation.jackknife import Interval, ari_without, folds_of, interval
 from ..evaluation.labels import Names, codes_of
 from ..evaluation.pairs import PairMetrics, pair_metrics
-from ..neighbors.pairs import Pairs, unit_vectors
+from ..neighbors.pairs import Pairs
+from ..neighbors.vectors import unit_array
 from ..progress import ProgressCallback
 from ..registry import DEFAULT_MODEL, ModelSpec, get_spec
 from .dbscan import ALL_PAIRS, merges, tune_dbscan_2
@@ -154,7 +155,7 @@ def card_row(
     known = np.flatnonzero(codes >= 0)
     if len(known) < 2:
         raise ParameterError("labels_true", f"{len(known)} images of known characters", "at least two")
-    unit, codes = unit_vectors(vectors[known]), codes[known]
+    unit, codes = unit_array(vectors[known]), codes[known]
     spec, presets = get_spec(model_name), calibration.load(model_name, model_dir=model_dir)
     pairs = pair_metrics(unit, codes, by_character=True, progress=progress)
     tuning = _Tuning(unit, codes, pairs, presets, progress)

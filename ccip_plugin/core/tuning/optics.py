@@ -7,7 +7,7 @@ from ..arrays import FloatArray, Labels, Vectors
 from ..clustering.optics import Ordering, cores_of_matrix, ordering_of_matrix
 from ..differences import differences
 from ..errors import CCIPError, ParameterError
-from ..neighbors.pairs import unit_vectors
+from ..neighbors.vectors import unit_array
 from ..progress import ProgressCallback, report
 from .scores import Tuned, rand_index
 
@@ -68,7 +68,7 @@ def tune_optics(
     Raises:
         TooManyToTuneError: there are more than :data:`MAX_FREE` images
     """
-    unit = unit_vectors(embeddings)
+    unit = unit_array(embeddings)
     if len(unit) > MAX_FREE:
         raise TooManyToTuneError(len(unit))
     if len(unit) < 2:

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..arrays import FloatArray, Vectors
 from ..errors import ParameterError
-from ..neighbors.pairs import unit_vectors
+from ..neighbors.vectors import unit_array
 from ..progress import ProgressCallback, report
 
 MOST_IMAGES = 3_000
@@ -83,7 +83,7 @@ class PairPool:
     def __init__(
         self, embeddings: ArrayLike, threshold: float, *, seed: int = 0, progress: ProgressCallback | None = None
     ) -> None:
-        unit = unit_vectors(embeddings)
+        unit = unit_array(embeddings)
         if len(unit) < 2:
             raise ParameterError("embeddings", f"{len(unit)} images", "at least 2 images")
         drawn = np.random.default_rng(seed).permutation(len(unit))[:MOST_IMAGES]
@@ -119,7 +119,7 @@ class PairPool:
         """In which bins the pairs of answers are."""
         chosen = np.array([(answer.first, answer.second) for answer in answers], np.int64).reshape(-1, 2)
         vectors = np.asarray(embeddings)
-        first, second = unit_vectors(vectors[chosen[:, 0]]), unit_vectors(vectors[chosen[:, 1]])
+        first, second = unit_array(vectors[chosen[:, 0]]), unit_array(vectors[chosen[:, 1]])
         return _bins(np.einsum("ij,ij->i", first, second))
 
 

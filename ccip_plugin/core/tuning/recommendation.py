@@ -14,7 +14,8 @@ from ..errors import ParameterError
 from ..evaluation.jackknife import STEPS, Interval, ari_without, folds_of, interval_of_best, possible_loss
 from ..evaluation.pairs import PairMetrics, f1_curve, interval_of_threshold, pair_metrics
 from ..neighbors.graph import radius_graph
-from ..neighbors.pairs import GRID, exact_differences, unit_vectors
+from ..neighbors.pairs import GRID, exact_differences
+from ..neighbors.vectors import unit_array
 from ..progress import ProgressCallback, report
 from .dbscan import merges, scores_by_level, tune_dbscan_2
 from .questions import ENOUGH, Fit
@@ -129,7 +130,7 @@ def recommend(
         ParameterError: nothing is known of any pair
         VectorsError: an embedding is zero or not finite
     """
-    unit, known = unit_vectors(embeddings), np.asarray(characters, np.int64)
+    unit, known = unit_array(embeddings), np.asarray(characters, np.int64)
     pairs = pair_metrics(unit, known, by_character=True, progress=progress)
     extra = np.array(rejected, np.int32).reshape(-1, 2)
     if len(extra):

@@ -5,7 +5,7 @@ import sklearn.metrics
 from ccip_plugin.core.clustering.dbscan import dbscan_of_embeddings
 from ccip_plugin.core.clustering.optics import optics
 from ccip_plugin.core.errors import ParameterError
-from ccip_plugin.core.neighbors.pairs import unit_vectors
+from ccip_plugin.core.neighbors.vectors import unit_array
 from ccip_plugin.core.progress import Cancelled
 from ccip_plugin.core.tuning.dbscan import merges, tune_dbscan_2
 from ccip_plugin.core.tuning.optics import OpticsSearch, TooManyToTuneError, tune_optics
@@ -78,7 +78,7 @@ def test_too_few_images(n):
 def test_the_fast_optics_is_optics(eps, min_samples):
     vectors, true = people(180, 10, 5)
     vectors[9] = vectors[100]
-    search = OpticsSearch(unit_vectors(vectors), true, None)
+    search = OpticsSearch(unit_array(vectors), true, None)
     assert search.labels(eps, min_samples).tolist() == optics(vectors, eps=eps, min_samples=min_samples).tolist()
 
 
@@ -86,7 +86,7 @@ def test_the_fast_optics_is_optics(eps, min_samples):
 def test_hardly_any_setting_of_optics_is_better(seed):
     vectors, true = people(150, 12, seed)
     best = tune_optics(vectors, true)
-    search = OpticsSearch(unit_vectors(vectors), true, None)
+    search = OpticsSearch(unit_array(vectors), true, None)
     random = np.random.default_rng(seed)
     tries = [(random.uniform(0, 0.5), int(random.integers(2, 6))) for _ in range(200)]
     assert best.score >= max(ari(search.labels(*each), true) for each in tries) - 0.005
