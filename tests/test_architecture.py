@@ -92,24 +92,7 @@ KNOWN_REACHED = {
     "operators/edit/undo:10 imports labels/changes",
     "operators/edit/undo:12 imports labels/journal",
 }
-KNOWN_PRIVATE: set[str] = {
-    "app/forms",
-    "brain/similarity",
-    "brain/visualization",
-    "cli/parsers",
-    "cli/work",
-    "embeddings/cache",
-    "embeddings/store",
-    "grouping/proposals",
-    "labels/identities",
-    "labels/journal",
-    "labels/store",
-    "search/similar",
-    "storage/lease",
-    "storage/runs",
-    "storage/schema",
-    "storage/targets",
-}
+KNOWN_PRIVATE: set[str] = {"cli/parsers"}
 KNOWN_LONG: set[str] = {
     "core/clustering/linkage",
     "core/encoder/pipeline",

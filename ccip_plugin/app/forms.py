@@ -13,6 +13,7 @@ from ..embeddings.load import count_missing
 from ..embeddings.provenance import Provenance
 from ..embeddings.store import Coverage
 from ..storage.fields import EMBEDDINGS_FIELD
+from ..storage.internals import sample_documents, view_key
 from ..storage.targets import CCIPError, Target, is_field_name, resolve
 from ..zoo.table import DEFAULT_MODEL, ModelRow
 from ..zoo.table import model_folder as model_folder_of
@@ -252,7 +253,7 @@ def flat(ctx: Any) -> Any:
 
 def n_samples(dataset: fo.Dataset) -> int:
     """How many samples a dataset has, from what the database remembers of it."""
-    return dataset._sample_collection.estimated_document_count()
+    return sample_documents(dataset).estimated_document_count()
 
 
 def things(target: Target, n: int) -> str:
@@ -278,10 +279,10 @@ def remembered(target: Target, what: str, count: Callable[[], T]) -> T:
         what: tells one count of a target from another
         count: the slow count
     """
-    samples = target.dataset._sample_collection
+    samples = sample_documents(target.dataset)
     newest = samples.find_one({}, {"last_modified_at": True}, sort=[("last_modified_at", -1)])  # has an index
     version = (n_samples(target.dataset), newest and newest.get("last_modified_at"))
-    key = (samples.name, version, repr(target.view.view()._serialize()), target.patches_field, what)
+    key = (samples.name, version, view_key(target.view), target.patches_field, what)
     if key not in _COUNTS:
         if len(_COUNTS) >= MAX_COUNTS:
             _COUNTS.clear()

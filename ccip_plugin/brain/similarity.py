@@ -14,6 +14,7 @@ from ..core.progress import ProgressCallback, report
 from ..embeddings.load import Embeddings, count_missing, load_embeddings
 from ..embeddings.provenance import Provenance, UnknownOriginError, read_provenance
 from ..storage.fields import EMBEDDINGS_FIELD, SIMILARITY_KEY
+from ..storage.internals import forget_brain_results, has_brain_results, reload_brain_runs
 from ..storage.lease import lease
 from ..storage.runs import key_of
 from ..storage.targets import Target, resolve
@@ -171,7 +172,7 @@ def find_run(dataset: fo.Dataset, brain_key: str, kind: str) -> Any:
     """
     if not brain_key.isidentifier():
         raise BrainKeyError(f"{brain_key!r} cannot be a brain key: letters, digits and _ only")
-    dataset._doc.reload("brain_methods")
+    reload_brain_runs(dataset)
     if brain_key not in dataset.list_brain_runs():
         return None
     config = dataset.get_brain_info(brain_key).config
@@ -225,7 +226,7 @@ class _Index:
             return False
         wanted = (self.backend, METRIC, self._field, self._target.patches_field)
         known = (found.method, getattr(found, "metric", None), found.embeddings_field, found.patches_field)
-        return known == wanted and bool(self._target.dataset._doc.brain_methods[self._key].results)
+        return known == wanted and has_brain_results(self._target.dataset, self._key)
 
     def _refresh(self) -> None:
         """Lets an index that reads the field see what is there now."""
@@ -242,7 +243,7 @@ class _Index:
         found = load_embeddings(self._target.view, embeddings_field=self._field, patches_field=patches_field)
         origin, n = digest(found, self.backend), len(found.ids)
         if is_there and getattr(self._found, "ccip_origin", None) == origin and self._n_held() == n:
-            self._target.dataset._brain_cache.pop(self._key, None)  # it may know the copy of before
+            forget_brain_results(self._target.dataset, self._key)  # it may know the copy of before
             return False
         report(progress, f"copying {n:,} embeddings to {self.backend}", 0, None)
         self._delete()

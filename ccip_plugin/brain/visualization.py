@@ -11,6 +11,7 @@ from ..core.errors import CCIPError
 from ..core.progress import ProgressCallback, report
 from ..embeddings.load import load_embeddings
 from ..storage.fields import EMBEDDINGS_FIELD, VISUALIZATION_KEY
+from ..storage.internals import has_brain_results
 from ..storage.lease import lease
 from ..storage.targets import Target, resolve
 from .similarity import default_key, digest, find_run
@@ -136,7 +137,7 @@ def choose_method(method: str | None, n_points: int) -> tuple[str, str]:
 def _is_there(target: Target, brain_key: str, origin: str) -> bool:
     found = find_run(target.dataset, brain_key, "visualization")
     is_same = getattr(found, "ccip_origin", None) == origin
-    return is_same and bool(target.dataset._doc.brain_methods[brain_key].results)
+    return is_same and has_brain_results(target.dataset, brain_key)
 
 
 def _compute(target: Target, embeddings_field: str, brain_key: str, method: str, origin: str) -> None:

@@ -119,14 +119,15 @@ def start_fiftyone(work: Work) -> None:
     work.progress(starting)
     try:
         import fiftyone as fo
-        from fiftyone.core.odm import get_db_conn
+
+        from ..storage.internals import database
     except Exception as error:  # not installed, a broken configuration, ...
         raise FiftyOneError(f"FiftyOne does not start: {error}") from error
     for name in ("fiftyone", "eta"):
         logging.getLogger(name).setLevel(logging.WARNING)
     try:
         with _first_to_connect(fo.config, lambda: work.progress(starting)):
-            get_db_conn()
+            database()
     except (Cancelled, ConnectionError, _database_errors()):
         raise
     except Exception as error:  # no server, a folder that cannot be written to, ...

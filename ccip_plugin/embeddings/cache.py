@@ -10,6 +10,7 @@ import numpy as np
 from bson import ObjectId
 
 from ..core.progress import ProgressCallback, report
+from ..storage.internals import dataset_id, sample_documents
 from ..storage.targets import Target
 from .load import Embeddings, load_embeddings
 from .provenance import Provenance
@@ -52,7 +53,7 @@ class VectorCache:
             embeddings_field: the field (on detections: the attribute) with the embeddings
             progress (None): told when vectors are read
         """
-        key = (str(target.dataset._doc.id), target.path(embeddings_field))
+        key = (str(dataset_id(target.dataset)), target.path(embeddings_field))
         with self._lock:
             known = self._entries.pop(key, None)
             entry = _current(known, target, embeddings_field, progress)
@@ -103,7 +104,7 @@ def _read(
 
 def _written(target: Target) -> dict[ObjectId, Any]:
     """When each sample of the dataset was last written to."""
-    rows = target.dataset._sample_collection.find({}, {"last_modified_at": True})
+    rows = sample_documents(target.dataset).find({}, {"last_modified_at": True})
     return {row["_id"]: row.get("last_modified_at") for row in rows}
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import fiftyone as fo
 
 from ..core.errors import CCIPError
-from ..storage.schema import refresh, stored_field
+from ..storage.schema import refresh_field, stored_field
 
 PRECISION = "float32"
 
@@ -140,7 +140,7 @@ def read_provenance(dataset: fo.Dataset, path: str) -> Provenance | None:
 def write_provenance(dataset: fo.Dataset, path: str, provenance: Provenance) -> None:
     """Records where the embeddings in a declared field come from; what others keep in its ``info`` stays."""
     stored = stored_field(dataset, path) or {}
-    refresh(dataset, path)
+    refresh_field(dataset, path)
     field = dataset.get_field(path)
     field.info = {**(stored.get("info") or {}), **provenance.as_dict()}
     field.save()

@@ -7,14 +7,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import fiftyone as fo
-import fiftyone.core.sample as fos
 from bson import ObjectId
-from mongoengine.errors import DoesNotExist, LookUpError
 from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError
 
 from ..core.encoder.pipeline import Extracted, Item
 from ..storage.fields import EMBEDDINGS_FIELD, ERROR_FIELD, SOURCE_FIELD
+from ..storage.internals import aggregate, reload_fields, sample_documents, samples_in_memory
 from ..storage.schema import declare
 from ..storage.targets import Target, check_field_name
 from .provenance import Provenance, read_provenance
@@ -222,7 +221,7 @@ class EmbeddingStore:
             failures = [Extracted(results[index].key, error=TOO_LARGE_REASON) for index in refused]
             if self._write(failures):
                 logger.warning("%s: no room for %s of some detections", self.path, ERROR_FIELD)
-        self._refresh(result.key.sample_id for result in results)
+        self._refresh(str(result.key.sample_id) for result in results)
         return {results[index].key: TOO_LARGE_REASON for index in refused}
 
     def clear(self) -> None:
@@ -238,13 +237,13 @@ class EmbeddingStore:
             query, filters = {"$or": [{name: {"$ne": None}} for name in names]}, None
             change["$set"] |= dict.fromkeys(names)
         self._samples.update_many(query, change, array_filters=filters)
-        self._refresh(map(ObjectId, fos.Sample._instances[self.target.dataset._sample_collection_name].keys()))
+        self._refresh(list(samples_in_memory(self.target.dataset)))
 
     # -- the shape of documents
 
     @property
     def _samples(self) -> Any:
-        return self.target.dataset._sample_collection
+        return sample_documents(self.target.dataset)
 
     def _with_vectors(self, columns: dict[str, Any], *, everywhere: bool = False) -> Iterator[tuple[Key, Any]]:
         then = [{"$match": {self.path: {"$ne": None}}}, {"$project": {**self._key_columns(), **columns}}]
@@ -259,7 +258,7 @@ class EmbeddingStore:
             stages.append({"$unwind": f"${self.target.labels_path}"})
         if everywhere:  # not the view of a dataset of groups, which has one slice only
             return self._samples.aggregate(stages + then, allowDiskUse=True)
-        return self.target.view._aggregate(post_pipeline=stages + then)
+        return aggregate(self.target.view, stages + then)
 
     def _key_columns(self) -> dict[str, Any]:
         return {"_id": True, "label_id": f"${self.target.labels_path}._id"} if self.target.is_patches else {"_id": True}
@@ -306,19 +305,14 @@ class EmbeddingStore:
             place = f"{self.target.labels_path}.$."
         return UpdateOne(query, {"$set": {"last_modified_at": now, **{place + key: values[key] for key in values}}})
 
-    def _refresh(self, sample_ids: Iterable[ObjectId]) -> None:
+    def _refresh(self, sample_ids: Iterable[str]) -> None:
         """Lets sample objects in memory see what was written; what they have unsaved in other fields stays."""
-        in_memory = fos.Sample._instances[self.target.dataset._sample_collection_name]
+        in_memory = samples_in_memory(self.target.dataset)
         own = (self.embeddings_field, ERROR_FIELD, self._source_field)
         names = (self.target.patches_field,) if self.target.is_patches else own
-        for sample_id in set(map(str, sample_ids)):
+        for sample_id in set(sample_ids):
             if (sample := in_memory.get(sample_id)) is not None:
-                try:
-                    sample._doc.reload(*names, "last_modified_at")
-                except DoesNotExist:
-                    logger.debug("sample %s was deleted meanwhile", sample_id)
-                except LookUpError:  # the object is older than the field; it sees it after sample.reload(hard=True)
-                    logger.debug("sample %s does not know the field %r", sample_id, self.path)
+                reload_fields(sample, (*names, "last_modified_at"))
 
 
 def _key(row: Mapping[str, Any]) -> Key:

@@ -22,7 +22,8 @@ from ..embeddings.load import load_embeddings
 from ..embeddings.provenance import Provenance
 from ..labels.store import LabelStore
 from ..storage.fields import EMBEDDINGS_FIELD, EVALUATION_KEY
-from ..storage.runs import RunKind, check_key, key_of, read_config, refresh
+from ..storage.internals import refresh_run
+from ..storage.runs import RunKind, check_key, key_of, read_config
 from ..storage.runs import keep as keep_run
 from ..storage.targets import Target, items_view, resolve
 from .ground_truth import read_names
@@ -207,7 +208,7 @@ def load_evaluation(samples: Any, run_key: str = EVALUATION_KEY) -> ModelEvaluat
     methods = (RunKind.MODEL_EVALUATION, RunKind.GROUP_EVALUATION)
     if config is None or config.get("method") not in methods:
         raise NoEvaluationError(run_key, [key for method in methods for key in dataset.list_runs(method=method)])
-    refresh(dataset, run_key)
+    refresh_run(dataset, run_key)
     results = dataset.load_run_results(run_key, cache=False, load_view=False)
     target = Target(dataset, dataset, config["patches_field"])
     if config["method"] == RunKind.MODEL_EVALUATION:

@@ -17,7 +17,8 @@ from ..labels.changes import Changes, LabelChange, apply
 from ..labels.identities import Draft, Registry, load_registry, loaded_delta, registry_revision, stored_delta
 from ..labels.store import GroupLabel, LabelStore
 from ..storage.fields import GROUP_FIELD, STATUS_AUTO
-from ..storage.runs import RunKind, proposal_key, read_config, refresh, register, restore
+from ..storage.internals import refresh_run
+from ..storage.runs import RunKind, proposal_key, read_config, register, restore
 from ..storage.targets import Target, resolve
 from .plan import KINDS
 from .report import GroupingReport
@@ -117,7 +118,7 @@ def load_proposal(samples: Any, *, group_field: str = GROUP_FIELD, patches_field
     store = LabelStore(resolve(samples, patches_field).whole(), group_field)
     dataset, key = store.target.dataset, proposal_key(store.path)
     config = read_config(dataset, key)
-    refresh(dataset, key)
+    refresh_run(dataset, key)
     results = dataset.load_run_results(key, cache=False, load_view=False) if config and dataset.has_run(key) else None
     if config is None or results is None:
         raise NoProposalError(store.path)
@@ -180,7 +181,7 @@ def rescued_view(samples: Any, *, group_field: str = GROUP_FIELD, patches_field:
     """
     store = LabelStore(resolve(samples, patches_field), group_field)
     view = store.target.view.view()
-    if view._dataset.get_field(store.attribute_path("rescued")) is None:
+    if store.target.dataset.get_field(store.attribute_path("rescued")) is None:
         return view.limit(0)
     rescued, status = (F(store.attribute_path(name).rpartition(".")[2]) for name in ("rescued", "status"))
     return view.filter_labels(store.target.patches_field or group_field, (rescued == True) & (status == STATUS_AUTO))  # noqa: E712

@@ -9,7 +9,7 @@ from ..core.progress import ProgressCallback
 from ..storage.fields import GROUP_FIELD
 from ..storage.lease import lease
 from ..storage.runs import RunKind, proposal_key, read_config, restore
-from ..storage.schema import refresh
+from ..storage.schema import refresh_field
 from ..storage.targets import resolve
 from .changes import Changes, LabelChange, apply
 from .identities import StaleGroupsError
@@ -140,5 +140,5 @@ def _delete_empty_fields(store: LabelStore) -> tuple[str, ...]:
 
 
 def _is_empty(dataset: fo.Dataset, path: str) -> bool:
-    refresh(dataset, path)
+    refresh_field(dataset, path)
     return dataset.get_field(path) is not None and not dataset.count(path)

@@ -12,11 +12,11 @@ from typing import Any
 
 import bson
 import fiftyone as fo
-import fiftyone.core.odm as foo
 
 from ..core.errors import CCIPError
 from ..storage.fields import UNASSIGNED
-from ..storage.runs import RunKind, key_of, read_config, refresh, register
+from ..storage.internals import refresh_run, update_run_document
+from ..storage.runs import RunKind, key_of, read_config, register
 from .store import GroupLabel
 
 _FEW = 500  # groups that are read one by one
@@ -290,11 +290,9 @@ def save_delta(
     for key, ids in (rejected or {}).items():
         operator, value = ("$pullAll", list(ids)) if is_backward else ("$addToSet", {"$each": list(ids)})
         change.setdefault(operator, {})[f"config.rejections.{key}"] = value
-    runs = foo.get_db_conn().runs
-    found = runs.update_one({"_dataset_id": dataset._doc.id, "key": registry, "config.revision": revision}, change)
-    if not found.matched_count:
+    if not update_run_document(dataset, registry, {"config.revision": revision}, change):
         raise StaleGroupsError(path)
-    refresh(dataset, registry)
+    refresh_run(dataset, registry)
 
 
 def stored_ids(rejections: Mapping[int, Iterable[str]]) -> dict[str, list[str]]:

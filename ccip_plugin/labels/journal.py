@@ -16,6 +16,8 @@ import fiftyone as fo
 from bson import json_util
 from fiftyone.operators.store import ExecutionStore
 
+from ..storage.internals import dataset_id
+
 STORE = "ccip_journal"
 CONTENT_STORE = "ccip_journal_content"
 
@@ -81,8 +83,8 @@ class Journal:
     """The changes of one grouped field, oldest first."""
 
     def __init__(self, dataset: fo.Dataset, path: str):
-        self._heads = ExecutionStore.create(STORE, dataset._doc.id)
-        self._content = ExecutionStore.create(CONTENT_STORE, dataset._doc.id)
+        self._heads = ExecutionStore.create(STORE, dataset_id(dataset))
+        self._content = ExecutionStore.create(CONTENT_STORE, dataset_id(dataset))
         self._path = path
 
     def entries(self) -> list[Entry]:

@@ -6,11 +6,11 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import fiftyone as fo
-import fiftyone.core.sample as fos
 from bson import ObjectId
 from pymongo import UpdateOne
 
 from ..storage.fields import STATUS_AUTO, STATUS_CONFIRMED, STATUS_IGNORED, STATUSES, UNASSIGNED
+from ..storage.internals import sample_documents, samples_in_memory
 from ..storage.schema import ForeignFieldError, check_type, check_writable, declare, stored_field
 from ..storage.targets import CHUNK, Target, batched, check_field_name
 
@@ -282,7 +282,8 @@ class LabelStore:
 
     def refresh(self) -> None:
         """Lets sample objects in memory see what was written."""
-        fos.Sample._reload_docs(self.target.dataset._sample_collection_name)
+        for sample in list(samples_in_memory(self.target.dataset).values()):
+            sample.reload(include_frames=False)
 
     def write_rollup(self, sample_ids: Iterable[str]) -> None:
         """Lists on each sample the names of the characters in its detections."""
@@ -298,7 +299,7 @@ class LabelStore:
 
     @property
     def _samples(self) -> Any:
-        return self.target.dataset._sample_collection
+        return sample_documents(self.target.dataset)
 
     def _operation(self, row: tuple[str, str, Raw | None, Raw | None], now: datetime.datetime) -> UpdateOne:
         item_id, sample_id, before, after = row

@@ -275,7 +275,7 @@ def _members(target: Target, group_field: str, name: str) -> list[str]:
     view = view.filter_labels(target.patches_field, is_member) if target.is_patches else view.match(is_member)
     ids = view.values(target.path("id"), unwind=target.is_patches)
     if not ids:
-        close = difflib.get_close_matches(name, [n for n in view._dataset.distinct(path) if n], n=3)
+        close = difflib.get_close_matches(name, [n for n in target.dataset.distinct(path) if n], n=3)
         hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
         raise QueryError(f"no character group {name!r} in {store.path!r}{hint}")
     return ids

@@ -12,14 +12,14 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Self
 
 import fiftyone as fo
-import fiftyone.core.odm as foo
 from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from ..core.errors import CCIPError
+from .internals import database, dataset_id
 
 logger = logging.getLogger(__name__)
 
@@ -67,14 +67,13 @@ class Lease:
         if not renewed.matched_count:
             raise LeaseLostError(self.name)
 
-    @contextlib.contextmanager
-    def _renewed(self) -> Iterator[None]:
+    def __enter__(self) -> Self:
         self._thread.start()
-        try:
-            yield
-        finally:
-            self._stopped.set()
-            self._thread.join()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._stopped.set()
+        self._thread.join()
 
     def _renew_always(self) -> None:
         while not self._stopped.wait(self._ttl / 3):
@@ -102,7 +101,7 @@ def lease(dataset: fo.Dataset, name: str, *, ttl: float = TTL_SECONDS, wait: flo
     Raises:
         LeaseHeldError: another process still had it after ``wait`` seconds
     """
-    key = f"{dataset._doc.id}/{name}"
+    key = f"{dataset_id(dataset)}/{name}"
     owner = f"process {os.getpid()} on {socket.gethostname()} ({uuid.uuid4().hex[:8]})"
     end = time.monotonic() + wait
     try:  # from here on, as Ctrl-C may come at any point
@@ -110,8 +109,7 @@ def lease(dataset: fo.Dataset, name: str, *, ttl: float = TTL_SECONDS, wait: flo
             if time.monotonic() >= end:
                 raise LeaseHeldError(name, holder)
             time.sleep(0.1)
-        held = Lease(key, name, owner, ttl)
-        with held._renewed():
+        with Lease(key, name, owner, ttl) as held:
             yield held
     finally:
         _leases().delete_one({"_id": key, "owner": owner})
@@ -135,4 +133,4 @@ def _until(ttl: float) -> dict[str, Any]:
 
 
 def _leases() -> Any:
-    return foo.get_db_conn()[COLLECTION]
+    return database()[COLLECTION]

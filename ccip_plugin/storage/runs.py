@@ -1,16 +1,15 @@
 """Runs recorded with the dataset: readable in any process, with or without this plugin."""
 
 import copy
-import datetime
 import re
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any
 
 import fiftyone as fo
-import fiftyone.core.odm as foo
 
 from ..core.errors import CCIPError
+from .internals import delete_run, overwrite_run, refresh_run, run_document
 
 
 class RunKind(StrEnum):
@@ -79,8 +78,8 @@ def read_config(dataset: fo.Dataset, key: str, names: Sequence[str] | None = Non
         key: the key of the run
         names (None): the values that are wanted, all by default
     """
-    wanted = {"config": True} if names is None else {f"config.{name}": True for name in names}
-    document = foo.get_db_conn().runs.find_one({"_dataset_id": dataset._doc.id, "key": key}, wanted)
+    paths = ["config"] if names is None else [f"config.{name}" for name in names]
+    document = run_document(dataset, key, paths)
     return document.get("config", {}) if document else None
 
 
@@ -96,18 +95,12 @@ def register(dataset: fo.Dataset, key: str, method: str, **config: Any) -> None:
         method: what kind of run it is
         config: plain values
     """
-    refresh(dataset, key)
-    made = dataset.init_run(method=str(method), **config)
-    if not dataset.has_run(key):
-        dataset.register_run(key, made)
-        return
-    run = dataset._doc.runs[key]
-    results, run.results, run.results_meta = run.results, None, {}
-    run.config, run.version = copy.deepcopy(made.serialize()), fo.__version__
-    run.timestamp = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
-    run.save()
-    if results:
-        results.delete()
+    refresh_run(dataset, key)
+    run_config = dataset.init_run(method=str(method), **config)
+    if dataset.has_run(key):
+        overwrite_run(dataset, key, run_config)
+    else:
+        dataset.register_run(key, run_config)
 
 
 def keep(dataset: fo.Dataset, key: str, method: str, config: dict[str, Any], **results: Any) -> None:
@@ -127,32 +120,10 @@ def keep(dataset: fo.Dataset, key: str, method: str, config: dict[str, Any], **r
 def restore(dataset: fo.Dataset, key: str, config: dict[str, Any] | None) -> None:
     """Brings back a configuration that :func:`read_config` gave; None deletes the run."""
     if config is None:
-        _delete(dataset, key)
+        refresh_run(dataset, key)
+        if dataset.has_run(key):
+            delete_run(dataset, key)
         return
     values = copy.deepcopy(config)
     method = values.pop("method")
     register(dataset, key, method, **{name: value for name, value in values.items() if name not in ("cls", "type")})
-
-
-def _delete(dataset: fo.Dataset, key: str) -> None:
-    """Deletes a run after the dataset has let go of it; ``delete_run`` does it the other way round."""
-    refresh(dataset, key)
-    if not dataset.has_run(key):
-        return
-    run = dataset._doc.runs[key]
-    del dataset._doc.runs[key]
-    dataset.save()
-    if run.results:
-        run.results.delete()
-    run.delete()
-
-
-def refresh(dataset: fo.Dataset, key: str) -> None:
-    """Lets a dataset object see a run that another process has registered, changed or deleted."""
-    known = dataset._doc.runs.get(key) if dataset._doc.runs else None
-    stored = foo.get_db_conn().runs.find_one({"_dataset_id": dataset._doc.id, "key": key}, {"_id": True})
-    if (known is None) != (stored is None) or (known is not None and str(known.id) != str(stored["_id"])):
-        dataset._doc.reload("runs")
-    elif known is not None:
-        known.reload()
-    dataset._run_cache.pop(key, None)

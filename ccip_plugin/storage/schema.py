@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import fiftyone as fo
-import fiftyone.core.odm as foo
 
 from ..core.errors import CCIPError
+from .internals import dataset_document, reload_schema
 from .lease import lease
 
 LEASE = "schema"
@@ -66,7 +66,7 @@ def stored_field(dataset: fo.Dataset, path: str) -> Mapping[str, Any] | None:
 
 def _stored_along(dataset: fo.Dataset, path: str) -> list[Mapping[str, Any]]:
     """The declarations of what a field is in and of itself, up to the first that there is not."""
-    document = foo.get_db_conn().datasets.find_one({"_id": dataset._doc.id}, {"sample_fields": True})
+    document = dataset_document(dataset, "sample_fields")
     if document is None:
         raise DatasetGoneError(dataset.name)
     fields, along = document["sample_fields"], []
@@ -111,7 +111,7 @@ def declare(dataset: fo.Dataset, path: str, kind: type[fo.Field], **options: Any
     check_writable(dataset, path)
     if stored_field(dataset, path) is None:
         with lease(dataset, LEASE):
-            refresh(dataset, path)
+            refresh_field(dataset, path)
             dataset.add_sample_field(path, kind, **options)
     check_type(dataset, path, kind, options.get("embedded_doc_type"))
 
@@ -122,7 +122,7 @@ def check_type(dataset: fo.Dataset, path: str, kind: type[fo.Field], document_ty
     Raises:
         FieldTypeError: it has another one
     """
-    refresh(dataset, path)
+    refresh_field(dataset, path)
     found = dataset.get_field(path)
     if found is None:
         return
@@ -130,7 +130,7 @@ def check_type(dataset: fo.Dataset, path: str, kind: type[fo.Field], document_ty
         raise FieldTypeError(path, found, (document_type or kind).__name__)
 
 
-def refresh(dataset: fo.Dataset, path: str) -> None:
+def refresh_field(dataset: fo.Dataset, path: str) -> None:
     """Lets a dataset object see a field that another process declared or deleted. Samples in memory are not touched."""
     if (stored_field(dataset, path) is None) != (dataset.get_field(path) is None):
-        dataset._reload(hard=True)
+        reload_schema(dataset)

@@ -10,6 +10,7 @@ import fiftyone.core.media as fomm
 import fiftyone.core.patches as fop
 
 from ..core.errors import CCIPError
+from .internals import filter_stages, is_dynamic_groups, is_generated, root_dataset, stages
 
 CHUNK = 1000
 """How many items are read or written at once."""
@@ -84,9 +85,7 @@ class Target:
         """The same kind of item, in the whole dataset; of a grouped one, in the same slices of all groups."""
         view: Any = self.dataset
         if self.dataset.media_type == fomm.GROUP:
-            view = self.dataset.view()
-            for stage in self.view.view()._stages:
-                view = view.add_stage(stage) if isinstance(stage, _SLICING) else view
+            view = filter_stages(self.view.view(), lambda stage: isinstance(stage, _SLICING))
         return Target(self.dataset, view, self.patches_field)
 
     def values(self, *names: str) -> tuple[list[str], list[str], dict[str, list[Any]]]:
@@ -130,14 +129,14 @@ def resolve(samples: Any, patches_field: str | None = None) -> Target:
         raise TargetError(f"a {type(samples).__name__} is no dataset and no view")
     if isinstance(samples, fop.PatchesView):
         return _resolve_patches_view(samples, patches_field)
-    if isinstance(samples, fo.DatasetView) and samples._is_generated:
+    if is_generated(samples):
         raise TargetError(
             f"a {type(samples).__name__} shows copies that cannot be written back; work on a dataset of their own "
             "(view.clone()), or on the dataset that they were made from"
         )
-    if samples._is_dynamic_groups:
+    if is_dynamic_groups(samples):
         samples = samples.flatten()  # all of each group, not its first sample only
-    dataset = samples._root_dataset if isinstance(samples, fo.DatasetView) else samples
+    dataset = root_dataset(samples)
     media_type = samples.media_type
     if media_type == fomm.GROUP:
         raise TargetError(
@@ -157,20 +156,16 @@ def resolve(samples: Any, patches_field: str | None = None) -> Target:
 def _with_all_fields(samples: Any) -> Any:
     """The same samples without the stages that hide fields: what is hidden is there, and must not look missing."""
     hiding = (fo.SelectFields, fo.ExcludeFields)
-    if isinstance(samples, fo.Dataset) or not any(isinstance(stage, hiding) for stage in samples._stages):
+    if isinstance(samples, fo.Dataset) or not any(isinstance(stage, hiding) for stage in stages(samples)):
         return samples
-    view = samples._base_view
-    for stage in samples._stages:
-        if not isinstance(stage, hiding):
-            view = view.add_stage(stage)
-    return view
+    return filter_stages(samples, lambda stage: not isinstance(stage, hiding))
 
 
 def _resolve_patches_view(patches: fop.PatchesView, patches_field: str | None) -> Target:
     field = patches.patches_field
     if patches_field not in (None, field):
         raise TargetError(f"this view shows the patches of {field!r}, not of {patches_field!r}")
-    dataset = patches._root_dataset
+    dataset = root_dataset(patches)
     _check_detections(dataset, field)
     # the view keeps copies of the labels: their ids lead back to the labels themselves
     view = dataset.select_labels(ids=patches.values("id"), fields=field)

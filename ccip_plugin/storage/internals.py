@@ -1,0 +1,269 @@
+"""The private parts of FiftyOne that this plugin uses. No other module uses any.
+
+Each function says what it assumes, as seen in FiftyOne 1.22.1, and why no public function serves.
+``tests/storage/test_internals.py`` checks each assumption against the installed FiftyOne.
+"""
+
+import copy
+import datetime
+import hashlib
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import fiftyone as fo
+import fiftyone.core.odm as foo
+from bson import ObjectId
+from fiftyone.core.collections import SampleCollection
+from fiftyone.core.stages import ViewStage
+from mongoengine.errors import DoesNotExist, LookUpError
+from pymongo.collection import Collection
+from pymongo.database import Database
+
+logger = logging.getLogger(__name__)
+
+Document = dict[str, Any]
+
+
+# -- the database
+
+
+def database() -> Database[Document]:
+    """The database of FiftyOne, connected.
+
+    Assumes ``fiftyone.core.odm.get_db_conn``. No public function gives the database.
+    """
+    return foo.get_db_conn()
+
+
+def sample_documents(dataset: fo.Dataset) -> Collection[Document]:
+    """The MongoDB collection with the samples of a dataset.
+
+    Assumes ``Dataset._sample_collection``. Needed for conditional updates, which ``set_values`` does not have.
+    """
+    return dataset._sample_collection
+
+
+def aggregate(samples: SampleCollection, pipeline: Sequence[Document]) -> Iterable[Document]:
+    """Runs MongoDB stages over the samples of a dataset or view.
+
+    Assumes ``_aggregate(post_pipeline=)``. Public aggregations give fixed results only, and the ``Mongo`` view stage
+    has to give samples.
+    """
+    documents: Iterable[Document] = samples._aggregate(post_pipeline=list(pipeline))
+    return documents
+
+
+def dataset_document(dataset: fo.Dataset, *names: str) -> Document | None:
+    """Values of a dataset as they are stored now; None when the dataset is deleted.
+
+    Assumes the collection ``datasets``. A ``fiftyone.Dataset`` has the values of when it was loaded.
+    """
+    return database().datasets.find_one({"_id": dataset_id(dataset)}, list(names))
+
+
+# -- datasets and views
+
+
+def dataset_id(dataset: fo.Dataset) -> ObjectId:
+    """The id of a dataset, which stays the same when the dataset is renamed.
+
+    Assumes ``Dataset._doc.id``. The public API has the name only.
+    """
+    return dataset._doc.id
+
+
+def root_dataset(samples: SampleCollection) -> fo.Dataset:
+    """The dataset that a view leads back to: for patches, the dataset with the images.
+
+    Assumes ``_root_dataset``. The public ``dataset_name`` would need another load of the dataset.
+    """
+    return samples._root_dataset
+
+
+def is_generated(samples: SampleCollection) -> bool:
+    """Whether samples are copies that FiftyOne made for a view: patches, frames, clips.
+
+    Assumes ``_is_generated``. Public view classes are known one by one; new ones would not be recognized.
+    """
+    return bool(samples._is_generated)
+
+
+def is_dynamic_groups(samples: SampleCollection) -> bool:
+    """Whether a view shows groups made by ``group_by``, of which only the first sample is visible.
+
+    Assumes ``_is_dynamic_groups``. The media type ``group`` does not tell these from grouped datasets.
+    """
+    return bool(samples._is_dynamic_groups)
+
+
+def stages(view: fo.DatasetView) -> list[ViewStage]:
+    """The stages of a view.
+
+    Assumes ``DatasetView._stages``. The public API shows stages as text only.
+    """
+    return list(view._stages)
+
+
+def filter_stages(view: fo.DatasetView, is_kept: Callable[[ViewStage], bool]) -> fo.DatasetView:
+    """The view without some of its stages, in the same slice of a grouped dataset.
+
+    Assumes ``DatasetView._base_view``, the view before its first stage.
+    """
+    filtered = view._base_view
+    for stage in filter(is_kept, stages(view)):
+        filtered = filtered.add_stage(stage)
+    return filtered
+
+
+def view_key(samples: SampleCollection) -> str:
+    """A short text that is the same for views of the same stages, and differs between others.
+
+    Assumes ``DatasetView._serialize(include_uuids=False)``. The text of the public ``summary`` is abridged.
+    """
+    serialized = samples.view()._serialize(include_uuids=False)
+    return hashlib.sha256(repr(serialized).encode()).hexdigest()
+
+
+def reload_schema(dataset: fo.Dataset) -> None:
+    """Reloads the declared fields of a dataset; sample objects in memory keep unsaved values.
+
+    Assumes ``Dataset._reload(hard=True)``. The public ``reload`` reloads all samples in memory as well.
+    """
+    dataset._reload(hard=True)
+
+
+# -- samples in memory
+
+
+def samples_in_memory(dataset: fo.Dataset) -> Mapping[str, fo.Sample]:
+    """The sample objects of a dataset that this process holds, by id. FiftyOne gives the same object for one id.
+
+    The mapping is FiftyOne's own: it changes as objects are made and freed, so copy it before iterating.
+
+    Assumes ``Sample._instances``, by the name of the MongoDB collection. No public function lists them.
+    """
+    instances: Mapping[str, fo.Sample] = fo.Sample._instances.get(dataset._sample_collection_name, {})
+    return instances
+
+
+def reload_fields(sample: fo.Sample, names: Iterable[str]) -> None:
+    """Reloads some fields of a sample object; unsaved values of its other fields stay.
+
+    Assumes ``Sample._doc.reload(*names)``, which raises where the sample was deleted, or where the object was made
+    before the field was declared; such objects stay as they are. The public ``reload`` discards all unsaved values.
+    """
+    try:
+        sample._doc.reload(*names)
+    except DoesNotExist:
+        logger.debug("sample %s was deleted", sample.id)
+    except LookUpError:
+        logger.debug("sample %s was loaded before the fields %s were declared", sample.id, names)
+
+
+# -- runs
+
+
+def run_document(dataset: fo.Dataset, key: str, names: Iterable[str]) -> Document | None:
+    """Values of a custom run as they are stored now; None when there is no such run.
+
+    Assumes the collection ``runs`` with ``_dataset_id``, ``key`` and ``config``. The public ``get_run_info`` gives the
+    configuration of when the dataset was loaded.
+    """
+    return database().runs.find_one(_run_query(dataset, key), list(names))
+
+
+def update_run_document(
+    dataset: fo.Dataset, key: str, expected: Mapping[str, object], change: Mapping[str, object]
+) -> bool:
+    """Changes a custom run in one step, where its stored values are as expected; returns whether they were.
+
+    Assumes what :func:`run_document` does. Public functions write without such a condition.
+
+    Args:
+        dataset: the dataset
+        key: the key of the run
+        expected: stored values by path, e.g. ``{"config.revision": 3}``
+        change: MongoDB update operators
+    """
+    result = database().runs.update_one({**_run_query(dataset, key), **expected}, change)
+    return bool(result.matched_count)
+
+
+def _run_query(dataset: fo.Dataset, key: str) -> Document:
+    return {"_dataset_id": dataset_id(dataset), "key": key}
+
+
+def refresh_run(dataset: fo.Dataset, key: str) -> None:
+    """Reloads a custom run that another process may have registered, changed or deleted.
+
+    Assumes ``Dataset._doc.runs``, a dict of references, and the cache of results ``Dataset._run_cache``. The public
+    ``reload`` reloads all samples in memory as well.
+    """
+    references = dataset._doc.runs or {}
+    reference = references.get(key)
+    stored = run_document(dataset, key, ["_id"])
+    if reference is not None and stored is not None and str(reference.id) == str(stored["_id"]):
+        reference.reload()
+    elif reference is not None or stored is not None:
+        dataset._doc.reload("runs")
+    dataset._run_cache.pop(key, None)
+
+
+def overwrite_run(dataset: fo.Dataset, key: str, config: Any) -> None:
+    """Changes the configuration of a custom run in one step and deletes its results.
+
+    Assumes ``Dataset._doc.runs[key]``, a document with ``config``, ``version``, ``timestamp``, ``results`` and
+    ``results_meta``. The public ``register_run(overwrite=True)`` deletes the run first: for a moment, other processes
+    find no run, or a reference to none.
+
+    Args:
+        dataset: the dataset
+        key: the key of an existing run
+        config: a ``fiftyone.core.runs.RunConfig``
+    """
+    run = dataset._doc.runs[key]
+    results, run.results, run.results_meta = run.results, None, {}
+    run.config, run.version = copy.deepcopy(config.serialize()), fo.__version__
+    run.timestamp = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
+    run.save()
+    if results:
+        results.delete()
+
+
+def delete_run(dataset: fo.Dataset, key: str) -> None:
+    """Deletes a custom run: first the reference of the dataset, then the document.
+
+    Assumes what :func:`overwrite_run` does. The public ``delete_run`` deletes in the opposite order: for a moment,
+    other processes find a reference to no run.
+    """
+    run = dataset._doc.runs[key]
+    del dataset._doc.runs[key]
+    dataset.save()
+    if run.results:
+        run.results.delete()
+    run.delete()
+
+
+def reload_brain_runs(dataset: fo.Dataset) -> None:
+    """Reloads which brain runs a dataset has.
+
+    Assumes ``Dataset._doc.brain_methods``. The public ``reload`` reloads all samples in memory as well.
+    """
+    dataset._doc.reload("brain_methods")
+
+
+def has_brain_results(dataset: fo.Dataset, key: str) -> bool:
+    """Whether results are stored for a brain run.
+
+    Assumes ``Dataset._doc.brain_methods[key].results``. The public ``load_brain_results`` would load all of them.
+    """
+    return bool(dataset._doc.brain_methods[key].results)
+
+
+def forget_brain_results(dataset: fo.Dataset, key: str) -> None:
+    """Drops results of a brain run from memory, so that the next ``load_brain_results`` reads them again.
+
+    Assumes ``Dataset._brain_cache``. The public ``clear_cache`` drops the samples in memory as well.
+    """
+    dataset._brain_cache.pop(key, None)
