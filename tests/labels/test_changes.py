@@ -352,7 +352,7 @@ def test_two_fields_do_not_meet(store):
 CRASH = """
     import os, sys
     import fiftyone as fo
-    from ccip_plugin.labels import changes
+    from ccip_plugin.labels import changes, history
     from ccip_plugin.labels.identities import Draft, load_registry
     from ccip_plugin.labels.store import GroupLabel, LabelStore
     from ccip_plugin.storage.targets import resolve
@@ -365,25 +365,25 @@ CRASH = """
         os._exit(9)
 
     if where == "journal":  # heads are written, labels are not
-        group_labels.Journal.put_plan = crash
+        changes.Journal.put_plan = crash
     elif where == "labels":  # half of the labels are written
         write = LabelStore.write_raw
         LabelStore.write_raw = lambda self, rows: (write(self, rows[:3]), crash())
     elif where == "groups":  # all labels, but not the groups
-        group_labels._write_groups = crash
+        changes._write_groups = crash
     elif where == "run":
-        group_labels.register = group_labels.restore = crash
+        changes.register = changes.restore = crash
     if action == "undo":
-        group_labels.undo(dataset, patches_field=patches_field or None)
+        history.undo(dataset, patches_field=patches_field or None)
     ids, sample_ids, _ = store.read()
     draft = Draft(load_registry(dataset, store.path))
     labels = []
     for item_id, sample_id, letter in zip(ids, sample_ids, "ccbbaa"):
         group_id = draft.id_of(GroupLabel(letter))
         label = GroupLabel(letter, group_id, "auto", assigned=letter)
-        labels.append(group_labels.LabelChange(item_id, sample_id, label))
+        labels.append(changes.LabelChange(item_id, sample_id, label))
     run = {"method": "ccip_groups", "second": True}
-    group_labels.apply(store, group_labels.Changes("group", labels, draft, run_key="k", run=run))
+    changes.apply(store, changes.Changes("group", labels, draft, run_key="k", run=run))
 """
 
 
