@@ -21,7 +21,8 @@ MODEL_NAME = "ccip-caformer-24-randaug-pruned"  # the name under which every con
 def ours(folder: Path) -> Embed:
     """The pipeline of the plugin, as ``compute_embeddings`` runs it."""
     from ccip_plugin.core.encoder import Encoder
-    from ccip_plugin.core.encoder.pipeline import Item, extract
+    from ccip_plugin.core.encoder.pipeline import extract
+    from ccip_plugin.core.encoder.reading import Item
 
     encoder = Encoder.open(MODEL_NAME, model_dir=folder)
 

@@ -42,7 +42,8 @@ def main() -> None:
 
 def _print_extraction(samples: Any, paths: list[Path], model: dict[str, Any], rounds: int) -> None:
     from ccip_plugin.core.encoder import Encoder
-    from ccip_plugin.core.encoder.pipeline import Item, extract
+    from ccip_plugin.core.encoder.pipeline import extract
+    from ccip_plugin.core.encoder.reading import Item
     from ccip_plugin.embeddings import compute_embeddings
 
     def bare() -> int:

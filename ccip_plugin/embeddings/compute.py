@@ -12,7 +12,8 @@ from fiftyone.core.collections import SampleCollection
 
 from ..core.differences import normalize
 from ..core.encoder.encoder import Encoder
-from ..core.encoder.pipeline import Extracted, crop_state, extract, file_state
+from ..core.encoder.pipeline import extract
+from ..core.encoder.reading import Extracted, crop_state, file_state
 from ..core.options import takes
 from ..core.preprocessing import READING_POLICY
 from ..core.progress import ProgressCallback, report

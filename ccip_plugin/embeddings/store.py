@@ -11,7 +11,7 @@ from bson import ObjectId
 from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError
 
-from ..core.encoder.pipeline import Extracted, Item
+from ..core.encoder.reading import Extracted, Item
 from ..storage.fields import EMBEDDINGS_FIELD, ERROR_FIELD, SOURCE_FIELD
 from ..storage.internals import aggregate, reload_fields, sample_documents, samples_in_memory
 from ..storage.schema import declare

@@ -13,7 +13,8 @@ import pytest
 from bson import ObjectId
 
 from ccip_plugin.core.differences import normalize
-from ccip_plugin.core.encoder import Encoder, pipeline
+from ccip_plugin.core.encoder import Encoder
+from ccip_plugin.core.encoder import reading as image_reading
 from ccip_plugin.core.errors import ModelFileMissingError
 from ccip_plugin.core.preprocessing import READING_POLICY, crop, load_image
 from ccip_plugin.core.progress import Cancelled
@@ -97,7 +98,7 @@ def test_embeds_every_image(dataset, images, embed, vectors_of):
     report = embed(samples)
     assert np.array_equal(stored(samples), vectors_of(paths))
     assert samples.values(ERROR_FIELD) == [None] * 5
-    assert samples.values(SOURCE_FIELD) == [pipeline.file_state(path.stat()) for path in paths]
+    assert samples.values(SOURCE_FIELD) == [image_reading.file_state(path.stat()) for path in paths]
     assert all(now > then for now, then in zip(samples.values("last_modified_at"), before, strict=True))
     assert (report.n_total, report.n_computed, report.n_skipped, report.n_failed, report.n_gone) == (5, 5, 0, 0, 0)
     assert report.provider == "CPUExecutionProvider"
@@ -371,7 +372,7 @@ def test_ctrl_c_is_prompt_while_images_are_slow(dataset, images, embed, monkeypa
         time.sleep(0.3)
         return load_image(file, **limits)
 
-    monkeypatch.setattr(pipeline, "load_image", slow)
+    monkeypatch.setattr(image_reading, "load_image", slow)
     samples = dataset(*images("a" * 100))
     timer = threading.Timer(1.0, _thread.interrupt_main)
     timer.start()
@@ -779,7 +780,7 @@ def flat(nested):
 def test_embeds_every_detection_and_decodes_each_image_once(detected, embed, vectors_of, monkeypatch):
     decoded = []
     monkeypatch.setattr(
-        pipeline, "load_image", lambda file, **limits: decoded.append(file) or load_image(file, **limits)
+        image_reading, "load_image", lambda file, **limits: decoded.append(file) or load_image(file, **limits)
     )
     boxes = [[LEFT, RIGHT, EMPTY], [RIGHT], None, []]
     samples = detected(boxes)

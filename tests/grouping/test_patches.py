@@ -11,7 +11,7 @@ from fiftyone.operators.executor import ExecutionContext, Executor
 from PIL import Image
 
 from ccip_plugin.brain.similarity import compute_similarity
-from ccip_plugin.core.encoder import pipeline
+from ccip_plugin.core.encoder import reading as image_reading
 from ccip_plugin.core.preprocessing import load_image
 from ccip_plugin.embeddings import compute_embeddings
 from ccip_plugin.embeddings.load import count_missing, load_embeddings
@@ -85,7 +85,7 @@ def casts_of_groups(samples):
 def test_boxes_become_groups(scenes, work, monkeypatch):
     decoded = []
     monkeypatch.setattr(
-        pipeline, "load_image", lambda file, **limits: decoded.append(file.name) or load_image(file, **limits)
+        image_reading, "load_image", lambda file, **limits: decoded.append(file.name) or load_image(file, **limits)
     )
     samples = scenes("ab", "bac", "", "ca", "d", boxes=[("-", NO_AREA)])
     report = work(samples)

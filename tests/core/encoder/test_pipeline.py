@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ccip_plugin.core.encoder import Encoder, pipeline
-from ccip_plugin.core.encoder.pipeline import Item, extract
+from ccip_plugin.core.encoder import Encoder, concurrency, pipeline
+from ccip_plugin.core.encoder import reading as image_reading
+from ccip_plugin.core.encoder.pipeline import extract
+from ccip_plugin.core.encoder.reading import Item
 from ccip_plugin.core.errors import EmbeddingError, SessionError
 from ccip_plugin.core.preprocessing import crop, load_image
 from tests.support import odd_images, tiny_models
@@ -53,7 +55,7 @@ class Failing(Wrapped):
 both_lines = pytest.mark.parametrize("is_cpu", [pytest.param(True, id="cpu"), pytest.param(False, id="batches")])
 
 
-ONE = 100 * 100 * pipeline.READING_BYTES_PER_PIXEL  # what an image of 100 x 100 takes
+ONE = 100 * 100 * image_reading.READING_BYTES_PER_PIXEL  # what an image of 100 x 100 takes
 MUCH = 1 << 30
 
 
@@ -116,7 +118,7 @@ def test_crops_of_an_image_come_from_one_decoding(is_cpu, encoder, tmp_path, mon
     odd_images.drawing(200, 150).save(path)
     decoded = []
     monkeypatch.setattr(
-        pipeline, "load_image", lambda file, **limits: decoded.append(file) or load_image(file, **limits)
+        image_reading, "load_image", lambda file, **limits: decoded.append(file) or load_image(file, **limits)
     )
     boxes = {
         "left": [0, 0, 0.5, 1],
@@ -171,7 +173,7 @@ def test_what_cannot_be_opened_has_a_reason_and_no_state(encoder, tmp_path, imag
 def test_the_state_of_a_file_changes_with_it(encoder, images):
     path = images("a")[0]
     before = by_key(extract(items_of([path]), encoder))[0].source
-    assert by_key(extract(items_of([path]), encoder))[0].source == before == pipeline.file_state(path.stat())
+    assert by_key(extract(items_of([path]), encoder))[0].source == before == image_reading.file_state(path.stat())
     os.utime(path, ns=(0, path.stat().st_mtime_ns + 1))
     assert by_key(extract(items_of([path]), encoder))[0].source != before
 
@@ -187,7 +189,7 @@ def test_an_image_over_the_limit_of_pixels_fails(encoder, images):
 def test_an_image_without_usable_vector_fails_alone(is_cpu, encoder, images):
     paths = images("aaabaa")
     dark = load_image(paths[3]).resize((384, 384))
-    is_b = lambda tensor: np.allclose(tensor[:, 200, 200], pipeline.preprocess(dark)[:, 200, 200])  # noqa: E731
+    is_b = lambda tensor: np.allclose(tensor[:, 200, 200], image_reading.preprocess(dark)[:, 200, 200])  # noqa: E731
     broken = Failing(encoder, EmbeddingError("not finite"), marked=is_b, is_cpu=is_cpu)
     found = by_key(extract(items_of(paths), broken))
     assert {key: result.error for key, result in found.items() if result.error} == {3: "not finite"}
@@ -214,7 +216,7 @@ def test_an_error_in_reading_that_is_no_images_ends_the_work(encoder, images, mo
     def broken(file, **limits):
         raise AttributeError("a mistake")
 
-    monkeypatch.setattr(pipeline, "load_image", broken)
+    monkeypatch.setattr(image_reading, "load_image", broken)
     with pytest.raises(AttributeError, match="a mistake"):
         list(extract(items_of(images("aaaa")), encoder))
 
@@ -302,7 +304,7 @@ def test_one_reads_ahead_and_helps_while_others_use_the_cores(
 
     def counted(file, **limits):
         with lock:
-            reading.append(1)
+            image_reading.append(1)
             if len(reading) == workers + 1:
                 all_read.set()
         return load_image(file, **limits)
@@ -310,8 +312,8 @@ def test_one_reads_ahead_and_helps_while_others_use_the_cores(
     def clocks():
         return time.perf_counter(), share * time.perf_counter()
 
-    monkeypatch.setattr(pipeline, "load_image", counted)
-    monkeypatch.setattr(pipeline, "_clocks", clocks)
+    monkeypatch.setattr(image_reading, "load_image", counted)
+    monkeypatch.setattr(concurrency, "_clocks", clocks)
     monkeypatch.setattr(pipeline, "usable_cores", lambda: workers)
     asked = workers if is_asked else None
     found = by_key(extract(items_of(images("a" * 40, size=(50, 50))), Counting(encoder), workers=asked))
@@ -322,8 +324,8 @@ def test_one_reads_ahead_and_helps_while_others_use_the_cores(
 
 @pytest.mark.parametrize("usual", [1, 2, 4, 16])
 def test_turns_follow_what_others_take(usual, monkeypatch):
-    turns, times = pipeline._Turns(usual, 1), iter([])
-    monkeypatch.setattr(pipeline, "_clocks", lambda: next(times))
+    turns, times = concurrency.Turns(usual, 1), iter([])
+    monkeypatch.setattr(concurrency, "_clocks", lambda: next(times))
 
     def runs(share):
         """Runs until something changes, at most 20."""
@@ -366,7 +368,7 @@ def test_ctrl_c_leaves_no_thread(encoder, images):
     ],
 )
 def test_decoded_images_stay_within_the_memory(memory, of_worker, at_once, encoder, images, monkeypatch):
-    monkeypatch.setattr(pipeline, "WORKER_BYTES", of_worker)
+    monkeypatch.setattr(concurrency, "WORKER_BYTES", of_worker)
     lock, now, most = threading.Lock(), [0], [0]
 
     def counted(file, **limits):
@@ -379,7 +381,7 @@ def test_decoded_images_stay_within_the_memory(memory, of_worker, at_once, encod
             now[0] -= 1
         return image
 
-    monkeypatch.setattr(pipeline, "load_image", counted)
+    monkeypatch.setattr(image_reading, "load_image", counted)
     found = by_key(extract(items_of(images("a" * 20, size=(100, 100))), encoder, workers=6, memory=memory))
     assert len(found) == 20
     assert most[0] == at_once
@@ -402,7 +404,7 @@ def test_a_large_image_gets_its_turn_among_small_ones(encoder, images, tmp_path,
         assert begun == [str(small)]  # the large one waits for the first, the third one for the large one
         go_on.set()
 
-    monkeypatch.setattr(pipeline, "load_image", waiting)
+    monkeypatch.setattr(image_reading, "load_image", waiting)
     assert len(by_key(extract(items(), encoder, workers=4, memory=4 * ONE))) == 3
     assert begun == [str(small), str(large), str(other)]
 
