@@ -304,7 +304,7 @@ def test_one_reads_ahead_and_helps_while_others_use_the_cores(
 
     def counted(file, **limits):
         with lock:
-            image_reading.append(1)
+            reading.append(1)
             if len(reading) == workers + 1:
                 all_read.set()
         return load_image(file, **limits)
