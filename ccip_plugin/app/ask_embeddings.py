@@ -2,7 +2,7 @@
 
 from ..core.calibration import Calibration
 from ..core.calibration import load as load_calibration
-from ..embeddings.provenance import Provenance
+from ..embeddings.provenance import Provenance, embeddings_fields
 from ..embeddings.store import Coverage
 from ..storage.targets import CCIPError, Target
 from . import forms
@@ -24,7 +24,7 @@ def ask(
         the field, where its embeddings come from, and what is published about their model; None when there are no
         embeddings, or the model has a damaged file: then the form says so
     """
-    fields = forms.embeddings_fields(target)
+    fields = embeddings_fields(target)
     chosen = forms.text_of(form.ctx, "embeddings_field") or next(iter(fields), None)
     if len(fields) > 1:
         _choose(form, fields)

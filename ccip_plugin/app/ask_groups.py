@@ -5,7 +5,7 @@ from typing import Any
 
 from ..storage.fields import GROUP_FIELD
 from ..storage.runs import RunKind, read_config
-from ..storage.targets import Target
+from ..storage.targets import Target, field_path, split_path
 from . import forms
 
 
@@ -45,13 +45,18 @@ def paths_in(ctx: Any, target: Target | None = None) -> list[str]:
 
 
 def chosen(ctx: Any, paths: Sequence[str]) -> str:
-    """The field that was chosen: as a path, or by the names that Python uses."""
-    if ctx.params.get("path"):
-        return ctx.params["path"]
-    field, patches_field = forms.text_of(ctx, "group_field"), forms.patches_field_of(ctx)
-    if field is None and patches_field is None:
-        return paths[0] if paths else GROUP_FIELD
-    return f"{patches_field}.detections.{field or GROUP_FIELD}" if patches_field else str(field)
+    """The path of the field that was chosen, the first one by default."""
+    return path_of(ctx) or (paths[0] if paths else GROUP_FIELD)
+
+
+def path_of(ctx: Any) -> str | None:
+    """The field that was chosen: as a path, or by the names that Python uses; None when none was chosen."""
+    if path := ctx.params.get("path"):
+        return str(path)
+    group_field, patches_field = forms.text_of(ctx, "group_field"), forms.patches_field_of(ctx)
+    if group_field is None and patches_field is None:
+        return None
+    return field_path(group_field or GROUP_FIELD, patches_field)
 
 
 def where(ctx: Any) -> dict[str, Any]:
@@ -61,6 +66,5 @@ def where(ctx: Any) -> dict[str, Any]:
 
 def split(path: str) -> dict[str, Any]:
     """A path as the functions take it: ``patches_field``, None for whole images, and ``group_field``."""
-    parts = path.split(".")
-    patches_field, group_field = (parts[0], parts[-1]) if len(parts) == 3 else (None, path)
+    patches_field, group_field = split_path(path)
     return {"patches_field": patches_field, "group_field": group_field}

@@ -1,8 +1,8 @@
 """Pieces of forms that several operators share, and how their answers are read."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import fiftyone as fo
 import fiftyone.core.media as fomm
@@ -12,9 +12,8 @@ from fiftyone.operators import ViewTarget, types
 from ..embeddings.load import count_missing
 from ..embeddings.provenance import Provenance
 from ..embeddings.store import Coverage
-from ..storage.fields import EMBEDDINGS_FIELD
 from ..storage.internals import sample_documents, view_key
-from ..storage.targets import CCIPError, Target, is_field_name, resolve
+from ..storage.targets import CCIPError, Target, detection_fields, is_field_name, resolve
 from ..zoo.table import DEFAULT_MODEL, ModelRow
 from ..zoo.table import model_folder as model_folder_of
 from ..zoo.table import rows as model_rows
@@ -41,7 +40,7 @@ AT_ONCE = {
 
 T = TypeVar("T")
 
-_COUNTS: dict[Any, Any] = {}
+_COUNTS: dict[Any, Any] = {}  # keys name a state of the database: another copy of this module costs time only
 
 
 class Form:
@@ -213,15 +212,6 @@ def number_of(ctx: Any, name: str) -> Any:
     return None if answer == "" else answer
 
 
-def detection_fields(dataset: fo.Dataset) -> list[str]:
-    """The fields that hold detections."""
-    return [
-        name
-        for name, field in dataset.get_field_schema().items()
-        if getattr(field, "document_type", None) is fo.Detections
-    ]
-
-
 def name_problem(target: Target, name: str, kind: type, what: str) -> str | None:
     """Why a field, on detections an attribute, cannot be used; None when it can be.
 
@@ -237,13 +227,6 @@ def name_problem(target: Target, name: str, kind: type, what: str) -> str | None
     if found is None or kind in (type(found), getattr(found, "document_type", None)):
         return None
     return f"{name!r} has something else in it, not {what}: choose another name"
-
-
-def embeddings_fields(target: Target) -> dict[str, Provenance]:
-    """The fields (on detections: attributes) with CCIP embeddings, and where those are from; the default is first."""
-    found = {name: Provenance.from_dict(field.info) for name, field in _vector_fields(target)}
-    known = {name: provenance for name, provenance in found.items() if provenance is not None}
-    return dict(sorted(known.items(), key=lambda item: item[0] != EMBEDDINGS_FIELD))
 
 
 def flat(ctx: Any) -> Any:
@@ -283,23 +266,15 @@ def remembered(target: Target, what: str, count: Callable[[], T]) -> T:
     newest = samples.find_one({}, {"last_modified_at": True}, sort=[("last_modified_at", -1)])  # has an index
     version = (n_samples(target.dataset), newest and newest.get("last_modified_at"))
     key = (samples.name, version, view_key(target.view), target.patches_field, what)
-    if key not in _COUNTS:
+    if (value := _COUNTS.get(key)) is None:
+        value = count()
         if len(_COUNTS) >= MAX_COUNTS:
             _COUNTS.clear()
-        _COUNTS[key] = count()
-    return _COUNTS[key]
+        _COUNTS[key] = value
+    return cast(T, value)
 
 
 def sentence(error: Exception) -> str:
     """The text of an error with a capital."""
     text = str(error)
     return text[:1].upper() + text[1:]
-
-
-def _vector_fields(target: Target) -> Iterator[tuple[str, fo.Field]]:
-    schema: Any = target.dataset.get_field_schema()
-    if target.is_patches:
-        schema = target.dataset.get_field(target.labels_path).field.get_field_schema()
-    for name, field in schema.items():
-        if isinstance(field, fo.VectorField):
-            yield name, field

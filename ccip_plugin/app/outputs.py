@@ -5,6 +5,8 @@ from typing import Any
 
 from fiftyone.operators import types
 
+from ..storage.targets import field_path
+
 Results = dict[str, Any]
 Rows = list[dict[str, Any]]
 
@@ -63,7 +65,7 @@ def filepaths(dataset: Any, ids: Iterable[str], patches_field: str | None) -> di
     wanted = set(ids)
     if patches_field is None:
         return dict(zip(*dataset.select(list(wanted)).values(["id", "filepath"]), strict=True))
-    path = f"{patches_field}.detections.id"
+    path = field_path("id", patches_field)
     files, labels = dataset.select_labels(ids=list(wanted), fields=patches_field).values(["filepath", path])
     return {label: file for file, found in zip(files, labels, strict=True) for label in found or () if label in wanted}
 

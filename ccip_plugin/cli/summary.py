@@ -18,6 +18,7 @@ from ..grouping.report import GroupingReport, in_words
 from ..io.images import IngestReport
 from ..reports.words import printable
 from ..storage.fields import EMBEDDINGS_FIELD, ERROR_FIELD
+from ..storage.targets import field_path
 
 N_EXAMPLES = 5
 
@@ -85,7 +86,7 @@ def name_failures(
         names = dict(zip(ids, paths, strict=True))
     else:
         view = dataset.select_labels(ids=list(failures), fields=patches_field)
-        paths, nested = view.values(["filepath", f"{patches_field}.detections.id"])
+        paths, nested = view.values(["filepath", field_path("id", patches_field)])
         names = {key: f"{path} (detection {key})" for path, keys in zip(paths, nested, strict=True) for key in keys}
     return [(names.get(key, key), reason) for key, reason in failures.items()]
 

@@ -7,7 +7,9 @@ from typing import Any
 import fiftyone as fo
 
 from ..core.errors import CCIPError
+from ..storage.fields import EMBEDDINGS_FIELD
 from ..storage.schema import refresh_field, stored_field
+from ..storage.targets import Target
 
 PRECISION = "float32"
 
@@ -129,6 +131,22 @@ _DECISIVE = {
     "alpha": "alpha",
     "force_square": "force_square",
 }
+
+
+def embeddings_fields(target: Target) -> dict[str, Provenance]:
+    """The fields (on detections: attributes) with CCIP embeddings and their provenance; the default field first."""
+    vectors = {name: field.info for name, field in target.schema().items() if isinstance(field, fo.VectorField)}
+    names = sorted(vectors, key=lambda name: (name != EMBEDDINGS_FIELD, name))
+    provenances = ((name, Provenance.from_dict(vectors[name])) for name in names)
+    return {name: provenance for name, provenance in provenances if provenance is not None}
+
+
+def fields_by_model(target: Target) -> dict[str, str]:
+    """For each model, the first of :func:`embeddings_fields` with its embeddings."""
+    fields: dict[str, str] = {}
+    for name, provenance in embeddings_fields(target).items():
+        fields.setdefault(provenance.model_name, name)
+    return fields
 
 
 def read_provenance(dataset: fo.Dataset, path: str) -> Provenance | None:

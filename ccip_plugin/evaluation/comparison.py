@@ -17,12 +17,13 @@ from ..core.evaluation.groups import GroupMetrics, group_metrics
 from ..core.evaluation.labels import codes_of
 from ..core.progress import ProgressCallback, report
 from ..embeddings.load import load_embeddings
+from ..embeddings.provenance import fields_by_model
 from ..grouping.proposals import load_proposal
 from ..labels.store import LabelStore
 from ..reports.export import write_csv, write_json
 from ..storage.runs import RunKind, check_key, keep, read_config
 from ..storage.targets import Target, items_view, resolve
-from .evaluate import embeddings_fields, load_evaluation
+from .evaluate import load_evaluation
 from .ground_truth import name_fields, read_names
 from .report import METRICS, TITLES, GroupEvaluation, ModelEvaluation
 
@@ -227,7 +228,7 @@ def comparable(target: Target) -> list[str]:
     """What :func:`compare_runs` takes for these items: fields, and keys of runs."""
     kinds = (RunKind.GROUPING, RunKind.PROPOSAL, RunKind.MODEL_EVALUATION, RunKind.GROUP_EVALUATION)
     keys = [key for kind in kinds for key in target.dataset.list_runs(method=kind)]
-    return [*name_fields(target), *embeddings_fields(target).values(), *keys]
+    return [*name_fields(target), *fields_by_model(target).values(), *keys]
 
 
 def _groups(target: Target, name: str, model_dir: Any, progress: ProgressCallback | None) -> dict[str, object | None]:

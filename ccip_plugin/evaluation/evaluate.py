@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import fiftyone as fo
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,7 +18,7 @@ from ..core.registry import get_spec
 from ..core.tuning.model_card import card_row
 from ..embeddings.compute import compute_embeddings
 from ..embeddings.load import load_embeddings
-from ..embeddings.provenance import Provenance
+from ..embeddings.provenance import fields_by_model
 from ..labels.store import LabelStore
 from ..storage.fields import EMBEDDINGS_FIELD, EVALUATION_KEY
 from ..storage.internals import refresh_run
@@ -102,7 +101,7 @@ def evaluate_model(
         raise NothingToEvaluateError(
             f"{len(known)} of {len(ids)} images have a name in {ground_truth_field!r}; a comparison needs two"
         )
-    there = embeddings_fields(target)
+    there = fields_by_model(target)
     wanted = [get_spec(name).name for name in models] if models else list(there)
     if not wanted:
         raise NothingToEvaluateError("there are no CCIP embeddings: name the models, or compute embeddings first")
@@ -215,24 +214,6 @@ def load_evaluation(samples: Any, run_key: str = EVALUATION_KEY) -> ModelEvaluat
         return loaded_models(target, {**config, "rows": results.rows}, run_key)
     tables = {"groups": results.groups, "characters": results.characters, "ids": results.ids}
     return loaded_groups(target, {**config, **tables}, run_key)
-
-
-def embeddings_fields(target: Target) -> dict[str, str]:
-    """By model, the field (on detections: the attribute) that has its embeddings; the default field first."""
-    schema: Any = target.dataset.get_field_schema()
-    if target.is_patches:
-        schema = target.dataset.get_field(target.labels_path).field.get_field_schema()
-    names = sorted((name for name, kind in schema.items() if isinstance(kind, fo.VectorField)), key=_default_first)
-    found: dict[str, str] = {}
-    for name in names:
-        provenance = Provenance.from_dict(schema[name].info)
-        if provenance is not None:
-            found.setdefault(provenance.model_name, name)
-    return found
-
-
-def _default_first(name: str) -> tuple[bool, str]:
-    return name != EMBEDDINGS_FIELD, name
 
 
 def _new_field(target: Target, model_name: str) -> str:

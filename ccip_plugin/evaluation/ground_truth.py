@@ -35,9 +35,7 @@ def name_attribute(target: Target, field: str) -> str:
 
 def name_fields(target: Target) -> list[str]:
     """The fields, on detections the attributes, that can say who is who; without those that are there for others."""
-    schema: Any = target.dataset.get_field_schema()
-    if target.is_patches:
-        schema = target.dataset.get_field(target.labels_path).field.get_field_schema()
+    schema = target.schema()
     found = [
         name
         for name, field in schema.items()

@@ -19,7 +19,7 @@ from ..labels.store import GroupLabel, LabelStore
 from ..storage.fields import GROUP_FIELD, STATUS_AUTO
 from ..storage.internals import refresh_run
 from ..storage.runs import RunKind, proposal_key, read_config, register, restore
-from ..storage.targets import Target, resolve
+from ..storage.targets import field_path, items_view, resolve
 from .plan import KINDS
 from .report import GroupingReport
 
@@ -68,7 +68,7 @@ class Proposal:
         """
         if kind not in KINDS:
             raise ParameterError("kind", kind, f"one of {', '.join(KINDS)}")
-        return _view_of(self.store.target, self.ids[kind])
+        return items_view(self.store.target, self.ids[kind])
 
     def __str__(self) -> str:
         kinds = ", ".join(f"{n:,} {kind}" for kind, n in self.counts.items() if n)
@@ -200,12 +200,6 @@ def _outdated(revision: int) -> Registry:
     return Registry(revision)
 
 
-def _view_of(target: Target, ids: Sequence[str]) -> Any:
-    if target.is_patches:
-        return target.dataset.select_labels(ids=list(ids), fields=target.patches_field)
-    return target.dataset.select(list(ids))
-
-
 def _in_words(change: GroupChange) -> str:
     into = "becomes a part of" if change.kind == "merged" else "splits off from"
     return f"{change.name} ({change.n_items:,}) {into} group {change.other}"
@@ -232,7 +226,7 @@ class Pending:
     @property
     def path(self) -> str:
         """The full path of the field."""
-        return f"{self.patches_field}.detections.{self.group_field}" if self.patches_field else self.group_field
+        return field_path(self.group_field, self.patches_field)
 
 
 def pending_proposals(dataset: Any) -> list[Pending]:

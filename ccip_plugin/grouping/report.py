@@ -7,6 +7,7 @@ from typing import Any
 from ..core.identity.matching import GroupChange
 from ..core.neighbors.quality import Quality
 from ..core.tuning.sweep import looks_chained
+from ..storage.targets import split_path
 from .constraints import Contradiction
 from .parameters import GroupingParameters
 
@@ -104,7 +105,7 @@ class GroupingReport:
     @property
     def noun(self) -> str:
         """What the items are called; the groups of detections are in an attribute of theirs."""
-        return "detections" if "." in self.group_field else "images"
+        return "images" if split_path(self.group_field)[0] is None else "detections"
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> "GroupingReport":

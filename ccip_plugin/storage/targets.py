@@ -15,6 +15,7 @@ from .internals import filter_stages, is_dynamic_groups, is_generated, root_data
 CHUNK = 1000
 """How many items are read or written at once."""
 
+_LABELS = "detections"  # the list in a fiftyone.Detections
 _SLICING = (fo.SelectGroupSlices, fo.ExcludeGroupSlices)
 T = TypeVar("T")
 
@@ -36,6 +37,29 @@ def check_field_name(name: str) -> None:
 def is_field_name(name: str) -> bool:
     """Whether a field can have that name; FiftyOne keeps those that begin with ``_`` for itself."""
     return name.isidentifier() and not name.startswith("_")
+
+
+def field_path(name: str, patches_field: str | None = None) -> str:
+    """The full path of a field: of samples, or of an attribute of the detections in ``patches_field``.
+
+    Example::
+
+        field_path("character_group")  # "character_group"
+        field_path("character_group", "faces")  # "faces.detections.character_group"
+    """
+    return f"{patches_field}.{_LABELS}.{name}" if patches_field is not None else name
+
+
+def split_path(path: str) -> tuple[str | None, str]:
+    """Splits a path of :func:`field_path` into the ``patches_field``, None for samples, and the name."""
+    patches_field, separator, name = path.partition(f".{_LABELS}.")
+    return (patches_field, name) if separator else (None, path)
+
+
+def detection_fields(dataset: fo.Dataset) -> list[str]:
+    """The fields of a dataset that hold detections."""
+    schema = dataset.get_field_schema()
+    return [name for name, field in schema.items() if getattr(field, "document_type", None) is fo.Detections]
 
 
 @dataclass(frozen=True)
@@ -70,7 +94,7 @@ class Target:
         """The path of the list of detections."""
         if self.patches_field is None:
             raise TargetError("whole samples have no list of detections")
-        return f"{self.patches_field}.detections"
+        return f"{self.patches_field}.{_LABELS}"
 
     @property
     def is_whole(self) -> bool:
@@ -79,7 +103,12 @@ class Target:
 
     def path(self, name: str) -> str:
         """The full path of the attribute ``name`` of an item."""
-        return f"{self.labels_path}.{name}" if self.is_patches else name
+        return field_path(name, self.patches_field)
+
+    def schema(self) -> dict[str, fo.Field]:
+        """The fields of an item that the dataset declares, by name."""
+        owner = self.dataset.get_field(self.labels_path).field if self.is_patches else self.dataset
+        return dict(owner.get_field_schema())
 
     def whole(self) -> "Target":
         """The same kind of item, in the whole dataset; of a grouped one, in the same slices of all groups."""
@@ -175,12 +204,7 @@ def _resolve_patches_view(patches: fop.PatchesView, patches_field: str | None) -
 def _check_detections(dataset: fo.Dataset, patches_field: str) -> None:
     field = dataset.get_field(patches_field)
     if field is None:
-        detections = [
-            name
-            for name, kind in dataset.get_field_schema().items()
-            if getattr(kind, "document_type", None) is fo.Detections
-        ]
-        known = ", ".join(detections) or "none"
+        known = ", ".join(detection_fields(dataset)) or "none"
         raise TargetError(f"no field {patches_field!r} in {dataset.name!r}; fields with detections: {known}")
     if getattr(field, "document_type", None) is not fo.Detections:
         raise TargetError(f"{patches_field!r} holds {field}, not detections (fiftyone.Detections)")

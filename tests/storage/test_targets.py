@@ -4,7 +4,18 @@ import fiftyone as fo
 import pytest
 from fiftyone import ViewField as F
 
-from ccip_plugin.storage.targets import TargetError, resolve
+from ccip_plugin.storage.targets import (
+    CHUNK,
+    TargetError,
+    batched,
+    check_field_name,
+    detection_fields,
+    field_path,
+    is_field_name,
+    items_view,
+    resolve,
+    split_path,
+)
 
 
 @pytest.fixture
@@ -26,6 +37,54 @@ def people(dataset, tmp_path):
             )
         )
     return samples
+
+
+@pytest.mark.parametrize(
+    "name, patches_field, path",
+    [
+        pytest.param("character_group", None, "character_group", id="a field of samples"),
+        pytest.param("character_group", "faces", "faces.detections.character_group", id="an attribute of detections"),
+        pytest.param("detections", None, "detections", id="a field called detections"),
+        pytest.param("a.label", None, "a.label", id="a value in a label"),
+        pytest.param("id", "detections", "detections.detections.id", id="detections in a field of that name"),
+    ],
+)
+def test_paths_are_composed_and_split(name, patches_field, path):
+    assert field_path(name, patches_field) == path
+    assert split_path(path) == (patches_field, name)
+
+
+@pytest.mark.parametrize(
+    "name, is_valid",
+    [("embedding", True), ("絵", True), ("_mine", False), ("a.b", False), ("1st", False), ("a b", False), ("", False)],
+)
+def test_names_of_fields(name, is_valid):
+    assert is_field_name(name) is is_valid
+    if is_valid:
+        check_field_name(name)
+    else:
+        with pytest.raises(TargetError, match="a letter first"):
+            check_field_name(name)
+
+
+@pytest.mark.parametrize("n, sizes", [(0, []), (1, [1]), (CHUNK, [CHUNK]), (CHUNK + 1, [CHUNK, 1])])
+def test_batches(n, sizes):
+    assert [len(batch) for batch in batched(range(n))] == sizes
+    assert [number for batch in batched(range(n)) for number in batch] == list(range(n))
+
+
+def test_fields_of_items(people):
+    assert detection_fields(people) == ["found", "other"]
+    assert {"kind", "found", "filepath"} <= resolve(people).schema().keys()
+    assert {"label", "bounding_box"} <= resolve(people, "found").schema().keys()
+    assert "filepath" not in resolve(people, "found").schema()
+
+
+@pytest.mark.parametrize("patches_field", [None, "found"])
+def test_items_as_a_view(people, patches_field):
+    target = resolve(people, patches_field)
+    wanted = target.values()[0][1:]
+    assert resolve(items_view(target, wanted), patches_field).values()[0] == wanted
 
 
 def names_of(target):

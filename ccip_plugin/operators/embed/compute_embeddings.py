@@ -16,7 +16,7 @@ from ...embeddings.provenance import Provenance, read_provenance
 from ...embeddings.speeds import recall
 from ...embeddings.store import Coverage
 from ...storage.fields import EMBEDDINGS_FIELD, ERROR_FIELD
-from ...storage.targets import Target
+from ...storage.targets import Target, split_path
 
 TITLE = "CCIP: compute embeddings"
 KEEP, VERIFY, OVERWRITE, ADOPT = "keep", "verify", "overwrite", "adopt"
@@ -161,8 +161,7 @@ def _options(ctx: Any) -> dict[str, Any]:
 
 def _results(report: EmbeddingsReport, dataset: Any) -> dict[str, Any]:
     """The report as plain values."""
-    field, _, attribute = report.embeddings_field.partition(".")
-    patches_field = field if attribute else None
+    patches_field, _ = split_path(report.embeddings_field)
     shown = dict(list(report.failures.items())[:N_FAILURES])
     names = outputs.filepaths(dataset, shown, patches_field) if shown else {}
     noun = "detections" if patches_field else "images"

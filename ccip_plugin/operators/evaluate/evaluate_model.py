@@ -8,7 +8,8 @@ import fiftyone.operators as foo
 from fiftyone.operators import types
 
 from ...app import ask_names, execution, forms, outputs
-from ...evaluation.evaluate import embeddings_fields, evaluate_model
+from ...embeddings.provenance import fields_by_model
+from ...evaluation.evaluate import evaluate_model
 from ...evaluation.report import ModelEvaluation
 from ...storage.fields import EVALUATION_KEY
 from ...storage.targets import Target
@@ -96,7 +97,7 @@ class EvaluateModel(foo.Operator):
 
 def _ask_for_models(form: forms.Form, target: Target) -> None:
     folder = forms.model_folder(form.ctx)
-    there = embeddings_fields(target)
+    there = fields_by_model(target)
     choices = types.DropdownView(multiple=True)
     for row in model_rows(folder):
         state = "embeddings are there" if row.name in there else "embeddings will be computed"

@@ -5,7 +5,7 @@ from typing import Any
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
-from ...app import execution, forms
+from ...app import ask_groups, execution, forms
 from ...grouping.proposals import Pending, apply_proposal, pending_proposals
 from ...grouping.report import GroupingReport
 from ...storage.fields import GROUP_FIELD
@@ -75,10 +75,7 @@ class ApplyProposal(foo.Operator):
 
 def _chosen(ctx: Any, found: list[Pending]) -> Pending | None:
     """The proposal that was chosen: by its path, by the names that Python uses, else the first."""
-    path = ctx.params.get("path")
-    field, patches_field = forms.text_of(ctx, "group_field"), forms.patches_field_of(ctx)
-    if path is None and (field is not None or patches_field is not None):
-        path = f"{patches_field}.detections.{field or GROUP_FIELD}" if patches_field else field
+    path = ask_groups.path_of(ctx)
     return next((pending for pending in found if path in (None, pending.path)), None)
 
 
