@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple, TypeVar
 from ..errors import DownloadError, UnknownRevisionError
 from ..progress import ProgressCallback, report
 from ..registry import HUB_REPO, PublishedFile
-from ..system import atomic_write
+from ..system import atomic_write, file_lock
 from . import onnx_file
 from .fingerprints import is_what_hub_has
 from .transfer import Transfer
@@ -115,7 +115,7 @@ class Hub:
             self._refuse(filename, announced, published)
             transfer.total = announced.size
             transfer.check()
-            return self._load(filename, announced.commit, transfer), announced
+            return self._load(filename, announced, transfer), announced
 
         loaded = self._run(filename, revision, progress, work)
         if loaded is None:
@@ -198,12 +198,15 @@ class Hub:
             )
             raise DownloadError(filename, problem)
 
-    def _load(self, filename: str, commit: str, transfer: Transfer) -> Path:
+    def _load(self, filename: str, announced: _Announced, transfer: Transfer) -> Path:
+        """Downloads a file under a lock: before version 1, two that load it at once take its link from each other."""
         from huggingface_hub import hf_hub_download
 
+        lock = self.folder.parent / ".locks" / self.folder.name / f"{announced.etag}.ccip.lock"
+        lock.parent.mkdir(parents=True, exist_ok=True)
         where: dict[str, Any] = {"repo_type": self.repo_type, "cache_dir": self.cache, "endpoint": self.endpoint}
-        with _counted_by(transfer) as bars:
-            return Path(hf_hub_download(self.repo, filename, revision=commit, **where, **bars))
+        with file_lock(lock, transfer.check), _counted_by(transfer) as bars:
+            return Path(hf_hub_download(self.repo, filename, revision=announced.commit, **where, **bars))
 
 
 @contextlib.contextmanager

@@ -43,11 +43,14 @@ def test_progress_tells_the_bytes_of_each_file(server, hub, published, small_pie
     assert {step.stage.split("/")[-1] for step in steps} == set(FILES)
 
 
-def test_no_bar_of_the_library_is_drawn(hub, capfd):
-    was_disabled = huggingface_hub.utils.are_progress_bars_disabled()
-    find_files(NAME, hub=hub)
+def test_no_bar_of_the_library_is_drawn(server, hub, capfd):
+    """Where it takes no bar of ours, its own is switched off meanwhile."""
+    is_disabled = huggingface_hub.utils.are_progress_bars_disabled
+    server.pause = 0.02
+    seen = []
+    find_files(NAME, hub=hub, progress=lambda _: seen.append(is_disabled()))
     assert "%|" not in capfd.readouterr().err
-    assert huggingface_hub.utils.are_progress_bars_disabled() == was_disabled
+    assert (True in seen) == (not COUNTS_BYTES) and not is_disabled()
 
 
 def test_a_file_has_one_progress_bar_whatever_the_library_opens():
@@ -235,15 +238,19 @@ def test_a_hash_that_is_no_file_name_is_refused(server, hub, tmp_path, etag):
     assert not list(tmp_path.rglob("*outside*"))
 
 
-@pytest.mark.parametrize("commit", ["../../../outside", "main", "f" * 40])
-def test_a_commit_that_was_not_asked_for_is_refused(server, hub, tmp_path, commit, monkeypatch):
+@pytest.mark.parametrize("revision, commit", [
+    *((revision, commit) for revision in (COMMIT, "main") for commit in ("../../../outside", "main", "F" * 40)),
+    (COMMIT, "f" * 40),
+])  # fmt: skip
+def test_a_commit_that_was_not_asked_for_is_refused(server, hub, tmp_path, revision, commit, monkeypatch):
     give = server._server.RequestHandlerClass._give
     monkeypatch.setattr(
         server._server.RequestHandlerClass, "_give", lambda self, content, _, *rest: give(self, content, commit, *rest)
     )
     with pytest.raises(DownloadError, match=r"commit"):
-        find_files(NAME, hub=hub)
+        hub.download(FEAT, revision)
     assert server.asked_for() == []
+    assert not list(tmp_path.rglob("*outside*"))
 
 
 def test_a_file_that_is_announced_as_huge_is_not_downloaded(server, hub):
