@@ -33,13 +33,16 @@ def main() -> None:
 
 def kept_share(n: int, seed: int, setting: str) -> tuple[float, float, float, float]:
     """Shares of the old images: as before, newly in none, newly in one, in another group."""
-    from ccip_plugin.core.clustering.dispatch import cluster_details
+    from ccip_plugin.core.clustering.dispatch import run_method
     from ccip_plugin.core.identity.matching import match_clusters
     from ccip_plugin.core.identity.stability import steady
+    from ccip_plugin.core.registry import DEFAULT_MODEL, get_spec
 
     vectors, _ = engine_data.characters(int(n * GROWTH), seed, engine_data.SETTINGS[setting])
-    first = cluster_details(vectors[:n])
-    before, found = first.labels, cluster_details(vectors, previous_limit=first.limit)
+    threshold = get_spec(DEFAULT_MODEL).threshold
+    options = {"eps": threshold, "min_samples": 2, "threshold": threshold}
+    first = run_method(vectors[:n], "linkage", **options)
+    before, found = first.labels, run_method(vectors, "linkage", previous_limit=first.limit, **options)
     previous = np.concatenate([before, np.full(len(vectors) - n, -1)])
     after = steady(found.labels, previous, vectors, limit=found.limit, threshold=found.eps)
     groups = [int(group) if group >= 0 else None for group in before] + [None] * (len(vectors) - n)

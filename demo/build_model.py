@@ -31,7 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ccip_plugin.core.clustering import dispatch
+from ccip_plugin.core.clustering import cluster
 from ccip_plugin.core.encoder import Encoder
 from ccip_plugin.core.evaluation import group_metrics, pair_metrics
 
@@ -223,7 +223,7 @@ def _best(
     """The parameters with the best adjusted Rand index; the middle of equals."""
     scores = {}
     for radius, least in itertools.product(eps, min_samples):
-        labels = dispatch.cluster(vectors, method=method, eps=radius, min_samples=least)
+        labels = cluster(vectors, method=method, eps=radius, min_samples=least)
         scores[radius, least] = group_metrics(labels, who).ari
     best = max(scores.values())
     equals = [key for key, score in scores.items() if score >= best - 1e-9]

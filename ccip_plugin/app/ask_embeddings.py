@@ -1,6 +1,6 @@
 """What forms ask and say about embeddings that are there."""
 
-from ..core.calibration import Calibration
+from ..core.calibration import PublishedParameters
 from ..core.calibration import load as load_calibration
 from ..embeddings.provenance import Provenance, embeddings_fields
 from ..embeddings.store import Coverage
@@ -12,7 +12,7 @@ COMPUTE_FIRST = "Run 'CCIP: compute embeddings' first."
 
 def ask(
     form: forms.Form, target: Target, *, without: str = "will have no group"
-) -> tuple[str, Provenance, Calibration] | None:
+) -> tuple[str, Provenance, PublishedParameters] | None:
     """Asks for the field with the embeddings, where there is a choice, and says what is in it.
 
     Args:

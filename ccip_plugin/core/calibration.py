@@ -1,6 +1,7 @@
-"""Thresholds and clustering parameters of a model, as published."""
+"""Published parameters of a model: threshold and clustering presets."""
 
 import json
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -12,20 +13,20 @@ from .registry import get_spec
 Preset = tuple[float, int]
 
 _MAX_BYTES = 1 << 20
-_PUBLISHED = {"dbscan_2": "dbscan_2", "dbscan_free": "dbscan_free", "optics": "optics_best"}  # name in the file: ours
+_PRESETS = {"dbscan_2": "dbscan_2", "dbscan_free": "dbscan_free", "optics": "optics_best"}  # name in the file: method
 _DBSCAN_MIN_SAMPLES = 2
 _OPTICS: Preset = (0.5, 5)
 
 
 @dataclass(frozen=True)
-class Calibration:
-    """What is published about how to use a model.
+class PublishedParameters:
+    """Threshold and presets of a model, as published.
 
     Attributes:
-        model_name: the model
-        threshold: the difference up to which two images are one character, inclusive
-        presets: ``(eps, min_samples)`` by name. "dbscan" (the threshold, 2) and "optics" (0.5, 5) are always there,
-            "dbscan_2", "dbscan_free" and "optics_best" when they were published
+        model_name: name of the model
+        threshold: difference up to which two images show one character, inclusive
+        presets: ``(eps, min_samples)`` by method. "dbscan" (the threshold, 2) and "optics" (0.5, 5) always exist,
+            "dbscan_2", "dbscan_free" and "optics_best" if they were published
     """
 
     model_name: str
@@ -36,54 +37,61 @@ class Calibration:
         """Gives a preset as ``(eps, min_samples)``.
 
         Raises:
-            UnknownPresetError: names those that the model has
+            UnknownPresetError: lists the presets of the model
         """
         if name not in self.presets:
             raise UnknownPresetError(name, self.model_name, tuple(self.presets))
         return self.presets[name]
 
 
-def load(model_name: str, *, model_dir: str | Path | None = None, revision: str | None = None) -> Calibration:
-    """Reads the calibration of a model from the small files beside it; what is not there comes from the registry.
+def load(model_name: str, *, model_dir: str | Path | None = None, revision: str | None = None) -> PublishedParameters:
+    """Reads the published parameters of a model from ``metrics.json`` and ``cluster.json``, else from the registry.
 
-    Never downloads anything and doesn't need the model itself.
+    Downloads nothing and does not need the model file.
 
     Args:
-        model_name: a name of the registry
-        model_dir (None): a folder of models; ``CCIP_MODEL_DIR`` by default
+        model_name: a name in the registry
+        model_dir (None): a folder with model files; ``CCIP_MODEL_DIR`` by default
         revision (None): as for :func:`ccip_plugin.core.hub.find_files`
 
     Raises:
         UnknownModelError: no such model
-        ModelFileDamagedError: a file is there and not what it should be
+        ModelFileDamagedError: a file exists, but cannot be used
     """
     spec = get_spec(model_name)
     paths = hub.find_jsons(model_name, model_dir=model_dir, revision=revision)
     metrics, cluster = paths.get(hub.METRICS_JSON), paths.get(hub.CLUSTER_JSON)
     threshold = spec.threshold if metrics is None else read_metrics(metrics)["threshold"]
     published = spec.presets if cluster is None else read_presets(cluster)
-    return Calibration(
+    return PublishedParameters(
         spec.name,
         threshold,
         {"dbscan": (threshold, _DBSCAN_MIN_SAMPLES), "optics": _OPTICS}
-        | {ours: published[name] for name, ours in _PUBLISHED.items() if name in published},
+        | {method: published[name] for name, method in _PRESETS.items() if name in published},
     )
 
 
+def __getattr__(name: str) -> Any:
+    if name != "Calibration":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    warnings.warn("core.calibration.Calibration is now PublishedParameters", DeprecationWarning, stacklevel=2)
+    return PublishedParameters
+
+
 def read_metrics(path: Path) -> dict[str, float]:
-    """Reads ``metrics.json``: ``threshold``, and the published scores that it has."""
+    """Reads ``metrics.json``: ``threshold``, and the published scores it contains."""
     content = _read(path)
-    wanted = ("f1_score", "precision", "recall", "threshold")
-    numbers = {name: float(content[name]) for name in wanted if _is_number(content.get(name))}
+    names = ("f1_score", "precision", "recall", "threshold")
+    numbers = {name: float(content[name]) for name in names if _is_number(content.get(name))}
     if not 0 <= numbers.get("threshold", -1) <= 1:
         raise _damaged(path, f"has no threshold (it is {content.get('threshold')!r})", "a number from 0 to 1")
     return numbers
 
 
 def read_presets(path: Path) -> dict[str, Preset]:
-    """Reads ``cluster.json``: ``(eps, min_samples)`` of "dbscan_2", "dbscan_free" and "optics", those that it has."""
+    """Reads ``cluster.json``: ``(eps, min_samples)`` of "dbscan_2", "dbscan_free" and "optics", where present."""
     content = _read(path)
-    return {name: _preset(path, name, content[name]) for name in _PUBLISHED if name in content}
+    return {name: _preset(path, name, content[name]) for name in _PRESETS if name in content}
 
 
 def _preset(path: Path, name: str, entry: Any) -> Preset:
@@ -111,5 +119,5 @@ def _is_number(value: Any) -> TypeGuard[float]:
 
 
 def _damaged(path: Path, problem: str, expected: str) -> ModelFileDamagedError:
-    remedy = "Without the file the values of the registry are used: delete it, or fetch it again."
+    remedy = "Delete it to use the values of the registry, or download it again."
     return ModelFileDamagedError(path, problem, expected=expected, remedy=remedy)

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ..core.calibration import Calibration
+from ..core.calibration import PublishedParameters
 from ..core.calibration import load as load_calibration
+from ..core.clustering.methods import DBSCAN, METHODS
 from ..core.neighbors.cache import find_or_build
 from ..core.neighbors.choice import AUTO, choose_graph
 from ..core.progress import ProgressCallback, report
@@ -151,10 +152,10 @@ def explore_parameters(
     report(progress, "reading embeddings", 0, None)
     lineup = line_up(store, take_snapshot(store), embeddings_field, ALL)
     marks = _marks(load_calibration(lineup.provenance.model_name, model_dir=model_dir))
-    calibrated = calibrated_parameters(store.target, embeddings_field, "dbscan")
+    calibrated = calibrated_parameters(store.target, embeddings_field, DBSCAN)
     if calibrated is not None:
         marks["calibrated"] = calibrated[0]
-    choice = choose_graph(graph, len(lineup.embeddings.ids), "dbscan")
+    choice = choose_graph(graph, len(lineup.embeddings.ids))
     end = min(_BEYOND * max(marks.values()), 1.0) if max_eps is None else float(max_eps)
     pairs = find_or_build(lineup.embeddings.unit, end, choice, progress=progress)
     known = [eps for eps in marks.values() if eps <= end]
@@ -162,6 +163,7 @@ def explore_parameters(
     return Exploration(found, marks, lineup.provenance.model_name, lineup.embeddings.n_missing)
 
 
-def _marks(calibration: Calibration) -> dict[str, float]:
-    presets = {name: eps for name, (eps, _) in calibration.presets.items() if name in ("dbscan_2", "dbscan_free")}
-    return {"threshold": calibration.threshold, **presets}
+def _marks(published: PublishedParameters) -> dict[str, float]:
+    presets = {name: eps for name, (eps, _) in published.presets.items() if METHODS[name].family == DBSCAN}
+    presets.pop(DBSCAN, None)  # its eps is the threshold
+    return {"threshold": published.threshold, **presets}

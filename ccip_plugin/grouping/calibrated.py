@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.clustering.methods import get_method
 from ..core.evaluation.jackknife import Interval
 from ..core.tuning.recommendation import Parameters, Recommendation
 from ..embeddings.provenance import read_provenance
@@ -105,10 +106,10 @@ def calibrated_for(target: Target, embeddings_field: str) -> Calibrated | None:
 def calibrated_parameters(target: Target, embeddings_field: str, method: str) -> tuple[float, int] | None:
     """``(eps, min_samples)`` of a method for a field; None when nothing is kept or the evidence is too thin.
 
-    The methods of DBSCAN share theirs.
+    Methods of one family share them.
     """
     found = calibrated_for(target, embeddings_field)
-    chosen = None if found is None else found.parameters("dbscan" if method.startswith("dbscan") else method)
+    chosen = None if found is None else found.parameters(get_method(method).family)
     return None if chosen is None else (chosen.eps, chosen.min_samples)
 
 

@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass
 
+from ..core.clustering.methods import DEFAULT_METHOD, METHODS
 from ..core.neighbors.choice import APPROXIMATE, AUTO, EXACT
 from ..core.options import Choice, Options, option
 from ..storage.fields import ADD, ALL, EMBEDDINGS_FIELD, GROUP_FIELD
-
-DEFAULT_METHOD = "linkage"
 
 PUBLISHED, CALIBRATED = "published", "calibrated"
 """Sources of eps and min_samples: published for the model, or calibrated on the user's own images."""
@@ -15,39 +14,15 @@ APART, IGNORE = "apart", "ignore"
 """Meanings of two detections in one image: kept apart unless they are very similar, or none."""
 
 
-METHOD_CHOICES = (
-    Choice(
-        "linkage",
-        "Average linkage",
-        "merges groups whose images are similar on average; needs no tuning, is the most stable as datasets grow, and "
-        "keeps together and apart what people decided",
-    ),
-    Choice("dbscan_2", "DBSCAN (tuned)", "two similar images make a group; a little stricter than the threshold"),
-    Choice("dbscan", "DBSCAN (threshold)", "connects all images within the model's threshold: fewer, larger groups"),
-    Choice("dbscan_free", "DBSCAN (freely tuned)", "like DBSCAN (tuned), with the smallest group size tuned as well"),
-    Choice(
-        "hdbscan",
-        "HDBSCAN",
-        "finds the groups that persist longest as the limit grows; leaves many small ones unassigned",
-    ),
-    Choice(
-        "optics_best",
-        "OPTICS (xi, tuned)",
-        "finds dense regions by steepness; often one group for each outfit of a character",
-    ),
-    Choice(
-        "optics_cut",
-        "OPTICS (cut)",
-        "like OPTICS (xi), with one limit for all groups, so that outfits of a character stay together",
-    ),
-    Choice("optics", "OPTICS (xi)", "with the plain defaults of the method; needs much memory for many images"),
-)
-"""The clustering methods, as people see them."""
+def method_choices() -> list[Choice]:
+    """The clustering methods, as people see them; the default method first."""
+    methods = sorted(METHODS.values(), key=lambda method: method.name != DEFAULT_METHOD)
+    return [Choice(method.name, method.label, method.description) for method in methods]
 
 
-def label_of(method: str) -> str:
-    """The label of a method for people; its name where it has none."""
-    return next((choice.label for choice in METHOD_CHOICES if choice.value == method), method)
+def method_label(name: str) -> str:
+    """The label of a method for people; its name where there is no such method any more."""
+    return METHODS[name].label if name in METHODS else name
 
 
 @dataclass(frozen=True)
@@ -72,7 +47,7 @@ class GroupingOptions(Options):
         None,
         f"the clustering method; {DEFAULT_METHOD} by default",
         label="Method",
-        choices=METHOD_CHOICES,
+        choices=method_choices,
         metavar="NAME",
     )
     parameters: str = option(

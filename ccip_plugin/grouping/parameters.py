@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from ..core.calibration import Calibration
-from ..core.clustering.parameters import check_parameters, published_parameters
+from ..core.calibration import PublishedParameters
+from ..core.clustering.methods import DEFAULT_METHOD, get_method
+from ..core.clustering.parameters import check_parameters
 from ..core.errors import ParameterError
 from ..core.neighbors.choice import EXACT
 from ..storage.targets import Target
 from .calibrated import calibrated_parameters
-from .options import CALIBRATED, DEFAULT_METHOD, PUBLISHED, GroupingOptions
+from .options import CALIBRATED, PUBLISHED, GroupingOptions
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class GroupingParameters:
     """What a grouping was made with.
 
     Attributes:
-        method: one of :data:`~ccip_plugin.core.clustering.parameters.METHODS`
+        method: one of :data:`~ccip_plugin.core.clustering.methods.METHODS`
         eps: the largest difference; of what, depends on the method
         min_samples: the number of images that make a group, or the core of one
         model_name: the model of the embeddings
@@ -68,18 +69,18 @@ class GroupingParameters:
 
 
 def choose_parameters(
-    calibration: Calibration,
+    published: PublishedParameters,
     options: GroupingOptions | None = None,
     *,
     calibrated: tuple[float, int] | None = None,
 ) -> GroupingParameters:
     """Resolves the options of a run for one model.
 
-    The default method is :data:`~ccip_plugin.grouping.options.DEFAULT_METHOD`, which needs nothing but the threshold
-    and so works for every model.
+    The default is :data:`~ccip_plugin.core.clustering.methods.DEFAULT_METHOD`, which needs only the threshold and so
+    works for every model.
 
     Args:
-        calibration: the published values of the model
+        published: the published parameters of the model
         options (None): the options of the run
         calibrated (None): eps and min_samples that take the place of the published ones
 
@@ -89,13 +90,13 @@ def choose_parameters(
     """
     options = options or GroupingOptions()
     method = options.method or DEFAULT_METHOD
-    default_eps, default_min_samples = calibrated or published_parameters(calibration, method)
+    default_eps, default_min_samples = calibrated or get_method(method).parameters(published)
     eps = default_eps if options.eps is None else options.eps
     min_samples = default_min_samples if options.min_samples is None else options.min_samples
     check_parameters(eps, min_samples)
     source = PUBLISHED if calibrated is None else CALIBRATED
     return GroupingParameters(
-        method, float(eps), int(min_samples), calibration.model_name, source=source, options=options
+        method, float(eps), int(min_samples), published.model_name, source=source, options=options
     )
 
 

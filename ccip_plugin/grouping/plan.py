@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.clustering.dispatch import Clustering
+from ..core.clustering.methods import METHODS, Clustering
 from ..core.clustering.statistics import confidence, group_shapes, group_statistics
 from ..core.identity.matching import (
     MERGED,
@@ -108,7 +108,7 @@ def _groups_of_clusters(snapshot: Snapshot, lineup: Lineup, found: Clustering, t
     current = [snapshot.current.get(key) for key in keys]
     is_human = np.array([key in snapshot.labels and snapshot.labels[key].is_human for key in keys], np.bool_)
     stays = np.array([key not in lineup.open for key in keys], np.bool_) & ~is_human
-    claimed = _majorities(found.labels, current, stays) if found.method == "linkage" else {}
+    claimed = _majorities(found.labels, current, stays) if METHODS[found.method].keeps_constraints else {}
     named = {group_id for group_id, group in draft.groups.items() if not group.is_auto_named}
     group_of = match_clusters(found.labels, current, draft.groups, is_decided=is_human, named=named, claimed=claimed)
     group_of |= _majorities(found.labels, current, is_human, without=group_of)

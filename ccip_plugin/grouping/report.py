@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ..core.clustering.methods import DEFAULT_METHOD, METHODS
 from ..core.identity.matching import GroupChange
 from ..core.neighbors.quality import Quality
 from ..core.tuning.sweep import looks_chained
@@ -173,10 +174,10 @@ def warnings_of(
             f"none of the {n_items} {noun} are alike enough to make a group; a larger eps or a smaller min_samples "
             "makes more groups"
         )
-    if n_chained and method.startswith(("dbscan", "hdbscan", "optics")):
+    if n_chained and METHODS[method].can_chain:
         found.append(
             f"{n_chained} groups hold together by chains of {noun} only: eps is too large for {method} with "
-            f"{n_items} {noun}; take a smaller one, or the method linkage"
+            f"{n_items} {noun}; take a smaller one, or the method {DEFAULT_METHOD}"
         )
     for contradiction in contradictions[:_NAMED_IDS]:
         ids = ", ".join(contradiction.ids[:_NAMED_IDS])

@@ -13,8 +13,8 @@ from fiftyone.core.collections import SampleCollection
 
 from ..core.calibration import load as load_calibration
 from ..core.clustering.constraints import Constraints, check
-from ..core.clustering.dispatch import Clustering, cluster_details
-from ..core.clustering.optics import MAX_DENSE
+from ..core.clustering.dispatch import run_method
+from ..core.clustering.methods import Clustering, ClusteringMethod, ClusteringTask, get_method
 from ..core.identity.matching import NEW
 from ..core.identity.stability import steady
 from ..core.neighbors.cache import find_or_choose
@@ -182,17 +182,19 @@ def _compare(
     report(progress, "reading embeddings", 0, None)
     snapshot = take_snapshot(store)
     lineup = line_up(store, snapshot, options.embeddings_field, options.mode)
-    calibration = load_calibration(lineup.provenance.model_name, model_dir=options.model_dir)
-    parameters = choose_parameters(calibration, options, calibrated=calibrated_values(options, store.target))
+    published = load_calibration(lineup.provenance.model_name, model_dir=options.model_dir)
+    parameters = choose_parameters(published, options, calibrated=calibrated_values(options, store.target))
     decisions = decisions_of(lineup, snapshot, store.target, same_image=options.same_image, tracks=options.tracks)
-    graph = choose_graph(options.graph, _size(lineup, decisions, parameters.method), parameters.method)
+    method = get_method(parameters.method)
+    size = _size(lineup, decisions, method)
+    graph = choose_graph(options.graph, size, needs_all_neighbors=method.needs_all_neighbors)
     clock.lap("read")
     limit = _previous_limit(store, run_key, parameters)
-    clusters = _cluster(lineup, snapshot, decisions, parameters, graph, limit, progress)
+    clusters = _cluster(lineup, snapshot, decisions, parameters, graph, limit, published.threshold, progress)
     parameters = replace(parameters, graph=EXACT if clusters.quality is None else APPROXIMATE)
     clock.lap("cluster")
     return _Compared(
-        store, snapshot, lineup, decisions, clusters, parameters, graph, calibration.threshold, run_key, clock
+        store, snapshot, lineup, decisions, clusters, parameters, graph, published.threshold, run_key, clock
     )
 
 
@@ -204,10 +206,10 @@ def _previous_limit(store: LabelStore, run_key: str, parameters: GroupingParamet
     return last.get("limit") if is_alike else None
 
 
-def _size(lineup: Lineup, decisions: Decisions, method: str) -> int:
+def _size(lineup: Lineup, decisions: Decisions, method: ClusteringMethod) -> int:
     """How many images take as long to compare all with all as what is to be compared here."""
     n = len(lineup.embeddings.ids)
-    n_free = n - (decisions.n_fixed if method == "linkage" else 0)
+    n_free = n - (decisions.n_fixed if method.keeps_constraints else 0)
     return int((2 * n_free * n) ** 0.5) if 2 * n_free < n else n
 
 
@@ -218,36 +220,32 @@ def _cluster(
     parameters: GroupingParameters,
     choice: GraphChoice,
     previous_limit: float | None,
+    threshold: float,
     progress: ProgressCallback | None,
 ) -> Clustering:
-    vectors = lineup.embeddings.unit
+    vectors, method = lineup.embeddings.unit, get_method(parameters.method)
     if not lineup.open:  # nothing may change
         groups = [snapshot.current.get(key) for key in lineup.embeddings.ids]
         labels = np.array([-1 if group_id is None else group_id for group_id in groups], np.int64)
-        nan, none = np.full(len(labels), np.nan), np.zeros(len(labels), np.bool_)
-        return Clustering(
-            labels, none, nan, nan, labels, parameters.method, parameters.eps, parameters.min_samples, parameters.eps
-        )
-    is_optics, is_linkage = parameters.method.startswith("optics"), parameters.method == "linkage"
-    constraints = decisions.constraints if is_linkage else None
+        return ClusteringTask(vectors, method.name, parameters.eps, parameters.min_samples).result(labels)
+    constraints = decisions.constraints if method.keeps_constraints else None
     graph = None
-    if not is_optics:
-        keep = _size(lineup, decisions, parameters.method) == len(vectors)
+    if not method.needs_all_neighbors:
+        keep = _size(lineup, decisions, method) == len(vectors)
         graph = find_or_choose(vectors, parameters.eps, choice, keep=keep, progress=progress)
-    elif len(vectors) > MAX_DENSE:  # which are ordered by a graph
+    elif len(vectors) > method.max_dense:
         graph = find_graph(vectors, parameters.eps, graphs_folder())
-    found = cluster_details(
+    found = run_method(
         vectors if graph is None else graph,
-        method=parameters.method,
+        method.name,
         eps=parameters.eps,
         min_samples=parameters.min_samples,
-        model_name=parameters.model_name,
-        model_dir=parameters.options.model_dir,
+        threshold=threshold,
         constraints=constraints,
         previous_limit=previous_limit,
         progress=progress,
     )
-    return _steadied(found, lineup, snapshot, constraints) if is_linkage else found
+    return _steadied(found, lineup, snapshot, constraints) if method.has_hysteresis else found
 
 
 def _steadied(found: Clustering, lineup: Lineup, snapshot: Snapshot, constraints: Constraints | None) -> Clustering:

@@ -101,4 +101,11 @@ def test_damaged_files_are_named(tmp_path, name, content, says):
     with pytest.raises(ModelFileDamagedError, match=says) as caught:
         calibration.load(DEFAULT, model_dir=tmp_path)
     assert caught.value.path == tmp_path / DEFAULT / name
-    assert "fetch it again" in str(caught.value)
+    assert "download it again" in str(caught.value)
+
+
+def test_the_former_name_of_the_record_still_works_and_warns():
+    with pytest.warns(DeprecationWarning, match="PublishedParameters"):
+        assert calibration.Calibration is calibration.PublishedParameters
+    with pytest.raises(AttributeError, match="no attribute 'Calibrated'"):
+        calibration.Calibrated  # noqa: B018

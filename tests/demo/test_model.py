@@ -11,9 +11,9 @@ import pytest
 from onnx import numpy_helper
 
 from ccip_plugin.core import calibration
-from ccip_plugin.core.clustering import dispatch
+from ccip_plugin.core.clustering import cluster
 from ccip_plugin.core.encoder import Encoder
-from ccip_plugin.core.evaluation import pairs
+from ccip_plugin.core.evaluation import group_metrics, pair_metrics
 from ccip_plugin.core.registry import DEMO_MODEL, get_spec
 from demo import build_model, model_graph
 from demo.picture import make_single, render
@@ -117,15 +117,15 @@ def test_vectors_are_no_unit_vectors_and_do_not_depend_on_their_neighbours():
 
 def test_it_tells_held_out_characters_apart(held_out):
     vectors, who = held_out
-    scores = pairs.pair_metrics(vectors, who).at(calibration.load(DEMO_MODEL).threshold)
+    scores = pair_metrics(vectors, who).at(calibration.load(DEMO_MODEL).threshold)
     assert scores.f1 >= 0.90, scores
 
 
 @pytest.mark.parametrize("method", ["dbscan", "dbscan_2", "dbscan_free", "optics", "optics_best"])
 def test_its_presets_group_held_out_characters(held_out, method):
     vectors, who = held_out
-    labels = dispatch.cluster(vectors, method=method, model_name=DEMO_MODEL)
-    assert pairs.group_metrics(labels, who).ari >= 0.85
+    labels = cluster(vectors, method=method, model_name=DEMO_MODEL)
+    assert group_metrics(labels, who).ari >= 0.85
 
 
 def test_it_was_made_from_other_characters_than_the_demo_and_the_tests_show():

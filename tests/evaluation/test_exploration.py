@@ -54,8 +54,8 @@ def test_a_grouping_takes_the_graph_that_is_kept(made, monkeypatch, method):
     def compares(*args, **options):
         raise AssertionError("compared again")
 
-    monkeypatch.setattr("ccip_plugin.core.clustering.dispatch.near_pairs", compares)
-    monkeypatch.setattr("ccip_plugin.core.neighbors.graph.near_pairs", compares)
+    for module in ("clustering.dbscan", "clustering.linkage", "neighbors.graph"):
+        monkeypatch.setattr(f"ccip_plugin.core.{module}.near_pairs", compares)
     group_characters(samples, method=method)
     assert labels(samples) == labels(same)
     assert explore_parameters(samples).sweep.n == 9

@@ -7,7 +7,7 @@ import fiftyone as fo
 import numpy as np
 import pytest
 
-from ccip_plugin.core.clustering.dispatch import cluster_details
+from ccip_plugin.core.clustering.dispatch import run_method
 from ccip_plugin.core.errors import CCIPError, ParameterError
 from ccip_plugin.core.registry import DEFAULT_MODEL, get_spec
 from ccip_plugin.evaluation.calibration import calibrate
@@ -257,11 +257,11 @@ def test_the_limit_of_the_last_run_is_kept_where_it_fits(grouped, monkeypatch):
     limit = config(samples).limit
     asked = []
 
-    def details(*args, previous_limit, **options):
+    def run(*args, previous_limit, **options):
         asked.append(previous_limit)
-        return cluster_details(*args, previous_limit=previous_limit, **options)
+        return run_method(*args, previous_limit=previous_limit, **options)
 
-    monkeypatch.setattr("ccip_plugin.grouping.run.cluster_details", details)
+    monkeypatch.setattr("ccip_plugin.grouping.run.run_method", run)
     for options in ({}, {"eps": 0.17}, {"method": "dbscan"}, {"run_key": "other"}):
         propose_groups(samples, **options)
     assert (first.n_groups, asked) == (2, [limit, None, None, None])

@@ -4,7 +4,7 @@ import fiftyone as fo
 import fiftyone.operators as foo
 import pytest
 
-from ccip_plugin.core.clustering.parameters import METHODS
+from ccip_plugin.core.clustering import METHODS
 from ccip_plugin.grouping import group_characters, propose_groups
 from ccip_plugin.grouping.proposals import apply_proposal, rescued_view
 from ccip_plugin.labels import changes

@@ -1,6 +1,7 @@
 """Character clustering: embeddings or a neighbor graph in, group labels out."""
 
-from .dispatch import Clustering, cluster
-from .parameters import METHODS, NOISE
+from .dispatch import cluster
+from .methods import METHODS, Clustering, ClusteringMethod
+from .parameters import NOISE
 
-__all__ = ["METHODS", "NOISE", "Clustering", "cluster"]
+__all__ = ["METHODS", "NOISE", "Clustering", "ClusteringMethod", "cluster"]

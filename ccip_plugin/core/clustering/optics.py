@@ -11,7 +11,7 @@ from ..differences import differences, normalize
 from ..neighbors.graph import NeighborGraph, radius_graph
 from ..neighbors.pairs import joined
 from ..progress import ProgressCallback, report
-from .parameters import ROUNDING, check_cap, check_parameters, count_of
+from .parameters import ROUNDING, check_cap, check_parameters, n_items
 
 Neighbors = Callable[[int, NDArray[np.bool_]], tuple[NDArray[np.integer], Vectors]]
 
@@ -215,12 +215,12 @@ def _ordering(
     given: ArrayLike | NeighborGraph, eps: float, min_samples: int, progress: ProgressCallback | None
 ) -> Ordering:
     check_parameters(eps, min_samples, least=2)
-    if not isinstance(given, NeighborGraph) and count_of(given) > MAX_DENSE:
+    if not isinstance(given, NeighborGraph) and n_items(given) > MAX_DENSE:
         given = radius_graph(given, eps, progress=progress)
     if isinstance(given, NeighborGraph):
         check_cap(given.cap, min_samples)
         return ordering_of_graph(given, eps, int(min_samples), progress=progress)
-    n = count_of(given)
+    n = n_items(given)
     if n < min_samples:
         if n:
             normalize(given)  # so that a bad row is an error here, too

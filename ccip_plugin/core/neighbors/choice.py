@@ -35,16 +35,14 @@ class GraphChoice:
         return self.kind == APPROXIMATE
 
 
-def choose_graph(graph: str, n: int, method: str) -> GraphChoice:
+def choose_graph(graph: str, n: int, *, needs_all_neighbors: bool = False) -> GraphChoice:
     """Chooses the graph for a method.
-
-    OPTICS follows each image's nearest neighbors as far as eps, of which an approximate graph keeps some only: it takes
-    the exact one.
 
     Args:
         graph: what was asked for, one of :data:`GRAPHS`
         n: how many images there are
-        method: one of :data:`~ccip_plugin.core.clustering.parameters.METHODS`
+        needs_all_neighbors (False): whether the method needs all neighbors of each image, of which an approximate graph
+            keeps the nearest only
 
     Raises:
         ParameterError: there is no such graph, or not for this method
@@ -52,9 +50,9 @@ def choose_graph(graph: str, n: int, method: str) -> GraphChoice:
     """
     if graph not in GRAPHS:
         raise ParameterError("graph", graph, f"one of {', '.join(GRAPHS)}")
-    if method.startswith("optics"):
+    if needs_all_neighbors:
         if graph == APPROXIMATE:
-            raise ParameterError("graph", graph, f"auto or exact with {method}, which needs all neighbors of an image")
+            raise ParameterError("graph", graph, "auto or exact: this method needs all neighbors of each image")
         return GraphChoice(graph, EXACT)
     if graph == APPROXIMATE:
         load_faiss()

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from .. import calibration
 from ..arrays import Labels, Vectors
+from ..clustering.methods import DBSCAN, METHODS, OPTICS
 from ..errors import ParameterError, VectorsError
 from ..evaluation.jackknife import Interval, ari_without, folds_of, interval
 from ..evaluation.labels import Names, codes_of
@@ -201,7 +202,7 @@ class _Tuning:
         unit: Vectors,
         codes: Labels,
         pairs: PairMetrics,
-        presets: calibration.Calibration,
+        presets: calibration.PublishedParameters,
         progress: ProgressCallback | None,
     ) -> None:
         self.unit, self.codes, self.pairs, self.presets, self.progress = unit, codes, pairs, presets, progress
@@ -212,16 +213,19 @@ class _Tuning:
         self._confusions = _Confusions(codes, pairs.threshold)
 
     def run(self) -> None:
-        presets, largest = self.presets, np.nanmax([self.presets.threshold, self.pairs.threshold])
+        largest = np.nanmax([self.presets.threshold, self.pairs.threshold])
         radius = 1.0 if len(self.unit) <= ALL_PAIRS else min(1.0, _REACH * float(largest))
         found = merges(self.unit, radius, on_pairs=self._confusions.add, progress=self.progress)
-        also = tuple(eps for name, (eps, _) in presets.presets.items() if name.startswith("dbscan"))
+        also = tuple(eps for eps, _ in self._presets_of(DBSCAN))
         best = tune_dbscan_2(found, self.codes, also=also)
         self._take("cluster_2", best)
         self.ari = [(float(eps), float(score)) for eps, score in best.curve]
         if len(self.unit) <= MAX_FREE:
-            known = tuple(each for name, each in presets.presets.items() if name.startswith("optics"))
-            self._take("cluster_free", tune_optics(self.unit, self.codes, also=known, progress=self.progress))
+            presets = self._presets_of(OPTICS)
+            self._take("cluster_free", tune_optics(self.unit, self.codes, also=presets, progress=self.progress))
+
+    def _presets_of(self, family: str) -> tuple[tuple[float, int], ...]:
+        return tuple(preset for name, preset in self.presets.presets.items() if METHODS[name].family == family)
 
     def confused(self, names: Sequence[object]) -> list[Confusion]:
         sizes = np.bincount(self.codes)

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..arrays import Labels, Vectors
 from ..clustering.dbscan import dbscan
 from ..clustering.linkage import LinkageOptions, linkage
+from ..clustering.methods import DBSCAN, LINKAGE
 from ..errors import ParameterError
 from ..evaluation.jackknife import STEPS, Interval, ari_without, folds_of, interval_of_best, possible_loss
 from ..evaluation.pairs import PairMetrics, f1_curve, interval_of_threshold, pair_metrics
@@ -72,7 +73,8 @@ class Recommendation:
         interval: of it
         f1: F1 there; where not everybody is known, the one that is to be expected over all pairs
         published_f1: F1 at the published threshold, likewise
-        methods: recommended parameters of ``linkage`` and ``dbscan``; of ``linkage`` alone when it is from answers
+        methods: recommended parameters by family of methods, :data:`~ccip_plugin.core.clustering.methods.LINKAGE` and
+            :data:`~ccip_plugin.core.clustering.methods.DBSCAN`; only the former when they come from answers
         n_images: images of known characters
         n_characters: their characters
         n_same: pairs of one character
@@ -145,12 +147,12 @@ def recommend(
     if is_from_answers and answers is not None:
         found = Interval(answers.low, answers.high)
         best, thin = BestThreshold(answers.threshold, found, answers.f1, answers.published_f1, math.nan), ()
-        methods["linkage"] = Parameters(answers.threshold, 2, found, float("nan"), float("nan"))
+        methods[LINKAGE] = Parameters(answers.threshold, 2, found, float("nan"), float("nan"))
     elif pairs.n_same and len(np.unique(known[known >= 0])) > 1:
         chosen = _drawn(known)
         codes = _codes(known[chosen])
-        methods["linkage"] = _tuned_linkage(unit[chosen], codes, threshold, progress)
-        methods["dbscan"] = _tuned_dbscan(unit[chosen], codes, threshold, progress)
+        methods[LINKAGE] = _tuned_linkage(unit[chosen], codes, threshold, progress)
+        methods[DBSCAN] = _tuned_dbscan(unit[chosen], codes, threshold, progress)
     if thin and answers is not None and (problem := _thin_answers(answers)):
         thin = (*thin, problem)
     return Recommendation(

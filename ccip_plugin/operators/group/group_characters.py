@@ -12,11 +12,11 @@ from fiftyone.operators import types
 
 from ...app import ask_embeddings, execution, forms, outputs
 from ...app.ask_options import ask_option, given_options
-from ...core.calibration import Calibration as PublishedParameters
+from ...core.calibration import PublishedParameters
 from ...core.options import Choice, Option
 from ...grouping.calibrated import calibrated_parameters
 from ...grouping.constraints import INDEX
-from ...grouping.options import CALIBRATED, METHOD_CHOICES, PUBLISHED, GroupingOptions, label_of
+from ...grouping.options import CALIBRATED, PUBLISHED, GroupingOptions, method_choices, method_label
 from ...grouping.parameters import GroupingParameters, choose_parameters
 from ...grouping.report import GroupingReport, GroupShape, in_words
 from ...grouping.run import group_characters, propose_groups
@@ -145,7 +145,7 @@ def _special_inputs(
 def _available_methods(calibration: PublishedParameters) -> dict[str, GroupingParameters]:
     """What each method would use for this model, without those that it cannot use."""
     available: dict[str, GroupingParameters] = {}
-    for name in (choice.value for choice in METHOD_CHOICES):
+    for name in (choice.value for choice in method_choices()):
         with contextlib.suppress(CCIPError):
             available[name] = choose_parameters(calibration, GroupingOptions(method=name))
     return available
@@ -228,7 +228,7 @@ def message_of(report: GroupingReport) -> str:
 def results_of(report: GroupingReport) -> dict[str, Any]:
     """The report as plain values."""
     used = report.parameters
-    method = label_of(used.method)
+    method = method_label(used.method)
     pairs = [
         ("Character groups", report.n_groups),
         ("In a group", report.n_grouped),

@@ -6,12 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.cluster import DBSCAN, HDBSCAN, OPTICS, cluster_optics_dbscan
 
-from ccip_plugin.core.clustering import cluster
+from ccip_plugin.core.clustering import METHODS, NOISE, cluster
 from ccip_plugin.core.clustering.dbscan import dbscan, dbscan_of_embeddings
-from ccip_plugin.core.clustering.dispatch import cluster_details
+from ccip_plugin.core.clustering.dispatch import run_method
 from ccip_plugin.core.clustering.hdbscan import hdbscan
 from ccip_plugin.core.clustering.optics import optics, optics_cut, ordering_of_graph
-from ccip_plugin.core.clustering.parameters import METHODS, NOISE
 from ccip_plugin.core.differences import normalize
 from ccip_plugin.core.errors import ParameterError, RadiusError, UnknownModelError, VectorsError
 from ccip_plugin.core.evaluation.groups import group_metrics
@@ -138,7 +137,7 @@ def test_dbscan_without_a_graph_is_the_same_whether_pairs_are_kept_or_not(monkey
 
 def test_details_of_other_methods_have_no_rescue():
     vectors = embeddings(60)
-    found = cluster_details(vectors, method="dbscan", eps=0.1)
+    found = run_method(vectors, "dbscan", eps=0.1, min_samples=2)
     np.testing.assert_array_equal(found.labels, cluster(vectors, method="dbscan", eps=0.1))
     assert not found.rescued.any() and np.isnan(found.nearest).all()
     assert (found.method, found.eps, found.min_samples, found.limit) == ("dbscan", 0.1, 2, 0.1)

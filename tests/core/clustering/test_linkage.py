@@ -7,7 +7,7 @@ from threadpoolctl import threadpool_limits
 from ccip_plugin.core.clustering import cluster
 from ccip_plugin.core.clustering.agglomeration import agglomerate
 from ccip_plugin.core.clustering.constraints import Constraints
-from ccip_plugin.core.clustering.dispatch import cluster_details
+from ccip_plugin.core.clustering.dispatch import run_method
 from ccip_plugin.core.clustering.limit import tail_limit
 from ccip_plugin.core.clustering.linkage import Components, LinkageOptions, linkage
 from ccip_plugin.core.clustering.parameters import NOISE
@@ -127,7 +127,7 @@ def test_an_image_like_some_of_a_group_is_rescued_and_told():
     assert found.nearest[24] == pytest.approx(own, abs=1e-6) and own > THRESHOLD
     assert found.second[24] == np.inf
     assert np.isnan(found.nearest[~found.rescued]).all() and np.isnan(found.second[~found.rescued]).all()
-    details = cluster_details(unit, eps=THRESHOLD)
+    details = run_method(unit, "linkage", eps=THRESHOLD, min_samples=2)
     np.testing.assert_array_equal(details.labels, found.labels)
     np.testing.assert_array_equal(details.rescued, found.rescued)
     assert (details.method, details.eps, details.min_samples) == ("linkage", THRESHOLD, 2)

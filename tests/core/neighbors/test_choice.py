@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ccip_plugin.core.clustering import cluster
+from ccip_plugin.core.calibration import load
+from ccip_plugin.core.clustering import METHODS, cluster
 from ccip_plugin.core.clustering.constraints import Constraints
 from ccip_plugin.core.clustering.dbscan import dbscan
-from ccip_plugin.core.clustering.dispatch import cluster_details
+from ccip_plugin.core.clustering.dispatch import run_method
 from ccip_plugin.core.clustering.hdbscan import hdbscan
 from ccip_plugin.core.clustering.linkage import linkage
 from ccip_plugin.core.differences import normalize
@@ -19,6 +20,7 @@ from ccip_plugin.core.errors import MissingExtraError, ParameterError
 from ccip_plugin.core.neighbors import choice, radius_graph
 from ccip_plugin.core.neighbors.approximate import CAP, approximate_graph
 from ccip_plugin.core.neighbors.choice import choose_graph
+from ccip_plugin.core.registry import DEFAULT_MODEL
 
 needs_faiss = pytest.mark.usefixtures("faiss")
 
@@ -54,20 +56,20 @@ def embeddings(n: int, n_characters: int = 8, noise: float = 0.9, seed: int = 0)
 )
 def test_who_gets_which_graph(monkeypatch, asked, n, method, kind):
     monkeypatch.setattr(choice, "LARGE", 100)
-    found = choose_graph(asked, n, method)
+    found = choose_graph(asked, n, needs_all_neighbors=METHODS[method].needs_all_neighbors)
     assert (found.asked, found.kind, found.note) == (asked, kind, "")
 
 
 @pytest.mark.usefixtures("no_faiss")
 def test_without_the_library_auto_is_exact_and_says_so(monkeypatch, caplog):
     monkeypatch.setattr(choice, "LARGE", 100)
-    assert choose_graph("auto", 99, "dbscan").note == ""
+    assert choose_graph("auto", 99).note == ""
     with caplog.at_level(logging.WARNING):
-        found = choose_graph("auto", 100, "dbscan")
+        found = choose_graph("auto", 100)
     assert found.kind == "exact" and 'pip install "fiftyone-ccip[index]"' in found.note
     assert caplog.messages == [found.note]
     with pytest.raises(MissingExtraError, match="faiss-cpu"):
-        choose_graph("approximate", 100, "dbscan")
+        choose_graph("approximate", 100)
 
 
 @needs_faiss
@@ -75,7 +77,9 @@ def test_without_the_library_auto_is_exact_and_says_so(monkeypatch, caplog):
     "options, what",
     [
         pytest.param({"graph": "nearly"}, "graph.*auto, exact, approximate", id="no such graph"),
-        pytest.param({"graph": "approximate", "method": "optics"}, "auto or exact with optics", id="optics"),
+        pytest.param(
+            {"graph": "approximate", "method": "optics"}, "auto or exact: this method needs all neighbors", id="optics"
+        ),
         pytest.param({"graph": "approximate", "method": "optics_cut"}, "auto or exact", id="optics, cut"),
         pytest.param(
             {"graph": "approximate", "method": "dbscan", "min_samples": CAP + 2}, f"at most {CAP + 1}", id="dbscan"
@@ -103,11 +107,13 @@ def test_a_capped_graph_cannot_count_more_neighbors_than_it_keeps(tmp_path, by):
 @needs_faiss
 @pytest.mark.parametrize("method", ["linkage", "dbscan", "dbscan_2", "hdbscan"])
 def test_where_nothing_is_left_out_the_groups_are_the_same(tmp_path, method):
-    vectors = embeddings(60)
-    found = cluster_details(vectors, method=method, graph="approximate", folder=tmp_path)
-    want = cluster_details(vectors, method=method)
-    np.testing.assert_array_equal(found.labels, want.labels)
-    assert want.quality is None
+    vectors, (eps, min_samples) = embeddings(60), METHODS[method].parameters(load(DEFAULT_MODEL))
+    graph = approximate_graph(vectors, eps, tmp_path)
+    found = run_method(graph, method, eps=eps, min_samples=min_samples)
+    exact = run_method(vectors, method, eps=eps, min_samples=min_samples)
+    np.testing.assert_array_equal(found.labels, exact.labels)
+    np.testing.assert_array_equal(cluster(vectors, method=method, graph="approximate", folder=tmp_path), exact.labels)
+    assert exact.quality is None
     assert (found.quality.n_drawn, found.quality.recall, found.quality.cap) == (60, 1.0, CAP)
 
 
