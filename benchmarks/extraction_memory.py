@@ -80,7 +80,7 @@ def _measure(kind: str, n: int, side: int, workers: int, model: str | None) -> d
     before = _resident()
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # forget the peak
     report = compute_embeddings(samples, model_dir=model_dir, workers=workers)
-    assert report.n_computed == n, report.details()
+    assert report.n_computed == n, str(report)
     return {"model": of_model, "peak": _status("VmHWM") - before}
 
 

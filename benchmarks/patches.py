@@ -58,7 +58,7 @@ def _measure(dataset: Any, model_name: str, folder: Path | None, rounds: int) ->
     def ours() -> None:
         options = {"model_name": model_name, "model_dir": folder, "overwrite": True}
         report = compute_embeddings(dataset, patches_field="faces", embeddings_field="ours", **options)
-        assert not report.n_failed, report.details()
+        assert not report.n_failed, str(report)
 
     found = in_turn(
         {

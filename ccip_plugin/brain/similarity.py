@@ -13,6 +13,7 @@ from ..core.errors import CCIPError
 from ..core.progress import ProgressCallback, report
 from ..embeddings.load import Embeddings, count_missing, load_embeddings
 from ..embeddings.provenance import Provenance, UnknownOriginError, read_provenance
+from ..reports.facts import Facts
 from ..storage.fields import EMBEDDINGS_FIELD, SIMILARITY_KEY
 from ..storage.internals import forget_brain_results, has_brain_results, reload_brain_runs
 from ..storage.lease import lease
@@ -63,6 +64,22 @@ class SimilarityReport:
     n_vectors: int
     n_missing: int
     is_new: bool
+
+    def facts(self) -> Facts:
+        """The report as text."""
+        state = "created" if self.is_new else "updated"
+        return Facts.of(
+            f"similarity index {self.brain_key!r} {state}, {self.n_vectors:,} embeddings",
+            [
+                ("Index", f"{self.brain_key} ({state})"),
+                ("Embeddings in the index", self.n_vectors),
+                ("Without embedding, not in the index", self.n_missing or None),
+                ("Backend", self.backend),
+            ],
+        )
+
+    def __str__(self) -> str:
+        return str(self.facts())
 
 
 @dataclass(frozen=True)

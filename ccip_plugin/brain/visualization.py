@@ -10,6 +10,7 @@ import numpy as np
 from ..core.errors import CCIPError
 from ..core.progress import ProgressCallback, report
 from ..embeddings.load import load_embeddings
+from ..reports.facts import Facts
 from ..storage.fields import EMBEDDINGS_FIELD, VISUALIZATION_KEY
 from ..storage.internals import has_brain_results
 from ..storage.lease import lease
@@ -47,6 +48,25 @@ class VisualizationReport:
     n_missing: int
     is_new: bool
     note: str = ""
+
+    def facts(self) -> Facts:
+        """The report as text."""
+        if self.method is None:
+            return Facts.of(f"no visualization: {self.note}", [("Without embedding", self.n_missing or None)])
+        state = "computed" if self.is_new else "unchanged, same embeddings"
+        return Facts.of(
+            f"visualization {self.brain_key!r} of {self.n_points:,} embeddings ({self.method})",
+            [
+                ("Visualization", f"{self.brain_key} ({state})"),
+                ("Points", self.n_points),
+                ("Without embedding, not shown", self.n_missing or None),
+                ("Method", self.method),
+            ],
+            [self.note] if self.note else [],
+        )
+
+    def __str__(self) -> str:
+        return str(self.facts())
 
 
 def compute_visualization(

@@ -184,9 +184,7 @@ def turn(work: Work, name: str) -> int:
     dataset = open_dataset(options.dataset, create=False)
     where = {"patches_field": options.patches_field, **_given(work, "group_field")}
     done = turn(dataset, progress=work.progress, **where)
-    left = f"; {done.n_left:,} were edited since and are as they were left" if done.n_left else ""
-    what = f"{done.n_written:,} labels" if done.n_written or left else "no labels, only the record of the run"
-    work.print(f"{done.action} (change {done.number}): {what}{left}")
+    work.print(str(done))
     return DONE
 
 

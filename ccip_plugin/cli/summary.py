@@ -2,20 +2,19 @@
 
 import itertools
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import fiftyone as fo
 
 from ..brain.similarity import SimilarityReport
 from ..brain.visualization import VisualizationReport
-from ..core.registry import get_spec
 from ..embeddings.compute import EmbeddingsReport
 from ..embeddings.load import count_missing
 from ..embeddings.store import Coverage
-from ..grouping.options import CALIBRATED
-from ..grouping.report import GroupingReport, in_words
+from ..grouping.report import GroupingReport
 from ..io.images import IngestReport
+from ..reports.facts import Facts
 from ..reports.words import printable
 from ..storage.fields import EMBEDDINGS_FIELD, ERROR_FIELD
 from ..storage.targets import field_path
@@ -57,10 +56,21 @@ class Summary:
 
 
 def render(summary: Summary) -> str:
-    """The summary as aligned lines of text."""
-    found = [row for part in (_loaded, _embedded, _grouped, _brain, _times) for row in part(summary)]
-    width = max((len(name) for name, _ in found), default=0)
-    return "\n".join(f"{name:<{width}}  {printable(text)}".rstrip() for name, text in found)
+    """The summary as text: a block for each stage, with the facts of its report."""
+    blocks = [f"Dataset: {printable(summary.dataset)}"]
+    blocks += [
+        "\n".join([title, *(f"  {line}" for line in lines)])
+        for title, lines in (
+            ("Images", _loaded(summary)),
+            ("Embeddings", _embedded(summary)),
+            ("Character groups", _grouped(summary)),
+            ("Similarity index", _brain(summary, summary.similarity, "similarity")),
+            ("Visualization", _brain(summary, summary.visualization, "visualization")),
+            ("Time", _times(summary)),
+        )
+        if lines
+    ]
+    return "\n\n".join(blocks)
 
 
 def counted(summary: Summary) -> Summary:
@@ -96,87 +106,44 @@ def app_command(dataset: str) -> str:
     return f"fiftyone app launch {shlex.quote(dataset)}"
 
 
-def _loaded(summary: Summary) -> Iterator[tuple[str, str]]:
-    yield "dataset", summary.dataset
+def _loaded(summary: Summary) -> list[str]:
     if summary.ingest is None:
-        return
-    ingest = summary.ingest
-    yield "images", f"{ingest.n_found:,} found, {ingest.n_added:,} of them new"
-    if ingest.skipped:
-        yield "skipped", f"{len(ingest.skipped):,} files and folders"
-        yield from _examples([f"{path}: {reason}" for path, reason in ingest.skipped], len(ingest.skipped))
+        return []
+    skipped = [f"{path}: {reason}" for path, reason in summary.ingest.skipped]
+    return [*summary.ingest.facts().lines(), *_examples(skipped, len(skipped))]
 
 
-def _embedded(summary: Summary) -> Iterator[tuple[str, str]]:
-    things = f"detections in {summary.patches_field!r}" if summary.patches_field else "images"
-    done = summary.embeddings
-    if done is None:
-        if summary.coverage is not None:
-            there = summary.coverage.n_total - summary.coverage.n_missing
-            yield "embeddings", f"{there:,} of {summary.coverage.n_total:,} {things}"
-        return
-    yield "embeddings", f"{done.n_computed:,} {things} embedded now, {done.n_skipped:,} before"
-    is_stand_in = get_spec(done.model_name).is_stand_in
-    yield "", done.model_name + (" (a stand-in that knows only the demo drawings)" if is_stand_in else "")
-    yield "", _speed(done)
-    yield "failures", f"{done.n_failed:,}"
-    yield from _examples([f"{name}: {reason}" for name, reason in summary.failures], done.n_failed)
-    if done.n_failed:
-        yield "", f"the reason of each is in the field {ERROR_FIELD!r}; {_find(summary)} has them all"
-    if done.n_gone:
-        yield "deleted", f"{done.n_gone:,} while this was running"
+def _embedded(summary: Summary) -> list[str]:
+    report, coverage = summary.embeddings, summary.coverage
+    if report is not None:
+        failures = _examples([f"{name}: {reason}" for name, reason in summary.failures], report.n_failed)
+        more = [f"the reasons are in the field {ERROR_FIELD!r}: {_find(summary)}"] if report.n_failed else []
+        return [*report.facts().lines(), *failures, *more]
+    if coverage is None:
+        return []
+    items = f"detections in {summary.patches_field!r}" if summary.patches_field else "images"
+    return [f"{coverage.n_total - coverage.n_missing:,} of {coverage.n_total:,} {items} are embedded"]
 
 
-def _grouped(summary: Summary) -> Iterator[tuple[str, str]]:
-    done = summary.grouping
-    if done is None:
-        return
-    used = done.parameters
-    largest = f", the largest has {max(done.sizes):,}" if done.sizes else ""
-    yield "groups", f"{done.n_groups:,} with {done.n_grouped:,} images{largest}"
-    source = ", calibrated" if used.source == CALIBRATED else ""
-    yield "", f"{used.method}, eps {used.eps:.4f}, min_samples {used.min_samples}{source}"
-    if done.quality is not None:
-        yield "", f"approximate graph: {in_words(done.quality)}"
-    yield "unassigned", f"{done.n_unassigned:,}"
-    if done.proposal_key is None:
-        written = f"{done.n_written:,} written to {done.group_field!r}"
-    else:
-        kinds = ", ".join(f"{n:,} {kind}" for kind, n in done.changes.items() if n)
-        written = f"none written to {done.group_field!r}, proposed: {kinds or 'nothing'}; the command apply writes it"
-    yield "labels", f"{written}, {done.n_human:,} decided by people and kept"
-    for warning in done.warnings:
-        yield "warning", warning
+def _grouped(summary: Summary) -> list[str]:
+    report = summary.grouping
+    if report is None:
+        return []
+    hint = [] if report.proposal_key is None else ["the command 'apply' writes the labels"]
+    return [*report.facts().lines(), *hint]
 
 
-def _brain(summary: Summary) -> Iterator[tuple[str, str]]:
-    if summary.similarity is not None:
-        index = summary.similarity
-        lacks = f", lacks {index.n_missing:,}" if index.n_missing else ""
-        yield "similarity", f"{index.n_vectors:,} images in {index.brain_key!r}{lacks}"
-    elif "similarity" in summary.problems:
-        yield "similarity", f"FAILED: {summary.problems['similarity']}"
-    if summary.visualization is not None:
-        shown = summary.visualization
-        note = f" ({shown.note})" if shown.note else ""
-        points = f"{shown.n_points:,} images in {shown.brain_key!r}, by {shown.method}"
-        yield "visualization", f"{points if shown.method else 'none'}{note}"
-    elif "visualization" in summary.problems:
-        yield "visualization", f"FAILED: {summary.problems['visualization']}"
+def _brain(summary: Summary, report: SimilarityReport | VisualizationReport | None, stage: str) -> list[str]:
+    if report is not None:
+        return report.facts().lines()
+    return [f"FAILED: {printable(summary.problems[stage])}"] if stage in summary.problems else []
 
 
-def _times(summary: Summary) -> Iterator[tuple[str, str]]:
-    if summary.seconds:
-        stages = ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in summary.seconds.items())
-        yield "seconds", f"{sum(summary.seconds.values()):.1f}: {stages}"
-
-
-def _speed(done: EmbeddingsReport) -> str:
-    if done.provider is None:
-        return "nothing left to do, so no model was loaded"
-    if not done.n_computed:
-        return f"only the failures were tried again, on {done.provider}"
-    return f"{done.images_per_second:.1f} images/s on {done.provider}"
+def _times(summary: Summary) -> list[str]:
+    if not summary.seconds:
+        return []
+    seconds = {**summary.seconds, "total": sum(summary.seconds.values())}
+    return Facts.of("", [(stage, f"{value:.1f} s") for stage, value in seconds.items()]).lines()
 
 
 def _find(summary: Summary) -> str:
@@ -185,8 +152,6 @@ def _find(summary: Summary) -> str:
     return f"dataset.exists({ERROR_FIELD!r})"
 
 
-def _examples(texts: Sequence[str], n: int) -> Iterator[tuple[str, str]]:
-    for text in texts[:N_EXAMPLES]:
-        yield "", text
-    if n > N_EXAMPLES:
-        yield "", f"and {n - N_EXAMPLES:,} more"
+def _examples(texts: Sequence[str], n: int) -> list[str]:
+    more = [f"  and {n - N_EXAMPLES:,} more"] if n > N_EXAMPLES else []
+    return [*(f"  {printable(text)}" for text in texts[:N_EXAMPLES]), *more]

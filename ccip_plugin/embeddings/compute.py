@@ -18,6 +18,7 @@ from ..core.options import takes
 from ..core.preprocessing import READING_POLICY
 from ..core.progress import ProgressCallback, report
 from ..core.registry import DEFAULT_MODEL, get_spec
+from ..reports.facts import Facts
 from ..storage.fields import ERROR_FIELD
 from ..storage.lease import SHORT_SECONDS, lease
 from ..storage.targets import TargetError
@@ -63,22 +64,34 @@ class EmbeddingsReport:
     seconds: float
     images_per_second: float
 
-    def __str__(self) -> str:
-        text = f"{self.n_computed:,} of {self.n_total:,} embedded, {self.n_skipped:,} already done"
-        if self.n_failed:
-            text += f", {self.n_failed:,} failed"
-        if self.n_gone:
-            text += f", {self.n_gone:,} deleted meanwhile"
-        return text
+    def facts(self) -> Facts:
+        """The report as text."""
+        headline = f"{self.n_computed:,} of {self.n_total:,} embedded, {self.n_skipped:,} already embedded"
+        headline += f", {self.n_failed:,} failed" if self.n_failed else ""
+        stand_in = " (a stand-in that knows only the demo drawings)" if get_spec(self.model_name).is_stand_in else ""
+        return Facts.of(
+            headline,
+            [
+                ("Embedded now", self.n_computed),
+                ("Already embedded", self.n_skipped),
+                ("Failed", self.n_failed or None),
+                ("Deleted during the run", self.n_gone or None),
+                ("Model", f"{self.model_name}{stand_in}"),
+                ("Field", self.embeddings_field),
+                ("Time", f"{self.seconds:.1f} s"),
+                ("Speed", self._speed()),
+            ],
+        )
 
-    def details(self, n_failures: int = 10) -> str:
-        """Several lines for people, with the first ``n_failures`` failures."""
-        speed = f", {self.images_per_second:.1f} a second on {self.provider}" if self.provider else ""
-        lines = [f"{self}", f"model {self.model_name}, field {self.embeddings_field!r}, {self.seconds:.1f} s{speed}"]
-        lines += [f"  {item_id}: {reason}" for item_id, reason in list(self.failures.items())[:n_failures]]
-        if len(self.failures) > n_failures:
-            lines.append(f"  and {len(self.failures) - n_failures:,} more, each in {ERROR_FIELD!r}")
-        return "\n".join(lines)
+    def _speed(self) -> str | None:
+        if self.provider is None:
+            return None
+        noun = "detections" if "." in self.embeddings_field else "images"
+        provider = self.provider.removesuffix("ExecutionProvider")
+        return f"{self.images_per_second:,.1f} {noun}/s on {provider}"
+
+    def __str__(self) -> str:
+        return str(self.facts())
 
 
 @takes(EmbeddingOptions)

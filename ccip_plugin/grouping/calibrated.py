@@ -11,7 +11,8 @@ from ..core.clustering.methods import get_method
 from ..core.evaluation.jackknife import Interval
 from ..core.tuning.recommendation import Parameters, Recommendation
 from ..embeddings.provenance import read_provenance
-from ..reports.export import write_json
+from ..reports.export import table_lines, write_json
+from ..reports.facts import Facts
 from ..storage.fields import CALIBRATION_KEY, EMBEDDINGS_FIELD
 from ..storage.runs import key_of, read_config
 from ..storage.targets import Target, resolve
@@ -48,20 +49,39 @@ class Calibrated:
         """The parameters of a method; None where there are none, or the evidence is too thin."""
         return self.recommendation.methods.get(method) if self.is_enough else None
 
-    def __str__(self) -> str:
+    def facts(self) -> Facts:
+        """The result as text; parameters of methods are in :meth:`table`."""
         found = self.recommendation
-        lines = [
-            f"threshold {found.threshold:.4f} {_range(found.interval)}, F1 {found.f1:.4f}; the published "
-            f"{self.published_threshold:.4f} gives {found.published_f1:.4f}",
-            *(
-                f"{name}: eps {each.eps:.4f} {_range(each.interval)}, min_samples {each.min_samples}{_scores(each)}"
-                for name, each in found.methods.items()
-            ),
-            f"from {self.learned_from}",
-            *(f"evidence is too thin: {problem}" for problem in found.thin),
-            *(["keep the published threshold until there is more"] if found.thin else []),
+        return Facts.of(
+            f"threshold {found.threshold:.4f}, published {self.published_threshold:.4f}",
+            [
+                ("Threshold", f"{found.threshold:.4f}{_interval_text(found.interval, ' [', ']')}"),
+                ("F1", f"{found.f1:.4f}"),
+                ("F1 with the published threshold", f"{found.published_f1:.4f}"),
+                ("Published threshold", f"{self.published_threshold:.4f}"),
+                ("Evidence", self.learned_from),
+                ("Model", self.model_name),
+                ("Run", self.run_key),
+            ],
+            [f"insufficient evidence, keep the published threshold: {problem}" for problem in found.thin],
+        )
+
+    def table(self) -> list[dict[str, str]]:
+        """The parameters of each method, with 95 % intervals and scores."""
+        return [
+            {
+                "Method": name,
+                "eps": f"{each.eps:.4f}",
+                "95% interval": _interval_text(each.interval),
+                "min_samples": f"{each.min_samples}",
+                "Adjusted Rand index": _score_text(each.score),
+                "with the published threshold": _score_text(each.published),
+            }
+            for name, each in self.recommendation.methods.items()
         ]
-        return "\n".join(lines)
+
+    def __str__(self) -> str:
+        return "\n".join([str(self.facts()), *table_lines(self.table())])
 
     def to_json(self, path: str | Path) -> Path:
         """Writes everything into a file."""
@@ -113,14 +133,12 @@ def calibrated_parameters(target: Target, embeddings_field: str, method: str) ->
     return None if chosen is None else (chosen.eps, chosen.min_samples)
 
 
-def _range(found: Interval) -> str:
-    return f"[{found.low:.4f}-{found.high:.4f}]" if np.isfinite(found.width) else "[interval not known]"
+def _interval_text(interval: Interval, before: str = "", after: str = "") -> str:
+    return f"{before}{interval.low:.4f} to {interval.high:.4f}{after}" if np.isfinite(interval.width) else ""
 
 
-def _scores(found: Parameters) -> str:
-    if not np.isfinite(found.score):
-        return ""
-    return f", ARI {found.score:.4f}; with the published threshold {found.published:.4f}"
+def _score_text(score: float) -> str:
+    return f"{score:.4f}" if np.isfinite(score) else ""
 
 
 def plain_values(made: Calibrated) -> dict[str, Any]:

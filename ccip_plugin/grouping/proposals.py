@@ -16,12 +16,13 @@ from ..core.progress import ProgressCallback
 from ..labels.changes import Changes, LabelChange, apply
 from ..labels.identities import Draft, Registry, load_registry, loaded_delta, registry_revision, stored_delta
 from ..labels.store import GroupLabel, LabelStore
+from ..reports.facts import Facts
 from ..storage.fields import GROUP_FIELD, STATUS_AUTO
 from ..storage.internals import refresh_run
 from ..storage.runs import RunKind, proposal_key, read_config, register, restore
 from ..storage.targets import field_path, items_view, resolve
 from .plan import KINDS
-from .report import GroupingReport
+from .report import CHANGE_LABELS, GroupingReport, describe_changes, describe_group_change
 
 
 class NoProposalError(CCIPError):
@@ -71,9 +72,17 @@ class Proposal:
         return items_view(self.store.target, self.ids[kind])
 
     def __str__(self) -> str:
-        kinds = ", ".join(f"{n:,} {kind}" for kind, n in self.counts.items() if n)
-        lines = [f"proposed: {kinds or 'nothing'}", *(_in_words(change) for change in self.groups if change.other)]
-        return "\n".join(lines)
+        return str(self.facts())
+
+    def facts(self) -> Facts:
+        """The proposal as text: items by kind of change, and what becomes of groups."""
+        groups = [
+            (change.name, f"{describe_group_change(change)} ({change.n_items:,} {self.store.target.noun})")
+            for change in self.groups
+            if change.other
+        ]
+        changes = [(CHANGE_LABELS[kind], n or None) for kind, n in self.counts.items()]
+        return Facts.of(f"proposed: {describe_changes(self.counts)}", [*changes, *groups], self.report.warnings)
 
 
 def save_proposal(proposal: Proposal) -> None:
@@ -198,11 +207,6 @@ def _drop(proposal: Proposal) -> None:
 def _outdated(revision: int) -> Registry:
     """Stands for a registry that is not there any more."""
     return Registry(revision)
-
-
-def _in_words(change: GroupChange) -> str:
-    into = "becomes a part of" if change.kind == "merged" else "splits off from"
-    return f"{change.name} ({change.n_items:,}) {into} group {change.other}"
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,21 @@ from ..core.clustering.methods import DEFAULT_METHOD, METHODS
 from ..core.identity.matching import GroupChange
 from ..core.neighbors.quality import Quality
 from ..core.tuning.sweep import looks_chained
+from ..reports.facts import Facts, counted
 from ..storage.targets import split_path
 from .constraints import Contradiction
+from .options import CALIBRATED, label_of
 from .parameters import GroupingParameters
+
+CHANGE_LABELS = {
+    "unchanged": "Unchanged",
+    "moved": "Moved to another group",
+    "new": "New in a group",
+    "merged": "Moved with a merged group",
+    "split": "Moved with a split group",
+    "unassigned": "Newly unassigned",
+}
+"""What a run does to an item, see :data:`~ccip_plugin.grouping.plan.KINDS`."""
 
 _NAMED_IDS = 5
 
@@ -122,21 +134,57 @@ class GroupingReport:
         }
         return cls(**{**plain, **values})
 
+    def facts(self) -> Facts:
+        """The report as text."""
+        used, is_written = self.parameters, self.proposal_key is None
+        values = f"eps {used.eps:.4f}, min_samples {used.min_samples}"
+        groups, items = counted(self.n_groups, "character group"), counted(self.n_grouped, self.noun[:-1])
+        return Facts.of(
+            f"{groups} with {items}" + ("" if is_written else ", proposed; no label is written"),
+            [
+                ("Character groups", self.n_groups),
+                ("In a group", f"{self.n_grouped:,} of {self.n_items:,} {self.noun}"),
+                ("Largest group", max(self.sizes, default=None)),
+                ("Unassigned", self.n_unassigned),
+                ("Without embedding", self.n_without_embedding or None),
+                ("Ignored", self.n_ignored or None),
+                ("User labels kept", self.n_human),
+                ("Rescued, to be reviewed", self.n_rescued or None),
+                *self._changes(),
+                ("Labels written", self.n_written if is_written else "none, this is a proposal"),
+                ("Changed during the run, not overwritten", self.n_left or None),
+                ("Method", f"{label_of(used.method)}: {used.method}, {values}"),
+                ("Parameters", "calibrated on these images" if used.source == CALIBRATED else None),
+                ("Approximate graph", None if self.quality is None else describe_quality(self.quality)),
+                ("Embeddings", f"{used.embeddings_field}, {used.model_name}"),
+                ("Field", self.group_field),
+                ("Time", f"{sum(self.seconds.values()):.1f} s" if self.seconds else None),
+            ],
+            self.warnings,
+        )
+
+    def _changes(self) -> list[tuple[str, int | None]]:
+        """Items by kind of change; none for a first grouping, in which every label is new."""
+        if not any(n for kind, n in self.changes.items() if kind not in ("new", "unassigned")):
+            return []
+        return [(label, self.changes.get(kind) or None) for kind, label in CHANGE_LABELS.items()]
+
     def __str__(self) -> str:
-        used = self.parameters
-        written = f"{self.n_written} labels written" if self.proposal_key is None else "proposed, nothing written"
-        lines = [
-            f"{self.n_groups} character groups with {self.n_grouped} of {self.n_items} {self.noun}, "
-            f"{self.n_unassigned} unassigned, {self.n_without_embedding} without embedding",
-            f"{used.method} (eps {used.eps:.4f}, min_samples {used.min_samples}): {written}, "
-            f"{self.n_human} decided by people and kept, {self.n_rescued} rescued",
-            *([] if self.quality is None else [f"{used.graph} graph: {in_words(self.quality)}"]),
-            *(f"warning: {warning}" for warning in self.warnings),
-        ]
-        return "\n".join(lines)
+        return str(self.facts())
 
 
-def in_words(quality: Quality) -> str:
+def describe_changes(counts: Mapping[str, int]) -> str:
+    """Items by kind of change as text: ``3 moved to another group, 1 newly unassigned``."""
+    return ", ".join(f"{n:,} {CHANGE_LABELS[kind].lower()}" for kind, n in counts.items() if n) or "no change"
+
+
+def describe_group_change(change: GroupChange) -> str:
+    """What becomes of a group, e.g. ``merged into group 3``."""
+    texts = {"split": f"split off from group {change.other}", "merged": f"merged into group {change.other}"}
+    return texts.get(change.kind, "no members left" if change.kind == "gone" else "new")
+
+
+def describe_quality(quality: Quality) -> str:
     """How much of the exact graph an approximate one has."""
     capped = f", {quality.capped:.1%} of the images have more" if quality.capped else ""
     found = f"{quality.recall:.2%} of the {quality.cap} nearest neighbors found"

@@ -20,6 +20,7 @@ from pymongo.errors import DuplicateKeyError
 from ..core.errors import CCIPError
 from ..core.preprocessing import REFUSED_FORMATS
 from ..core.progress import ProgressCallback, report
+from ..reports.facts import Facts, counted
 from ..storage.lease import SHORT_SECONDS, lease
 from ..storage.targets import batched, resolve
 
@@ -63,6 +64,21 @@ class IngestReport:
     n_added: int
     n_known: int
     skipped: Sequence[tuple[str, str]] = ()
+
+    def facts(self) -> Facts:
+        """The report as text."""
+        return Facts.of(
+            f"{counted(self.n_found, 'image file')} found, {self.n_added:,} added",
+            [
+                ("Image files found", self.n_found),
+                ("Added", self.n_added),
+                ("Already in the dataset", self.n_known or None),
+                ("Skipped files and folders", len(self.skipped) or None),
+            ],
+        )
+
+    def __str__(self) -> str:
+        return str(self.facts())
 
 
 def add_images(

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from ..core.errors import ParameterError
 from ..core.progress import ProgressCallback, report
+from ..reports.facts import Facts, counted
 from ..storage.lease import SHORT_SECONDS, Lease, lease
 from ..storage.runs import read_config, register, restore
 from ..storage.targets import batched
@@ -78,6 +79,22 @@ class ApplyReport:
     n_written: int = 0
     n_kept: int = 0
     n_left: int = 0
+
+    def facts(self) -> Facts:
+        """The report as text."""
+        action = self.action.replace("_", " ")
+        return Facts.of(
+            f"{action}, {counted(self.n_written, 'label')}",
+            [
+                ("Action", action if self.number is None else f"{action} (change {self.number})"),
+                ("Labels written", self.n_written),
+                ("User labels kept", self.n_kept or None),
+                ("Edited since, not changed", self.n_left or None),
+            ],
+        )
+
+    def __str__(self) -> str:
+        return str(self.facts())
 
 
 def apply(store: LabelStore, changes: Changes, *, progress: ProgressCallback | None = None) -> ApplyReport:

@@ -6,6 +6,7 @@ from typing import Any
 import fiftyone as fo
 
 from ..core.progress import ProgressCallback
+from ..reports.facts import Facts, counted
 from ..storage.fields import GROUP_FIELD
 from ..storage.lease import lease
 from ..storage.runs import RunKind, proposal_key, read_config, restore
@@ -38,6 +39,22 @@ class Deletion:
     run_keys: tuple[str, ...]
     fields: tuple[str, ...]
     is_done: bool = False
+
+    def facts(self) -> Facts:
+        """The report as text."""
+        return Facts.of(
+            f"{counted(self.n_labels, 'label')} deleted, {self.n_kept:,} kept",
+            [
+                ("Labels deleted", self.n_labels),
+                ("Groups deleted", self.n_groups),
+                ("User labels kept", self.n_kept or None),
+                ("Empty fields deleted", ", ".join(self.fields)),
+                ("Runs deleted", ", ".join(self.run_keys)),
+            ],
+        )
+
+    def __str__(self) -> str:
+        return str(self.facts())
 
 
 def delete_grouping(

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..core.errors import CCIPError
 from ..core.progress import ProgressCallback
+from ..reports.facts import Facts
 from ..storage.fields import GROUP_FIELD, STATUS_AUTO, UNASSIGNED
 from ..storage.targets import TargetError, resolve
 from .changes import Changes, LabelChange, apply
@@ -47,14 +48,25 @@ class Rejection:
         return sum(self.groups.values())
 
     @property
-    def words(self) -> str:
-        """How many are not of which group; of many groups those with the most."""
+    def counts(self) -> str:
+        """The number of rejected items of each group as text; of many groups the largest numbers."""
         named = [f"{n:,} of {name!r}" for name, n in itertools.islice(self.groups.items(), _NAMED)]
         n_more = len(self.groups) - len(named)
         return ", ".join(named) + (f", and of {n_more:,} other groups" if n_more else "")
 
+    def facts(self) -> Facts:
+        """The report as text."""
+        return Facts.of(
+            f"rejected: {self.counts}",
+            [
+                ("Removed from their group", self.counts),
+                ("In no group before", self.n_without or None),
+                ("Changed during the run, not overwritten", self.n_left or None),
+            ],
+        )
+
     def __str__(self) -> str:
-        return f"rejected: {self.words}" + (f"; {self.n_without:,} in no group" if self.n_without else "")
+        return str(self.facts())
 
 
 def reject(

@@ -15,6 +15,7 @@ from ..core.errors import CCIPError
 from ..core.ranking import alike_order
 from ..embeddings.load import load_embeddings
 from ..embeddings.store import EmbeddingStore
+from ..reports.facts import Facts
 from ..storage.fields import EMBEDDINGS_FIELD
 from ..storage.targets import Target, resolve
 
@@ -85,10 +86,23 @@ class Comparison:
         """Their places in an order in which alike ones stand together."""
         return alike_order(self.differences).tolist()
 
-    def __str__(self) -> str:
+    def facts(self) -> Facts:
+        """The result as text."""
         pairs = self.pairs
         n_same = sum(pair.is_same for pair in pairs)
-        return f"{len(self.ids)} {self.target.noun}: {n_same:,} of {len(pairs):,} pairs show the same character"
+        return Facts.of(
+            f"{len(self.ids)} {self.target.noun}: {n_same:,} of {len(pairs):,} pairs show the same character",
+            [
+                ("Compared", f"{len(self.ids):,} {self.target.noun}"),
+                ("Pairs of the same character", f"{n_same:,} of {len(pairs):,}"),
+                ("Threshold", f"{self.threshold:.4f}"),
+                ("Without embedding, left out", len(self.missing) or None),
+                ("Model", self.model_name),
+            ],
+        )
+
+    def __str__(self) -> str:
+        return str(self.facts())
 
 
 def compare_images(

@@ -20,11 +20,12 @@ from ..core.encoder.encoder import Encoder
 from ..core.errors import CCIPError
 from ..core.preprocessing import MAX_PIXELS, READING_POLICY, load_image
 from ..core.progress import ProgressCallback, report
-from ..core.ranking import COMBINE, MEAN, combined_differences
+from ..core.ranking import COMBINE, MEAN, NEAREST, combined_differences
 from ..embeddings.cache import VECTORS
 from ..embeddings.load import Embeddings, load_embeddings
 from ..embeddings.provenance import Provenance
 from ..labels.store import LabelStore
+from ..reports.facts import Facts
 from ..storage.fields import EMBEDDINGS_FIELD, GROUP_FIELD, STATUS_IGNORED
 from ..storage.lease import lease
 from ..storage.schema import declare, stored_field
@@ -84,9 +85,25 @@ class Similar:
         some = some.select_labels(ids=self.ids, fields=target.patches_field)
         return some.to_patches(target.patches_field).select(self.ids, ordered=True)
 
+    def facts(self) -> Facts:
+        """The result as text."""
+        queries = {MEAN: "mean difference", NEAREST: "smallest difference"}[self.combine]
+        return Facts.of(
+            f"{len(self.ids):,} of {self.n_searched:,} {self.target.noun}, {self.n_within:,} within the threshold of "
+            f"{self.threshold:.4f}",
+            [
+                ("Found", f"{len(self.ids):,}, most similar first"),
+                ("Compared with", f"{self.n_queries:,} ({queries})" if self.n_queries > 1 else "1"),
+                (f"Same character, of {self.n_searched:,} {self.target.noun}", self.n_within),
+                ("Threshold", f"{self.threshold:.4f}"),
+                ("Without embedding, not searched", self.n_missing or None),
+                ("Differences written to", self.difference_field),
+                ("Model", self.model_name),
+            ],
+        )
+
     def __str__(self) -> str:
-        within = f"{self.n_within:,} within the threshold of {self.threshold:.4f}"
-        return f"{len(self.ids):,} of {self.n_searched:,} {self.target.noun}, {within}"
+        return str(self.facts())
 
 
 def find_similar(

@@ -8,6 +8,7 @@ from ..core.encoder.verification import CheckResult, check_model, is_ok
 from ..core.errors import CCIPError, ParameterError
 from ..core.progress import ProgressCallback, report
 from ..core.registry import get_spec
+from ..reports.facts import Facts
 from .table import ModelRow, render, rows
 
 LIST, DOWNLOAD, CHECK, REMOVE = "list", "download", "check", "remove"
@@ -43,8 +44,24 @@ class ModelsReport:
         """Whether no check failed."""
         return is_ok(self.checks)
 
+    def facts(self) -> Facts:
+        """The report as text; the models and the checks are in tables."""
+        n_cached = sum(row.is_cached for row in self.rows)
+        headline = {
+            CHECK: f"{self.model_name} {'passed' if self.is_ok else 'failed'} its checks",
+            REMOVE: f"{self.model_name} deleted, {self.n_bytes / 1e6:,.0f} MB freed",
+        }.get(self.action, f"{n_cached} of {len(self.rows)} models are on this machine")
+        return Facts.of(
+            headline,
+            [
+                ("Model", self.model_name),
+                ("Folder", str(self.folder) if self.folder else None),
+                ("Disk space freed", f"{self.n_bytes / 1e6:,.1f} MB" if self.action == REMOVE else None),
+            ],
+        )
+
     def __str__(self) -> str:
-        return render(self.rows)
+        return f"{self.facts()}\n{render(self.rows)}"
 
 
 def manage_models(

@@ -17,6 +17,7 @@ import fiftyone.zoo.models as fozm
 from ..core.errors import CCIPError
 from ..core.registry import DEFAULT_MODEL, MODELS
 from ..core.system import atomic_write
+from ..reports.facts import Facts
 from .source import RECORD, SOURCE_NAME, manifest_text, read_record, version_in
 
 logger = logging.getLogger(__name__)
@@ -61,6 +62,25 @@ class Registration:
     is_new: bool = False
     models: tuple[str, ...] = tuple(MODELS)
     default_model: str = DEFAULT_MODEL
+
+    def facts(self, *, is_removed: bool = False) -> Facts:
+        """The registration as text.
+
+        Args:
+            is_removed (False): whether it was just removed
+        """
+        state = "removed" if is_removed else "registered" if self.is_new else "already registered"
+        return Facts.of(
+            f"models {state}",
+            [
+                ("State", state),
+                ("Folder", str(self.folder)),
+                ("Code", f"{'link to' if self.is_linked else 'copy of'} {self.package}"),
+                ("Version", self.version),
+                ("Models", ", ".join(self.models)),
+                ("In Python", None if is_removed else f'foz.load_zoo_model("{self.default_model}")'),
+            ],
+        )
 
 
 def register_model(*, copy: bool = False, overwrite: bool = False) -> Registration:

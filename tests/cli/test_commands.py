@@ -23,6 +23,7 @@ from ccip_plugin.storage.fields import (
     STATUS_CONFIRMED,
     VISUALIZATION_KEY,
 )
+from tests.support.summary_text import blocks
 
 pytestmark = pytest.mark.mongo
 
@@ -75,14 +76,14 @@ class TestMainJob:
         assert sorted(data.list_brain_runs()) == [SIMILARITY_KEY, VISUALIZATION_KEY]
         assert data.load_brain_results(SIMILARITY_KEY).total_index_size == 9
 
-        table = dict(line.split(maxsplit=1) for line in out.splitlines() if line[:1].strip())
-        assert table["images"] == "10 found, 10 of them new"
-        assert table["failures"] == "1"
+        shown = blocks(out)
+        assert (shown["Images"]["Image files found"], shown["Images"]["Added"]) == ("10", "10")
+        assert (shown["Embeddings"]["Embedded now"], shown["Embeddings"]["Failed"]) == ("9", "1")
         assert f"{folder / '壊れた.png'}: not an image" in out
-        assert table["groups"].startswith("3 with 9 images")
-        assert table["unassigned"] == "0"
-        assert "images/s on CPUExecutionProvider" in out
-        assert all(stage in table["seconds"] for stage in ("load", "embed", "group", "similarity", "visualization"))
+        found = shown["Character groups"]
+        assert (found["Character groups"], found["In a group"], found["Unassigned"]) == ("3", "9 of 10 images", "0")
+        assert shown["Embeddings"]["Speed"].endswith("images/s on CPU")
+        assert {"load", "embed", "group", "similarity", "visualization", "total"} <= shown["Time"].keys()
         assert f"fiftyone app launch '{name}'" in out
 
     def test_again_does_nothing_twice_and_keeps_what_people_decided(self, run, images, name):
@@ -95,16 +96,19 @@ class TestMainJob:
         before = labels(data)
 
         out, _ = run(folder, "--dataset", name)
-        assert "4 found, 0 of them new" in out
-        assert "0 images embedded now, 4 before" in out
-        assert "no model was loaded" in out
-        assert "0 written" not in out  # the decision of a person is noted as such
-        assert "1 decided by people and kept" in out
+        shown = blocks(out)
+        assert (shown["Images"]["Added"], shown["Images"]["Already in the dataset"]) == ("0", "4")
+        assert (shown["Embeddings"]["Embedded now"], shown["Embeddings"]["Already embedded"]) == ("0", "4")
+        assert "Speed" not in shown["Embeddings"], "no model was loaded"
+        found = shown["Character groups"]
+        assert found["Labels written"] != "0", "the user label is recorded as such"
+        assert found["User labels kept"] == "1"
         assert labels(data) == before
         data.reload()
         assert data.first()[GROUP_FIELD].status == STATUS_CONFIRMED
         out, _ = run(folder, "--dataset", name)
-        assert "0 written to 'character_group', 1 decided by people and kept" in out
+        found = blocks(out)["Character groups"]
+        assert (found["Labels written"], found["User labels kept"]) == ("0", "1")
 
     def test_new_images_join_the_groups_that_are_there(self, run, images, name):
         folder = images("aabb")[0].parent
@@ -113,7 +117,7 @@ class TestMainJob:
         (new,) = images("a", folder=folder)
         out, _ = run(folder, "--dataset", name)
         after = labels(fo.load_dataset(name))
-        assert "5 found, 1 of them new" in out
+        assert (blocks(out)["Images"]["Image files found"], blocks(out)["Images"]["Added"]) == ("5", "1")
         assert after == before | {str(new): before[str(folder / "a 000.png")]}
 
     def test_files_and_folders_at_once(self, run, images, name, tmp_path):
@@ -124,7 +128,7 @@ class TestMainJob:
     def test_without_images_it_groups_what_is_there(self, run, images, dataset):
         data = dataset(*images("aabb"))
         out, _ = run("--dataset", data.name, "--eps", "0", "--min-samples", "1", "--method", "dbscan")
-        assert "dbscan, eps 0.0000, min_samples 1" in out
+        assert blocks(out)["Character groups"]["Method"] == "DBSCAN (threshold): dbscan, eps 0.0000, min_samples 1"
         assert len(set(labels(data).values())) == 4
         assert data.persistent
 
@@ -135,7 +139,8 @@ class TestMainJob:
             sample["faces"] = fo.Detections(detections=[fo.Detection(label="face", bounding_box=box) for box in boxes])
             sample.save()
         out, _ = run("--dataset", data.name, "--patches-field", "faces")
-        assert "4 detections in 'faces' embedded now" in out
+        assert blocks(out)["Embeddings"]["Field"] == f"faces.detections.{EMBEDDINGS_FIELD}"
+        assert blocks(out)["Embeddings"]["Embedded now"] == "4"
         groups = data.values("faces.detections.character_group")
         assert [len(set(each)) for each in groups] == [1, 1]
         assert len({*groups[0], *groups[1]}) == 2
@@ -150,10 +155,10 @@ class TestMainJob:
         assert None not in data.values("who.label")
         assert data.list_brain_runs() == []
         assert err == ""
-        assert "visualization" not in out.partition("look at")[0]
+        assert not blocks(out).keys() & {"Similarity index", "Visualization"}
         before = data.values("mine")
         out, _ = run("--dataset", name, *options, "--overwrite")
-        assert "4 images embedded now" in out
+        assert blocks(out)["Embeddings"]["Embedded now"] == "4"
         np.testing.assert_array_equal(data.values("mine"), before)
 
 
@@ -162,10 +167,11 @@ class TestGroupingOptions:
         folder = images("aabb")[0].parent
         out, _ = run(folder, "--dataset", name, "--propose")
         data = fo.load_dataset(name)
-        assert "none written to 'character_group', proposed: 4 new; the command apply writes it" in out
+        assert blocks(out)["Character groups"]["Labels written"] == "none, this is a proposal"
+        assert "the command 'apply' writes the labels" in out
         assert not data.has_field(GROUP_FIELD)
         assert main(["apply", "--dataset", name]) == 0
-        assert "2 character groups with 4 of 4 images" in capsys.readouterr().out
+        assert "2 character groups with 4 images" in capsys.readouterr().out
         data.reload()
         assert len(set(labels(data).values())) == 2
         assert main(["apply", "--dataset", name]) == 1
@@ -259,8 +265,8 @@ class TestWhatFails:
             options = {"points": np.zeros((4, 2))} if key == SIMILARITY_KEY else {"embeddings": np.eye(4)}
             taken(data, brain_key=key, **options)
         out, _ = run("--dataset", data.name, status=3)
-        assert "similarity     FAILED: the brain key 'ccip_similarity' is that of a visualization run" in out
-        assert "visualization  FAILED: the brain key 'ccip_visualization' is that of a similarity run" in out
+        assert "Similarity index\n  FAILED: the brain key 'ccip_similarity' is that of a visualization run" in out
+        assert "Visualization\n  FAILED: the brain key 'ccip_visualization' is that of a similarity run" in out
         assert None not in labels(data).values()
 
     @pytest.mark.parametrize(
@@ -341,7 +347,7 @@ class TestOtherCommands:
         data = fo.load_dataset(name)
         before = labels(data)
         assert main(["undo", "--dataset", name]) == 0
-        assert "undo group_characters (change 1): 4 labels" in capsys.readouterr().out
+        assert "undo group characters, 4 labels" in capsys.readouterr().out
         assert set(labels(data).values()) == {None}
         assert main(["redo", "--dataset", name]) == 0
         assert labels(data) == before
@@ -383,7 +389,7 @@ def test_stopped_and_killed_on_the_way_the_same_command_goes_on(start_python, ru
     stopped = interrupt("embedding", signal.SIGINT)
     data = fo.load_dataset(name)
     n = data.count(EMBEDDINGS_FIELD)
-    assert f"embeddings  {n} of 320 images" in stopped.out
+    assert f"Embeddings\n  {n} of 320 images are embedded" in stopped.out
     assert "Traceback" not in stopped.seen[-1]
     assert f"--dataset '{name}'" in stopped.seen[-1]
     interrupt("embedding", signal.SIGKILL)
@@ -393,8 +399,8 @@ def test_stopped_and_killed_on_the_way_the_same_command_goes_on(start_python, ru
     assert None not in labels(data).values()
 
     out = run_python([*map(str, command)]).stdout
-    assert "320 found, 0 of them new" in out
-    assert "0 images embedded now, 320 before" in out
+    assert blocks(out)["Images"]["Already in the dataset"] == "320"
+    assert blocks(out)["Embeddings"]["Already embedded"] == "320"
     assert sorted(data.values("filepath")) == sorted(map(str, paths))
     groups = {}
     for path, label in labels(data).items():

@@ -36,7 +36,8 @@ def test_from_ground_truth(made):
     found = calibrate(samples, ground_truth_field="who")
     assert found.recommendation.f1 == 1 and found.is_enough
     assert (found.recommendation.n_images, found.recommendation.n_characters) == (52, 9)
-    assert "published 0.1785" in str(found)
+    assert found.facts()["Published threshold"] == "0.1785"
+    assert [row["Method"] for row in found.table()] == ["linkage", "dbscan"] and "linkage" in str(found)
     report = group_characters(samples, method="dbscan", eps=found.parameters("dbscan").eps, min_samples=2)
     assert report.n_groups == 9
 
@@ -78,7 +79,7 @@ def test_embeddings_of_another_model_have_none(made):
 def test_thin_evidence_is_kept_and_not_offered(made):
     samples = made("aabbc")
     found = calibrate(samples, ground_truth_field="who")
-    assert not found.is_enough and "too thin" in str(found)
+    assert not found.is_enough and "insufficient evidence" in str(found)
     assert load_calibrated(samples).recommendation.thin == found.recommendation.thin
     assert calibrated_parameters(resolve(samples), EMBEDDINGS_FIELD, "linkage") is None
 

@@ -112,7 +112,8 @@ def test_many_images_get_an_approximate_graph_and_it_is_recorded(grouped, cache)
     assert labels(samples) == labels(same)
     assert (report.parameters.graph, exact.parameters.graph, exact.quality) == ("approximate", "exact", None)
     assert (report.quality.n_drawn, report.quality.recall) == (11, 1.0)
-    assert "approximate graph: 100.00% of the 128 nearest neighbors found, measured on 11 images" in str(report)
+    measured = "100.00% of the 128 nearest neighbors found, measured on 11 images"
+    assert report.facts()["Approximate graph"] == measured and "Approximate graph" not in exact.facts()
     assert config(samples).parameters["graph"] == "approximate"
     assert config(samples).quality["recall"] == 1.0
     assert config(same).quality is None

@@ -90,7 +90,7 @@ def test_a_proposal_has_the_report_of_the_grouping(grouped):
     samples = grouped("aabb")
     report = propose_groups(samples, eps=1.0).report
     assert (report.n_written, report.number, report.proposal_key) == (0, None, KEY)
-    assert "proposed, nothing written" in str(report)
+    assert report.facts()["Labels written"] == "none, this is a proposal"
     assert labels(samples) == ["character_0001"] * 2 + ["character_0002"] * 2
     (pending,) = pending_proposals(samples)
     assert (pending.path, pending.is_outdated) == ("character_group", False)

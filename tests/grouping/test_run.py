@@ -39,7 +39,7 @@ def test_groups_images_of_the_same_character(grouped, letters, expected):
     assert report.n_groups == max((number for number in expected if number is not None), default=-1) + 1
     assert (report.n_unassigned, report.n_without_embedding) == (expected.count(-1), expected.count(None))
     assert report.n_items == len(letters)
-    assert str(report.n_groups) in str(report)
+    assert report.facts()["Character groups"] == str(report.n_groups)
 
 
 def test_the_largest_group_has_the_first_id_and_all_values_are_set(grouped):
@@ -200,7 +200,8 @@ def test_groups_detections(dataset):
     assert samples.values("girls_characters") == [["character_0001"], ["character_0001"], None]
     assert samples.values("girls.detections.label", unwind=True) == ["girl"] * 3
     assert (report.run_key, report.n_items) == ("ccip_groups_girls_detections_character_group", 3)
-    assert str(report).startswith("1 character groups with 2 of 3 detections, 1 unassigned")
+    assert str(report).splitlines()[0] == "1 character group with 2 detections"
+    assert report.facts()["In a group"] == "2 of 3 detections"
 
     patch = samples.to_patches("girls").first()  # as a person edits it in the App's view of patches
     patch["girls"].character_group = "Asuka"
@@ -413,7 +414,7 @@ def test_rescued_images_are_marked_and_found(grouped):
     samples.set_values(EMBEDDINGS_FIELD, list(rows / np.linalg.norm(rows, axis=1, keepdims=True)))
     report = group_characters(samples)
     assert labels(samples) == ["character_0001"] * 25 + ["unassigned"]
-    assert report.n_rescued == 1 and "1 rescued" in str(report)
+    assert report.n_rescued == 1 and report.facts()["Rescued, to be reviewed"] == "1"
     assert samples.values("character_group.rescued") == [None] * 24 + [True, None]
     (found,) = rescued_view(samples)
     assert found.filepath == samples.skip(24).first().filepath

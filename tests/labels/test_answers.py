@@ -75,7 +75,7 @@ def test_calibration_learns_from_answers_alone(made):
     found = calibrate(samples)
     assert found.recommendation.is_from_answers and found.is_enough
     assert found.recommendation.threshold == questions.fit().threshold
-    assert "from 80 answers about pairs" in str(found)
+    assert found.facts()["Evidence"] == "80 answers about pairs"
     assert found.parameters("linkage").eps == found.recommendation.threshold
     again = load_calibrated(samples)
     assert str(again) == str(found) and again.parameters("linkage").eps == found.recommendation.threshold

@@ -49,7 +49,7 @@ class Reject(execution.FunctionOperator):
             title="CCIP could not reject them",
             results_of=_results,
             outputs_of=_outputs,
-            message_of=lambda done: f"CCIP: {done}",
+            message_of=lambda done: f"CCIP: {done.facts().headline}",
         )
 
     def resolve_output(self, ctx: Any) -> types.Property:
@@ -76,7 +76,7 @@ def _say_what_is_rejected(form: forms.Form, target: Target, path: str) -> None:
     except CCIPError as error:
         form.error("groups", forms.sentence(error))
         return
-    form.hint("what", f"Will leave their group: {found.words}. No run puts them there again.")
+    form.hint("what", f"Will leave their group: {found.counts}. No run puts them there again.")
     if found.n_without:
         form.hint("without", f"{found.n_without:,} of them are in no group, and stay as they are.")
     form.hint("undo", "'CCIP: undo the last change of character groups' takes it back.")
@@ -84,7 +84,7 @@ def _say_what_is_rejected(form: forms.Form, target: Target, path: str) -> None:
 
 def _results(done: Rejection) -> dict[str, Any]:
     pairs = [
-        ("Left their group", done.words),
+        ("Left their group", done.counts),
         ("In no group, as before", done.n_without or None),
         ("Changed by others meanwhile, left as they are", done.n_left or None),
     ]

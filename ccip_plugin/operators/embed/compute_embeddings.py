@@ -64,7 +64,7 @@ class ComputeEmbeddings(execution.FunctionOperator):
             title="CCIP could not compute the embeddings",
             results_of=lambda report: _results(report, ctx.dataset),
             outputs_of=_outputs,
-            message_of=lambda report: f"CCIP: {report}",
+            message_of=lambda report: f"CCIP: {report.facts().headline}",
             is_clean=lambda report: not report.n_failed,
         )
 

@@ -18,7 +18,7 @@ from ...grouping.calibrated import calibrated_parameters
 from ...grouping.constraints import INDEX
 from ...grouping.options import CALIBRATED, PUBLISHED, GroupingOptions, method_choices, method_label
 from ...grouping.parameters import GroupingParameters, choose_parameters
-from ...grouping.report import GroupingReport, GroupShape, in_words
+from ...grouping.report import GroupingReport, GroupShape, describe_quality
 from ...grouping.run import group_characters, propose_groups
 from ...labels.store import LabelStore
 from ...storage.fields import GROUP_FIELD, STATUS_AUTO
@@ -242,7 +242,7 @@ def results_of(report: GroupingReport) -> dict[str, Any]:
         ("Changed by somebody meanwhile, left alone", report.n_left or None),
         ("Method", f"{method} ({used.method}, eps {used.eps:.4f}, min_samples {used.min_samples})"),
         ("Parameters", "calibrated on these images" if used.source == CALIBRATED else None),
-        ("Approximate graph", None if report.quality is None else in_words(report.quality)),
+        ("Approximate graph", None if report.quality is None else describe_quality(report.quality)),
         ("Embeddings", f"{used.embeddings_field}, {used.model_name}"),
         ("Field", report.group_field),
         ("Time", f"{sum(report.seconds.values()):.1f} s"),

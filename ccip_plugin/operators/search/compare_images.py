@@ -61,7 +61,7 @@ class CompareImages(foo.Operator):
             outputs_of=_outputs,
             is_clean=lambda found: not found.missing,
             has_changed=lambda found: False,
-            message_of=lambda found: f"CCIP: {found}",
+            message_of=lambda found: f"CCIP: {found.facts().headline}",
         )
 
     def resolve_output(self, ctx: Any) -> types.Property:

@@ -63,7 +63,7 @@ class FindSimilar(foo.Operator):
             is_clean=lambda found: bool(found.ids),
             has_changed=lambda found: found.difference_field is not None,
             also=lambda found: _show(ctx, found),
-            message_of=lambda found: f"CCIP: {found}",
+            message_of=lambda found: f"CCIP: {found.facts().headline}",
         )
 
     def resolve_output(self, ctx: Any) -> types.Property:
