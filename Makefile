@@ -41,7 +41,7 @@ app: $(READY) ## open the App on what the demo worked on last; PORT=5151
 stop: ## end what demo and app have started
 	@if [ -x $(PYTHON_IN_VENV) ]; then $(PYTHON_IN_VENV) -m demo.app stop; else echo "Nothing was started yet."; fi
 
-readme: $(READY) ## make the pictures and the figures of the README again; needs Chromium
+readme: $(READY) ## pictures, figures and reference parts of the documentation; needs Chromium; ARGS=figures|pictures|reference
 	@$(PYTHON_IN_VENV) docs/readme.py $(ARGS)
 
 doctor: ## name everything that is missing on this machine, in plain words

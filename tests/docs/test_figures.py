@@ -1,15 +1,11 @@
-"""The README: its figures are those that were printed, its pictures are there and small."""
-
-import re
-from pathlib import Path
+"""The figures of the documentation are those that were printed, its pictures are there and small."""
 
 import pytest
 
 from benchmarks import common
 from docs import figures
+from tests.docs.pages import PAGES, ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
 MOST_BYTES = 300_000
 TABLE = {
     "title": "s18, 5 rounds",
@@ -86,12 +82,72 @@ def test_figures_are_those_that_were_printed(tmp_path, monkeypatch, capsys):
     assert "theirs   4\n" in capsys.readouterr().out
 
 
-def test_the_markers_of_the_readme_are_right():
-    assert figures.fill(README, {})[0] == README
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_markers_belong_together(page):
+    text = page.read_text(encoding="utf-8")
+    assert figures.fill(text, {})[0] == text
 
 
-def test_the_pictures_of_the_readme_are_there_and_small():
-    named = [path for path in re.findall(r"(?:!\[[^]]*\]\(|src=\")([^)\"]+)", README) if "://" not in path]
-    assert [path for path in named if not (ROOT / path).is_file()] == []
+def test_pictures_are_small():
     too_large = {path.name for path in (ROOT / "docs" / "images").iterdir() if path.stat().st_size > MOST_BYTES}
     assert too_large == set()
+
+
+def test_every_picture_is_shown():
+    text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    assert {path.name for path in (ROOT / "docs" / "images").iterdir() if f"images/{path.name}" not in text} == set()
+
+
+PAGE = """
+<!-- figures: speed -->
+
+|  | images/s [range] | MiB peak |
+|---|--:|--:|
+| this plugin | 5.00 [4.00-6.00] | 300 |
+| others | 4.00 | 1 |
+
+s18, 5 rounds; 2 cores.
+
+<!-- /figures -->
+<!-- figures: demo -->
+
+```text
+agreement with the truth  images  people
+compared                     273      47
+adjusted Rand index        0.952   0.931
+```
+
+<!-- /figures -->
+"""
+
+
+@pytest.mark.parametrize(
+    "measure, expected",
+    [
+        pytest.param(
+            ("speed", ("this plugin",), "images/s", " images/s"), "5.00 images/s", id="of a table, without range"
+        ),
+        pytest.param(("speed", ("others",), "MiB peak", " MiB"), "1 MiB", id="another row and column"),
+        pytest.param(("demo", ("adjusted Rand index",), "images", ""), "0.952", id="of aligned text"),
+    ],
+)
+def test_the_short_table_takes_values_of_others(monkeypatch, measure, expected):
+    source, row, column, unit = measure
+    monkeypatch.setattr(figures, "MEASURES", (figures.Measure("speed", source, row, column, unit, "make bench"),))
+    found = figures.glance(PAGE)
+    assert found["rows"] == [["speed", expected, "`make bench`"]]
+    assert found["machine"] == "2 cores"
+
+
+@pytest.mark.parametrize(
+    "source, row, column",
+    [
+        pytest.param("memory", ("this plugin",), "MiB peak", id="no such table"),
+        pytest.param("speed", ("nobody",), "MiB peak", id="no such row"),
+        pytest.param("speed", ("this plugin",), "seconds", id="no such column"),
+    ],
+)
+def test_a_value_that_is_missing_is_an_error(monkeypatch, source, row, column):
+    monkeypatch.setattr(figures, "MEASURES", (figures.Measure("", source, row, column, "", ""),))
+    with pytest.raises(figures.MarkerError, match=source):
+        figures.glance(PAGE)
