@@ -11,7 +11,7 @@ from ..core.tuning.sweep import looks_chained
 from ..reports.facts import Facts, counted
 from ..storage.targets import split_path
 from .constraints import Contradiction
-from .options import CALIBRATED, label_of
+from .options import CALIBRATED, method_label
 from .parameters import GroupingParameters
 
 CHANGE_LABELS = {
@@ -153,7 +153,7 @@ class GroupingReport:
                 *self._changes(),
                 ("Labels written", self.n_written if is_written else "none, this is a proposal"),
                 ("Changed during the run, not overwritten", self.n_left or None),
-                ("Method", f"{label_of(used.method)}: {used.method}, {values}"),
+                ("Method", f"{method_label(used.method)}: {used.method}, {values}"),
                 ("Parameters", "calibrated on these images" if used.source == CALIBRATED else None),
                 ("Approximate graph", None if self.quality is None else describe_quality(self.quality)),
                 ("Embeddings", f"{used.embeddings_field}, {used.model_name}"),
