@@ -113,6 +113,15 @@ def values(name: str, path: str) -> list[Any]:
     return load(name).values(path)
 
 
+def run_parameters(name: str, run_key: str) -> tuple[str, float] | None:
+    """Method and eps of a recorded grouping; None without a record."""
+    dataset = load(name)
+    if run_key not in dataset.list_runs():
+        return None
+    found = dataset.get_run_info(run_key).config.parameters
+    return found["method"], found["eps"]
+
+
 def call(function: str, name: str, *arguments: Any, keys: Iterable[str] | None = None, **options: Any) -> Any:
     """Calls a function of the package on a dataset; gives its report as plain values."""
     import ccip_plugin
@@ -120,13 +129,15 @@ def call(function: str, name: str, *arguments: Any, keys: Iterable[str] | None =
     return _plain(getattr(ccip_plugin, function)(load(name, keys), *arguments, **options))
 
 
-def fails(function: str, name: str, *arguments: Any, **options: Any) -> str | None:
-    """The name of the error that a function of the package raises."""
+def is_refused(function: str, name: str, *arguments: Any, **options: Any) -> bool:
+    """Whether a function of the package raises an error of its own kind; another one is raised here, too."""
+    from ccip_plugin.core.errors import CCIPError
+
     try:
         call(function, name, *arguments, **options)
-    except Exception as error:
-        return type(error).__name__
-    return None
+    except CCIPError:
+        return True
+    return False
 
 
 def edit(name: str, key: str, label: str, field: str = "character_group") -> None:
