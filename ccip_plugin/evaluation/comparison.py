@@ -21,7 +21,7 @@ from ..embeddings.provenance import fields_by_model
 from ..grouping.proposals import load_proposal
 from ..labels.store import LabelStore
 from ..reports.export import write_csv, write_json
-from ..storage.runs import RunKind, check_key, keep, read_config
+from ..storage.runs import RunKind, check_key, read_config, register_with_results
 from ..storage.targets import Target, items_view, resolve
 from .evaluate import load_evaluation
 from .ground_truth import name_fields, read_names
@@ -220,7 +220,7 @@ def _kept(found: Compared, target: Target, run_key: str | None) -> Compared:
         config = {**found.as_dict(), "patches_field": target.patches_field}
         tables = {name: config.pop(name) for name in ("groups", "rows") if name in config}
         ids = dict(found.ids) if isinstance(found, GroupingComparison) else {}
-        keep(target.dataset, run_key, RunKind.COMPARISON, config, ids=ids, **tables)
+        register_with_results(target.dataset, run_key, RunKind.COMPARISON, config, ids=ids, **tables)
     return found
 
 

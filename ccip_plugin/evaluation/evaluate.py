@@ -22,8 +22,7 @@ from ..embeddings.provenance import fields_by_model
 from ..labels.store import LabelStore
 from ..storage.fields import EMBEDDINGS_FIELD, EVALUATION_KEY
 from ..storage.internals import refresh_run
-from ..storage.runs import RunKind, check_key, key_of, read_config
-from ..storage.runs import keep as keep_run
+from ..storage.runs import RunKind, check_key, key_of, read_config, register_with_results
 from ..storage.targets import Target, items_view, resolve
 from .ground_truth import read_names
 from .report import (
@@ -118,7 +117,9 @@ def evaluate_model(
     seconds = time.monotonic() - started
     found = ModelEvaluation(target, ground_truth_field, tuple(measured), fields, missing, key, _now(), seconds)
     if key is not None:
-        keep_run(target.dataset, key, RunKind.MODEL_EVALUATION, found.summary(), rows=found.as_dict()["rows"])
+        register_with_results(
+            target.dataset, key, RunKind.MODEL_EVALUATION, found.summary(), rows=found.as_dict()["rows"]
+        )
     return found
 
 
@@ -188,7 +189,9 @@ def evaluate_groups(
     if key is not None:
         plain = found.as_dict()
         tables = {name: plain[name] for name in ("groups", "characters")}
-        keep_run(target.dataset, key, RunKind.GROUP_EVALUATION, found.summary(), ids=dict(found.ids), **tables)
+        register_with_results(
+            target.dataset, key, RunKind.GROUP_EVALUATION, found.summary(), ids=dict(found.ids), **tables
+        )
     return found
 
 

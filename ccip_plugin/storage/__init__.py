@@ -1,1 +1,1 @@
-"""Datasets, fields and runs as the database has them."""
+"""Datasets, fields and runs as stored in the database, and locks on them."""

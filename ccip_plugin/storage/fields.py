@@ -1,4 +1,4 @@
-"""Names of the fields, keys and values that this plugin writes into a dataset."""
+"""Names of the fields, keys and values that this plugin writes to a dataset."""
 
 EMBEDDINGS_FIELD = "ccip_embedding"
 SOURCE_FIELD = "ccip_source"

@@ -59,7 +59,8 @@ def dataset_document(dataset: fo.Dataset, *names: str) -> Document | None:
 
     Assumes the collection ``datasets``. A ``fiftyone.Dataset`` has the values of when it was loaded.
     """
-    return database().datasets.find_one({"_id": dataset_id(dataset)}, list(names))
+    document: Document | None = database().datasets.find_one({"_id": dataset_id(dataset)}, list(names))
+    return document
 
 
 # -- datasets and views
@@ -170,7 +171,8 @@ def run_document(dataset: fo.Dataset, key: str, names: Iterable[str]) -> Documen
     Assumes the collection ``runs`` with ``_dataset_id``, ``key`` and ``config``. The public ``get_run_info`` gives the
     configuration of when the dataset was loaded.
     """
-    return database().runs.find_one(_run_query(dataset, key), list(names))
+    document: Document | None = database().runs.find_one(_run_query(dataset, key), list(names))
+    return document
 
 
 def update_run_document(

@@ -1,4 +1,4 @@
-"""Runs recorded with the dataset: readable in any process, with or without this plugin."""
+"""Custom runs: records kept with a dataset, which load in any process, with or without this plugin."""
 
 import copy
 import re
@@ -29,35 +29,35 @@ _RESERVED = (RunKind.REGISTRY, RunKind.PROPOSAL, RunKind.ANSWERS)
 
 
 class RunKeyError(CCIPError, ValueError):
-    """A run cannot be recorded under a key."""
+    """A run cannot be recorded under this key."""
 
 
-def check_key(dataset: fo.Dataset, key: str, method: str, **about: Any) -> None:
-    """Checks a key that somebody chose, before any work is done.
+def check_key(dataset: fo.Dataset, key: str, method: str, **same: Any) -> None:
+    """Checks a key chosen by a user, before any work is done.
 
     Args:
         dataset: the dataset
         key: the key of the run
-        method: what kind of run it is
-        about: values of an earlier run of that key that must be the same, such as the field that it is for
+        method: the kind of run
+        same: values that an existing run of that key must have, such as its field
 
     Raises:
-        RunKeyError: no run can have that key, or another run has it, which would be lost
+        RunKeyError: the key is invalid or reserved, or the run would overwrite another one
     """
     if not key.isidentifier():
-        raise RunKeyError(f"{key!r} cannot be the key of a run: letters, digits and _ only, and no digit first")
+        raise RunKeyError(f"{key!r} cannot be a run key: use letters, digits and _ only, and no digit first")
     if key.startswith(_RESERVED):
-        raise RunKeyError(f"the run key {key!r} is for what this plugin keeps under it itself; choose another")
-    found = read_config(dataset, key, ("method", *about))
-    if found is None:
+        raise RunKeyError(f"the run key {key!r} is reserved for this plugin; choose another")
+    recorded = read_config(dataset, key, ("method", *same))
+    if recorded is None:
         return
-    if found.get("method") != method:
-        kind = found.get("method")
-        raise RunKeyError(f"the run {key!r} is of another kind, {kind}, and would be lost; choose another key")
-    for name, value in about.items():
-        if found.get(name) != value:
-            other = f"{name} {found.get(name)!r}, not {value!r}"
-            raise RunKeyError(f"the run {key!r} is of {other}, and would be lost; choose another key")
+    if recorded.get("method") != method:
+        kind = recorded.get("method")
+        raise RunKeyError(f"the run {key!r} is of another kind, {kind}, and would be overwritten; choose another key")
+    for name, value in same.items():
+        if recorded.get(name) != value:
+            contrast = f"{name} {recorded.get(name)!r}, not {value!r}"
+            raise RunKeyError(f"the run {key!r} is of {contrast}, and would be overwritten; choose another key")
 
 
 def key_of(prefix: str, path: str) -> str:
@@ -71,12 +71,12 @@ def proposal_key(path: str) -> str:
 
 
 def read_config(dataset: fo.Dataset, key: str, names: Sequence[str] | None = None) -> dict[str, Any] | None:
-    """Reads the configuration of a run from the database as it is now, None when there is no such run.
+    """Reads the stored configuration of a run; None when there is no such run.
 
     Args:
         dataset: the dataset
         key: the key of the run
-        names (None): the values that are wanted, all by default
+        names (None): the values to read, all by default
     """
     paths = ["config"] if names is None else [f"config.{name}" for name in names]
     document = run_document(dataset, key, paths)
@@ -84,15 +84,12 @@ def read_config(dataset: fo.Dataset, key: str, names: Sequence[str] | None = Non
 
 
 def register(dataset: fo.Dataset, key: str, method: str, **config: Any) -> None:
-    """Records a run, in place of an earlier one of the same key, whose results go.
-
-    An earlier one is changed in one step: at any moment, other processes find it or this one. (``register_run`` with
-    ``overwrite`` deletes it first, so that they may find nothing, or a reference to nothing.)
+    """Records a run. It replaces an existing run of the same key, with its results, in one step.
 
     Args:
         dataset: the dataset
         key: the key of the run
-        method: what kind of run it is
+        method: the kind of run
         config: plain values
     """
     refresh_run(dataset, key)
@@ -103,22 +100,22 @@ def register(dataset: fo.Dataset, key: str, method: str, **config: Any) -> None:
         dataset.register_run(key, run_config)
 
 
-def keep(dataset: fo.Dataset, key: str, method: str, config: dict[str, Any], **results: Any) -> None:
-    """Records a run as :func:`register` does, with results that are too large for its configuration.
+def register_with_results(dataset: fo.Dataset, key: str, method: str, config: dict[str, Any], **results: Any) -> None:
+    """Records a run like :func:`register`, with results: values that are too large for its configuration.
 
     Args:
         dataset: the dataset
         key: the key of the run
-        method: what kind of run it is
+        method: the kind of run
         config: plain values
-        results: plain values; ``dataset.load_run_results(key)`` has them as attributes
+        results: plain values, attributes of ``dataset.load_run_results(key)``
     """
     register(dataset, key, method, **config)
     dataset.save_run_results(key, dataset.init_run_results(key, **results), cache=False)
 
 
 def restore(dataset: fo.Dataset, key: str, config: dict[str, Any] | None) -> None:
-    """Brings back a configuration that :func:`read_config` gave; None deletes the run."""
+    """Restores a configuration read by :func:`read_config`; None deletes the run."""
     if config is None:
         refresh_run(dataset, key)
         if dataset.has_run(key):

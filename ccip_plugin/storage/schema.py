@@ -1,6 +1,6 @@
-"""Fields of a dataset as the database has them now, whatever a dataset object remembers."""
+"""Reads and declares fields in the database, bypassing schemas in memory that may be outdated."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import fiftyone as fo
@@ -9,7 +9,7 @@ from ..core.errors import CCIPError
 from .internals import dataset_document, reload_schema
 from .lease import lease
 
-LEASE = "schema"
+_LEASE = "schema"
 
 
 class DatasetGoneError(CCIPError):
@@ -21,29 +21,29 @@ class DatasetGoneError(CCIPError):
 
 
 class FieldTypeError(CCIPError, TypeError):
-    """A field of the name that is needed exists and holds something else."""
+    """A field that is needed exists with another type."""
 
-    def __init__(self, path: str, found: object, expected: str):
-        super().__init__(f"the field {path!r} holds {found}, not {expected}; choose another field name")
+    def __init__(self, path: str, field: object, expected: str):
+        super().__init__(f"the field {path!r} holds {field}, not {expected}; choose another field name")
         self.path = path
 
 
 class FieldReadOnlyError(CCIPError, ValueError):
-    """A field that has to be written, or one that it is in, is read-only."""
+    """A field to be written, or a field that contains it, is read-only."""
 
     def __init__(self, path: str):
         super().__init__(
-            f"the field {path!r} is read-only, so nothing is written there; choose another field, or allow it: "
+            f"the field {path!r} is read-only. Choose another field, or allow writing: "
             f"field = dataset.get_field({path!r}); field.read_only = False; field.save()"
         )
         self.path = path
 
 
 class ForeignFieldError(CCIPError, ValueError):
-    """A field that this plugin would write has values of somebody else."""
+    """A field to be written has values that this plugin did not write."""
 
     def __init__(self, path: str, n_values: int, remedy: str):
-        super().__init__(f"the field {path!r} has {n_values:,} values that are not from this plugin; {remedy}")
+        super().__init__(f"the field {path!r} has {n_values:,} values that this plugin did not write; {remedy}")
         self.path = path
 
 
@@ -55,38 +55,39 @@ def stored_field(dataset: fo.Dataset, path: str) -> Mapping[str, Any] | None:
         path: the full path of the field
 
     Returns:
-        the stored declaration, with ``info`` among others; None when the field is not declared
+        the stored declaration, with ``info`` and other properties; None when the field is not declared
 
     Raises:
-        DatasetGoneError: there is no such dataset any more
+        DatasetGoneError: the dataset was deleted
     """
-    found = _stored_along(dataset, path)
-    return found[-1] if len(found) == len(path.split(".")) else None
+    declarations = _declarations_along(dataset, path)
+    return declarations[-1] if len(declarations) == len(path.split(".")) else None
 
 
-def _stored_along(dataset: fo.Dataset, path: str) -> list[Mapping[str, Any]]:
-    """The declarations of what a field is in and of itself, up to the first that there is not."""
+def _declarations_along(dataset: fo.Dataset, path: str) -> list[Mapping[str, Any]]:
+    """The declarations of a field and of the fields that contain it, outermost first; ends at an undeclared one."""
     document = dataset_document(dataset, "sample_fields")
     if document is None:
         raise DatasetGoneError(dataset.name)
-    fields, along = document["sample_fields"], []
+    fields: Sequence[Mapping[str, Any]] = document["sample_fields"]
+    declarations: list[Mapping[str, Any]] = []
     for name in path.split("."):
-        found = next((field for field in fields if field["name"] == name), None)
-        if found is None:
+        declaration = next((field for field in fields if field["name"] == name), None)
+        if declaration is None:
             break
-        along.append(found)
-        fields = found.get("fields") or ()
-    return along
+        declarations.append(declaration)
+        fields = declaration.get("fields") or ()
+    return declarations
 
 
 def check_writable(dataset: fo.Dataset, path: str) -> None:
-    """Checks that neither a field nor anything that it is in is read-only; a field that is not there may be written.
+    """Checks that neither a field nor a field that contains it is read-only. Undeclared fields pass.
 
     Raises:
-        FieldReadOnlyError: one of them is
+        FieldReadOnlyError: one of them is read-only
     """
     names = path.split(".")
-    for depth, field in enumerate(_stored_along(dataset, path), start=1):
+    for depth, field in enumerate(_declarations_along(dataset, path), start=1):
         if field.get("read_only"):
             raise FieldReadOnlyError(".".join(names[:depth]))
 
@@ -94,43 +95,43 @@ def check_writable(dataset: fo.Dataset, path: str) -> None:
 def declare(dataset: fo.Dataset, path: str, kind: type[fo.Field], **options: Any) -> None:
     """Declares a field, unless it is declared.
 
-    A dataset object that has not seen what other processes declared would declare it again, and so erase the ``info``
-    of the field, or drop a field that was declared at the same moment. So the database is asked, and only one of our
-    processes declares at a time.
+    A dataset object with an outdated schema would declare the field again, which erases its ``info``, or would drop a
+    field that another process declares at the same moment. So the stored schema decides, and a lease lets only one
+    process declare at a time.
 
     Args:
         dataset: the dataset
         path: the full path of the field
         kind: its type
-        options: what else ``add_sample_field`` takes
+        options: other arguments of ``add_sample_field``
 
     Raises:
-        FieldReadOnlyError: it, or what it is in, is read-only
-        FieldTypeError: there is a field of that name and of another type
+        FieldReadOnlyError: the field, or one that contains it, is read-only
+        FieldTypeError: the field exists with another type
     """
     check_writable(dataset, path)
     if stored_field(dataset, path) is None:
-        with lease(dataset, LEASE):
+        with lease(dataset, _LEASE):
             refresh_field(dataset, path)
             dataset.add_sample_field(path, kind, **options)
     check_type(dataset, path, kind, options.get("embedded_doc_type"))
 
 
 def check_type(dataset: fo.Dataset, path: str, kind: type[fo.Field], document_type: type | None = None) -> None:
-    """Checks that a field, if there is one, has a type.
+    """Checks the type of a field. An undeclared field passes.
 
     Raises:
-        FieldTypeError: it has another one
+        FieldTypeError: the field has another type
     """
     refresh_field(dataset, path)
-    found = dataset.get_field(path)
-    if found is None:
+    field = dataset.get_field(path)
+    if field is None:
         return
-    if type(found) is not kind or (document_type is not None and found.document_type is not document_type):
-        raise FieldTypeError(path, found, (document_type or kind).__name__)
+    if type(field) is not kind or (document_type is not None and field.document_type is not document_type):
+        raise FieldTypeError(path, field, (document_type or kind).__name__)
 
 
 def refresh_field(dataset: fo.Dataset, path: str) -> None:
-    """Lets a dataset object see a field that another process declared or deleted. Samples in memory are not touched."""
+    """Updates a dataset object when another process declared or deleted a field. Samples in memory stay as they are."""
     if (stored_field(dataset, path) is None) != (dataset.get_field(path) is None):
         reload_schema(dataset)

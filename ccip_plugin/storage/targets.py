@@ -1,4 +1,4 @@
-"""What to work on: the samples of a collection, or the detections in one of its fields, as ids."""
+"""Targets: the samples of a dataset or view, or the detections in one of its fields, by id."""
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
@@ -8,12 +8,13 @@ from typing import Any, TypeVar
 import fiftyone as fo
 import fiftyone.core.media as fomm
 import fiftyone.core.patches as fop
+from fiftyone.core.collections import SampleCollection
 
 from ..core.errors import CCIPError
 from .internals import filter_stages, is_dynamic_groups, is_generated, root_dataset, stages
 
 CHUNK = 1000
-"""How many items are read or written at once."""
+"""The number of items that are read or written at once."""
 
 _LABELS = "detections"  # the list in a fiftyone.Detections
 _SLICING = (fo.SelectGroupSlices, fo.ExcludeGroupSlices)
@@ -21,21 +22,21 @@ T = TypeVar("T")
 
 
 class TargetError(CCIPError, ValueError):
-    """The collection or the field cannot be worked on."""
+    """The samples or the field are not supported."""
 
 
 def check_field_name(name: str) -> None:
-    """Checks the name of a field that is to be written.
+    """Checks the name of a field to be written.
 
     Raises:
-        TargetError: no field can have that name
+        TargetError: the name is invalid
     """
     if not is_field_name(name):
-        raise TargetError(f"{name!r} cannot be a field: letters, digits and _ only, no dots, a letter first")
+        raise TargetError(f"{name!r} cannot be a field: use letters, digits and _ only, no dots, a letter first")
 
 
 def is_field_name(name: str) -> bool:
-    """Whether a field can have that name; FiftyOne keeps those that begin with ``_`` for itself."""
+    """Whether a field can have that name; names that begin with ``_`` are FiftyOne's own."""
     return name.isidentifier() and not name.startswith("_")
 
 
@@ -64,19 +65,18 @@ def detection_fields(dataset: fo.Dataset) -> list[str]:
 
 @dataclass(frozen=True)
 class Target:
-    """The items that a piece of work is about.
+    """The items of an operation: samples or, with a ``patches_field``, detections in them.
 
-    An item is a sample or, with a ``patches_field``, one of the detections in it. Items are known by their ids: an
-    order, a view or an object in memory may change, an id does not.
+    Items are identified by id, since orders, views and objects in memory may change.
 
     Attributes:
-        dataset: the dataset that holds the items; all writing goes there
-        view: the items, as a collection of ``dataset``; with a ``patches_field``, labels filtered out are not items
-        patches_field: the field whose detections are the items, None for whole samples
+        dataset: the dataset with the items, to which all writing goes
+        view: the items, as ``dataset`` or a view of it; detections filtered out by it are no items
+        patches_field: the field whose detections are the items, None for samples
     """
 
     dataset: fo.Dataset
-    view: Any
+    view: SampleCollection
     patches_field: str | None = None
 
     @property
@@ -86,19 +86,19 @@ class Target:
 
     @property
     def noun(self) -> str:
-        """What the items are called."""
+        """The word for the items in messages."""
         return "detections" if self.is_patches else "images"
 
     @property
     def labels_path(self) -> str:
         """The path of the list of detections."""
         if self.patches_field is None:
-            raise TargetError("whole samples have no list of detections")
+            raise TargetError("samples have no list of detections")
         return f"{self.patches_field}.{_LABELS}"
 
     @property
     def is_whole(self) -> bool:
-        """Whether every item of the dataset is meant, not a part of them."""
+        """Whether the items are all of the dataset."""
         return isinstance(self.view, fo.Dataset)
 
     def path(self, name: str) -> str:
@@ -111,8 +111,8 @@ class Target:
         return dict(owner.get_field_schema())
 
     def whole(self) -> "Target":
-        """The same kind of item, in the whole dataset; of a grouped one, in the same slices of all groups."""
-        view: Any = self.dataset
+        """All items of this kind in the dataset; in a grouped dataset, in the same slices."""
+        view = self.dataset
         if self.dataset.media_type == fomm.GROUP:
             view = filter_stages(self.view.view(), lambda stage: isinstance(stage, _SLICING))
         return Target(self.dataset, view, self.patches_field)
@@ -121,69 +121,69 @@ class Target:
         """Reads attributes of the items, in one query.
 
         Args:
-            names: attributes of the items; one that the dataset does not declare reads as None
+            names: attributes of the items; undeclared ones read as None
 
         Returns:
-            the ``n`` ids of the items, the ``n`` ids of their samples, and per name the ``n`` values
+            the ``n`` ids of the items, the ``n`` ids of their samples, and by name the ``n`` values
         """
         schema = self.dataset.get_field_schema(flat=True)
-        known = [name for name in names if self.path(name) in schema]
+        declared = [name for name in names if self.path(name) in schema]
         if not self.is_patches:
-            ids, *columns = self.view.values(["id", *known])
-            sample_ids, item_ids = ids, ids
+            item_ids, *columns = self.view.values(["id", *declared])
+            sample_ids = item_ids
         else:
-            paths = [self.path(name) for name in ("id", *known)]
+            paths = [self.path(name) for name in ("id", *declared)]
             owners, *nested = self.view.values(["id", *paths])
             sample_ids = [owner for owner, labels in zip(owners, nested[0], strict=True) for _ in labels or ()]
             item_ids, *columns = (_flatten(column) for column in nested)
-        found = dict(zip(known, columns, strict=True))
-        return item_ids, sample_ids, {name: found.get(name, [None] * len(item_ids)) for name in names}
+        by_name = dict(zip(declared, columns, strict=True))
+        return item_ids, sample_ids, {name: by_name.get(name, [None] * len(item_ids)) for name in names}
 
 
-def resolve(samples: Any, patches_field: str | None = None) -> Target:
-    """Says what ``samples`` and ``patches_field`` stand for.
+def resolve(samples: SampleCollection, patches_field: str | None = None) -> Target:
+    """Finds the items that ``samples`` and ``patches_field`` stand for.
 
     Args:
         samples: a dataset or a view of images; a patches view stands for its detections
-        patches_field (None): the field with the detections to work on, None for whole samples
+        patches_field (None): the field with the detections, None for samples
 
     Returns:
         a :class:`Target`
 
     Raises:
-        TargetError: no samples, no images (video, 3D), several slices at once, copies (of frames, clips or evaluated
-            patches), no such field, or not a field of detections
+        TargetError: not a dataset or view, not images (video, 3D), several slices at once, copies (frames, clips,
+            evaluation patches), or ``patches_field`` is missing or holds no detections
     """
     if not isinstance(samples, fo.Dataset | fo.DatasetView):
-        raise TargetError(f"a {type(samples).__name__} is no dataset and no view")
+        raise TargetError(f"a {type(samples).__name__} is neither a dataset nor a view")
     if isinstance(samples, fop.PatchesView):
         return _resolve_patches_view(samples, patches_field)
     if is_generated(samples):
         raise TargetError(
-            f"a {type(samples).__name__} shows copies that cannot be written back; work on a dataset of their own "
-            "(view.clone()), or on the dataset that they were made from"
+            f"a {type(samples).__name__} shows copies that cannot be written back; use a dataset of its own "
+            "(view.clone()), or the dataset that it was made from"
         )
     if is_dynamic_groups(samples):
-        samples = samples.flatten()  # all of each group, not its first sample only
+        samples = samples.flatten()  # all samples of each group, not only its first
     dataset = root_dataset(samples)
     media_type = samples.media_type
     if media_type == fomm.GROUP:
         raise TargetError(
-            f"{dataset.name!r} is a grouped dataset: choose one slice first, e.g. "
+            f"{dataset.name!r} is a grouped dataset: select one slice first, e.g. "
             f"dataset.select_group_slices({samples.default_group_slice!r}); slices: {', '.join(samples.group_slices)}"
         )
     if media_type not in (None, fomm.IMAGE):
         raise TargetError(
-            f"CCIP looks at images, {dataset.name!r} holds {media_type}; for the frames of videos make a dataset of "
-            "their own, with to_frames(...).clone()"
+            f"CCIP needs images, but {dataset.name!r} holds {media_type}; for video frames, make a dataset of their "
+            "own with to_frames(...).clone()"
         )
     if patches_field is not None:
         _check_detections(dataset, patches_field)
     return Target(dataset, _with_all_fields(samples), patches_field)
 
 
-def _with_all_fields(samples: Any) -> Any:
-    """The same samples without the stages that hide fields: what is hidden is there, and must not look missing."""
+def _with_all_fields(samples: SampleCollection) -> SampleCollection:
+    """The same samples with all fields, since hidden fields would read as missing."""
     hiding = (fo.SelectFields, fo.ExcludeFields)
     if isinstance(samples, fo.Dataset) or not any(isinstance(stage, hiding) for stage in stages(samples)):
         return samples
@@ -196,7 +196,7 @@ def _resolve_patches_view(patches: fop.PatchesView, patches_field: str | None) -
         raise TargetError(f"this view shows the patches of {field!r}, not of {patches_field!r}")
     dataset = root_dataset(patches)
     _check_detections(dataset, field)
-    # the view keeps copies of the labels: their ids lead back to the labels themselves
+    # the view holds copies of the labels, with the ids of the originals
     view = dataset.select_labels(ids=patches.values("id"), fields=field)
     return Target(dataset, view, field)
 
@@ -204,8 +204,8 @@ def _resolve_patches_view(patches: fop.PatchesView, patches_field: str | None) -
 def _check_detections(dataset: fo.Dataset, patches_field: str) -> None:
     field = dataset.get_field(patches_field)
     if field is None:
-        known = ", ".join(detection_fields(dataset)) or "none"
-        raise TargetError(f"no field {patches_field!r} in {dataset.name!r}; fields with detections: {known}")
+        names = ", ".join(detection_fields(dataset)) or "none"
+        raise TargetError(f"no field {patches_field!r} in {dataset.name!r}; fields with detections: {names}")
     if getattr(field, "document_type", None) is not fo.Detections:
         raise TargetError(f"{patches_field!r} holds {field}, not detections (fiftyone.Detections)")
 
@@ -214,15 +214,15 @@ def _flatten(nested: list[list[Any] | None]) -> list[Any]:
     return [value for values in nested for value in values or ()]
 
 
-def items_view(target: Target, ids: Sequence[str]) -> Any:
-    """Items by their ids, as a view of the dataset."""
+def items_view(target: Target, ids: Sequence[str]) -> fo.DatasetView:
+    """A view of the dataset with the items of these ids."""
     if target.is_patches:
         return target.dataset.select_labels(ids=list(ids), fields=target.patches_field)
     return target.dataset.select(list(ids))
 
 
-def batched(changes: Iterable[T]) -> Iterator[tuple[T, ...]]:
-    """Cuts changes into parts that are read or written at once."""
-    iterator = iter(changes)
+def batched(items: Iterable[T]) -> Iterator[tuple[T, ...]]:
+    """Splits items into tuples of at most :data:`CHUNK`."""
+    iterator = iter(items)
     while chunk := tuple(itertools.islice(iterator, CHUNK)):
         yield chunk

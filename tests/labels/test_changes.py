@@ -182,7 +182,7 @@ def test_refuses_values_of_somebody_else(store, name):
         data.add_sample_field(name, fo.FloatField)
         data.set_values(name, [[None, 0.5, None], [None] * 3, None])
     before = raw_state(store)
-    with pytest.raises(ForeignFieldError, match=f"'{name}' has 1 values that are not from this plugin"):
+    with pytest.raises(ForeignFieldError, match=f"'{name}' has 1 values that this plugin did not write"):
         apply(store, plan(store, "aabbcc"))
     assert raw_state(store) == before
     data.clear_sample_field(name)  # a field without values is nobody's

@@ -177,7 +177,7 @@ def test_whatever_cannot_be_worked_on_is_said(dataset):
     new = dataset()
     new.add_sample(fo.Sample(filepath="/絵/a.mp4"))
     (problem,) = problems(form(COMPUTE, new)).values()
-    assert problem.startswith("CCIP looks at images")
+    assert problem.startswith("CCIP needs images")
 
 
 # -- the form of compute_embeddings

@@ -160,7 +160,7 @@ class TestNothingThere:
         data = dataset()
         data.add_samples([fo.Sample("/絵/a.mp4"), fo.Sample("/絵/b.mp4")])
         (problem,) = problems(form(uri, data, selected=data.values("id"))).values()
-        assert problem.startswith("CCIP looks at images")
+        assert problem.startswith("CCIP needs images")
 
 
 # -- compute_similarity

@@ -4,7 +4,16 @@ import fiftyone as fo
 import fiftyone.core.odm as foo
 import pytest
 
-from ccip_plugin.storage.runs import RunKeyError, check_key, keep, read_config, register, restore
+from ccip_plugin.storage.runs import (
+    RunKeyError,
+    check_key,
+    key_of,
+    proposal_key,
+    read_config,
+    register,
+    register_with_results,
+    restore,
+)
 
 pytestmark = pytest.mark.mongo
 
@@ -19,7 +28,7 @@ def n_files():
 
 def test_an_earlier_run_is_changed_in_place_and_its_results_go(dataset):
     data, n_before = dataset(), n_files()
-    keep(data, "groups", "method", {"n": 1, "old": True}, labels=["a"])
+    register_with_results(data, "groups", "method", {"n": 1, "old": True}, labels=["a"])
     first = references(data)
     told = data.get_run_info("groups").timestamp
     register(data, "groups", "method", n=2)
@@ -28,7 +37,7 @@ def test_an_earlier_run_is_changed_in_place_and_its_results_go(dataset):
     assert data.load_run_results("groups") is None
     assert n_files() == n_before
 
-    keep(data, "groups", "method", {"n": 3}, labels=["b"])
+    register_with_results(data, "groups", "method", {"n": 3}, labels=["b"])
     other = fo.load_dataset(data.name)
     other.reload()
     assert other.load_run_results("groups").labels == ["b"]
@@ -65,7 +74,7 @@ def test_registers_and_deletes_what_another_process_has_changed_meanwhile(datase
 
 def test_the_dataset_lets_go_of_a_run_before_it_is_deleted(dataset, monkeypatch):
     data, n_before = dataset(), n_files()
-    keep(data, "groups", "method", {"n": 1}, labels=["a"])
+    register_with_results(data, "groups", "method", {"n": 1}, labels=["a"])
     seen = []
     delete = foo.RunDocument.delete
 
@@ -100,3 +109,32 @@ def test_what_is_kept_already_is_not_lost_to_a_run_of_the_same_key(dataset, key,
     with pytest.raises(RunKeyError, match="is of n 1, not 2"):
         check_key(data, "mine", "theirs", n=2)
     check_key(data, "new", "ccip_groups")
+
+
+@pytest.mark.parametrize("names, expected", [(("n",), {"n": 1}), (("absent",), {})])
+def test_reads_some_values_of_a_configuration(dataset, names, expected):
+    data = dataset()
+    register(data, "mine", "method", n=1, large=[0] * 10)
+    assert read_config(data, "mine", names) == expected
+    assert read_config(data, "other") is None
+
+
+def test_restores_a_configuration_and_deletes_runs(dataset):
+    data = dataset()
+    register(data, "mine", "method", n=1)
+    before = read_config(data, "mine")
+    register(data, "mine", "other", n=2)
+    restore(data, "mine", before)
+    assert read_config(data, "mine") == before
+    restore(data, "mine", None)
+    restore(data, "mine", None)
+    assert data.list_runs() == []
+
+
+@pytest.mark.parametrize(
+    "path, key",
+    [("character_group", "character_group"), ("faces.detections.group", "faces_detections_group"), ("絵", "_")],
+)
+def test_keys_of_fields(path, key):
+    assert key_of("ccip_registry", path) == f"ccip_registry_{key}"
+    assert proposal_key(path) == f"ccip_proposal_{key}"

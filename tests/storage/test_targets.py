@@ -168,8 +168,8 @@ def test_whole_means_the_dataset_itself(part, is_whole, people):
             lambda s: s.to_patches("found"), "other", "patches of 'found', not of 'other'", id="other patches"
         ),
         pytest.param(lambda s: s.to_patches("points"), None, "not detections", id="patches of points"),
-        pytest.param(lambda s: s.first(), None, "no dataset and no view", id="a sample"),
-        pytest.param(lambda s: s.name, None, "a str is no dataset", id="a name"),
+        pytest.param(lambda s: s.first(), None, "neither a dataset nor a view", id="a sample"),
+        pytest.param(lambda s: s.name, None, "a str is neither", id="a name"),
     ],
 )
 def test_refuses(part, field, says, people):
