@@ -95,7 +95,6 @@ KNOWN_REACHED = {
 KNOWN_PRIVATE: set[str] = {"cli/parsers"}
 KNOWN_LONG: set[str] = {
     "core/clustering/linkage",
-    "tests/embeddings/test_compute.py",
     "tests/operators/test_operators.py",
 }
 
