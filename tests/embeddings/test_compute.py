@@ -135,7 +135,7 @@ def test_nothing_to_do_needs_no_model(dataset, images, embed, tmp_path, offline)
 
 
 def test_an_empty_dataset_is_done(dataset, embed):
-    assert str(embed(dataset())) == "0 of 0 embedded, 0 already embedded"
+    assert embed(dataset()).facts().headline == "0 of 0 embedded, 0 already embedded"
 
 
 def test_computes_what_is_new_and_what_failed(dataset, images, embed, vectors_of):
