@@ -12,6 +12,7 @@ MATRIX_BYTES = 2 << 30
 """Default limit of the size of a full matrix: 2 GiB, about 23,000 x 23,000 differences."""
 
 _BLOCK = 1024
+_FEW = 128  # rows whose float64 copies are held at a time
 _UNIT_TOLERANCE = 2e-7  # a float32 vector of unit length is this near to it
 
 
@@ -156,9 +157,9 @@ def verify_closed_form(metric: Callable[[Vectors], Vectors], dim: int) -> float:
 def _lengths(vectors: Vectors) -> NDArray[np.float64]:
     """Lengths of ``(n, dim)`` vectors, in float64 so that no sum overflows."""
     lengths = np.empty(len(vectors))
-    for start in range(0, len(vectors), _BLOCK):
-        block = vectors[start : start + _BLOCK].astype(np.float64)
-        lengths[start : start + _BLOCK] = np.sqrt(np.square(block).sum(axis=1))
+    for start in range(0, len(vectors), _FEW):
+        block = vectors[start : start + _FEW].astype(np.float64)
+        lengths[start : start + _FEW] = np.sqrt(np.square(block).sum(axis=1))
     return lengths
 
 

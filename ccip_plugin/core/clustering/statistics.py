@@ -1,126 +1,131 @@
-"""How well each image fits its group: the numbers beside a label, by which people decide what to look at."""
+"""Statistics of groups: mean differences and margins of images, cohesion and diameter of groups.
 
+Means of groups are made for a few groups at a time and dropped again, so that memory does not grow with the groups.
+"""
+
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from ..arrays import FloatArray, Vectors
-from ..differences import normalize
+from ..arrays import BoolArray, FloatArray, IntArray, Vectors
 from ..errors import ParameterError, VectorsError
+from ..neighbors.vectors import UnitRows, VectorSource, unit_vectors
 
-_CELLS = 1 << 22  # of the block of images and groups that is compared at a time: 16 MiB
-_WHOLE = 4096  # members up to which all of a group are compared with all
-_OUTERMOST = 1024  # members of larger groups that are
+_CELLS = 1 << 18  # images times groups that are compared at a time: 1 MiB of float32
+_GROUPS = 256  # groups whose means are held at a time
+_ROWS = 512  # rows of the blocks of images that are compared with each other
+_MEASURED = 512  # groups that are compared with all others at a time
+_WHOLE = 4096  # members up to which all pairs of a group are compared
+_OUTERMOST = 1024  # members of a larger group that are compared with all others
 
 
 @dataclass(frozen=True, eq=False)
 class GroupStatistics:
-    """How far ``n`` images are from their groups.
+    """Mean differences of ``n`` images to groups.
 
     Attributes:
-        difference: ``(n,)`` mean difference of an image to the other members of its group, NaN where it is the only
-            one; for an image in no group, to the members of the nearest group, NaN where there is no group
-        margin: ``(n,)`` how much farther the nearest other group is; negative where another group is nearer. For an
-            image in no group: how much farther the second nearest is. Infinite where there is no other group, NaN
-            where the difference is
+        difference: ``(n,)`` mean difference of an image to the other members of its group, NaN for a group of one; for
+            an image in no group, to the members of the nearest group, NaN without groups
+        margin: ``(n,)`` mean difference to the nearest other group minus ``difference``; negative where another group
+            is nearer. For an image in no group: that to the second nearest group minus ``difference``. Infinite without
+            another group, NaN where ``difference`` is
         nearest: ``(n,)`` label of the nearest other group; for an image in no group, of the nearest; -1 for none
     """
 
     difference: FloatArray
     margin: FloatArray
-    nearest: NDArray[np.int64]
+    nearest: IntArray
 
 
 def group_statistics(
-    embeddings: ArrayLike, labels: ArrayLike, *, among: NDArray[np.bool_] | None = None
+    embeddings: ArrayLike | VectorSource, labels: ArrayLike, *, among: BoolArray | None = None
 ) -> GroupStatistics:
-    """Measures how each image fits its group, by mean differences to all members of a group.
+    """Computes the mean difference of each image to its own and to the nearest other group.
 
-    Takes time proportional to images (those of ``among``) times groups, and memory for the mean vector of each group
-    (in float64 for a moment) plus 50 MiB; no matrix of images.
+    Takes time proportional to images (those of ``among``) times groups, and memory for about 60 bytes an image plus
+    10 MiB; a copy of the embeddings where these have not unit length.
 
     Args:
         embeddings: ``(n, dim)`` embeddings of any length
         labels: ``(n,)`` whole numbers; negative for images in no group
-        among (None): ``(n,)`` the images that are compared with other groups, all by default; of the rest only the
-            difference to their own group is measured, and the margin is NaN, and nothing is nearest
+        among (None): ``(n,)`` mask of the images that are compared with other groups, all by default; of the rest only
+            the difference to their own group is computed: their margin is NaN, and nearest is -1
 
     Returns:
-        one number for each image
+        one number of each kind for each image
 
     Raises:
-        VectorsError: an embedding is zero or not finite, or there is another number of labels
+        VectorsError: an embedding is zero or not finite, or the number of labels differs
     """
-    unit, names, codes = _groups(embeddings, labels)
-    sums, sizes = _sums(unit, codes, len(names))
-    own = _own_differences(unit, codes, sums, sizes)
-    rows = np.arange(len(unit)) if among is None else np.flatnonzero(among)
-    nearest, first, second = _nearest_others(unit, codes, (sums / sizes[:, None]).astype(np.float32), rows)
-    is_grouped = codes >= 0
-    difference = np.where(is_grouped, own, np.where(nearest >= 0, first, np.nan))
-    margin = np.where(is_grouped, first, second) - difference
-    labels_of_nearest = np.append(names, -1)[nearest]
-    return GroupStatistics(difference, margin, labels_of_nearest)
+    groups = _Groups(embeddings, labels)
+    own = np.full(len(groups.unit), np.nan)
+    nearest = _Nearest(groups.unit, groups.codes, among)
+    for places in groups.blocks():
+        sums = groups.sums(places)
+        groups.fill_own_differences(own, places, sums)
+        nearest.compare(int(places[0]), groups.means(places, sums))
+    is_grouped = groups.codes >= 0
+    difference = np.where(is_grouped, own, np.where(nearest.labels >= 0, nearest.first, np.nan))
+    margin = np.where(is_grouped, nearest.first, nearest.second) - difference
+    return GroupStatistics(difference, margin, np.append(groups.names, -1)[nearest.labels])
 
 
 @dataclass(frozen=True, eq=False)
 class GroupShapes:
-    """How close ``k`` groups hold together, and what is near them.
+    """Cohesion and diameter of ``k`` groups, and the nearest other group of each.
 
     Attributes:
         labels: ``(k,)`` their labels, increasing
-        sizes: ``(k,)`` how many images each has
+        sizes: ``(k,)`` number of members
         cohesion: ``(k,)`` mean difference of two members, NaN for a single one
         diameter: ``(k,)`` largest difference of two members, 0 for a single one
-        rivals: ``(k,)`` label of the group with the least mean difference to its members, -1 where there is no other
-        apart: ``(k,)`` that mean difference, infinite where there is no other
+        rivals: ``(k,)`` label of the group with the least mean difference to its members, -1 without another group
+        apart: ``(k,)`` that mean difference, infinite without another group
     """
 
-    labels: NDArray[np.int64]
-    sizes: NDArray[np.int64]
+    labels: IntArray
+    sizes: IntArray
     cohesion: FloatArray
     diameter: FloatArray
-    rivals: NDArray[np.int64]
+    rivals: IntArray
     apart: FloatArray
 
 
-def group_shapes(embeddings: ArrayLike, labels: ArrayLike) -> GroupShapes:
+def group_shapes(
+    embeddings: ArrayLike | VectorSource, labels: ArrayLike, *, n_largest: int | None = None
+) -> GroupShapes:
     """Measures each group as a whole.
 
-    Takes time proportional to groups times groups, and to the square of the members of each group; of more than 4,096
-    members only the 1,024 farthest from the middle are compared with all, which finds the largest difference or one
-    that is hardly smaller.
+    Takes time proportional to measured groups times groups, and to the square of the members of each measured group; of
+    more than 4,096 members only the 1,024 furthest from the mean are compared with all, which finds the largest
+    difference or one that is hardly smaller. Takes about 40 bytes an image plus 15 MiB.
 
     Args:
         embeddings: ``(n, dim)`` embeddings of any length
         labels: ``(n,)`` whole numbers; negative for images in no group
+        n_largest (None): measure only the largest groups, at most this number; all by default
 
     Raises:
-        VectorsError: an embedding is zero or not finite, or there is another number of labels
+        VectorsError: an embedding is zero or not finite, or the number of labels differs
     """
-    unit, names, codes = _groups(embeddings, labels)
-    sums, sizes = _sums(unit, codes, len(names))
-    pairs = sizes * (sizes - 1.0)
-    with np.errstate(invalid="ignore"):
-        cosines = (np.einsum("ij,ij->i", sums, sums) - sizes) / np.where(pairs > 0, pairs, np.nan)
-    means = (sums / sizes[:, None]).astype(np.float32)
-    rivals, apart = _rivals(means)
-    order = np.argsort(codes, kind="stable")
-    ends = np.searchsorted(codes[order], np.arange(len(names) + 1))
-    diameter = [
-        _diameter(unit[order[start:end]], mean) for start, end, mean in zip(ends[:-1], ends[1:], means, strict=True)
+    groups = _Groups(embeddings, labels)
+    measured = np.sort(np.lexsort((groups.names, -groups.sizes))[:n_largest])
+    parts = [_measure(groups, measured[start : start + _MEASURED]) for start in range(0, len(measured), _MEASURED)] or [
+        _Measured(*np.empty((4, 0)))
     ]
-    rival_names = np.append(names, -1)[rivals]
-    cohesion = ((1 - cosines) / 2).clip(0, 1)
-    return GroupShapes(names, sizes, cohesion, np.array(diameter, np.float64), rival_names, apart)
+    cohesion, diameter, rivals, apart = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    rival_names = np.append(groups.names, -1)[rivals.astype(np.int64)]
+    return GroupShapes(groups.names[measured], groups.sizes[measured], cohesion, diameter, rival_names, apart)
 
 
 def confidence(difference: ArrayLike, threshold: float) -> FloatArray | np.float64:
     """Turns differences into confidences: ``t^2 / (t^2 + d^2)``.
 
-    1 for no difference, 0.5 at the threshold, falling all the way; above 0 for any difference. It orders images and
+    1 for no difference, 0.5 at the threshold, strictly decreasing, above 0 for any difference. It orders images and
     depends on the model only through its threshold; it is no probability.
 
     Args:
@@ -136,89 +141,173 @@ def confidence(difference: ArrayLike, threshold: float) -> FloatArray | np.float
     if not threshold > 0:
         raise ParameterError("threshold", threshold, "over 0")
     ratio: Any = np.asarray(difference, np.float64) / threshold
-    return 1 / (1 + ratio**2)
+    found: FloatArray | np.float64 = 1 / (1 + ratio**2)
+    return found
 
 
-def _groups(embeddings: ArrayLike, labels: ArrayLike) -> tuple[Vectors, NDArray[np.int64], NDArray[np.int64]]:
-    """Unit vectors, the labels of the groups, and per image the place of its group among these, -1 for none."""
-    numbers = np.asarray(labels, np.int64)
-    unit = normalize(embeddings) if numbers.size else np.empty((0, 1), np.float32)
-    if unit.ndim != 2 or numbers.shape != (len(unit),):
-        raise VectorsError(f"want one label for each embedding, not {numbers.shape} for {unit.shape}")
-    names, codes = np.unique(numbers, return_inverse=True)
-    n_negative = int((names < 0).sum())
-    names, codes = names[n_negative:], np.maximum(codes - n_negative, -1)
-    return unit, names, codes
+class _Groups:
+    """The members of each group, by the places of the groups in the order of their labels.
 
-
-def _sums(unit: Vectors, codes: NDArray[np.int64], n_groups: int) -> tuple[FloatArray, NDArray[np.int64]]:
-    """``(n_groups, dim)`` sums of the members, added in their order, and ``(n_groups,)`` how many they are."""
-    bins = codes + 1  # the first is for images in no group
-    sums = np.empty((n_groups, unit.shape[1]))
-    for column in range(unit.shape[1]):
-        sums[:, column] = np.bincount(bins, weights=unit[:, column], minlength=n_groups + 1)[1:]
-    return sums, np.bincount(bins, minlength=n_groups + 1)[1:]
-
-
-def _own_differences(unit: Vectors, codes: NDArray[np.int64], sums: FloatArray, sizes: NDArray[np.int64]) -> FloatArray:
-    """Mean difference to the other members: the image itself is taken out of the sum of its group."""
-    own = np.full(len(unit), np.nan)
-    members = np.flatnonzero((codes >= 0) & (np.append(sizes, 0)[codes] > 1))
-    step = max(1, _CELLS // (2 * unit.shape[1]))
-    for start in range(0, len(members), step):
-        chunk = members[start : start + step]
-        vectors, groups = unit[chunk].astype(np.float64), codes[chunk]
-        cosines = np.einsum("ij,ij->i", vectors, sums[groups] - vectors) / (sizes[groups] - 1)
-        own[chunk] = ((1 - cosines) / 2).clip(0, 1)
-    return own
-
-
-def _nearest_others(
-    unit: Vectors, codes: NDArray[np.int64], means: Vectors, rows: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], FloatArray, FloatArray]:
-    """The nearest group that is not the own one, mean difference to it, and to the second nearest; -1 and infinity.
-
-    For some rows; for others -1 and NaN.
+    Attributes:
+        unit: ``(n, dim)`` unit vectors
+        names: ``(k,)`` labels of the groups, increasing
+        codes: ``(n,)`` place of the group of each image, -1 for none
+        sizes: ``(k,)`` number of members
     """
-    nearest = np.full(len(unit), -1, np.int64)
-    first, second = np.full((2, len(unit)), np.nan)
-    first[rows] = second[rows] = np.inf
-    step = max(1, _CELLS // max(1, len(means)))
-    for start in range(0, len(rows) if len(means) else 0, step):
-        block = rows[start : start + step]
-        apart = (0.5 - 0.5 * (unit[block] @ means.T)).clip(0, 1)
-        members = np.flatnonzero(codes[block] >= 0)
-        apart[members, codes[block][members]] = np.inf
-        places = np.arange(len(apart))
-        best = apart.argmin(axis=1)
-        first[block] = apart[places, best]
-        nearest[block] = np.where(np.isfinite(first[block]), best, -1)
-        apart[places, best] = np.inf
-        second[block] = apart.min(axis=1)
-    return nearest, first, second
+
+    def __init__(self, embeddings: ArrayLike | VectorSource, labels: ArrayLike):
+        numbers = np.asarray(labels, np.int64)
+        self.unit = unit_vectors(embeddings)
+        if numbers.shape != (len(self.unit),):
+            raise VectorsError(f"want one label for each embedding, not {numbers.shape} for {self.unit.shape}")
+        names, codes = np.unique(numbers, return_inverse=True)
+        n_negative = int((names < 0).sum())
+        self.names: IntArray = names[n_negative:]
+        self.codes: IntArray = np.maximum(codes - n_negative, -1)
+        self.sizes: IntArray = np.bincount(self.codes + 1, minlength=len(self.names) + 1)[1:]
+        self._order = np.argsort(self.codes, kind="stable")[int((self.codes < 0).sum()) :]
+        self._starts = np.cumsum(self.sizes) - self.sizes
+
+    def blocks(self) -> Iterator[IntArray]:
+        """The places of all groups, some at a time."""
+        step = max(1, min(_GROUPS, _CELLS))
+        for start in range(0, len(self.names), step):
+            yield np.arange(start, min(start + step, len(self.names)))
+
+    def members(self, place: int) -> IntArray:
+        """The rows of a group, increasing."""
+        start = self._starts[place]
+        return self._order[start : start + self.sizes[place]]
+
+    def sums(self, places: IntArray) -> FloatArray:
+        """``(len(places), dim)`` sums of the members, added in their order."""
+        sums = np.zeros((len(places), self.unit.shape[1]))
+        for rows, numbers in self._chunks(places):
+            is_first = np.append(True, numbers[1:] != numbers[:-1])
+            vectors = self.unit[rows].astype(np.float64)
+            sums[numbers[is_first]] += np.add.reduceat(vectors, np.flatnonzero(is_first), axis=0)
+        return sums
+
+    def means(self, places: IntArray, sums: FloatArray) -> Vectors:
+        """The means that follow from :meth:`sums`."""
+        return (sums / self.sizes[places, None]).astype(np.float32)
+
+    def fill_own_differences(self, own: FloatArray, places: IntArray, sums: FloatArray) -> None:
+        """Sets the mean difference of each member to the others: it is subtracted from the sum of its group."""
+        for rows, numbers in self._chunks(places):
+            n_others = self.sizes[places[numbers]] - 1
+            rows, numbers, n_others = rows[n_others > 0], numbers[n_others > 0], n_others[n_others > 0]
+            vectors = self.unit[rows].astype(np.float64)
+            cosines = np.einsum("ij,ij->i", vectors, sums[numbers] - vectors) / n_others
+            own[rows] = ((1 - cosines) / 2).clip(0, 1)
+
+    def _chunks(self, places: IntArray) -> Iterator[tuple[IntArray, IntArray]]:
+        """The rows of the members of some groups, and the number of the group of each among these, some at a time."""
+        sizes = self.sizes[places]
+        numbers = np.repeat(np.arange(len(places)), sizes)
+        first = np.cumsum(sizes) - sizes
+        rows = self._order[np.arange(len(numbers)) + np.repeat(self._starts[places] - first, sizes)]
+        step = max(1, _CELLS // (2 * self.unit.shape[1]))
+        for start in range(0, len(rows), step):
+            yield rows[start : start + step], numbers[start : start + step]
 
 
-def _rivals(means: Vectors) -> tuple[NDArray[np.int64], FloatArray]:
-    """For each mean the nearest other, -1 for none, and the mean difference between the members of both."""
-    nearest, apart = np.full(len(means), -1, np.int64), np.full(len(means), np.inf)
-    step = max(1, _CELLS // max(1, len(means)))
-    for start in range(0, len(means) if len(means) > 1 else 0, step):
-        cosines = means[start : start + step] @ means.T
-        rows = np.arange(len(cosines))
-        cosines[rows, start + rows] = -np.inf
-        best = cosines.argmax(axis=1)
-        nearest[start : start + step] = best
-        apart[start : start + step] = (0.5 - 0.5 * cosines[rows, best]).clip(0, 1)
-    return nearest, apart
+class _Nearest:
+    """The nearest group of each image that is not its own, while blocks of groups are compared.
+
+    Attributes:
+        labels: ``(n,)`` the place of that group, -1 for none
+        first: ``(n,)`` the mean difference to it, infinite for none; NaN for images that are not compared
+        second: ``(n,)`` that to the second nearest
+    """
+
+    def __init__(self, unit: UnitRows, codes: IntArray, among: BoolArray | None):
+        self._unit, self._codes = unit, codes
+        self._rows = None if among is None or among.all() else np.flatnonzero(among)
+        self._n_rows = len(unit) if self._rows is None else len(self._rows)
+        self.labels = np.full(len(unit), -1, np.int64)
+        self.first = np.full(len(unit), np.inf if self._rows is None else np.nan, np.float32)
+        if self._rows is not None:
+            self.first[self._rows] = np.inf
+        self.second = self.first.copy()
+
+    def compare(self, start: int, means: Vectors) -> None:
+        """Compares the images with the groups from the place ``start`` on; places have to increase."""
+        step = max(1, _CELLS // len(means))
+        for begin in range(0, self._n_rows, step):
+            block: Any = slice(begin, min(begin + step, self._n_rows))
+            if self._rows is not None:
+                block = self._rows[block]
+            apart = _mean_differences(self._unit[block], means)
+            places = np.arange(len(apart))
+            own = self._codes[block] - start
+            is_here = (own >= 0) & (own < len(means))
+            apart[places[is_here], own[is_here]] = np.inf
+            best = apart.argmin(axis=1)
+            nearest = apart[places, best]
+            apart[places, best] = np.inf
+            self._update(block, best + start, nearest, apart.min(axis=1))
+
+    def _update(self, block: Any, labels: IntArray, nearest: Vectors, second: Vectors) -> None:
+        first = self.first[block]
+        self.second[block] = np.minimum(np.maximum(first, nearest), np.minimum(self.second[block], second))
+        self.labels[block] = np.where(nearest < first, labels, self.labels[block])
+        self.first[block] = np.minimum(first, nearest)
 
 
-def _diameter(members: Vectors, mean: Vectors) -> float:
+class _Measured(NamedTuple):
+    """The columns of :class:`GroupShapes` of some groups; rivals by their places."""
+
+    cohesion: FloatArray
+    diameter: FloatArray
+    rivals: FloatArray | IntArray
+    apart: FloatArray
+
+
+def _measure(groups: _Groups, measured: IntArray) -> _Measured:
+    """Measures some groups, at most :data:`_MEASURED`."""
+    sums, sizes = groups.sums(measured), groups.sizes[measured]
+    pairs = sizes * (sizes - 1.0)
+    with np.errstate(invalid="ignore"):
+        cosines = (np.einsum("ij,ij->i", sums, sums) - sizes) / np.where(pairs > 0, pairs, np.nan)
+    means = groups.means(measured, sums)
+    del sums
+    nearest = _Nearest(means, measured, None)
+    for places in groups.blocks():
+        nearest.compare(int(places[0]), groups.means(places, groups.sums(places)))
+    diameter = [
+        _diameter(groups.unit, groups.members(place), mean) for place, mean in zip(measured, means, strict=True)
+    ]
+    cohesion = ((1 - cosines) / 2).clip(0, 1)
+    return _Measured(cohesion, np.array(diameter), nearest.labels, nearest.first.astype(np.float64))
+
+
+def _mean_differences(vectors: Vectors, means: Vectors) -> Vectors:
+    """``(n, k)`` differences of vectors to means."""
+    apart: Vectors = vectors @ means.T
+    apart *= -0.5
+    apart += 0.5
+    return apart.clip(0, 1, out=apart)
+
+
+def _diameter(unit: UnitRows, rows: IntArray, mean: Vectors) -> float:
     """The largest difference of two members."""
-    if len(members) < 2:
+    if len(rows) < 2:
         return 0.0
-    first = members
-    if len(members) > _WHOLE:
-        first = members[np.argpartition(members @ mean, _OUTERMOST)[:_OUTERMOST]]
-    step = max(1, _CELLS // len(members))
-    least = min(float((first[start : start + step] @ members.T).min()) for start in range(0, len(first), step))
+    if len(rows) > _WHOLE:
+        cosines = np.concatenate([unit[chunk] @ mean for chunk in _cut(rows)])
+        outermost = rows[np.argpartition(cosines, _OUTERMOST)[:_OUTERMOST]]
+        pairs: Iterator[tuple[IntArray, IntArray]] = itertools.product(_cut(outermost), _cut(rows))
+    else:
+        pairs = itertools.combinations_with_replacement(_cut(rows), 2)
+    least = min(_least_cosine(unit, left, right) for left, right in pairs)
     return min(max(0.5 - 0.5 * least, 0.0), 1.0)
+
+
+def _least_cosine(unit: UnitRows, left: IntArray, right: IntArray) -> float:
+    first = unit[left]
+    return float((first @ (first if left is right else unit[right]).T).min())
+
+
+def _cut(rows: IntArray) -> list[IntArray]:
+    return [rows[start : start + _ROWS] for start in range(0, len(rows), _ROWS)]
