@@ -33,19 +33,19 @@ def main() -> None:
     from ccip_plugin.core.registry import MODELS
     from ccip_plugin.evaluation import evaluate_model
     from ccip_plugin.io.character_similarity import TRUTH_FIELD, load_character_similarity
-    from ccip_plugin.reports.terminal import ProgressLine
+    from ccip_plugin.reports.terminal import progress_display
 
     models = arguments.models or [name for name, spec in MODELS.items() if not spec.is_stand_in]
     print(common.machine(), flush=True)
-    progress = ProgressLine(sys.stderr)
+    progress = progress_display(sys.stderr)
     where = {"folder": arguments.folder, "name": arguments.dataset, "progress": progress}
     try:
         dataset = load_character_similarity(arguments.images, **where)
         found = evaluate_model(dataset, TRUTH_FIELD, models=models, provider=arguments.provider, progress=progress)
     except CCIPError as error:
-        progress.clear()
+        progress.close()
         sys.exit(f"error: {error}")
-    progress.clear()
+    progress.close()
     print(found)
     as_published(found.rows)
     if arguments.out is not None:

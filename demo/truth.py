@@ -10,6 +10,7 @@ from typing import Any
 import fiftyone as fo
 
 from ccip_plugin.core.evaluation.groups import GroupMetrics, group_metrics
+from ccip_plugin.reports.tables import table_text
 from ccip_plugin.storage.fields import GROUP_FIELD, UNASSIGNED
 
 from .world import TrueImage
@@ -100,13 +101,7 @@ def render(scores: Mapping[str, GroupMetrics]) -> str:
     rows.append(["in no group", *(f"{each.n_noise:,}" for each in scores.values())])
     for title, name in _SCORES.items():
         rows.append([title, *(f"{getattr(each, name):.3f}" for each in scores.values())])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(
-            [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
-        )
-        for row in rows
-    )
+    return table_text(rows, right=range(1, len(rows[0])))
 
 
 def _detections(image: TrueImage) -> fo.Detections:

@@ -12,7 +12,8 @@ import fiftyone.operators as foo
 from fiftyone.operators import types
 from fiftyone.operators.message import GeneratedMessage
 
-from .live import Teller, fraction, run_live
+from ..reports.words import Speed, describe
+from .live import fraction, run_live
 
 logger = logging.getLogger(__name__)
 
@@ -105,11 +106,11 @@ def _live(
 
 def _progress_messages(ctx: Any, running: Any) -> Any:
     """Turns progress into messages; gives what the work gave."""
-    tell = Teller()
+    speed = Speed()
     try:
         while True:
             progress = next(running)
-            label = tell(progress) if progress is not None else "starting"
+            label = describe(progress, speed.update(progress)) if progress is not None else "starting"
             yield ctx.ops.set_progress(label=label, progress=fraction(progress))
     except StopIteration as end:
         return end.value
@@ -157,14 +158,14 @@ def _error_results(error: Exception) -> Results:
 
 def _delegated_progress(ctx: Any) -> Callable[[Any], None]:
     """A progress callable that writes to the record of the operation now and then."""
-    tell = Teller()
+    speed = Speed()
     last = [-DELEGATED_SECONDS]
 
     def take(progress: Any) -> None:
         now = time.monotonic()
         if now - last[0] >= DELEGATED_SECONDS or progress.done == progress.total:
             last[0] = now
-            ctx.set_progress(progress=fraction(progress), label=tell(progress))
+            ctx.set_progress(progress=fraction(progress), label=describe(progress, speed.update(progress)))
 
     return take
 

@@ -2,24 +2,16 @@
 
 import logging
 import threading
-import time
-from collections import deque
-from collections.abc import Callable, Collection, Generator, Mapping
+from collections.abc import Callable, Collection, Generator
 from typing import Generic, TypeVar
 
 from ..core.progress import Cancelled, Progress, ProgressCallback
-from ..reports.words import duration
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 INTERVAL_SECONDS = 0.3
-WINDOW_SECONDS = 20.0
-SETTLED_SECONDS = 2.0
-BYTES = "bytes"
-UNITS = {"embedding": "images"}
-"""What is counted in a stage, where the speed is worth saying."""
 
 
 def run_live(
@@ -99,63 +91,8 @@ class _Worker(threading.Thread, Generic[T]):
             raise Cancelled("stopped")
 
 
-class Teller:
-    """Says in words where work is: "embedding 312 of 5,000 (14 images/s, about 5 min left)".
-
-    Args:
-        units: by stage, what is counted
-        clock: seconds, for tests
-    """
-
-    def __init__(self, units: Mapping[str, str] = UNITS, *, clock: Callable[[], float] = time.monotonic):
-        self._units, self._clock = units, clock
-        self._stage = ""
-        self._seen: deque[tuple[float, int]] = deque()
-
-    def __call__(self, progress: Progress) -> str:
-        """The words for ``progress``; the speed is that of the last seconds, so it needs to be called now and then."""
-        self._remember(progress)
-        words = f"{progress.stage}{_count(progress)}{self._speed(progress)}"
-        is_count_of_bytes = progress.note == BYTES
-        return f"{words}; {progress.note}" if progress.note and not is_count_of_bytes else words
-
-    def _remember(self, progress: Progress) -> None:
-        now = self._clock()
-        if progress.stage != self._stage or (self._seen and progress.done < self._seen[-1][1]):
-            self._stage = progress.stage
-            self._seen.clear()
-        self._seen.append((now, progress.done))
-        while len(self._seen) > 2 and now - self._seen[0][0] > WINDOW_SECONDS:
-            self._seen.popleft()
-
-    def _speed(self, progress: Progress) -> str:
-        (start, first), (end, last) = self._seen[0], self._seen[-1]
-        if end - start < SETTLED_SECONDS or last <= first:
-            return ""
-        speed = (last - first) / (end - start)
-        words = [f"{speed / 1e6:.1f} MB/s"] if progress.note == BYTES else []
-        if progress.stage in self._units:
-            words = [f"{_rounded(speed)} {self._units[progress.stage]}/s"]
-        if progress.total is not None and progress.total > last:
-            words.append(f"about {duration((progress.total - last) / speed)} left")
-        return f" ({', '.join(words)})" if words else ""
-
-
 def fraction(progress: Progress | None) -> float | None:
     """How much of the stage is done, from 0 to 1; None when that is not known."""
     if progress is None or not progress.total:
         return None
     return min(1.0, progress.done / progress.total)
-
-
-def _count(progress: Progress) -> str:
-    if progress.note == BYTES:
-        total = "" if progress.total is None else f" of {progress.total / 1e6:.0f}"
-        return f", {progress.done / 1e6:.0f}{total} MB"
-    if progress.total is None:
-        return f", {progress.done:,}" if progress.done else ""
-    return f" {progress.done:,} of {progress.total:,}"
-
-
-def _rounded(speed: float) -> str:
-    return f"{speed:,.0f}" if speed >= 10 else f"{speed:.1f}"

@@ -202,11 +202,12 @@ def models(work: Work) -> int:
 
 def _check_model(work: Work) -> int:
     from ..core.encoder import verification
+    from ..zoo import table
 
     options = work.options
     images = options.images[0] if options.images and len(options.images) == 1 else options.images
     results = verification.check_model(options.name, model_dir=options.model_dir, images=images, progress=work.progress)
-    work.print(verification.render(results))
+    work.print(table.render_checks(results))
     return DONE if verification.is_ok(results) else NOT_DONE
 
 

@@ -12,7 +12,6 @@ from typing import Any
 
 from ..core.errors import CCIPError
 from ..core.progress import Cancelled, Progress
-from ..reports.terminal import LogLines, ProgressLine
 
 logger = logging.getLogger(__name__)
 _PACKAGE = __name__.rpartition(".cli.")[0]  # whatever name it was imported under
@@ -39,7 +38,9 @@ class Work:
         self.options, self._command = options, command
         self.before_stop: Callable[[], None] = lambda: None
         self.before_failure: Callable[[], None] = lambda: None
-        self._line = ProgressLine(sys.stderr, is_quiet=options.quiet)
+        from ..reports.terminal import progress_display  # a command line that only shows its help needs none
+
+        self._display = progress_display(sys.stderr, is_quiet=options.quiet)
         self._stopped_by: int | None = None
 
     def do(self, run: Callable[["Work"], int]) -> int:
@@ -63,18 +64,18 @@ class Work:
         """Shows where the work is. Stops it when Ctrl-C got lost on the way here: not every library lets it through."""
         if self._stopped_by is not None:
             raise Cancelled
-        self._line(progress)
+        self._display(progress)
 
     def print(self, text: str) -> None:
         """Prints a result."""
-        self._line.clear()
+        self._display.close()
         print(text, flush=True)
 
     def _stopped(self) -> int:
         with contextlib.suppress(KeyboardInterrupt, CCIPError, ConnectionError, _database_errors()):
             self.before_stop()
         goes_on = "begins anew with --overwrite, and goes on without it" if self._is_anew else "goes on"
-        self._line.write(f"stopped; what was finished is stored, and the same command {goes_on}:\n  {self._command}")
+        self._display.write(f"stopped; what was finished is stored, and the same command {goes_on}:\n  {self._command}")
         return TERMINATED if self._stopped_by == signal.SIGTERM else INTERRUPTED
 
     @property
@@ -84,13 +85,15 @@ class Work:
     def _failed(self, message: str) -> int:
         logger.debug("the whole story:", exc_info=True)
         self.before_failure()
-        self._line.write(f"error: {message}")
+        self._display.write(f"error: {message}")
         return NOT_DONE
 
     @contextlib.contextmanager
     def _watching(self) -> Iterator[None]:
         """Takes care of signals and of what is logged."""
-        log, ours = LogLines(self._line), logging.getLogger(_PACKAGE)
+        from ..reports.terminal import LogHandler
+
+        log, ours = LogHandler(self._display), logging.getLogger(_PACKAGE)
         level = ours.level
         ours.addHandler(log)
         ours.setLevel(logging.DEBUG if self.options.verbose else logging.WARNING)
@@ -102,7 +105,7 @@ class Work:
                 signal.signal(number, handler)
             ours.removeHandler(log)
             ours.setLevel(level)
-            self._line.clear()
+            self._display.close()
 
     def _stop(self, number: int, frame: object) -> None:
         self._stopped_by = number

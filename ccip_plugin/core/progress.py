@@ -1,36 +1,43 @@
-"""How long work tells its caller where it is, and how the caller stops it."""
+"""Progress reports of long work, and how a caller cancels it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from .errors import CCIPError
 
+BYTES = "B"
+"""The unit of progress that is counted in bytes."""
+
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a piece of work is.
+    """State of long work.
 
     Attributes:
-        stage: what is being done, as a person would say it
-        done: how many items are done
-        total: how many items there are, None when not known
-        note: anything worth saying beside the count
+        stage: the current stage, e.g. "embedding"
+        done: number of items that are done
+        total: number of items, None when unknown
+        note: anything else to show, e.g. "3 failed"
+        unit: what is counted, where the rate is worth showing: "images", or :data:`BYTES`
     """
 
     stage: str
     done: int
     total: int | None
     note: str = ""
+    unit: str = ""
 
 
 ProgressCallback = Callable[[Progress], None]
 
 
 class Cancelled(CCIPError):  # noqa: N818 - not an error of the work, the caller's wish
-    """Raised by a progress callable to stop the work. What was finished stays."""
+    """Raised by a progress callable to cancel the work. Finished results are kept."""
 
 
-def report(progress: ProgressCallback | None, stage: str, done: int, total: int | None, note: str = "") -> None:
-    """Tells ``progress``, when there is one, where the work is."""
+def report(
+    progress: ProgressCallback | None, stage: str, done: int, total: int | None, note: str = "", unit: str = ""
+) -> None:
+    """Calls ``progress``, if given, with a :class:`Progress` of these values."""
     if progress is not None:
-        progress(Progress(stage, done, total, note))
+        progress(Progress(stage, done, total, note, unit))

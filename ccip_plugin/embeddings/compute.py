@@ -293,11 +293,11 @@ class _Sparing:
     def __init__(self, progress: ProgressCallback | None):
         self._progress, self._last = progress, 0.0
 
-    def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
+    def __call__(self, stage: str, done: int, total: int, note: str = "", unit: str = "") -> None:
         now = time.monotonic()
         if done == total or now - self._last >= REPORT_SECONDS:
             self._last = now
-            report(self._progress, stage, done, total, note)
+            report(self._progress, stage, done, total, note, unit)
 
 
 class _Record:
@@ -327,7 +327,7 @@ class _Record:
                 self._add(result)
                 if len(self._waiting) >= FLUSH_RESULTS or time.monotonic() - self._flushed >= FLUSH_SECONDS:
                     self._flush()
-                self._say("embedding", self._n_done, self.n_todo, self._note())
+                self._say("embedding", self._n_done, self.n_todo, self._note(), "images")
         finally:
             self._flush()
             self._seconds = time.monotonic() - started

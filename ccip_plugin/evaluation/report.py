@@ -12,7 +12,8 @@ from ..core.evaluation.groups import GroupMetrics
 from ..core.evaluation.jackknife import Interval
 from ..core.tuning.model_card import COLUMNS, CardRow
 from ..reports.charts import Chart, save_charts
-from ..reports.export import finite_values, table_lines, write_csv, write_json
+from ..reports.export import finite_values, write_csv, write_json
+from ..reports.tables import records_text
 from ..storage.targets import Target, items_view
 from .charts import model_charts
 from .ground_truth import read_names
@@ -194,7 +195,7 @@ class ModelEvaluation:
         return write_csv(path, [_flat(row) for row in self.rows])
 
     def __str__(self) -> str:
-        lines = table_lines(self.table())
+        lines = [records_text(self.table())]
         lines += [f"{row.model_name}: {_beside(row)}" for row in self.rows]
         return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
 
@@ -305,7 +306,7 @@ class GroupEvaluation:
             f"{found.n_left_out:,} of unknown characters left out",
             f"{self.clicks:,} clicks to clean: {self.moves:,} moves, {self.merges:,} merges",
         ]
-        return "\n".join([*lines, *table_lines(self.table())])
+        return "\n".join([*lines, records_text(self.table())])
 
 
 def loaded_models(target: Target, plain: Mapping[str, Any], run_key: str | None) -> ModelEvaluation:

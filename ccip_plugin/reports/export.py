@@ -3,16 +3,9 @@
 import csv
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
-
-
-def table_lines(table: Sequence[Mapping[str, str]]) -> list[str]:
-    """A table as text."""
-    rows = [list(table[0]), *(list(row.values()) for row in table)] if table else []
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def finite_values(value: Any) -> Any:

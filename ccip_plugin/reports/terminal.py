@@ -1,130 +1,178 @@
-"""What a person sees on a terminal, or in the log of a job, while work goes on."""
+"""Progress of long work on a terminal, or in the log of a job."""
 
 import logging
 import os
-import shutil
 import time
-import unicodedata
-from typing import TextIO
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
+
+from tqdm.std import tqdm
 
 from ..core.progress import Progress
-from .words import duration, printable
+from .words import Speed, describe, describe_state, printable
 
-_EVERY_SECONDS = 0.1
-_EVERY_SECONDS_IN_LOG = 30.0
-_BAR_CELLS = 20
-_CLEAR_LINE = "\r\x1b[K"
-_UNITS = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
+if TYPE_CHECKING:
+    _Tqdm = tqdm[NoReturn]
+else:
+    _Tqdm = tqdm  # generic in its stubs only
+
+SECONDS_BETWEEN_LINES = 30.0
 
 
-class ProgressLine:
-    """Shows the latest :class:`~ccip_plugin.core.progress.Progress` in one line that is written over.
-
-    Where the stream is no terminal it writes a line when something begins, and one every half a minute.
+class ProgressDisplay:
+    """Takes :class:`~ccip_plugin.core.progress.Progress` and shows none of it; the subclasses do.
 
     Args:
-        stream: where to, usually ``sys.stderr``
-        is_quiet: whether to show nothing
+        stream: where messages and progress are written, usually ``sys.stderr``
     """
 
-    def __init__(self, stream: TextIO, *, is_quiet: bool = False):
-        self._stream, self._is_quiet = stream, is_quiet
-        self._is_terminal = stream.isatty() and os.environ.get("TERM") != "dumb"
-        self._shown = False
-        self._stage, self._first, self._started, self._last = "", 0, 0.0, 0.0
+    def __init__(self, stream: TextIO):
+        self._stream = stream
 
     def __call__(self, progress: Progress) -> None:
-        if self._is_quiet:
-            return
-        now = time.monotonic()
-        is_new = progress.stage != self._stage or progress.done < self._first
-        if is_new:
-            self._stage, self._first, self._started = progress.stage, progress.done, now
-        is_last = self._is_terminal and progress.done == progress.total
-        if is_new or is_last or now - self._last >= (_EVERY_SECONDS if self._is_terminal else _EVERY_SECONDS_IN_LOG):
-            self._last = now
-            self._show(describe(progress, progress.done - self._first, now - self._started, bar=self._is_terminal))
+        """Shows the progress."""
 
     def write(self, text: str) -> None:
-        """Writes lines that stay, above the line of progress."""
-        self.clear()
+        """Writes lines that stay."""
         self._stream.write(f"{text}\n")
         self._stream.flush()
 
-    def clear(self) -> None:
-        """Takes the line away."""
-        if self._shown:
-            self._stream.write(_CLEAR_LINE)
+    def close(self) -> None:
+        """Removes what is shown, as before other output."""
+
+
+class ProgressBar(ProgressDisplay):
+    """Shows progress as a bar in the last line of a terminal."""
+
+    def __init__(self, stream: TextIO):
+        super().__init__(stream)
+        self._bar: _Bar | None = None
+        self._shown, self._speed = Progress("", 0, None), Speed()
+
+    def __call__(self, progress: Progress) -> None:
+        per_second = self._speed.update(progress)
+        if self._bar is None or _begins(progress, self._shown):
+            self.close()
+            self._bar = _Bar(progress, self._stream)
+        else:
+            self._bar.show(progress, per_second)
+        self._shown = progress
+
+    def write(self, text: str) -> None:
+        with tqdm.external_write_mode(file=self._stream):
+            super().write(text)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
             self._stream.flush()
-            self._shown = False
-
-    def _show(self, text: str) -> None:
-        if not self._is_terminal:
-            self.write(text)
-            return
-        columns = shutil.get_terminal_size().columns
-        self._stream.write(_CLEAR_LINE + cut(text, columns - 1))
-        self._stream.flush()
-        self._shown = True
+            self._bar = None
 
 
-class LogLines(logging.Handler):
-    """Shows log records above the line of progress."""
+class ProgressLines(ProgressDisplay):
+    """Writes a line when a stage begins, and one every half a minute."""
 
-    def __init__(self, line: ProgressLine):
+    def __init__(self, stream: TextIO):
+        super().__init__(stream)
+        self._shown, self._speed, self._last = Progress("", 0, None), Speed(), 0.0
+
+    def __call__(self, progress: Progress) -> None:
+        per_second, now = self._speed.update(progress), time.monotonic()
+        if _begins(progress, self._shown) or now - self._last >= SECONDS_BETWEEN_LINES:
+            self._last = now
+            self.write(describe(progress, per_second))
+        self._shown = progress
+
+
+def progress_display(stream: TextIO, *, is_quiet: bool = False) -> ProgressDisplay:
+    """The display that suits a stream.
+
+    Args:
+        stream: where to write, usually ``sys.stderr``
+        is_quiet (False): whether to show messages only
+    """
+    if is_quiet:
+        return ProgressDisplay(stream)
+    is_terminal = stream.isatty() and os.environ.get("TERM") != "dumb"
+    return ProgressBar(stream) if is_terminal else ProgressLines(stream)
+
+
+class LogHandler(logging.Handler):
+    """Shows log records as lines above the progress."""
+
+    def __init__(self, display: ProgressDisplay):
         super().__init__()
-        self._line = line
-        self.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+        self._display = display
+        self.setFormatter(_Formatter("%(levelname)s: %(message)s"))
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            self._line.write(printable(self.format(record)))
+            self._display.write(self.format(record))
         except Exception:
             self.handleError(record)
 
 
-def describe(progress: Progress, n_since: int, seconds: float, *, bar: bool) -> str:
-    """A line of text: what is done, how far it is, how fast, how long it will take.
+class _Formatter(logging.Formatter):
+    """Escapes control characters; tracebacks keep their lines."""
 
-    Args:
-        progress: where the work is
-        n_since: how many items were done in ``seconds``
-        seconds: since this began
-        bar: whether to draw a bar
-    """
-    is_bytes = progress.note == "bytes"
-    number = _bytes if is_bytes else "{:,}".format
-    parts = [printable(progress.stage)]
-    if progress.total:
-        share = min(progress.done / progress.total, 1.0)
-        if bar:
-            full = int(share * _BAR_CELLS)
-            parts.append(f"[{'#' * full}{'.' * (_BAR_CELLS - full)}]")
-        parts.append(f"{number(progress.done)} of {number(progress.total)} ({share:.0%})")
-    elif progress.done:
-        parts.append(number(progress.done))
-    if n_since > 0 and seconds >= 1:
-        rate = n_since / seconds
-        parts.append(f"{_bytes(rate) if is_bytes else f'{rate:,.1f}'}/s")
-        if progress.total and progress.done < progress.total:
-            parts.append(f"{duration((progress.total - progress.done) / rate)} left")
-    if progress.note and not is_bytes:
-        parts.append(printable(progress.note))
-    return "  ".join(parts)
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name in logging
+        return printable(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - the name in logging
+        return "\n".join(map(printable, super().formatException(ei).splitlines()))
 
 
-def cut(text: str, columns: int) -> str:
-    """As much of a text as fits; characters of East Asian scripts take two columns."""
-    width = 0
-    for position, character in enumerate(text):
-        width += 2 if unicodedata.east_asian_width(character) in "WF" else 1
-        if width > columns:
-            return text[:position]
-    return text
+class _Bar(_Tqdm):
+    """The bar of one stage."""
+
+    monitor_interval = 0  # no thread: this bar depends on the time alone, not on a number of items
+
+    def __init__(self, progress: Progress, stream: TextIO):
+        self._state, self._terminal = describe_state(progress), stream
+        super().__init__(
+            desc=printable(progress.stage),
+            total=progress.total or None,
+            initial=progress.done,
+            file=stream,
+            leave=False,
+            position=0,
+            ncols=80,
+            nrows=20,  # with both sizes tqdm asks for neither: of a terminal without a size it would show nothing
+            mininterval=0.1,
+            miniters=1,
+        )
+
+    def show(self, progress: Progress, per_second: float | None) -> None:
+        """Shows the progress, unless the last was shown a moment ago; the end of the stage always."""
+        self._state = describe_state(progress, per_second)
+        self.total = progress.total or None
+        is_shown = self.update(progress.done - self.n)
+        if progress.done == progress.total and not is_shown:
+            self.refresh()
+
+    @property
+    def format_dict(self) -> dict[str, Any]:
+        values = super().format_dict
+        if values["total"]:
+            text, values["n"] = "{desc}: {percentage:3.0f}%|{bar}| {state}", min(values["n"], values["total"])
+        else:
+            text = "{desc}: {state}" if self._state else "{desc}"
+        return {**values, "bar_format": text, "state": self._state, "ncols": _columns(self._terminal)}
+
+    def refresh(self, nolock: bool = False, lock_args: Any = None) -> None:
+        """As in tqdm, but releases the lock when Ctrl-C arrives here: another thread may be waiting for it."""
+        if not self.disable:
+            with self.get_lock():  # type: ignore[no-untyped-call]
+                self.display()
 
 
-def _bytes(number: float) -> str:
-    for unit, size in _UNITS:
-        if number >= size:
-            return f"{number / size:.1f} {unit}"
-    return f"{number:.0f} B"
+def _begins(progress: Progress, shown: Progress) -> bool:
+    return progress.stage != shown.stage or progress.done < shown.done
+
+
+def _columns(stream: TextIO) -> int:
+    """The width of a terminal, less the column that the cursor may need; as on 80 columns where it has none."""
+    try:
+        n_columns = os.get_terminal_size(stream.fileno()).columns
+    except (OSError, ValueError):
+        n_columns = 0
+    return (n_columns or 80) - 1

@@ -12,7 +12,7 @@ import fiftyone.operators.types as types
 
 from ..core.hub import find_files
 from ..core.registry import HUB_REPO, MODELS, ModelSpec, get_spec
-from ..reports.terminal import ProgressLine
+from ..reports.terminal import progress_display
 from .model import CCIPModel, CCIPModelConfig
 
 logger = logging.getLogger(__name__)
@@ -56,11 +56,11 @@ def download_model(model_name: str, model_path: str) -> None:
     Raises:
         CCIPError: the model is not here and cannot be downloaded; says what to do
     """
-    line = ProgressLine(sys.stderr, is_quiet=not fo.config.show_progress_bars)
+    display = progress_display(sys.stderr, is_quiet=not fo.config.show_progress_bars)
     try:
-        files = find_files(model_name, progress=line)
+        files = find_files(model_name, progress=display)
     finally:
-        line.clear()
+        display.close()
     found = {"model_name": model_name, "source": files.source, "revision": files.revision, "sha256": files.fingerprint}
     Path(model_path).write_text(json.dumps(found, indent=4) + "\n", encoding="utf-8")
 

@@ -1,12 +1,17 @@
-"""The table of models that ``python -m ccip_plugin models`` prints."""
+"""Tables of models and of checks of a model."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..core import hub
+from ..core.encoder.verification import CheckResult
 from ..core.hub import model_folder
 from ..core.registry import DEFAULT_MODEL, MODELS, ModelSpec
+from ..reports.tables import table_text
+
+_TITLES = ("model", "cached", "MB", "F1", "precision", "recall", "threshold", "Cluster_2", "Cluster_Free", "")
+_MARKS = {True: "ok", False: "FAILED", None: "-"}
 
 
 @dataclass(frozen=True)
@@ -44,10 +49,17 @@ def rows(model_dir: str | Path | None = None) -> list[ModelRow]:
 
 def render(rows: Sequence[ModelRow]) -> str:
     """The rows as aligned text under a line of titles."""
-    titles = ("model", "cached", "MB", "F1", "precision", "recall", "threshold", "Cluster_2", "Cluster_Free", "")
-    lines = [titles, *(_cells(row) for row in rows)]
-    widths = [max(len(line[k]) for line in lines) for k in range(len(titles))]
-    return "\n".join(_aligned(line, widths) for line in lines)
+    return table_text(map(_cells, rows), _TITLES, right=range(2, len(_TITLES) - 1))
+
+
+def render_checks(results: Sequence[CheckResult]) -> str:
+    """The results of checks as aligned text, followed by the number of failed checks."""
+    failed = sum(result.ok is False for result in results)
+    skipped = sum(result.ok is None for result in results)
+    verdict = f"{failed} of {len(results)} checks failed" if failed else f"all {len(results) - skipped} checks passed"
+    if skipped:
+        verdict += f", {skipped} skipped"
+    return f"{table_text([(_MARKS[result.ok], result.name, result.detail) for result in results])}\n{verdict}"
 
 
 def source(model_dir: str | Path | None = None) -> str | None:
@@ -92,10 +104,3 @@ def _cells(row: ModelRow) -> tuple[str, ...]:
     numbers = ("-" if score is None else f"{score:.4f}" for score in scores)
     size = f"{row.size_mb:.0f}" if row.size_mb >= 10 else f"{row.size_mb:.1f}"
     return (row.name, "yes" if row.is_cached else "no", size, *numbers, row.note)
-
-
-def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
-    """The name, the answer and the note to the left, numbers to the right."""
-    left = (0, 1, len(cells) - 1)
-    placed = (c.ljust(w) if k in left else c.rjust(w) for k, (c, w) in enumerate(zip(cells, widths, strict=True)))
-    return "  ".join(placed).rstrip()

@@ -6,7 +6,7 @@ import traceback
 
 import pytest
 
-from ccip_plugin.app.live import Teller, fraction, run_live
+from ccip_plugin.app.live import fraction, run_live
 from ccip_plugin.core.progress import Cancelled, Progress
 
 PATIENCE = 30.0  # seconds until a thread that should have ended makes the test fail
@@ -109,73 +109,6 @@ def test_a_stage_can_be_finished_though_everybody_left():
     running.close()
     left.set()
     assert finished.wait(PATIENCE), "the stage was not finished"
-
-
-def told(*steps):
-    """What is said at the last of ``(second, progress)``."""
-    now = [0.0]
-    tell = Teller(clock=lambda: now[0])
-    words = ""
-    for second, progress in steps:
-        now[0] = second
-        words = tell(progress)
-    return words
-
-
-def embedding(done, total=5000, note=""):
-    return Progress("embedding", done, total, note)
-
-
-@pytest.mark.parametrize(
-    "steps, words",
-    [
-        pytest.param([(0, Progress("loading the model", 0, None))], "loading the model", id="no numbers"),
-        pytest.param([(0, Progress("looking", 12345, None))], "looking, 12,345", id="no total"),
-        pytest.param([(0, embedding(312))], "embedding 312 of 5,000", id="no speed yet"),
-        pytest.param([(0, embedding(0)), (1, embedding(20))], "embedding 20 of 5,000", id="too early for a speed"),
-        pytest.param(
-            [(0, embedding(0)), (22, embedding(308))],
-            "embedding 308 of 5,000 (14 images/s, about 6 min left)",
-            id="speed and time left",
-        ),
-        pytest.param(
-            [(0, embedding(4000)), (10, embedding(4010))],
-            "embedding 4,010 of 5,000 (1.0 images/s, about 16 min left)",
-            id="what was done before does not count",
-        ),
-        pytest.param(
-            [(0, embedding(0)), (100, embedding(100)), (110, embedding(200)), (120, embedding(300))],
-            "embedding 300 of 5,000 (10 images/s, about 8 min left)",
-            id="the speed is that of the last seconds",
-        ),
-        pytest.param(
-            [(0, embedding(0, 100)), (10, embedding(50, 100, "3 failed"))],
-            "embedding 50 of 100 (5.0 images/s, about 10 s left); 3 failed",
-            id="a note",
-        ),
-        pytest.param([(0, embedding(10)), (9, embedding(10))], "embedding 10 of 5,000", id="stands still"),
-        pytest.param(
-            [
-                (0, Progress("downloading x", 0, 150_000_000, "bytes")),
-                (10, Progress("downloading x", 31_000_000, 150_000_000, "bytes")),
-            ],
-            "downloading x, 31 of 150 MB (3.1 MB/s, about 38 s left)",
-            id="bytes",
-        ),
-        pytest.param(
-            [(0, Progress("writing labels", 0, 100)), (5, Progress("writing labels", 50, 100))],
-            "writing labels 50 of 100 (about 5 s left)",
-            id="a stage whose speed tells nothing",
-        ),
-        pytest.param(
-            [(0, embedding(0)), (50, embedding(500)), (51, Progress("writing labels", 1, 100))],
-            "writing labels 1 of 100",
-            id="a new stage",
-        ),
-    ],
-)
-def test_says_where_work_is(steps, words):
-    assert told(*steps) == words
 
 
 @pytest.mark.parametrize(

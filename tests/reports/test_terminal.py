@@ -1,145 +1,220 @@
-"""What is shown while work goes on: on a terminal, in a log, of names that hold anything."""
+"""Progress on a real terminal of any width, in a log, with names that hold anything."""
 
 import io
 import logging
+import threading
+import time
 
 import pytest
+from tqdm import tqdm
 
-from ccip_plugin.core.progress import Progress
-from ccip_plugin.reports.terminal import LogLines, ProgressLine, cut, describe
-from ccip_plugin.reports.words import duration, printable
-
-
-class Terminal(io.StringIO):
-    """A stream that is a terminal."""
-
-    def isatty(self):
-        return True
-
-    def lines(self):
-        """What stays on the screen."""
-        shown = []
-        for line in self.getvalue().split("\n"):
-            shown.append(line.rsplit("\r\x1b[K", 1)[-1])
-        return shown
+from ccip_plugin.core.progress import BYTES, Progress
+from ccip_plugin.reports import terminal
+from ccip_plugin.reports.terminal import LogHandler, ProgressBar, ProgressDisplay, ProgressLines, progress_display
+from tests.support.screen import Screen
 
 
-@pytest.fixture
-def terminal(monkeypatch):
+@pytest.fixture(autouse=True)
+def xterm(monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("COLUMNS", "60")
-    return Terminal()
+
+
+def shown(*reports, width=60):
+    """The screen after some progress, while the bar is there."""
+    with Screen(width) as screen:
+        display = ProgressBar(screen.stream)
+        for progress in reports:
+            display(progress)
+        return screen.lines()
 
 
 @pytest.mark.parametrize(
-    "progress, n_since, seconds, expected",
+    "progress, expected",
     [
-        pytest.param(Progress("reading", 0, None), 0, 0, "reading", id="just begun"),
-        pytest.param(Progress("looking", 1234, None), 0, 0, "looking  1,234", id="no end known"),
-        pytest.param(Progress("embedding", 5, 20), 5, 0.5, "embedding  5 of 20 (25%)", id="too soon for a speed"),
+        pytest.param(Progress("embedding", 1, 2), f"embedding:  50%|{'█' * 17}▌{' ' * 17}| 1 of 2", id="half"),
+        pytest.param(Progress("reading", 0, None), "reading", id="no numbers"),
+        pytest.param(Progress("looking", 1234, None), "looking: 1,234", id="no total"),
+        pytest.param(Progress("embedding", 0, 0), "embedding", id="nothing to do"),
+        pytest.param(Progress("checking", 0, None, "1 failed"), "checking: 1 failed", id="a note"),
+        pytest.param(Progress("a", 9, 4), f"a: 100%|{'█' * 43}| 9 of 4", id="over the total"),
         pytest.param(
-            Progress("embedding", 600, 1000), 500, 50, "embedding  600 of 1,000 (60%)  10.0/s  40 s left", id="speed"
-        ),
-        pytest.param(
-            Progress("embedding", 20, 20, "1 failed"), 20, 10, "embedding  20 of 20 (100%)  2.0/s  1 failed", id="note"
-        ),
-        pytest.param(Progress("embedding", 0, 0), 0, 5, "embedding", id="nothing to do"),
-        pytest.param(
-            Progress("downloading", 30_000_000, 150_000_000, "bytes"),
-            20_000_000,
-            10,
-            "downloading  30.0 MB of 150.0 MB (20%)  2.0 MB/s  60 s left",
+            Progress("downloading", 30_000_000, 150_000_000, unit=BYTES),
+            f"downloading:  20%|████▊{' ' * 19}| 30.0MB of 150MB",
             id="bytes",
         ),
-        pytest.param(
-            Progress("a\x1b[2Jb", 1, 2, "c\nd"), 0, 0, r"a\x1b[2Jb  1 of 2 (50%)  c\nd", id="control characters"
-        ),
+        pytest.param(Progress("a\x1b[2Jb\nc", 0, None), r"a\x1b[2Jb\nc", id="controls"),
     ],
 )
-def test_says_how_far_the_work_is(progress, n_since, seconds, expected):
-    assert describe(progress, n_since, seconds, bar=False) == expected
+def test_a_bar(progress, expected):
+    assert shown(progress) == [expected]
 
 
-def test_draws_a_bar():
-    assert describe(Progress("embedding", 1, 4), 0, 0, bar=True) == "embedding  [#####...............]  1 of 4 (25%)"
-    assert "[####################]" in describe(Progress("embedding", 9, 4), 0, 0, bar=True)
+def test_the_next_stage_takes_the_place_of_the_last():
+    lines = shown(Progress("a long name of a stage", 1, 2), Progress("grouping", 0, None), Progress("b", 3, None))
+    assert lines == ["b: 3"]
 
 
-@pytest.mark.parametrize(
-    "seconds, expected",
-    [(0.2, "0 s"), (89.4, "89 s"), (90, "2 min"), (3600, "60 min"), (7500, "2 h 05 min"), (90000, "25 h 00 min")],
-)
-def test_says_how_long(seconds, expected):
-    assert duration(seconds) == expected
+def test_a_stage_that_begins_from_the_start_is_a_new_one():
+    (line,) = shown(Progress("embedding", 9, 10), Progress("embedding", 1, 10))
+    assert line.startswith("embedding:  10%|") and line.endswith("| 1 of 10")
 
 
-def test_cuts_by_columns():
-    assert cut("初音ミク", 5) == "初音"
-    assert cut("miku", 4) == "miku"
+@pytest.mark.parametrize("width", [8, 20, 40, 200])
+@pytest.mark.parametrize("stage", ["downloading", "絵を読み込んでいます"])
+def test_it_fits_in_one_line(width, stage):
+    (line,) = shown(Progress(stage, 1, 2, "ノート 1"), width=width)
+    assert line.startswith(stage[:3])
 
 
-def test_names_cannot_write_to_the_terminal():
-    assert printable("初音 😀 é.png") == "初音 😀 é.png"
-    assert printable("a\r\n\x1b]0;b\u202e") == r"a\r\n\x1b]0;b\u202e"
-    assert printable("latin \udce9") == r"latin \udce9"
+def test_a_terminal_that_is_made_narrower():
+    with Screen(80) as screen:
+        display = ProgressBar(screen.stream)
+        display(Progress("embedding", 0, 2))
+        screen.resize(30)
+        display(Progress("embedding", 2, 2))
+        assert screen.written().rpartition("\r")[2].rstrip() == "embedding: 100%|█████| 2 of 2"
 
 
-class TestOnATerminal:
-    def test_one_line_is_written_over(self, terminal):
-        line = ProgressLine(terminal)
-        line(Progress("loading", 0, None))
-        line(Progress("embedding", 1, 2))
-        assert terminal.lines() == ["embedding  [##########..........]  1 of 2 (50%)"]
+def test_a_terminal_whose_size_is_not_known():
+    assert shown(Progress("絵", 1, 2), width=0) == [f"絵:  50%|{'█' * 31}{' ' * 31}| 1 of 2"]
 
-    def test_other_lines_stay_above(self, terminal):
-        line = ProgressLine(terminal)
-        line(Progress("embedding", 1, 2))
-        line.write("a warning")
-        line(Progress("embedding", 2, 2))
-        line.clear()
-        assert terminal.lines() == ["a warning", ""]
 
-    def test_is_not_longer_than_the_terminal_is_wide(self, terminal):
-        ProgressLine(terminal)(Progress("絵" * 100, 1, 2))
-        assert terminal.lines() == ["絵" * 29]
+def test_rate_and_time_left(monkeypatch):
+    monkeypatch.setattr("ccip_plugin.reports.words.SETTLED_SECONDS", 0.2)
+    with Screen(100) as screen:
+        display = ProgressBar(screen.stream)
+        for done in range(4):
+            display(Progress("embedding", 100 + done, 1000, unit="images"))
+            time.sleep(0.15)
+        (line,) = screen.lines()
+    assert "| 103 of 1,000 (" in line
+    assert line.endswith(" left)") and " images/s, 0" in line
 
-    def test_not_every_step_is_drawn_but_the_last_one_is(self, terminal):
-        line = ProgressLine(terminal)
-        for done in range(1, 10_001):
-            line(Progress("embedding", done, 10_000))
-        assert terminal.getvalue().count("\r") < 1000
-        assert "10,000 of 10,000" in terminal.lines()[-1]
+
+def test_not_every_step_is_drawn_but_the_last_one_is():
+    with Screen() as screen:
+        display = ProgressBar(screen.stream)
+        for done in range(10_001):
+            display(Progress("embedding", done, 10_000))
+        text = screen.written()
+    assert text.count("\r") < 100
+    assert text.endswith("| 10,000 of 10,000")
+
+
+def test_messages_and_logged_lines_stay_above():
+    with Screen(60) as screen:
+        display = ProgressBar(screen.stream)
+        handler = LogHandler(display)
+        display.write("before")
+        display(Progress("embedding", 1, 2))
+        display.write("a message")
+        handler.emit(logging.LogRecord("ccip", logging.WARNING, "", 0, "no %s", ("絵\x1b[m\n",), None))
+        display(Progress("embedding", 2, 2))
+        *lines, bar = screen.lines()
+    assert lines == ["before", "a message", r"WARNING: no 絵\x1b[m\n"]
+    assert bar.startswith("embedding: 100%|")
+
+
+def test_it_is_gone_when_it_is_closed():
+    with Screen() as screen:
+        display = ProgressBar(screen.stream)
+        display(Progress("embedding", 1, 2))
+        display.close()
+        display.close()
+        display.write("done")
+        assert screen.lines() == ["done", ""]
+
+
+def test_bars_of_other_packages_do_not_move_it():
+    with Screen(40) as screen, tqdm(total=3, file=io.StringIO()):
+        ProgressBar(screen.stream)(Progress("embedding", 1, 2))
+        assert "\n" not in screen.written()
+
+
+def test_a_stop_while_it_is_drawn_blocks_nobody():
+    """Another thread may log what it did last before it ends."""
+
+    class Stopped(io.StringIO):
+        """A stream on which Ctrl-C arrives once."""
+
+        is_stopped = False
+
+        def write(self, text):
+            if "2 of 2" in text and not self.is_stopped:
+                self.is_stopped = True
+                raise KeyboardInterrupt
+            return super().write(text)
+
+    display = ProgressBar(Stopped())
+    display(Progress("embedding", 1, 2))
+    with pytest.raises(KeyboardInterrupt):
+        display(Progress("embedding", 2, 2))
+    thread = threading.Thread(target=lambda: display.write("stopped"), daemon=True)
+    thread.start()
+    thread.join(10)
+    assert not thread.is_alive()
 
 
 class TestInALog:
-    def test_a_line_when_something_begins(self):
+    def test_a_line_when_a_stage_begins(self):
         log = io.StringIO()
-        line = ProgressLine(log)
+        display = ProgressLines(log)
         for done in range(1001):
-            line(Progress("embedding", done, 1000))
-        line(Progress("grouping", 0, None))
-        line.clear()
-        assert log.getvalue() == "embedding  0 of 1,000 (0%)\ngrouping\n"
+            display(Progress("embedding", done, 1000))
+        display(Progress("grouping", 0, None))
+        display.close()
+        assert log.getvalue() == "embedding: 0 of 1,000\ngrouping\n"
 
-    def test_nothing_when_it_shall_be_quiet_but_what_is_written(self):
+    def test_a_line_now_and_then(self, monkeypatch):
+        monkeypatch.setattr(terminal, "SECONDS_BETWEEN_LINES", 0.05)
         log = io.StringIO()
-        line = ProgressLine(log, is_quiet=True)
-        line(Progress("embedding", 1, 2))
-        line.write("error: no")
+        display = ProgressLines(log)
+        for done in range(3):
+            display(Progress("embedding", done, 3, "1 failed"))
+            time.sleep(0.06)
+        assert log.getvalue().splitlines() == [f"embedding: {done} of 3; 1 failed" for done in range(3)]
+
+
+class TestLogHandler:
+    def test_tracebacks_keep_their_lines(self):
+        log = io.StringIO()
+        logger = logging.getLogger("ccip test of the log handler")
+        logger.propagate = False
+        logger.addHandler(LogHandler(ProgressLines(log)))
+        try:
+            raise ValueError("bad \x1b[1m")
+        except ValueError:
+            logger.warning("failed", exc_info=True)
+        first, *_, last = log.getvalue().splitlines()
+        assert (first, last) == ("WARNING: failed", r"ValueError: bad \x1b[1m")
+
+    def test_a_message_that_cannot_be_formatted_stops_nothing(self, capsys):
+        handler = LogHandler(ProgressDisplay(io.StringIO()))
+        handler.handle(logging.LogRecord("ccip", logging.WARNING, "", 0, "%d", ("x",), None))
+        assert "Logging error" in capsys.readouterr().err
+
+
+class TestTheDisplayThatSuits:
+    @pytest.mark.parametrize(
+        "term, is_quiet, kind",
+        [
+            pytest.param("xterm", False, ProgressBar, id="a terminal"),
+            pytest.param("dumb", False, ProgressLines, id="a terminal that cannot move its cursor"),
+            pytest.param("xterm", True, ProgressDisplay, id="quiet"),
+        ],
+    )
+    def test_a_terminal(self, monkeypatch, term, is_quiet, kind):
+        monkeypatch.setenv("TERM", term)
+        with Screen() as screen:
+            assert type(progress_display(screen.stream, is_quiet=is_quiet)) is kind
+
+    def test_a_file(self):
+        assert type(progress_display(io.StringIO())) is ProgressLines
+
+    def test_quiet_shows_messages_only(self):
+        log = io.StringIO()
+        display = progress_display(log, is_quiet=True)
+        display(Progress("embedding", 1, 2))
+        display.write("error: no")
+        display.close()
         assert log.getvalue() == "error: no\n"
-
-
-def test_a_terminal_that_cannot_move_its_cursor_is_a_log(terminal, monkeypatch):
-    monkeypatch.setenv("TERM", "dumb")
-    line = ProgressLine(terminal)
-    line(Progress("embedding", 1, 2))
-    assert terminal.getvalue() == "embedding  1 of 2 (50%)\n"
-
-
-def test_what_is_logged_stands_above_the_line(terminal):
-    line = ProgressLine(terminal)
-    handler = LogLines(line)
-    line(Progress("embedding", 1, 2))
-    handler.emit(logging.LogRecord("ccip", logging.WARNING, "", 0, "no %s", ("絵\x1b[m",), None))
-    line(Progress("embedding", 2, 2))
-    assert terminal.lines() == [r"WARNING: no 絵\x1b[m", "embedding  [####################]  2 of 2 (100%)"]

@@ -3,6 +3,7 @@
 import pytest
 
 from ccip_plugin.core import registry
+from ccip_plugin.core.encoder.verification import CheckResult
 from ccip_plugin.zoo import table
 from tests.support import tiny_models
 
@@ -51,3 +52,35 @@ def test_the_text_is_aligned_and_marks_the_default_and_the_stand_in(tmp_path):
     assert "stand-in" in by_name["ccip-demo"]
     end = lines[0].index("threshold") + len("threshold")
     assert all(line[end - 1].isdigit() and line[end] == " " for line in lines[1:])
+
+
+CHECKS = [
+    CheckResult("files", True, "in /絵"),
+    CheckResult("metric", None, "none"),
+    CheckResult("size", False, "1 MB"),
+]
+
+
+@pytest.mark.parametrize(
+    "results, expected",
+    [
+        pytest.param(
+            CHECKS,
+            [
+                "ok      files   in /絵",
+                "-       metric  none",
+                "FAILED  size    1 MB",
+                "1 of 3 checks failed, 1 skipped",
+            ],
+            id="all outcomes",
+        ),
+        pytest.param(
+            CHECKS[:2],
+            ["ok  files   in /絵", "-   metric  none", "all 1 checks passed, 1 skipped"],
+            id="not all could be run",
+        ),
+        pytest.param(CHECKS[:1], ["ok  files  in /絵", "all 1 checks passed"], id="passed"),
+    ],
+)
+def test_checks(results, expected):
+    assert table.render_checks(results).splitlines() == expected

@@ -135,7 +135,7 @@ class Encoder:
         found = []
         for vector in self._vectors(images, workers or usable_cores()):
             found.append(differences.normalize(vector) if normalize else vector)
-            report(progress, "embedding", len(found), total)
+            report(progress, "embedding", len(found), total, unit="images")
         return np.stack(found) if found else np.empty((0, self.spec.dim), np.float32)
 
     def embed_tensor(self, tensor: Vectors) -> Vectors:

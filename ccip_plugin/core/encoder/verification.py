@@ -95,17 +95,6 @@ def is_ok(results: Sequence[CheckResult]) -> bool:
     return all(result.ok is not False for result in results)
 
 
-def render(results: Sequence[CheckResult]) -> str:
-    """The results as lines of text, the verdict last."""
-    marks = {True: "ok", False: "FAILED", None: "-"}
-    width = max((len(result.name) for result in results), default=0)
-    lines = [f"{marks[result.ok]:<6}  {result.name:<{width}}  {result.detail}" for result in results]
-    failed = sum(result.ok is False for result in results)
-    open_ = sum(result.ok is None for result in results)
-    verdict = f"{failed} of {len(results)} checks failed" if failed else f"all {len(results) - open_} checks passed"
-    return "\n".join([*lines, f"{verdict}{f', {open_} could not be judged' if open_ else ''}"])
-
-
 def _check_files(spec: ModelSpec, files: ModelFiles) -> Iterator[CheckResult]:
     origin = {"hub": f"from the hub at {files.revision}", "bundled": "bundled", "model_dir": "from the model folder"}
     yield CheckResult("files", True, f"{files.feat.parent} ({origin[files.source]})")

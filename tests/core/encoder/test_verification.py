@@ -8,7 +8,7 @@ from PIL import Image
 
 from ccip_plugin.core import hub, registry
 from ccip_plugin.core.encoder import verification
-from ccip_plugin.core.encoder.verification import CheckResult, check_model, is_ok, render
+from ccip_plugin.core.encoder.verification import CheckResult, check_model, is_ok
 from ccip_plugin.core.errors import UnknownModelError
 from ccip_plugin.core.progress import Cancelled
 from tests.support import tiny_models
@@ -196,19 +196,6 @@ def test_the_published_verdicts_are_at_least_the_tolerance_away_from_the_thresho
     assert (matrix <= threshold).sum() == 4 + 2
 
 
-# --- the text
-
-
-def test_render_gives_a_line_for_each_check_and_the_verdict():
-    results = [
-        CheckResult("files", True, "in /a"),
-        CheckResult("metric", None, "none"),
-        CheckResult("size", False, "1 MB"),
-    ]
-    assert render(results) == (
-        "ok      files   in /a\n-       metric  none\nFAILED  size    1 MB\n1 of 3 checks failed, 1 could not be judged"
-    )
-    assert render(results[:2]).splitlines()[-1] == "all 1 checks passed, 1 could not be judged"
-    assert render(results[:1]).splitlines()[-1] == "all 1 checks passed"
-    assert not is_ok(results)
-    assert is_ok(results[:2])
+@pytest.mark.parametrize("outcomes, expected", [((True, None), True), ((True, False), False), ((), True)])
+def test_is_ok(outcomes, expected):
+    assert is_ok([CheckResult("size", outcome, "") for outcome in outcomes]) is expected
