@@ -157,4 +157,5 @@ def _first_to_connect(config: Any, waiting: Callable[[], None]) -> Iterator[None
 def _database_errors() -> type[Exception]:
     from pymongo.errors import PyMongoError
 
-    return PyMongoError
+    error: type[Exception] = PyMongoError
+    return error

@@ -1,13 +1,14 @@
-"""Embeddings of whole datasets in memory: read once, and then only what has changed since."""
+"""Cache of the embeddings of whole datasets: read once, then only what has changed since."""
 
+import contextlib
 import threading
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from bson import ObjectId
+from cachetools import LRUCache
 
 from ..core.progress import ProgressCallback, report
 from ..storage.internals import dataset_id, sample_documents
@@ -17,53 +18,51 @@ from .provenance import Provenance
 from .store import EmbeddingStore
 
 CACHE_BYTES = 1 << 30
-"""What all vectors that are kept may take together: about 350,000 of them."""
-_FEW = 0.2  # share of the samples up to which those that have changed are read one by one
+"""Memory limit of all cached vectors together: about 350,000 of them."""
+_FEW = 0.2  # largest share of changed samples for which these are read one by one
+_ABSENT = object()
 
 
 @dataclass(frozen=True, eq=False)
 class _Entry:
-    """What is known of a field: when each sample was last written to, and the embeddings."""
+    """A cached field: its embeddings, and when each sample was last modified."""
 
-    written: Mapping[ObjectId, Any]
+    modified: Mapping[ObjectId, Any]
     provenance: Provenance | None
     embeddings: Embeddings
 
 
 class VectorCache:
-    """Keeps the embeddings of a few fields, those asked for last.
+    """Keeps the embeddings of the fields that were used last.
 
-    What is kept is never out of date: FiftyOne, and this plugin, write into each sample when it was last written to,
-    and that is looked at on each call.
+    Cached embeddings are never out of date: FiftyOne and this plugin record in each sample when it was last modified,
+    and each call compares these times.
 
     Args:
-        n_bytes: what the vectors may take together; of a field that takes more nothing is kept
+        n_bytes: memory limit of all vectors together; a field that needs more is not cached
     """
 
     def __init__(self, n_bytes: int = CACHE_BYTES):
-        self._n_bytes = n_bytes
-        self._entries: OrderedDict[tuple[str, str], _Entry] = OrderedDict()
+        self._entries: LRUCache[tuple[str, str], _Entry] = LRUCache(n_bytes, getsizeof=_n_bytes)
         self._lock = threading.Lock()
 
     def load(self, target: Target, embeddings_field: str, progress: ProgressCallback | None = None) -> Embeddings:
-        """Gives what ``load_embeddings`` gives for a whole dataset; raises what that raises.
+        """The embeddings of a whole dataset, as ``load_embeddings`` returns them; raises what that raises.
 
         Args:
             target: all items of a dataset
             embeddings_field: the field (on detections: the attribute) with the embeddings
-            progress (None): told when vectors are read
+            progress (None): called when vectors are read
         """
         key = (str(dataset_id(target.dataset)), target.path(embeddings_field))
         with self._lock:
-            known = self._entries.pop(key, None)
-            entry = _current(known, target, embeddings_field, progress)
-            self._entries[key] = entry
-            while self._entries and sum(e.embeddings.vectors.nbytes for e in self._entries.values()) > self._n_bytes:
-                self._entries.popitem(last=False)
+            entry = _current(self._entries.pop(key, None), target, embeddings_field, progress)
+            with contextlib.suppress(ValueError):  # larger than the whole cache
+                self._entries[key] = entry
         return entry.embeddings
 
     def clear(self) -> None:
-        """Forgets everything."""
+        """Empties the cache."""
         with self._lock:
             self._entries.clear()
 
@@ -72,64 +71,70 @@ VECTORS = VectorCache()
 """The cache of this process."""
 
 
-def _current(known: _Entry | None, target: Target, embeddings_field: str, progress: ProgressCallback | None) -> _Entry:
-    written = _written(target)  # before the vectors: what is written meanwhile is found at the next call
+def _n_bytes(entry: _Entry) -> int:
+    return entry.embeddings.vectors.nbytes
+
+
+def _current(cached: _Entry | None, target: Target, embeddings_field: str, progress: ProgressCallback | None) -> _Entry:
+    modified = _modification_times(target)  # before the vectors: a change in between is seen by the next call
     provenance = EmbeddingStore(target, embeddings_field).provenance
-    if known is None or known.provenance != provenance:
-        return _read(written, provenance, target, embeddings_field, progress)
-    gone = known.written.keys() - written.keys()
-    changed = {key for key, when in written.items() if key not in known.written or known.written[key] != when}
-    if not changed and not gone:
-        return known
-    if len(changed) > _FEW * len(written):
-        return _read(written, provenance, target, embeddings_field, progress)
-    some = target.dataset.select([str(key) for key in changed])
-    new = load_embeddings(some, embeddings_field=embeddings_field, patches_field=target.patches_field)
-    if new.provenance != provenance:
-        return _read(written, provenance, target, embeddings_field, progress)
-    return _Entry(written, provenance, _counted(target, written, _changed(known.embeddings, new, changed | gone)))
+    if cached is None or cached.provenance != provenance:
+        return _read(modified, provenance, target, embeddings_field, progress)
+    deleted = cached.modified.keys() - modified.keys()
+    changed = {key for key, when in modified.items() if cached.modified.get(key, _ABSENT) != when}
+    if not changed and not deleted:
+        return cached
+    if len(changed) > _FEW * len(modified):
+        return _read(modified, provenance, target, embeddings_field, progress)
+    samples = target.dataset.select([str(key) for key in changed])
+    fresh = load_embeddings(samples, embeddings_field=embeddings_field, patches_field=target.patches_field)
+    if fresh.provenance != provenance:
+        return _read(modified, provenance, target, embeddings_field, progress)
+    embeddings = _updated(cached.embeddings, fresh, changed | deleted)
+    return _Entry(modified, provenance, _counted(target, modified, embeddings))
 
 
 def _read(
-    written: Mapping[ObjectId, Any],
+    modified: Mapping[ObjectId, Any],
     provenance: Provenance | None,
     target: Target,
     embeddings_field: str,
     progress: ProgressCallback | None,
 ) -> _Entry:
     report(progress, "reading embeddings", 0, None)
-    found = load_embeddings(target.view, embeddings_field=embeddings_field, patches_field=target.patches_field)
-    return _Entry(written, provenance, _counted(target, written, _ordered(found, range(len(found.ids)))))
+    embeddings = load_embeddings(target.view, embeddings_field=embeddings_field, patches_field=target.patches_field)
+    in_order = _in_sample_order(embeddings, range(len(embeddings.ids)))
+    return _Entry(modified, provenance, _counted(target, modified, in_order))
 
 
-def _written(target: Target) -> dict[ObjectId, Any]:
-    """When each sample of the dataset was last written to."""
+def _modification_times(target: Target) -> dict[ObjectId, Any]:
+    """When each sample of the dataset was last modified."""
     rows = sample_documents(target.dataset).find({}, {"last_modified_at": True})
     return {row["_id"]: row.get("last_modified_at") for row in rows}
 
 
-def _changed(known: Embeddings, new: Embeddings, sample_ids: Set[ObjectId]) -> Embeddings:
-    """What is known, with ``new`` in place of all that there is of some samples."""
+def _updated(cached: Embeddings, fresh: Embeddings, sample_ids: Set[ObjectId]) -> Embeddings:
+    """The cached embeddings, with those of some samples replaced by ``fresh``."""
     names = {str(key) for key in sample_ids}
-    rows = [i for i, key in enumerate(known.sample_ids) if key in names]
-    if [known.ids[i] for i in rows] != new.ids:
-        left = set(rows)
-        both = known.joined(new)
-        return _ordered(both, [i for i in range(len(both.ids)) if i not in left])
-    if np.array_equal(known.vectors[rows], new.vectors):
-        return known  # as after the edit of a label
-    vectors = known.vectors.copy()  # somebody may be comparing with those of before
-    vectors[rows] = new.vectors
-    return replace(known, vectors=vectors)
+    rows = [row for row, key in enumerate(cached.sample_ids) if key in names]
+    if [cached.ids[row] for row in rows] != fresh.ids:
+        replaced = set(rows)
+        joined = cached.joined(fresh)
+        return _in_sample_order(joined, [row for row in range(len(joined.ids)) if row not in replaced])
+    if np.array_equal(cached.vectors[rows], fresh.vectors):
+        return cached  # as after the edit of a label
+    vectors = cached.vectors.copy()  # a caller may still be using the cached ones
+    vectors[rows] = fresh.vectors
+    return replace(cached, vectors=vectors)
 
 
-def _ordered(found: Embeddings, rows: Sequence[int]) -> Embeddings:
-    """Some of the embeddings in the order of the samples, so that it does not matter what was read when."""
+def _in_sample_order(embeddings: Embeddings, rows: Sequence[int]) -> Embeddings:
+    """Some of the embeddings in the order of their samples, whatever the order in which they were read."""
     places = np.asarray(rows, np.intp)
-    order = places[np.argsort(np.array(found.sample_ids, dtype="S24")[places], kind="stable")].tolist()
-    return found if order == list(range(len(found.ids))) else found.select(order)
+    order = places[np.argsort(np.array(embeddings.sample_ids, dtype="S24")[places], kind="stable")].tolist()
+    return embeddings if order == list(range(len(embeddings.ids))) else embeddings.select(order)
 
 
-def _counted(target: Target, written: Mapping[ObjectId, Any], found: Embeddings) -> Embeddings:
-    n_items = target.view.count(target.labels_path) if target.is_patches else len(written)
-    return replace(found, n_missing=n_items - len(found.ids))
+def _counted(target: Target, modified: Mapping[ObjectId, Any], embeddings: Embeddings) -> Embeddings:
+    n_items = target.view.count(target.labels_path) if target.is_patches else len(modified)
+    return replace(embeddings, n_missing=n_items - len(embeddings.ids))

@@ -24,12 +24,15 @@ RECORD = "registration.json"
 """The file by which :mod:`ccip_plugin.zoo.registration` knows a folder that it made."""
 TAGS = ("embeddings", "anime", "character", "onnx")  # by the first one FiftyOne finds what can make an index
 PACKAGES = (
+    "cachetools",
     "filelock",
     "huggingface_hub>=0.24",
     "numpy",
     "onnxruntime>=1.20|onnxruntime-gpu>=1.20",
     "pillow>=10.3",
     "scikit-learn",
+    "tabulate",
+    "tqdm",
 )
 _OPTIONS = ("references", "references_field", "threshold", "provider")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from ..errors import DownloadError, UnknownRevisionError
-from ..progress import ProgressCallback, report
+from ..progress import BYTES, ProgressCallback, report
 from ..registry import HUB_REPO, PublishedFile
 from ..system import atomic_write, file_lock
 from . import onnx_file
@@ -124,7 +124,7 @@ class Hub:
         if path.stat().st_size != announced.size or not is_what_hub_has(path, announced.etag):
             self.delete(path)
             raise DownloadError(filename, "what arrived is not what the hub announced (other hash); deleted, try again")
-        report(progress, f"downloading {filename}", announced.size, announced.size, "bytes")
+        report(progress, f"downloading {filename}", announced.size, announced.size, unit=BYTES)
         self.note_revision(revision, announced.commit)
         return path
 
@@ -158,7 +158,7 @@ class Hub:
                 return work(transfer)
 
         stage = f"downloading {filename}"
-        return transfer.run(guarded, lambda: report(progress, stage, transfer.done, transfer.total, "bytes"))
+        return transfer.run(guarded, lambda: report(progress, stage, transfer.done, transfer.total, unit=BYTES))
 
     def _announced(self, filename: str, revision: str) -> _Announced | None:
         """What the hub says of a file; None if it says that there is none."""

@@ -10,7 +10,7 @@ from ccip_plugin.core.datasets.archives import ArchiveError, extract_images
 from ccip_plugin.core.datasets.character_similarity import ArchiveMissingError, find_archive
 from ccip_plugin.core.errors import DownloadError
 from ccip_plugin.core.hub import Hub, onnx_file
-from ccip_plugin.core.progress import Cancelled
+from ccip_plugin.core.progress import BYTES, Cancelled
 from tests.support.tiny_hub import COMMIT, TinyHub
 
 SUBSET = "images_test_v1"
@@ -71,7 +71,7 @@ def test_progress_tells_the_bytes_and_stops_the_download(server, hub, content):
         raise Cancelled
 
     find_archive(SUBSET, hub=hub, progress=steps.append)
-    assert steps[-1].note == "bytes" and steps[-1].done == steps[-1].total == len(content)
+    assert steps[-1].unit == BYTES and steps[-1].done == steps[-1].total == len(content)
     hub.delete(find_archive(SUBSET, hub=hub))
     with pytest.raises(Cancelled):
         find_archive(SUBSET, hub=hub, progress=stop)

@@ -12,7 +12,7 @@ import pytest
 from ccip_plugin.core.errors import DownloadError, UnknownRevisionError
 from ccip_plugin.core.hub import FILES, Hub, find_files, is_available, onnx_file, transfer
 from ccip_plugin.core.hub.transfer import Stopped, Transfer
-from ccip_plugin.core.progress import Cancelled
+from ccip_plugin.core.progress import BYTES, Cancelled
 from tests.support.tiny_hub import COMMIT, NAME, OTHER
 
 FEAT = f"{NAME}/model_feat.onnx"
@@ -39,7 +39,7 @@ def test_progress_tells_the_bytes_of_each_file(server, hub, published, small_pie
     assert [step.done for step in feat if step.total] == sorted(step.done for step in feat if step.total)
     assert (feat[-1].done, feat[-1].total) == (size, size)
     assert any(0 < step.done < size for step in feat) == COUNTS_BYTES
-    assert {step.note for step in steps} == {"bytes"}
+    assert {step.unit for step in steps} == {BYTES}
     assert {step.stage.split("/")[-1] for step in steps} == set(FILES)
 
 
