@@ -32,6 +32,10 @@ class _Entry:
     embeddings: Embeddings
 
 
+def _n_bytes(entry: _Entry) -> int:
+    return entry.embeddings.vectors.nbytes
+
+
 class VectorCache:
     """Keeps the embeddings of the fields that were used last.
 
@@ -69,10 +73,6 @@ class VectorCache:
 
 VECTORS = VectorCache()
 """The cache of this process."""
-
-
-def _n_bytes(entry: _Entry) -> int:
-    return entry.embeddings.vectors.nbytes
 
 
 def _current(cached: _Entry | None, target: Target, embeddings_field: str, progress: ProgressCallback | None) -> _Entry:

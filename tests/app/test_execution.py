@@ -60,7 +60,7 @@ def test_the_app_gets_progress_and_then_the_summary(ctx):
     (line,) = create_response_generator([next(messages)])
     while "embedding" not in line:
         (line,) = create_response_generator([next(messages)])
-    shown = {"label": "embedding 1 of 4; 1 failed", "progress": 0.25}
+    shown = {"label": "embedding: 1 of 4; 1 failed", "progress": 0.25}
     assert json.loads(line)["body"] == {"operator_uri": "set_progress", "params": shown}
     go_on.set()
     rest = [(name, params) for name, params in sent(messages) if name != "set_progress"]
@@ -162,7 +162,7 @@ def test_a_delegated_operation_gives_its_results():
         return "42"
 
     assert run(ctx, work) == {"answer": "42"}
-    assert seen == [(0.25, "embedding 1 of 4"), (1.0, "embedding 4 of 4")], "sparingly: each is a write to the database"
+    assert seen == [(0.25, "embedding: 1 of 4"), (1.0, "embedding: 4 of 4")], "sparingly: each is a write to the database"
 
 
 def test_a_delegated_operation_raises_its_errors():
