@@ -11,8 +11,9 @@ from ..core.clustering.methods import get_method
 from ..core.evaluation.jackknife import Interval
 from ..core.tuning.recommendation import Parameters, Recommendation
 from ..embeddings.provenance import read_provenance
-from ..reports.export import table_lines, write_json
+from ..reports.export import write_json
 from ..reports.facts import Facts
+from ..reports.tables import records_text
 from ..storage.fields import CALIBRATION_KEY, EMBEDDINGS_FIELD
 from ..storage.runs import key_of, read_config
 from ..storage.targets import Target, resolve
@@ -81,7 +82,7 @@ class Calibrated:
         ]
 
     def __str__(self) -> str:
-        return "\n".join([str(self.facts()), *table_lines(self.table())])
+        return "\n".join([str(self.facts()), records_text(self.table())])
 
     def to_json(self, path: str | Path) -> Path:
         """Writes everything into a file."""

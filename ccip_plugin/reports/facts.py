@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from .tables import table_text
 from .words import printable
 
 
@@ -44,9 +45,7 @@ class Facts:
 
     def lines(self) -> list[str]:
         """The pairs, aligned, and the warnings."""
-        width = max((len(label) for label, _ in self.pairs), default=0)
-        rows = [f"{label:<{width}}  {printable(value)}" for label, value in self.pairs]
-        return [*rows, *(f"warning: {printable(warning)}" for warning in self.warnings)]
+        return [*table_text(self.pairs).splitlines(), *(f"warning: {printable(warning)}" for warning in self.warnings)]
 
     def __str__(self) -> str:
         return "\n".join([printable(self.headline), *self.lines()])

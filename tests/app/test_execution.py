@@ -162,7 +162,7 @@ def test_a_delegated_operation_gives_its_results():
         return "42"
 
     assert run(ctx, work) == {"answer": "42"}
-    assert seen == [(0.25, "embedding: 1 of 4"), (1.0, "embedding: 4 of 4")], "sparingly: each is a write to the database"
+    assert seen == [(0.25, "embedding: 1 of 4"), (1.0, "embedding: 4 of 4")], "each is a write to the database"
 
 
 def test_a_delegated_operation_raises_its_errors():
