@@ -33,9 +33,9 @@ from engine_data import DIM, SETTINGS, characters
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from ccip_plugin.core.clustering import METHODS, cluster
-from ccip_plugin.core.clustering.agglomeration import agglomerate
 from ccip_plugin.core.clustering.constraints import Constraints
 from ccip_plugin.core.clustering.dbscan import dbscan
+from ccip_plugin.core.clustering.linkage.agglomeration import agglomerate
 from ccip_plugin.core.evaluation.groups import group_metrics
 from ccip_plugin.core.neighbors import radius_graph
 from ccip_plugin.core.neighbors.approximate import CAP, PROBES, approximate_graph

@@ -94,7 +94,6 @@ KNOWN_REACHED = {
 }
 KNOWN_PRIVATE: set[str] = {"cli/parsers"}
 KNOWN_LONG: set[str] = {
-    "core/clustering/linkage",
     "tests/operators/test_operators.py",
 }
 

@@ -12,7 +12,7 @@ import numpy as np
 from fiftyone.core.collections import SampleCollection
 
 from ..core.calibration import load as load_calibration
-from ..core.clustering.constraints import Constraints, check
+from ..core.clustering.constraints import Constraints, resolve_constraints
 from ..core.clustering.dispatch import run_method
 from ..core.clustering.methods import Clustering, ClusteringMethod, ClusteringTask, get_method
 from ..core.identity.matching import NEW
@@ -252,7 +252,7 @@ def _steadied(found: Clustering, lineup: Lineup, snapshot: Snapshot, constraints
     """The clusters without merges and splits of known groups on weak evidence."""
     groups = [snapshot.current.get(key) for key in lineup.embeddings.ids]
     previous = np.array([-1 if group_id is None else group_id for group_id in groups], np.int64)
-    checked = None if constraints is None else check(constraints, len(previous))
+    resolved = None if constraints is None else resolve_constraints(constraints, len(previous))
     labels = steady(
         found.labels,
         previous,
@@ -260,8 +260,8 @@ def _steadied(found: Clustering, lineup: Lineup, snapshot: Snapshot, constraints
         limit=found.limit,
         threshold=found.eps,
         min_samples=found.min_samples,
-        is_bound=None if checked is None else checked.is_bound,
-        shared=None if checked is None else checked.shared,
+        is_bound=None if resolved is None else resolved.is_constrained,
+        shared=None if resolved is None else resolved.co_occurring,
     )
     return replace(found, labels=labels)
 

@@ -30,7 +30,7 @@ class GroupLabel:
         margin: how much larger the difference to the nearest other group is, None when there is none
         assigned: the label that this plugin last wrote; another ``label`` means that a person changed it
         rescued: True where the image alone was too far from the group, and other strong evidence put it there; see
-            :func:`~ccip_plugin.core.clustering.rescue.rescue`. None otherwise
+            :func:`~ccip_plugin.core.clustering.linkage.rescue.rescue`. None otherwise
     """
 
     label: str | None

@@ -54,7 +54,7 @@ def test_a_grouping_takes_the_graph_that_is_kept(made, monkeypatch, method):
     def compares(*args, **options):
         raise AssertionError("compared again")
 
-    for module in ("clustering.dbscan", "clustering.linkage", "neighbors.graph"):
+    for module in ("clustering.dbscan", "clustering.linkage.average", "neighbors.graph"):
         monkeypatch.setattr(f"ccip_plugin.core.{module}.near_pairs", compares)
     group_characters(samples, method=method)
     assert labels(samples) == labels(same)

@@ -1,30 +1,28 @@
-"""DBSCAN on a graph of neighbors, or on embeddings in blocks."""
+"""DBSCAN on a neighbor graph, or on embeddings in blocks."""
 
 from collections.abc import Iterable
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from ..arrays import Labels, RowsAndColumns
+from ..arrays import BoolArray, Labels, RowsAndColumns
 from ..neighbors.components import Forest
 from ..neighbors.graph import NeighborGraph
 from ..neighbors.pairs import near_pairs
-from ..neighbors.vectors import unit_vectors
+from ..neighbors.vectors import VectorSource, unit_vectors
 from ..progress import ProgressCallback
 from .parameters import NOISE, check_cap, check_parameters
 
 PAIRS_BYTES = 256 << 20
-
-
-"""How much memory DBSCAN takes for pairs before it rather compares images twice."""
+"""Memory for pairs. When it is exceeded, images are compared twice instead of keeping pairs."""
 
 
 def dbscan(graph: NeighborGraph, *, eps: float, min_samples: int) -> Labels:
-    """Groups images by density (Ester et al., 1996), with the labels that scikit-learn gives on the full matrix.
+    """Clusters images by density (Ester et al., 1996), with the labels of scikit-learn on the full matrix.
 
     Args:
         graph: every pair of ``n`` images with a difference up to ``graph.radius``
-        eps: the largest difference between two neighbors, at most ``graph.radius``
+        eps: maximum difference of two neighbors, at most ``graph.radius``
         min_samples: how many neighbors, itself included, make a core image; with 1, every image is one
 
     Returns:
@@ -32,7 +30,7 @@ def dbscan(graph: NeighborGraph, *, eps: float, min_samples: int) -> Labels:
 
     Raises:
         RadiusError: eps is larger than the radius of the graph
-        ParameterError: eps or min_samples has no meaning, or the graph has fewer neighbors of each image
+        ParameterError: eps or min_samples is invalid, or the graph keeps fewer neighbors of each image
     """
     check_parameters(eps, min_samples, least=1)
     check_cap(graph.cap, min_samples)
@@ -41,12 +39,12 @@ def dbscan(graph: NeighborGraph, *, eps: float, min_samples: int) -> Labels:
 
 
 def dbscan_of_embeddings(
-    embeddings: ArrayLike, *, eps: float, min_samples: int, progress: ProgressCallback | None = None
+    embeddings: ArrayLike | VectorSource, *, eps: float, min_samples: int, progress: ProgressCallback | None = None
 ) -> Labels:
-    """As :func:`dbscan` on the graph of embeddings, without keeping more pairs than :data:`PAIRS_BYTES` hold.
+    """Clusters as :func:`dbscan` on the graph of the embeddings, but keeps at most :data:`PAIRS_BYTES` of pairs.
 
-    Where there are more, images are compared twice: first to count neighbors, then to connect them. With
-    ``min_samples`` up to 2, once.
+    If there are more, images are compared twice: first to count neighbors, then to connect them. With ``min_samples``
+    up to 2, once.
     """
     check_parameters(eps, min_samples, least=1)
     unit = unit_vectors(embeddings)
@@ -56,7 +54,7 @@ def dbscan_of_embeddings(
     forest = Forest(len(unit))
     for block in near_pairs(unit, eps, with_differences=False, progress=progress):
         rows, cols, _ = block.pairs
-        if min_samples <= 2:  # whoever has a neighbor is a core image
+        if min_samples <= 2:  # any image with a neighbor is a core image
             forest.add(rows, cols)
             counts[rows] = counts[cols] = 1
             continue
@@ -76,8 +74,8 @@ def dbscan_of_embeddings(
     return _grouped(is_core, kept)
 
 
-def _grouped(is_core: NDArray[np.bool_], parts: Iterable[RowsAndColumns]) -> Labels:
-    """DBSCAN's groups: core images that are connected, and images near them, in the first of the groups of these."""
+def _grouped(is_core: BoolArray, parts: Iterable[RowsAndColumns]) -> Labels:
+    """The groups: connected core images, and border images in the first of the groups of their core neighbors."""
     forest = Forest(len(is_core))
     borders: list[RowsAndColumns] = []
     for rows, cols in parts:
@@ -85,10 +83,10 @@ def _grouped(is_core: NDArray[np.bool_], parts: Iterable[RowsAndColumns]) -> Lab
         forest.add(rows[are_core], cols[are_core])
         for core, border in ((rows, cols), (cols, rows)):
             reaches = is_core[core] & ~is_core[border]
-            borders.append((core[reaches], border[reaches]))  # few: an image that is no core has few neighbors
-    nowhere = np.iinfo(np.int64).max
-    labels = np.where(is_core, forest.labels(is_core), nowhere)
+            borders.append((core[reaches], border[reaches]))  # few: a border image has few neighbors
+    no_label = np.iinfo(np.int64).max
+    labels = np.where(is_core, forest.labels(is_core), no_label)
     for core, border in borders:
         np.minimum.at(labels, border, labels[core])
-    labels[labels == nowhere] = NOISE
+    labels[labels == no_label] = NOISE
     return labels

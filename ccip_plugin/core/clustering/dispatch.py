@@ -11,6 +11,7 @@ from ..neighbors.approximate import CAP, approximate_graph
 from ..neighbors.choice import EXACT, choose_graph
 from ..neighbors.files import graphs_folder
 from ..neighbors.graph import NeighborGraph
+from ..neighbors.vectors import VectorSource
 from ..progress import ProgressCallback
 from ..registry import DEFAULT_MODEL
 from .constraints import Constraints
@@ -19,7 +20,7 @@ from .parameters import check_cap, check_parameters, n_items
 
 
 def cluster(
-    embeddings_or_graph: ArrayLike | NeighborGraph,
+    embeddings_or_graph: ArrayLike | VectorSource | NeighborGraph,
     *,
     method: str = DEFAULT_METHOD,
     eps: float | None = None,
@@ -106,7 +107,7 @@ def cluster(
 
 
 def run_method(
-    embeddings_or_graph: ArrayLike | NeighborGraph,
+    embeddings_or_graph: ArrayLike | VectorSource | NeighborGraph,
     method: str,
     *,
     eps: float,

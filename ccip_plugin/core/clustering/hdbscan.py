@@ -1,34 +1,34 @@
-"""HDBSCAN on a graph of neighbors."""
+"""HDBSCAN on a neighbor graph."""
 
 from typing import Any
 
 import numpy as np
 
 from ..arrays import Labels
+from ..neighbors.components import number_by_first
 from ..neighbors.graph import NeighborGraph
-from .agglomeration import numbered
 from .parameters import NOISE, ROUNDING, check_cap, check_parameters
 
-_FAR = 1.001  # of the cut: the difference of what is farther, for HDBSCAN
+_FAR = 1.001  # of eps: the difference assumed for pairs that are not in the graph
 
 
 def hdbscan(graph: NeighborGraph, *, eps: float, min_samples: int = 3) -> Labels:
-    """Groups images by how long groups last while the radius grows (Campello et al., 2013): scikit-learn's HDBSCAN.
+    """Clusters images by the stability of groups as eps grows (Campello et al., 2013), with scikit-learn's HDBSCAN.
 
-    Works on the pairs of the graph. What is farther counts as just beyond it, as a large number there would make
-    whole components look stable.
+    Uses the pairs of the graph. Other pairs are assumed to be just beyond eps, since with a large difference whole
+    components would look stable.
 
     Args:
         graph: every pair of ``n`` images with a difference up to ``graph.radius``
-        eps: the largest difference that it sees, at most ``graph.radius``
-        min_samples: how many images make a group, and a core image; at least 2
+        eps: maximum difference of the pairs to use, at most ``graph.radius``
+        min_samples: number of images that make a group, and a core image; at least 2
 
     Returns:
         ``(n,)`` labels; :data:`NOISE` for images in no group
 
     Raises:
         RadiusError: eps is larger than the radius of the graph
-        ParameterError: eps or min_samples has no meaning, or the graph has fewer neighbors of each image
+        ParameterError: eps or min_samples is invalid, or the graph keeps fewer neighbors of each image
     """
     check_parameters(eps, min_samples, least=2)
     check_cap(graph.cap, min_samples)
@@ -37,16 +37,16 @@ def hdbscan(graph: NeighborGraph, *, eps: float, min_samples: int = 3) -> Labels
     from sklearn.cluster import HDBSCAN
 
     matrix = _hdbscan_matrix(graph, eps, min_samples)
-    others = int(min_samples) - 1  # where pairs are sparse, an image itself is not counted
-    model = HDBSCAN(metric="precomputed", min_cluster_size=int(min_samples), min_samples=others, copy=False)
-    found = _of_main_component(model.fit_predict(matrix), graph.components(eps=eps))
+    n_neighbors = int(min_samples) - 1  # with sparse pairs, an image itself is not counted
+    model = HDBSCAN(metric="precomputed", min_cluster_size=int(min_samples), min_samples=n_neighbors, copy=False)
+    clusters = _in_main_component(model.fit_predict(matrix), graph.components(eps=eps))
     labels = np.full(graph.n, NOISE, np.int64)
-    labels[found >= 0] = numbered(found[found >= 0])
+    labels[clusters >= 0] = number_by_first(clusters[clusters >= 0])
     return labels
 
 
-def _of_main_component(labels: Labels, components: Labels) -> Labels:
-    """Labels without images that only pairs beyond eps connect with most of their group."""
+def _in_main_component(labels: Labels, components: Labels) -> Labels:
+    """Labels without images that are connected with most of their group by pairs beyond eps only."""
     grouped = np.flatnonzero(labels >= 0)
     keys, which, sizes = np.unique(
         labels[grouped] * np.int64(len(labels)) + components[grouped], return_inverse=True, return_counts=True
@@ -61,7 +61,7 @@ def _of_main_component(labels: Labels, components: Labels) -> Labels:
 
 
 def _hdbscan_matrix(graph: NeighborGraph, eps: float, min_samples: int) -> Any:
-    """Differences up to eps, and as many more pairs just beyond it as it takes to connect all images."""
+    """Differences up to eps, plus as many pairs just beyond eps as it takes to connect all images."""
     from scipy.sparse import coo_matrix
 
     near = graph.within(eps)

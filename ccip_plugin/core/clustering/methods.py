@@ -12,6 +12,7 @@ from ..errors import ParameterError
 from ..neighbors.approximate import ApproximateGraph
 from ..neighbors.graph import NeighborGraph, radius_graph
 from ..neighbors.quality import Quality
+from ..neighbors.vectors import VectorSource
 from ..progress import ProgressCallback
 from .constraints import Constraints
 from .dbscan import dbscan, dbscan_of_embeddings
@@ -75,7 +76,7 @@ class ClusteringTask:
         progress: called with the stage and the number of items done
     """
 
-    embeddings_or_graph: ArrayLike | NeighborGraph
+    embeddings_or_graph: ArrayLike | VectorSource | NeighborGraph
     method: str
     eps: float
     min_samples: int
@@ -163,12 +164,12 @@ def get_method(name: str) -> ClusteringMethod:
 
 def _run_linkage(task: ClusteringTask) -> Clustering:
     # what near-duplicates are does not depend on eps
-    scene = None if task.threshold is None else LinkageOptions.scene * task.threshold
+    near_duplicate = None if task.threshold is None else LinkageOptions.near_duplicate * task.threshold
     found = linkage(
         task.embeddings_or_graph,
         threshold=task.eps,
         min_samples=task.min_samples,
-        scene=scene,
+        near_duplicate=near_duplicate,
         constraints=task.constraints,
         previous_limit=task.previous_limit,
         progress=task.progress,

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..errors import ParameterError
+from ..neighbors.vectors import VectorSource
 
 NOISE = -1
 """Label of images in no group."""
@@ -30,6 +31,6 @@ def check_cap(cap: int | None, min_samples: int) -> None:
         raise ParameterError("min_samples", min_samples, f"{wanted}; use the exact one")
 
 
-def n_items(embeddings: ArrayLike) -> int:
+def n_items(embeddings: ArrayLike | VectorSource) -> int:
     """Number of embeddings."""
     return len(embeddings) if isinstance(embeddings, Sized) else len(np.atleast_1d(np.asarray(embeddings)))

@@ -1,17 +1,39 @@
-"""Connected components of pairs that come in parts: memory for the images, none for the pairs."""
+"""Connected components of pairs that arrive in parts: memory for the images, none for the pairs."""
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import IntArray
+
 _PENDING = 1 << 20
 
 
+def connected_components(n: int, rows: NDArray[np.integer], cols: NDArray[np.integer]) -> tuple[int, NDArray[np.int32]]:
+    """Finds the connected components of ``n`` images of which ``rows[k]`` is connected with ``cols[k]``.
+
+    Returns:
+        the number of components, and the ``(n,)`` component of each image
+    """
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components as components_of_matrix
+
+    matrix = coo_matrix((np.ones(len(rows), np.int8), (rows, cols)), shape=(n, n))
+    n_components, labels = components_of_matrix(matrix, directed=False)
+    return int(n_components), labels
+
+
+def number_by_first(labels: NDArray[np.integer]) -> IntArray:
+    """The same groups, numbered 0, 1, ... in the order of their first members."""
+    _, first, codes = np.unique(labels, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first))[codes]
+
+
 class Forest:
-    """Which of ``n`` images are connected by the pairs seen so far.
+    """The connected components of ``n`` images, from the pairs so far.
 
     Args:
-        n: how many images there are
-        pending: how many pairs are kept until they are worth a look
+        n: number of images
+        pending: number of pairs to collect before components are updated
     """
 
     def __init__(self, n: int, *, pending: int = _PENDING) -> None:
@@ -20,41 +42,36 @@ class Forest:
         self._pending: list[tuple[NDArray[np.int32], NDArray[np.int32]]] = []
         self._n_pending = 0
 
-    def add(self, rows: NDArray[np.int32], cols: NDArray[np.int32]) -> None:
+    def add(self, rows: NDArray[np.integer], cols: NDArray[np.integer]) -> None:
         """Connects ``rows[k]`` with ``cols[k]``."""
-        one, other = self._labels[rows], self._labels[cols]
-        is_new = one != other
+        first, second = self._labels[rows], self._labels[cols]
+        is_new = first != second
         if is_new.any():
-            self._pending.append((one[is_new], other[is_new]))
+            self._pending.append((first[is_new], second[is_new]))
             self._n_pending += int(is_new.sum())
         if self._n_pending > self._limit:
             self._flush()
 
-    def labels(self, among: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:
+    def labels(self, among: NDArray[np.bool_] | None = None) -> IntArray:
         """The components.
 
         Args:
-            among (None): an ``(n,)`` mask of images that are numbered, the others get -1; all by default
+            among (None): an ``(n,)`` mask of images to number, the others get -1; all by default
 
         Returns:
             ``(n,)`` numbers 0, 1, ... in the order of their first images
         """
         self._flush()
+        if among is None:
+            return number_by_first(self._labels)
         numbers = np.full(len(self._labels), -1, np.int64)
-        which = slice(None) if among is None else among
-        _, first, found = np.unique(self._labels[which], return_index=True, return_inverse=True)
-        numbers[which] = np.argsort(np.argsort(first))[found]
+        numbers[among] = number_by_first(self._labels[among])
         return numbers
 
     def _flush(self) -> None:
         """Gives each component one label."""
         if not self._pending:
             return
-        from scipy.sparse import coo_matrix
-        from scipy.sparse.csgraph import connected_components
-
         rows, cols = map(np.concatenate, zip(*self._pending, strict=True))
         self._pending, self._n_pending = [], 0
-        n = len(self._labels)
-        matrix = coo_matrix((np.ones(len(rows), np.int8), (rows, cols)), shape=(n, n))
-        self._labels = connected_components(matrix, directed=False)[1].astype(np.int32)[self._labels]
+        self._labels = connected_components(len(self._labels), rows, cols)[1].astype(np.int32)[self._labels]

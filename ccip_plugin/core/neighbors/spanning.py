@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from .components import connected_components
 from .pairs import GRID, Pairs, joined, picked
 from .spool import sorted_once
 
@@ -50,16 +51,12 @@ class SpanningForest:
         return self._kept
 
     def _flush(self) -> None:
-        from scipy.sparse import coo_matrix
-        from scipy.sparse.csgraph import connected_components
-
         self._kept = _spanning(joined([self._kept, *self._pending]))
         self._pending, self._n_pending = [], 0
         n = self._labels.shape[1]
         for number, level in enumerate(self._levels, 1):
             near = picked(self._kept, self._kept.differences <= level)
-            matrix = coo_matrix((np.ones(len(near.rows), np.int8), (near.rows, near.cols)), shape=(n, n))
-            self._labels[number] = connected_components(matrix, directed=False)[1]
+            self._labels[number] = connected_components(n, near.rows, near.cols)[1]
 
 
 def _spanning(pairs: Pairs) -> Pairs:

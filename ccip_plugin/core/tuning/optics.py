@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..arrays import FloatArray, Labels, Vectors
-from ..clustering.optics import Ordering, cores_of_matrix, ordering_of_matrix
+from ..clustering.optics import Ordering, core_distances, ordering_of_matrix
 from ..differences import differences
 from ..errors import CCIPError, ParameterError
 from ..neighbors.vectors import unit_array
@@ -118,7 +118,7 @@ class OpticsSearch:
 
     def labels(self, eps: float, min_samples: int) -> Labels:
         """As :func:`ccip_plugin.core.clustering.optics.optics`, from a matrix that is made once."""
-        return self._order(eps, min_samples).steep(min_samples)
+        return self._order(eps, min_samples).xi_clusters(min_samples)
 
     def places(self, n: int) -> list[tuple[float, int]]:
         """The middles between the ``n`` best settings and their neighbors."""
@@ -139,5 +139,5 @@ class OpticsSearch:
 
     def _order(self, eps: float, min_samples: int) -> Ordering:
         if min_samples not in self._cores:
-            self._cores[min_samples] = cores_of_matrix(self._dense, min_samples)
+            self._cores[min_samples] = core_distances(self._dense, min_samples)
         return ordering_of_matrix(self._dense, self._cores[min_samples], eps)

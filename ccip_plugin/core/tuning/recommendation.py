@@ -295,11 +295,11 @@ def _codes(known: Labels) -> Labels:
 
 def _tuned_linkage(unit: Vectors, codes: Labels, threshold: float, progress: ProgressCallback | None) -> Parameters:
     values = np.minimum(np.array(_FACTORS) * threshold, 1.0)
-    scene = LinkageOptions.scene * threshold  # as when images are grouped with the value that is found
+    near_duplicate = LinkageOptions.near_duplicate * threshold  # as in a run with the tuned eps
     labels = []
     for number, eps in enumerate(values):
         report(progress, "tuning linkage", number, len(values))
-        labels.append(linkage(unit, threshold=float(eps), scene=scene).labels)
+        labels.append(linkage(unit, threshold=float(eps), near_duplicate=near_duplicate).labels)
     scores, without = _scored(labels, codes)
     nearest = np.abs(np.array(_FACTORS) - 1)  # of equally good values, the one that is nearest to the published
     best = int(np.lexsort((nearest, -np.round(scores, 6)))[0])

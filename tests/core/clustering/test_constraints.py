@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ccip_plugin.core.clustering.constraints import Constraints, check
+from ccip_plugin.core.clustering.constraints import Constraints, resolve_constraints
 from ccip_plugin.core.errors import CCIPError, ContradictionError, ParameterError
 
 
@@ -13,19 +13,19 @@ def test_what_follows_from_decisions():
         cannot_link=[(5, 3)],
         same_image=[0, 0, 1, -1, 0, -1],
     )
-    found = check(wanted, 6)
+    found = resolve_constraints(wanted, 6)
     assert found.sets.tolist() == [0, 1, 0, 2, 1, 3]
     assert found.owners.tolist() == [4, 2, 4, -1, 2, -1]
-    assert found.apart.tolist() == [[5, 3], [3, 0]]
-    assert sorted(map(sorted, found.shared.tolist())) == [[0, 1], [0, 4], [1, 4]]
-    assert found.is_bound.tolist() == [True, True, True, True, True, True]
+    assert found.cannot_link.tolist() == [[5, 3], [3, 0]]
+    assert sorted(map(sorted, found.co_occurring.tolist())) == [[0, 1], [0, 4], [1, 4]]
+    assert found.is_constrained.tolist() == [True, True, True, True, True, True]
 
 
 def test_nothing_decided():
-    found = check(Constraints(), 3)
+    found = resolve_constraints(Constraints(), 3)
     assert found.sets.tolist() == [0, 1, 2] and found.owners.tolist() == [-1] * 3
-    assert not found.is_bound.any() and not len(found.apart) and not len(found.shared)
-    assert len(check(Constraints(), 0).sets) == 0
+    assert not found.is_constrained.any() and not len(found.cannot_link) and not len(found.co_occurring)
+    assert len(resolve_constraints(Constraints(), 0).sets) == 0
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_nothing_decided():
 )
 def test_contradictions_are_told_with_their_images(options, pairs):
     with pytest.raises(ContradictionError) as caught:
-        check(Constraints(**options), 4)
+        resolve_constraints(Constraints(**options), 4)
     assert caught.value.pairs == pairs and isinstance(caught.value, CCIPError)
     assert f"{pairs[0][0]} and {pairs[0][1]}" in str(caught.value)
 
@@ -62,9 +62,9 @@ def test_contradictions_are_told_with_their_images(options, pairs):
 )
 def test_says_what_means_nothing(options, what):
     with pytest.raises(ParameterError, match=what):
-        check(Constraints(**options), 3)
+        resolve_constraints(Constraints(**options), 3)
 
 
 def test_no_push_no_pairs():
-    assert not len(check(Constraints(same_image=np.zeros(50, int), push=0), 50).shared)
-    assert len(check(Constraints(same_image=np.zeros(50, int)), 50).shared) == 50 * 49 // 2
+    assert not len(resolve_constraints(Constraints(same_image=np.zeros(50, int), push=0), 50).co_occurring)
+    assert len(resolve_constraints(Constraints(same_image=np.zeros(50, int)), 50).co_occurring) == 50 * 49 // 2

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ccip_plugin.core.clustering.limit import tail_limit
+from ccip_plugin.core.clustering.linkage.limit import tail_limit
 from ccip_plugin.core.differences import normalize
 
 THRESHOLD, FLOOR = 0.178, 0.868

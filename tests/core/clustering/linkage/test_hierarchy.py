@@ -8,16 +8,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ccip_plugin.core.clustering import cluster, hierarchy
+from ccip_plugin.core.clustering import cluster
 from ccip_plugin.core.clustering.constraints import Constraints
-from ccip_plugin.core.clustering.linkage import LinkageOptions, find_hierarchy, linkage
+from ccip_plugin.core.clustering.linkage import LinkageOptions, linkage
+from ccip_plugin.core.clustering.linkage.hierarchy import find_hierarchy
+from ccip_plugin.core.clustering.linkage.stages import Stages
 from ccip_plugin.core.differences import normalize
 from ccip_plugin.core.errors import ContradictionError, RadiusError
 from ccip_plugin.core.neighbors import NeighborGraph
 from ccip_plugin.core.neighbors.files import stored_graph
+from ccip_plugin.core.neighbors.pairs import GRID
 
 THRESHOLD = 0.178
-SCENE = 0.1 * THRESHOLD
+NEAR = 0.1 * THRESHOLD
 
 
 def embeddings(n: int, noise: float = 0.9, seed: int = 0) -> np.ndarray:
@@ -47,7 +50,7 @@ def test_any_cut_of_what_is_kept_is_what_comparing_again_gives(n, noise, seed, i
     with tempfile.TemporaryDirectory() as folder:
         graph = stored_graph(unit, 1.25 * THRESHOLD, folder)
         for share in (1, 0.6, 1.25, 0.9, 0.1, 0):
-            given_ = {"threshold": share * THRESHOLD, "scene": SCENE, "min_samples": 1, "constraints": wanted}
+            given_ = {"threshold": share * THRESHOLD, "near_duplicate": NEAR, "min_samples": 1, "constraints": wanted}
             try:
                 found = linkage(graph, **given_)
             except ContradictionError:
@@ -63,14 +66,14 @@ def test_another_cut_merges_nothing_anew(tmp_path, monkeypatch):
     graph = stored_graph(embeddings(600), 1.25 * THRESHOLD, tmp_path)
     steps: list = []
     cluster(graph, progress=steps.append)
-    assert {"reading images that are alike", "merging images"} <= {step.stage for step in steps}
+    assert {"reading pairs", "merging images"} <= {step.stage for step in steps}
     assert len(list(graph.folder.glob("merges-*"))) == 1
 
     def again(*_):
         raise AssertionError("merged anew")
 
     want = cluster(embeddings(600), eps=0.8 * THRESHOLD)
-    monkeypatch.setattr("ccip_plugin.core.clustering.linkage.find_merges", again)
+    monkeypatch.setattr("ccip_plugin.core.clustering.linkage.stages.find_merges", again)
     monkeypatch.setattr(NeighborGraph, "parts_within", again)
     np.testing.assert_array_equal(cluster(graph, eps=0.8 * THRESHOLD), want)
     assert len(list(graph.folder.glob("merges-*"))) == 1
@@ -80,16 +83,14 @@ def test_only_components_with_decisions_are_looked_at_again(tmp_path, monkeypatc
     unit = normalize(np.repeat(np.eye(40, dtype=np.float32), 5, axis=0) + 0.05 * embeddings(200)[:, :40])
     graph, seen = stored_graph(unit, 1.25 * THRESHOLD, tmp_path), []
     want = cluster(graph)
-    from ccip_plugin.core.clustering import linkage as module
+    merge = Stages.merge
 
-    merged = module._Run.merged
-
-    def spied(run, chosen, start, scenes, cut, limit):
+    def spied(stages, images, groups, duplicates, cut, limit):
         if limit is None:
-            seen.append(chosen.tolist())
-        return merged(run, chosen, start, scenes, cut, limit)
+            seen.append(images.tolist())
+        return merge(stages, images, groups, duplicates, cut, limit)
 
-    monkeypatch.setattr(module._Run, "merged", spied)
+    monkeypatch.setattr(Stages, "merge", spied)
     found = cluster(graph, constraints=Constraints(cannot_link=[(15, 16)]))
     assert seen == [[15, 16, 17, 18, 19]]
     assert found[15] != found[16] and (np.delete(found, slice(15, 20)) >= 0).all() and want.max() == 39
@@ -104,7 +105,7 @@ def test_a_file_that_is_not_whole_is_made_anew(tmp_path, caplog, n_bytes):
     file.write_bytes(whole[:n_bytes])
     with caplog.at_level(logging.WARNING):
         np.testing.assert_array_equal(cluster(graph), want)
-    assert file.name in caplog.text and "made anew" in caplog.text
+    assert file.name in caplog.text and "computed again" in caplog.text
     assert len(file.read_bytes()) == len(whole)
 
 
@@ -113,14 +114,16 @@ def test_that_nothing_can_be_kept_is_said_and_does_no_harm(tmp_path, caplog):
     want = cluster(embeddings(100))
     with caplog.at_level(logging.WARNING):
         np.testing.assert_array_equal(cluster(replace(graph, folder=tmp_path / "gone")), want)
-    assert "not kept" in caplog.text
+    assert "not stored" in caplog.text
 
 
 def test_other_near_duplicates_are_another_hierarchy(tmp_path):
     graph = stored_graph(embeddings(100), 1.25 * THRESHOLD, tmp_path)
-    for scene in (0.05 * THRESHOLD, SCENE):
-        found = linkage(graph, threshold=THRESHOLD, scene=scene)
-        np.testing.assert_array_equal(found.labels, linkage(embeddings(100), threshold=THRESHOLD, scene=scene).labels)
+    for near in (0.05 * THRESHOLD, NEAR):
+        found = linkage(graph, threshold=THRESHOLD, near_duplicate=near)
+        np.testing.assert_array_equal(
+            found.labels, linkage(embeddings(100), threshold=THRESHOLD, near_duplicate=near).labels
+        )
     assert len(list(graph.folder.glob("merges-*"))) == 2
 
 
@@ -144,7 +147,7 @@ def test_a_graph_that_lacks_pairs_keeps_decisions_and_does_not_depend_on_what_wa
             labels = linkage(replace(thin, folder=first), threshold=THRESHOLD, min_samples=1, constraints=wanted).labels
         except ContradictionError:
             return
-        linkage(replace(thin, folder=again), threshold=1.2 * THRESHOLD, scene=SCENE)
+        linkage(replace(thin, folder=again), threshold=1.2 * THRESHOLD, near_duplicate=NEAR)
         same = linkage(replace(thin, folder=again), threshold=THRESHOLD, min_samples=1, constraints=wanted).labels
         np.testing.assert_array_equal(labels, same)
     fixed = np.asarray(wanted.fixed)
@@ -158,9 +161,9 @@ def test_a_graph_that_lacks_pairs_keeps_decisions_and_does_not_depend_on_what_wa
 
 def test_components_of_the_spanning_pairs_are_those_of_all(tmp_path):
     graph = stored_graph(embeddings(400, noise=1.2), 1.25 * THRESHOLD, tmp_path)
-    known = find_hierarchy(graph, SCENE, LinkageOptions())
+    known = find_hierarchy(graph, NEAR, LinkageOptions())
     assert len(known.spanning.rows) < graph.n < graph.n_pairs
     for cut in (0.3 * THRESHOLD, 0.8 * THRESHOLD, THRESHOLD):
-        rounded = cut + hierarchy.GRID
+        rounded = cut + GRID
         want = graph.components(eps=rounded)
         np.testing.assert_array_equal(known.components(cut), want)

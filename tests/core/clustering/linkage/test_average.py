@@ -5,18 +5,19 @@ from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
 from ccip_plugin.core.clustering import cluster
-from ccip_plugin.core.clustering.agglomeration import agglomerate
 from ccip_plugin.core.clustering.constraints import Constraints
 from ccip_plugin.core.clustering.dispatch import run_method
-from ccip_plugin.core.clustering.limit import tail_limit
-from ccip_plugin.core.clustering.linkage import Components, LinkageOptions, linkage
+from ccip_plugin.core.clustering.linkage import LinkageOptions, linkage
+from ccip_plugin.core.clustering.linkage.agglomeration import agglomerate
+from ccip_plugin.core.clustering.linkage.average import Components
+from ccip_plugin.core.clustering.linkage.limit import tail_limit
 from ccip_plugin.core.clustering.parameters import NOISE
 from ccip_plugin.core.differences import normalize
 from ccip_plugin.core.errors import ContradictionError, ParameterError, RadiusError
 from ccip_plugin.core.neighbors import NeighborGraph, radius_graph
 
 THRESHOLD = 0.178
-NO_RESCUE = LinkageOptions(reach=0, floor=1, scene=0)
+NO_RESCUE = LinkageOptions(reach=0, min_limit=1, near_duplicate=0)
 
 
 def embeddings(n: int, dim: int = 64, n_characters: int = 8, noise: float = 0.9, seed: int = 0) -> np.ndarray:
@@ -79,7 +80,7 @@ def test_many_components_are_grouped_as_one_by_one(monkeypatch):
     unit = embeddings(900, n_characters=150, noise=0.9)
     whole = agglomerate(unit, np.ones(len(unit)), THRESHOLD)
     for size in (1, 7, 100):
-        monkeypatch.setattr("ccip_plugin.core.clustering.linkage._PACK", size)
+        monkeypatch.setattr("ccip_plugin.core.clustering.linkage.stages.PACK", size)
         found = linkage(unit, threshold=THRESHOLD, min_samples=1, options=NO_RESCUE)
         np.testing.assert_array_equal(found.labels, whole)
 
@@ -148,7 +149,7 @@ def test_a_still_scene_counts_as_one_image():
     unit = normalize(np.pad(np.stack([scene] * 100 + [other, third]), [(0, 0), (0, 30)]))
     unit = normalize(unit + np.pad(0.002 * np.random.default_rng(0).normal(size=(100, 33)), [(0, 2), (0, 0)]))
     one_image = linkage(unit, threshold=THRESHOLD, options=LinkageOptions(reach=0))
-    hundred = linkage(unit, threshold=THRESHOLD, options=LinkageOptions(reach=0, scene=0))
+    hundred = linkage(unit, threshold=THRESHOLD, options=LinkageOptions(reach=0, near_duplicate=0))
     assert one_image.labels.tolist() == [0] * 102
     assert hundred.labels.tolist() == [0] * 101 + [NOISE]
 
@@ -206,7 +207,7 @@ def test_what_is_not_connected_up_to_a_cut_would_not_have_met(n, noise, seed, is
     given_ = radius_graph(unit, 1.25 * THRESHOLD) if is_graph else unit
     together = np.zeros(len(unit), np.int64)
 
-    def one_for_all(n, parts, threshold, options, *, scene):
+    def one_for_all(n, parts, cuts):
         assert sum(len(pairs.rows) for pairs in parts) >= 0
         return Components(together, together, together)
 
@@ -215,7 +216,7 @@ def test_what_is_not_connected_up_to_a_cut_would_not_have_met(n, noise, seed, is
     except ContradictionError:
         return
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ccip_plugin.core.clustering.linkage.find_components", one_for_all)
+        patch.setattr("ccip_plugin.core.clustering.linkage.average.find_components", one_for_all)
         whole = linkage(given_, threshold=eps, min_samples=1, constraints=wanted)
     np.testing.assert_array_equal(found.labels, whole.labels)
     np.testing.assert_array_equal(found.rescued, whole.rescued)
@@ -247,7 +248,7 @@ def test_frames_of_a_still_scene_push_as_one_image_does(push, n_groups, n_frames
     unit = at_angles(0, np.degrees(np.arccos(1 - 2 * 0.6 * THRESHOLD)))
     frames = normalize(np.repeat(unit, n_frames, axis=0) + 0.01 * random.normal(size=(2 * n_frames, 2)))
     wanted = Constraints(same_image=np.tile(np.arange(n_frames), 2), push=push)
-    options = LinkageOptions(reach=0, floor=1)
+    options = LinkageOptions(reach=0, min_limit=1)
     found = linkage(frames, threshold=THRESHOLD, min_samples=1, constraints=wanted, options=options)
     assert len(set(found.labels.tolist())) == n_groups
 
@@ -269,8 +270,8 @@ def test_constraints_that_mean_nothing(options, text):
 
 
 def test_the_cuts_come_one_after_the_other():
-    with pytest.raises(ParameterError, match="scene <= sure"):
-        LinkageOptions(scene=0.9)
+    with pytest.raises(ParameterError, match="near_duplicate <= certain"):
+        LinkageOptions(near_duplicate=0.9)
 
 
 def test_people_overrule_boxes_of_one_image():

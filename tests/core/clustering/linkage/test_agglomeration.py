@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 
-from ccip_plugin.core.clustering.agglomeration import Rules, agglomerate
+from ccip_plugin.core.clustering.linkage.agglomeration import MergeRules, agglomerate
 from ccip_plugin.core.differences import normalize
 
 
@@ -29,7 +29,7 @@ def average_linkage_of_scipy(unit: np.ndarray, cut: float) -> list[int]:
     return numbered(fcluster(linkage(squareform(matrix, checks=False), "average"), cut, "distance"))
 
 
-def one_by_one(unit: np.ndarray, cut: float, rules: Rules) -> list[int]:
+def one_by_one(unit: np.ndarray, cut: float, rules: MergeRules) -> list[int]:
     """The obvious way: all pairs of groups, all pairs of images between them, the nearest two merged; again."""
     matrix = (1 - unit.astype(np.float64) @ unit.T.astype(np.float64)) / 2
     groups = [[i] for i in range(len(unit))]
@@ -39,9 +39,9 @@ def one_by_one(unit: np.ndarray, cut: float, rules: Rules) -> list[int]:
         of_a, of_b = max(owners[i] for i in a), max(owners[i] for i in b)
         if of_a >= 0 and of_b >= 0 and of_a != of_b:
             return np.inf
-        if any((i in a and j in b) or (i in b and j in a) for i, j in rules.apart.tolist()):
+        if any((i in a and j in b) or (i in b and j in a) for i, j in rules.cannot_link.tolist()):
             return np.inf
-        both_large = min(len(a), len(b)) >= rules.large and rules.large_limit is not None
+        both_large = min(len(a), len(b)) >= rules.large_size and rules.large_limit is not None
         return matrix[np.ix_(a, b)].mean() + (cut - rules.large_limit if both_large else 0)
 
     while len(groups) > 1:
@@ -61,7 +61,7 @@ def one_by_one(unit: np.ndarray, cut: float, rules: Rules) -> list[int]:
 @given(n=st.integers(2, 120), cut=st.floats(0.01, 0.6), noise=st.floats(0.2, 2), seed=st.integers(0, 10_000))
 def test_groups_are_those_of_scipy(n, cut, noise, seed):
     unit = embeddings(n, noise=noise, seed=seed)
-    for rules in (None, Rules(owners=np.full(n, -1))):
+    for rules in (None, MergeRules(owners=np.full(n, -1))):
         assert agglomerate(unit, np.ones(n), cut, rules).tolist() == average_linkage_of_scipy(unit, cut)
 
 
@@ -69,7 +69,7 @@ def test_groups_are_those_of_scipy_in_a_chain_that_shrinks():
     """Each merger makes the next possible: one pair a round."""
     angles = np.cumsum(0.3 * 0.93 ** np.arange(40))
     unit = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
-    rules = Rules(owners=np.full(40, -1))
+    rules = MergeRules(owners=np.full(40, -1))
     for cut in (0.001, 0.01, 0.1, 0.5):
         assert agglomerate(unit, np.ones(40), cut, rules).tolist() == average_linkage_of_scipy(unit, cut)
 
@@ -77,9 +77,9 @@ def test_groups_are_those_of_scipy_in_a_chain_that_shrinks():
 @pytest.mark.parametrize("name, size", [("_CELLS", 700), ("_ROWS", 7)])
 def test_large_groups_in_blocks(monkeypatch, name, size):
     unit = embeddings(400, n_characters=12)
-    rules = Rules(owners=np.full(400, -1)) if name == "_CELLS" else None
+    rules = MergeRules(owners=np.full(400, -1)) if name == "_CELLS" else None
     whole = agglomerate(unit, np.ones(400), 0.2, rules)
-    monkeypatch.setattr(f"ccip_plugin.core.clustering.agglomeration.{name}", size)
+    monkeypatch.setattr(f"ccip_plugin.core.clustering.linkage.agglomeration.{name}", size)
     np.testing.assert_array_equal(agglomerate(unit, np.ones(400), 0.2, rules), whole)
     assert 3 < whole.max() < 300
 
@@ -100,18 +100,20 @@ def test_rules_keep_groups_apart_as_in_the_obvious_way(n, cut, large, limit, n_o
     owners = np.full(n, -1)
     owners[random.permutation(n)[:n_owned]] = random.integers(0, 3, min(n, n_owned))
     apart = random.integers(0, n, (n_apart, 2))
-    rules = Rules(large=large, large_limit=limit * cut, owners=owners, apart=apart[apart[:, 0] != apart[:, 1]])
+    rules = MergeRules(
+        large_size=large, large_limit=limit * cut, owners=owners, cannot_link=apart[apart[:, 0] != apart[:, 1]]
+    )
     assert agglomerate(unit, np.ones(n), cut, rules).tolist() == one_by_one(unit, cut, rules)
 
 
 @pytest.mark.parametrize(
-    "push, expected",
-    [pytest.param(0.0, [0, 0, 0], id="no push"), pytest.param(0.1, [0, 1, 0], id="two of one image are kept apart")],
+    "penalty, expected",
+    [pytest.param(0.0, [0, 0, 0], id="no penalty"), pytest.param(0.1, [0, 1, 0], id="two of one image are kept apart")],
 )
-def test_seen_together(push, expected):
+def test_co_occurrence_is_penalized(penalty, expected):
     angles = np.array([0, 0.3, 0.5])
     unit = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
-    rules = Rules(shared=np.array([[0, 1], [1, 2]]), push=push)
+    rules = MergeRules(co_occurring=np.array([[0, 1], [1, 2]]), co_occurrence_penalty=penalty)
     assert agglomerate(unit, np.ones(3), 0.08, rules).tolist() == expected
 
 
