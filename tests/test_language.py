@@ -15,7 +15,6 @@ AVOID = "words to avoid"
 NOT_YET = {
     "",
     "app",
-    "brain",
     "cli",
     "core",
     "core/clustering",

@@ -1,1 +1,1 @@
-"""FiftyOne's own similarity indexes and visualizations, on CCIP embeddings."""
+"""FiftyOne's similarity indexes and visualizations of CCIP embeddings."""

@@ -1,11 +1,11 @@
-"""A map of the embeddings in two dimensions, for the App's embeddings panel."""
+"""2D projections of the embeddings for the App's Embeddings panel."""
 
 import importlib.util
 import warnings
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+from fiftyone.core.collections import SampleCollection
 
 from ..core.errors import CCIPError
 from ..core.progress import ProgressCallback, report
@@ -15,31 +15,31 @@ from ..storage.fields import EMBEDDINGS_FIELD, VISUALIZATION_KEY
 from ..storage.internals import has_brain_results
 from ..storage.lease import lease
 from ..storage.targets import Target, resolve
-from .similarity import default_key, digest, find_run
+from .runs import default_key, digest, find_run
 
 METHODS = ("umap", "tsne", "pca")
 MIN_ITEMS = 3
-_UMAP_MIN_ITEMS = 20  # it places an image by its 15 nearest ones
-_TSNE_MIN_ITEMS = 50  # it begins with as many principal components
-_TSNE_MAX_ITEMS = 5000  # it takes about 6 ms for an image
+_UMAP_MIN_ITEMS = 20  # each point is placed by its 15 nearest neighbors
+_TSNE_MIN_ITEMS = 50  # FiftyOne reduces to 50 principal components first
+_TSNE_MAX_ITEMS = 5000  # it takes about 6 ms per image
 _SEED = 51
 
 
 class VisualizationError(CCIPError, ValueError):
-    """A visualization that cannot be made."""
+    """A visualization cannot be computed."""
 
 
 @dataclass(frozen=True)
 class VisualizationReport:
-    """What :func:`compute_visualization` did.
+    """The result of :func:`compute_visualization`.
 
     Attributes:
         brain_key: the key of the visualization
         method: ``umap``, ``tsne`` or ``pca``, None when there are too few embeddings for any
-        n_points: the images or detections that it shows
-        n_missing: those that it lacks, as they have no embedding
-        is_new: whether it was computed now; otherwise it was there, of the same embeddings
-        note: why this method, or why none
+        n_points: the number of images or detections shown
+        n_missing: the number of those without embedding, which are not shown
+        is_new: whether it was computed; False when an existing one of the same embeddings was kept
+        note: the reason for the method, or for none
     """
 
     brain_key: str
@@ -70,7 +70,7 @@ class VisualizationReport:
 
 
 def compute_visualization(
-    samples: Any,
+    samples: SampleCollection,
     *,
     embeddings_field: str = EMBEDDINGS_FIELD,
     patches_field: str | None = None,
@@ -78,26 +78,27 @@ def compute_visualization(
     method: str | None = None,
     progress: ProgressCallback | None = None,
 ) -> VisualizationReport:
-    """Computes where the images lie in a plane, similar ones near each other, for the App's embeddings panel.
+    """Computes a 2D projection of the embeddings for the App's Embeddings panel, with similar images close together.
 
-    The result replaces an earlier one under the same key, except when that one was made in the same way from the very
-    same embeddings: then nothing is computed.
+    The result replaces an existing visualization of the same key. If that was computed by the same method from the same
+    embeddings, it is kept and nothing is computed.
 
     Args:
-        samples: a dataset, a view or a patches view: what is to be shown
+        samples: a dataset, a view or a patches view: what to show
         embeddings_field ("ccip_embedding"): the field (on detections: the attribute) with the embeddings
         patches_field (None): the field with the detections, None for whole samples
         brain_key (None): the key of the visualization, ``ccip_visualization`` for whole images in the default field
         method (None): ``umap``, which needs the package ``umap-learn``; ``tsne``, which needs 50 embeddings; ``pca``,
-            which shows groups much less well. By default umap where it is installed, else tsne for 50 to 5,000 images
-        progress (None): told that the work has begun
+            which separates groups much less well. By default umap if installed, else tsne for 50 to 5,000 images, else
+            pca
+        progress (None): receives progress
 
     Returns:
         a :class:`VisualizationReport`
 
     Raises:
-        VisualizationError: no such method, or its package is not installed
-        BrainKeyError: the key is no identifier, or that of another kind of run
+        VisualizationError: the method is unknown, or its package is not installed
+        BrainKeyError: the key is no identifier, or taken by another kind of run
         CCIPError: the embeddings cannot be used; the text says why
     """
     if method not in (None, *METHODS):
@@ -113,9 +114,9 @@ def compute_visualization(
     method, note = choose_method(method, n_points)
     origin = digest(embeddings, method, _SEED)
     with lease(target.dataset, brain_key):
-        is_new = not _is_there(target, brain_key, origin)
+        is_new = not _exists(target, brain_key, origin)
         if is_new:
-            report(progress, f"computing the map ({method})", 0, None)
+            report(progress, f"computing the visualization ({method})", 0, None)
             _compute(target, embeddings_field, brain_key, method, origin)
     return VisualizationReport(brain_key, method, n_points, n_missing, is_new, note)
 
@@ -126,52 +127,52 @@ def has_umap() -> bool:
 
 
 def choose_method(method: str | None, n_points: int) -> tuple[str, str]:
-    """Says which method a number of embeddings is shown by.
+    """Chooses the method for a number of embeddings.
 
     Args:
-        method: the one that is wanted, None for the best
-        n_points: how many embeddings
+        method: the requested method, None for the best
+        n_points: the number of embeddings
 
     Returns:
-        the method, and why it is not a better one
+        the method, and the reason why it is not a better one
 
     Raises:
-        VisualizationError: it cannot be used
+        VisualizationError: the requested method cannot be used
     """
-    is_there = has_umap()
-    if method == "umap" and not is_there:
+    is_installed = has_umap()
+    if method == "umap" and not is_installed:
         raise VisualizationError("umap needs the package umap-learn, which is not installed: pip install umap-learn")
     if method == "tsne" and n_points < _TSNE_MIN_ITEMS:
-        raise VisualizationError(f"tsne needs {_TSNE_MIN_ITEMS} embeddings, there are {n_points}; take pca")
+        raise VisualizationError(f"tsne needs {_TSNE_MIN_ITEMS} embeddings, there are {n_points}; use pca")
     if method is not None:
         return method, ""
-    if is_there:
+    if is_installed:
         return ("pca", "too few images for UMAP") if n_points < _UMAP_MIN_ITEMS else ("umap", "")
     if n_points < _TSNE_MIN_ITEMS:
         return "pca", "too few images for t-SNE"
     if n_points > _TSNE_MAX_ITEMS:
-        return "pca", "umap, which shows groups much better, needs the package umap-learn"
+        return "pca", "umap, which separates groups much better, needs the package umap-learn"
     return "tsne", ""
 
 
-def _is_there(target: Target, brain_key: str, origin: str) -> bool:
-    found = find_run(target.dataset, brain_key, "visualization")
-    is_same = getattr(found, "ccip_origin", None) == origin
+def _exists(target: Target, brain_key: str, origin: str) -> bool:
+    config = find_run(target.dataset, brain_key, "visualization")
+    is_same = getattr(config, "ccip_origin", None) == origin
     return is_same and has_brain_results(target.dataset, brain_key)
 
 
 def _compute(target: Target, embeddings_field: str, brain_key: str, method: str, origin: str) -> None:
-    """Computes first and registers then, so that nobody meets a visualization without points for long."""
-    import fiftyone.brain as fob  # it loads scikit-learn
+    """Computes before it registers the run, so that other processes do not load an empty visualization."""
+    import fiftyone.brain as fob  # it imports scikit-learn
     from threadpoolctl import threadpool_limits
 
     options = {} if method == "pca" else {"verbose": False}
     with (
-        threadpool_limits(1 if method == "tsne" else None),  # threads make it slower on a busy machine, and inexact
+        threadpool_limits(1 if method == "tsne" else None),  # more threads are slower on a busy machine, and inexact
         warnings.catch_warnings(),
-        np.errstate(invalid="ignore"),  # pca: shares of no variance when all are alike
+        np.errstate(invalid="ignore"),  # pca: explained shares of zero variance when all images are the same
     ):
-        warnings.filterwarnings("ignore", "n_jobs value", UserWarning)  # umap: a seed leaves it one thread
+        warnings.filterwarnings("ignore", "n_jobs value", UserWarning)  # umap: with a seed it uses one thread
         results = fob.compute_visualization(
             target.view,
             embeddings=embeddings_field,

@@ -1,4 +1,4 @@
-"""The map of the images: which method, of what, computed again only when it would be another one."""
+"""Visualizations: the method, the items, and that nothing is computed twice."""
 
 import importlib.util
 
@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from ccip_plugin.brain import visualization
-from ccip_plugin.brain.similarity import BrainKeyError, compute_similarity
+from ccip_plugin.brain.runs import BrainKeyError
+from ccip_plugin.brain.similarity import compute_similarity
 from ccip_plugin.brain.visualization import VisualizationError, compute_visualization
 from ccip_plugin.embeddings import compute_embeddings
 from ccip_plugin.storage.fields import VISUALIZATION_KEY
@@ -143,7 +144,7 @@ class TestTSNE:
         assert [i % 5 for i in apart.argmin(axis=1)] == [i % 5 for i in range(50)]
 
     def test_needs_some_images(self, embedded):
-        with pytest.raises(VisualizationError, match="tsne needs 50 embeddings, there are 4; take pca"):
+        with pytest.raises(VisualizationError, match="tsne needs 50 embeddings, there are 4; use pca"):
             compute_visualization(embedded("abcd"), method="tsne")
 
     def test_is_left_for_more_images(self, embedded, monkeypatch):
@@ -176,5 +177,5 @@ def test_says_why_not(embedded):
     with pytest.raises(VisualizationError, match="unknown method 'mds'; available: umap, tsne, pca"):
         compute_visualization(data, method="mds")
     compute_similarity(data, brain_key="taken")
-    with pytest.raises(BrainKeyError, match="'taken' is that of a similarity run"):
+    with pytest.raises(BrainKeyError, match="'taken' is taken by a similarity run"):
         compute_visualization(data, brain_key="taken")

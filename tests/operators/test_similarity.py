@@ -341,7 +341,7 @@ class TestFind:
         assert [row["difference"] for row in rows] == [f"{apart:.4f}" for apart in expected.differences]
         assert rows[0]["image"] == Path(data[expected.ids[0]].filepath).name
         assert rows[0]["verdict"] == ("same character" if n == 1 else "")
-        assert shown["notify"]["message"] == f"CCIP: {expected}"
+        assert shown["notify"]["message"] == f"CCIP: {expected.facts().headline}"
         assert state(data) == before
 
     def test_an_uploaded_image(self, gallery, images):

@@ -7,17 +7,9 @@ from fiftyone.core.patches import PatchesView
 from fiftyone.operators import types
 
 from ...app import ask_embeddings, execution, forms, outputs
-from ...brain.similarity import (
-    LANCEDB,
-    SKLEARN,
-    Backend,
-    BrainKeyError,
-    SimilarityReport,
-    backends,
-    compute_similarity,
-    default_key,
-    find_run,
-)
+from ...brain.backends import LANCEDB, SKLEARN, Backend, backends
+from ...brain.runs import BrainKeyError, default_key, find_run
+from ...brain.similarity import SimilarityReport, compute_similarity
 from ...storage.fields import EMBEDDINGS_FIELD, SIMILARITY_KEY
 from ...storage.targets import CCIPError, Target, resolve
 from ...zoo.registration import find_registration

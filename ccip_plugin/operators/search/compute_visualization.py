@@ -6,7 +6,7 @@ import fiftyone.operators as foo
 from fiftyone.operators import types
 
 from ...app import ask_embeddings, execution, forms, outputs
-from ...brain.similarity import BrainKeyError, default_key, find_run
+from ...brain.runs import BrainKeyError, default_key, find_run
 from ...brain.visualization import (
     METHODS,
     MIN_ITEMS,
