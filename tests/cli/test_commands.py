@@ -265,8 +265,8 @@ class TestWhatFails:
             options = {"points": np.zeros((4, 2))} if key == SIMILARITY_KEY else {"embeddings": np.eye(4)}
             taken(data, brain_key=key, **options)
         out, _ = run("--dataset", data.name, status=3)
-        assert "Similarity index\n  FAILED: the brain key 'ccip_similarity' is that of a visualization run" in out
-        assert "Visualization\n  FAILED: the brain key 'ccip_visualization' is that of a similarity run" in out
+        assert "Similarity index\n  FAILED: the brain key 'ccip_similarity' is taken by a visualization run" in out
+        assert "Visualization\n  FAILED: the brain key 'ccip_visualization' is taken by a similarity run" in out
         assert None not in labels(data).values()
 
     @pytest.mark.parametrize(
@@ -394,7 +394,7 @@ def test_stopped_and_killed_on_the_way_the_same_command_goes_on(start_python, ru
     assert f"--dataset '{name}'" in stopped.seen[-1]
     interrupt("embedding", signal.SIGKILL)
     assert data.count(EMBEDDINGS_FIELD) >= n
-    interrupt("computing the map", signal.SIGTERM)
+    interrupt("computing the visualization", signal.SIGTERM)
     data.reload()
     assert None not in labels(data).values()
 

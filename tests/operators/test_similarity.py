@@ -229,7 +229,7 @@ class TestSimilarity:
         fob.compute_visualization(data, embeddings="ccip_embedding", method="pca", brain_key="map")
         run(SIMILARITY, data, brain_key="index")
         assert problems(form(uri, data, brain_key="a b")) == {"brain_key": "Letters, digits and _ only"}
-        assert f"The brain key '{key}' is that of a" in problems(form(uri, data, brain_key=key))["brain_key_error"]
+        assert f"The brain key '{key}' is taken by a" in problems(form(uri, data, brain_key=key))["brain_key_error"]
         assert problems(form(uri, data, brain_key="")) == {}
 
     def test_delegated(self, gallery, models):
