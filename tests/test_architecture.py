@@ -79,7 +79,7 @@ ONLY_IN = {
 HEAVY = {"sklearn", "scipy", "onnxruntime"}
 # The parts of fiftyone.operators that know no operator and no context.
 NO_OPERATORS = {"fiftyone.operators.store", "fiftyone.operators.types"}
-MOST_MODULES, MOST_LINES, MOST_LINES_OF_TESTS, LONGEST_BODY = 15, 400, 600, 40
+MOST_MODULES, MOST_LINES, MOST_LINES_OF_TESTS, LONGEST_BODY = 13, 400, 600, 40
 
 # What is against the rules today; these lists only get shorter.
 IS_WITHOUT_CIRCLES = False
