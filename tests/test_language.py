@@ -22,7 +22,6 @@ NOT_YET = {
     "core/encoder",
     "core/evaluation",
     "core/identity",
-    "core/neighbors",
     "core/tuning",
     "embeddings",
     "evaluation",

@@ -1,4 +1,4 @@
-"""Neighbor search: which images differ by at most a radius."""
+"""Neighbor search: pairs of images with a difference up to a radius."""
 
 from .graph import NeighborGraph, radius_graph
 

@@ -1,4 +1,4 @@
-"""Graphs of neighbors that are kept on this machine, so that another eps is a matter of seconds."""
+"""Cache of neighbor graphs on disk, so that a run with another eps takes seconds."""
 
 from dataclasses import replace
 
@@ -11,11 +11,11 @@ from .quality import Estimate, estimate_graph
 from .vectors import VectorSource
 
 KEPT_GRAPHS = 4
-"""How many graphs are kept; the ones that were used longest ago go first."""
+"""Number of cached graphs; the least recently used ones are deleted."""
 
-_MANY = 20_000  # images from which a comparison takes long enough to say so first, and to keep what it found
-_BEYOND = 1.25  # times the radius that is needed: how far a kept graph goes, for a larger one later
-_MOST_DISK = 4 << 30  # bytes that a graph may take which nobody asked for
+_MANY = 20_000  # images; from here on, a comparison takes long enough to announce its time and to cache its graph
+_RADIUS_FACTOR = 1.25  # a cached graph has a larger radius than needed, for a larger eps later
+_MAX_AUTO_DISK_BYTES = 4 << 30  # of a graph that was not requested
 _MIB = 1 << 20
 
 
@@ -27,28 +27,27 @@ def find_or_choose(
     keep: bool = True,
     progress: ProgressCallback | None = None,
 ) -> NeighborGraph | None:
-    """The graph of these vectors that is kept, or that is chosen; None where all pairs are to be compared anew.
+    """Returns the cached graph of these vectors, or builds the chosen one; None if the caller has to compare them.
 
-    An exact graph is built and kept where comparing takes long, so that another eps is a matter of seconds, but not
-    where it would take more than 4 GiB of disk; methods that compare all pairs need none. What building takes is
-    estimated and told first.
+    An exact graph is built and cached for many images, unless it would take more than 4 GiB of disk. The time and disk
+    space of the build are estimated and reported first.
 
     Args:
         vectors: the embeddings
         radius: the largest difference
-        choice: exact or approximate; a kept exact graph is taken for an approximate one that nobody asked for
-        keep (True): False where not all pairs are to be compared, which no graph is worth
-        progress (None): told how far the work is
+        choice: exact or approximate. With ``auto``, a cached exact graph is used instead of an approximate one
+        keep (True): whether an exact graph may be built; False if not all pairs have to be compared
+        progress (None): called with the progress of each stage
     """
-    graph = _found(vectors, radius, choice, progress)
+    graph = _find(vectors, radius, choice, progress)
     if graph is not None or len(vectors) < _MANY or not keep:
         return graph
-    farther = min(_BEYOND * radius, 1.0)
-    needed = estimate_graph(vectors, farther)
-    if needed.disk_bytes > _MOST_DISK:
-        report(progress, "comparing images", 0, None, _words(replace(needed, disk_bytes=0)))
+    larger_radius = min(_RADIUS_FACTOR * radius, 1.0)
+    estimate = estimate_graph(vectors, larger_radius)
+    if estimate.disk_bytes > _MAX_AUTO_DISK_BYTES:
+        report(progress, "comparing images", 0, None, _note(replace(estimate, disk_bytes=0)))
         return None
-    return _built(vectors, farther, needed, progress)
+    return _build(vectors, larger_radius, estimate, progress)
 
 
 def find_or_build(
@@ -58,42 +57,42 @@ def find_or_build(
     *,
     progress: ProgressCallback | None = None,
 ) -> NeighborGraph:
-    """As :func:`find_or_choose`, but an exact graph is built and kept, too, when there is none.
+    """Returns a graph as :func:`find_or_choose`, but always builds and caches an exact graph if there is none.
 
-    It takes 12 bytes of disk for each pair of images that are that much alike. Graphs over :data:`KEPT_GRAPHS` are
-    deleted. Raises as :func:`~ccip_plugin.core.neighbors.files.stored_graph`.
+    It takes 12 bytes of disk for each pair within the radius. Graphs beyond :data:`KEPT_GRAPHS` are deleted. Raises as
+    :func:`~ccip_plugin.core.neighbors.files.stored_graph`.
     """
-    graph = _found(vectors, radius, choice, progress)
+    graph = _find(vectors, radius, choice, progress)
     if graph is None:
-        needed = estimate_graph(vectors, radius) if len(vectors) >= _MANY else None
-        graph = _built(vectors, radius, needed, progress)
+        estimate = estimate_graph(vectors, radius) if len(vectors) >= _MANY else None
+        graph = _build(vectors, radius, estimate, progress)
     return graph
 
 
-def _found(
+def _find(
     vectors: VectorSource, radius: float, choice: GraphChoice, progress: ProgressCallback | None
 ) -> NeighborGraph | None:
-    """A kept graph, or an approximate one where that is chosen."""
-    exact = None if choice.asked == APPROXIMATE else find_graph(vectors, radius, graphs_folder())
+    """Returns a cached exact graph, or an approximate one if that is chosen."""
+    exact = None if choice.requested == APPROXIMATE else find_graph(vectors, radius, graphs_folder())
     if exact is not None or not choice.is_approximate:
         return exact
-    needed = estimate_graph(vectors, radius, cap=CAP, n_probes=PROBES)
-    report(progress, "finding images that are alike", 0, None, _words(needed))
+    estimate = estimate_graph(vectors, radius, cap=CAP, n_probes=PROBES)
+    report(progress, "finding neighbors", 0, None, _note(estimate))
     graph = approximate_graph(vectors, radius, graphs_folder(), progress=progress)
     prune_graphs(graphs_folder(), KEPT_GRAPHS)
     return graph
 
 
-def _built(
-    vectors: VectorSource, radius: float, needed: Estimate | None, progress: ProgressCallback | None
+def _build(
+    vectors: VectorSource, radius: float, estimate: Estimate | None, progress: ProgressCallback | None
 ) -> NeighborGraph:
-    if needed is not None:
-        report(progress, "comparing images", 0, None, _words(needed))
+    if estimate is not None:
+        report(progress, "comparing images", 0, None, _note(estimate))
     graph = stored_graph(vectors, radius, graphs_folder(), progress=progress)
     prune_graphs(graphs_folder(), KEPT_GRAPHS)
     return graph
 
 
-def _words(needed: Estimate) -> str:
-    disk = f" and {needed.disk_bytes / _MIB:,.0f} MiB of disk" if needed.disk_bytes else ""
-    return f"about {needed.seconds / 60:.1f} minutes{disk}"
+def _note(estimate: Estimate) -> str:
+    disk = f" and {estimate.disk_bytes / _MIB:,.0f} MiB of disk" if estimate.disk_bytes else ""
+    return f"about {estimate.seconds / 60:.1f} minutes{disk}"

@@ -1,4 +1,4 @@
-"""Divides embeddings into cells of near ones, and finds for each image the cells where its neighbors may be."""
+"""Cells of an inverted file index (k-means), and the cells to search for the neighbors of each image."""
 
 from dataclasses import dataclass
 from types import ModuleType
@@ -11,11 +11,11 @@ from ..errors import MissingExtraError
 from ..progress import ProgressCallback, report
 from .vectors import VectorSource
 
-_PER_ROOT = 4  # cells for each square root of the number of images
-_LEAST = 8  # images for each cell, where there are few
-_SAMPLE = 40  # images for each cell that centres are learned from
-_ROUNDS = 5
-_SCALE = 4000  # coordinates are rounded to this part: products of vectors are then whole numbers below 2^24
+_PER_ROOT = 4  # number of cells divided by the square root of the number of images
+_LEAST = 8  # images per cell, on average, at least
+_SAMPLE = 40  # images per cell in the k-means sample
+_ROUNDS = 5  # iterations of k-means
+_SCALE = 4000  # coordinates are rounded to multiples of 1 / 4000: dot products are then whole numbers below 2^24
 _BATCH = 1 << 14
 _SEED = 4711
 
@@ -25,8 +25,8 @@ class Cells:
     """Cells of ``n`` images.
 
     Attributes:
-        members: numbers of the images at home in each cell; every image is at home in the cell nearest to it
-        visitors: numbers of the images that are at home elsewhere and near enough to look for neighbors in each cell
+        members: indices of the images in each cell; every image is a member of the cell with the nearest centroid
+        visitors: indices of the members of other cells for which each cell is searched, too
     """
 
     members: list[IntArray]
@@ -34,15 +34,15 @@ class Cells:
 
 
 def find_cells(unit: VectorSource, n_probes: int, *, progress: ProgressCallback | None = None) -> Cells:
-    """Divides images into cells around centres (k-means, by faiss) and lists for each image the cells nearest to it.
+    """Divides images into cells by k-means (faiss) and finds the cells nearest to each image.
 
-    Coordinates are rounded so that every product is a whole number that float32 holds exactly: the cells depend neither
-    on threads nor on the order in which a machine adds.
+    Coordinates are rounded so that every product is a whole number that float32 represents exactly: the cells depend
+    neither on threads nor on the order of summation.
 
     Args:
         unit: ``(n, dim)`` vectors of unit length
-        n_probes: how many cells each image looks into, its own included
-        progress (None): told after each round of learning, and after each batch of images
+        n_probes: number of cells that are searched for each image, its own cell included
+        progress (None): called after each iteration of k-means and after each batch of images
 
     Raises:
         MissingExtraError: faiss is not installed
@@ -50,30 +50,31 @@ def find_cells(unit: VectorSource, n_probes: int, *, progress: ProgressCallback 
     faiss = load_faiss()
     n = len(unit)
     n_cells = count_cells(n)
-    centres = _centres(faiss, unit, n_cells, progress)
+    centroids = _centroids(faiss, unit, n_cells, progress)
     index = faiss.IndexFlatIP(unit.shape[1])
-    index.add(centres)
+    index.add(centroids)
     n_probes = min(n_probes, n_cells)
     probes = np.empty((n, n_probes), np.int16)
     for start in range(0, n, _BATCH):
-        probes[start : start + _BATCH] = index.search(_whole(unit[start : start + _BATCH]), n_probes)[1]
+        probes[start : start + _BATCH] = index.search(_rounded(unit[start : start + _BATCH]), n_probes)[1]
         report(progress, "finding cells", min(start + _BATCH, n), n)
     return Cells(_by_cell(probes[:, :1], n_cells), _by_cell(probes[:, 1:], n_cells))
 
 
 def count_cells(n: int) -> int:
-    """How many cells so many images are divided into."""
-    return max(1, min(round(_PER_ROOT * n**0.5), n // _LEAST))
+    """Number of cells for ``n`` images."""
+    root: float = n**0.5
+    return max(1, min(round(_PER_ROOT * root), n // _LEAST))
 
 
 def cell_operations(n: int, dim: int) -> float:
-    """About how many multiplications and additions it takes to find cells."""
+    """Approximate number of floating-point operations of :func:`find_cells`."""
     n_cells = count_cells(n)
     return 2.0 * dim * n_cells * (n + _ROUNDS * min(n, _SAMPLE * n_cells))
 
 
 def load_faiss() -> ModuleType:
-    """The library.
+    """Imports faiss.
 
     Raises:
         MissingExtraError: it is not installed
@@ -85,15 +86,15 @@ def load_faiss() -> ModuleType:
     return faiss
 
 
-def _centres(faiss: ModuleType, unit: VectorSource, n_cells: int, progress: ProgressCallback | None) -> Vectors:
-    """``(n_cells, dim)`` whole numbers: directions of the centres."""
+def _centroids(faiss: ModuleType, unit: VectorSource, n_cells: int, progress: ProgressCallback | None) -> Vectors:
+    """Fits ``(n_cells, dim)`` centroids, scaled and rounded as vectors are."""
     random = np.random.default_rng(_SEED)
-    chosen = np.sort(random.choice(len(unit), min(len(unit), _SAMPLE * n_cells), replace=False))
-    sample = _whole(unit[chosen])
-    centres = sample[np.sort(random.choice(len(sample), n_cells, replace=False))]
+    indices = np.sort(random.choice(len(unit), min(len(unit), _SAMPLE * n_cells), replace=False))
+    sample = _rounded(unit[indices])
+    centroids = sample[np.sort(random.choice(len(sample), n_cells, replace=False))]
     for number in range(_ROUNDS):
         report(progress, "learning cells", number, _ROUNDS)
-        means = faiss.Kmeans(
+        kmeans = faiss.Kmeans(
             unit.shape[1],
             n_cells,
             niter=1,
@@ -102,19 +103,19 @@ def _centres(faiss: ModuleType, unit: VectorSource, n_cells: int, progress: Prog
             min_points_per_centroid=1,
             max_points_per_centroid=len(sample),
         )
-        means.train(sample, init_centroids=centres)
-        centres = means.centroids
+        kmeans.train(sample, init_centroids=centroids)
+        centroids = kmeans.centroids
     report(progress, "learning cells", _ROUNDS, _ROUNDS)
-    lengths = np.sqrt(np.square(centres.astype(np.float64)).sum(axis=1, keepdims=True))
-    return _whole(centres / np.maximum(lengths, 1))
+    lengths = np.sqrt(np.square(centroids.astype(np.float64)).sum(axis=1, keepdims=True))
+    return _rounded(centroids / np.maximum(lengths, 1))
 
 
-def _whole(unit: Vectors) -> Vectors:
+def _rounded(unit: Vectors) -> Vectors:
     return np.rint(unit * _SCALE).astype(np.float32)
 
 
 def _by_cell(probes: NDArray[np.int16], n_cells: int) -> list[IntArray]:
-    """Numbers of the images that have each cell among theirs, in order."""
+    """Lists the images of each cell, in increasing order."""
     if not probes.shape[1]:
         return [np.empty(0, np.int64)] * n_cells
     order = np.argsort(probes, axis=None, kind="stable")

@@ -1,4 +1,4 @@
-"""Whether to compare all images with all, or to find nearly all that are alike in a part of the time."""
+"""Choice between an exact and an approximate neighbor graph."""
 
 import logging
 from dataclasses import dataclass
@@ -11,42 +11,42 @@ logger = logging.getLogger(__name__)
 
 AUTO, EXACT, APPROXIMATE = "auto", "exact", "approximate"
 GRAPHS = (AUTO, EXACT, APPROXIMATE)
-"""What can be asked for: all pairs, nearly all, or the latter from
-:data:`~ccip_plugin.core.neighbors.approximate.LARGE` images on where faiss is installed."""
+"""Values of the option ``graph``: all pairs, nearly all pairs, or ``auto``: approximate from
+:data:`~ccip_plugin.core.neighbors.approximate.LARGE` images on if faiss is installed, else exact."""
 
 
 @dataclass(frozen=True)
 class GraphChoice:
-    """Which graph of neighbors is taken.
+    """The chosen kind of neighbor graph.
 
     Attributes:
-        asked: what was asked for, one of :data:`GRAPHS`
+        requested: the requested value, one of :data:`GRAPHS`
         kind: :data:`EXACT` or :data:`APPROXIMATE`
-        note: what to say about it, empty for nothing
+        note: a note for the report, empty if there is none
     """
 
-    asked: str
+    requested: str
     kind: str
     note: str = ""
 
     @property
     def is_approximate(self) -> bool:
-        """Whether nearly all pairs will do."""
+        """Whether the graph is approximate."""
         return self.kind == APPROXIMATE
 
 
 def choose_graph(graph: str, n: int, *, needs_all_neighbors: bool = False) -> GraphChoice:
-    """Chooses the graph for a method.
+    """Chooses the kind of graph for a method.
 
     Args:
-        graph: what was asked for, one of :data:`GRAPHS`
-        n: how many images there are
-        needs_all_neighbors (False): whether the method needs all neighbors of each image, of which an approximate graph
-            keeps the nearest only
+        graph: the requested value, one of :data:`GRAPHS`
+        n: number of images
+        needs_all_neighbors (False): whether the method needs all neighbors of each image; an approximate graph may
+            keep only the nearest ones
 
     Raises:
-        ParameterError: there is no such graph, or not for this method
-        MissingExtraError: an approximate one was asked for, and faiss is not installed
+        ParameterError: the value is unknown, or the method does not work on an approximate graph
+        MissingExtraError: an approximate graph was requested, and faiss is not installed
     """
     if graph not in GRAPHS:
         raise ParameterError("graph", graph, f"one of {', '.join(GRAPHS)}")
@@ -63,7 +63,7 @@ def choose_graph(graph: str, n: int, *, needs_all_neighbors: bool = False) -> Gr
     try:
         load_faiss()
     except MissingExtraError as error:
-        note = f"all pairs of {n:,} images were compared, as {error}; then this takes a part of the time"
+        note = f"all pairs of {n:,} images were compared: {error}; with it, this takes a fraction of the time"
         logger.warning("%s", note)
         return GraphChoice(graph, EXACT, note)
     return GraphChoice(graph, APPROXIMATE)

@@ -1,4 +1,4 @@
-"""Graphs of neighbors on disk: built once, read in parts, found again by their vectors and radius."""
+"""Neighbor graphs on disk, named after their vectors and radius: built once, read in chunks."""
 
 import contextlib
 import json
@@ -24,7 +24,7 @@ _ARRAYS = {"rows": np.int32, "cols": np.int32, "differences": np.float32}
 
 
 def graphs_folder() -> Path:
-    """Where graphs are kept: ``graphs`` in the folder that ``CCIP_CACHE_DIR`` names, or in the user's cache folder."""
+    """Folder of cached graphs: ``graphs`` in the cache folder (``CCIP_CACHE_DIR``)."""
     return cache_dir() / "graphs"
 
 
@@ -36,23 +36,22 @@ def stored_graph(
     block_size: int = BLOCK,
     progress: ProgressCallback | None = None,
 ) -> NeighborGraph:
-    """Gives the graph of :func:`~ccip_plugin.core.neighbors.graph.radius_graph`, from ``folder`` where it is there
-    already.
+    """Opens the graph of :func:`~ccip_plugin.core.neighbors.graph.radius_graph` in ``folder``; builds it if missing.
 
-    Pairs go to disk as they are found, 12 bytes each, and are read from there: memory is needed for a stripe of blocks
-    only, however many there are. A graph is found again by its vectors and radius; one that is not whole is built anew.
-    What is interrupted leaves nothing behind but a folder that ends in ``.part``.
+    Pairs are written to disk as they are found, 12 bytes each, and memory-mapped: a build needs memory only for the
+    blocks of one stripe of rows, for any number of pairs. A stored graph is identified by its vectors and radius; an
+    incomplete one is rebuilt. A killed build leaves only a folder whose name ends in ``.part``.
 
     Args:
         embeddings: ``(n, dim)`` embeddings of any length
         radius: the largest difference
-        folder: where graphs are kept; made if it is not there
-        block_size: how many images are compared with how many at a time
-        progress (None): told after each block how many pairs were compared
+        folder: folder of stored graphs; created if missing
+        block_size: number of rows and of columns of a block
+        progress (None): called after each block with the number of compared pairs
 
     Raises:
         OSError: the folder cannot be written
-        ParameterError: the radius is not from 0 to 1
+        ParameterError: the radius is outside [0, 1]
         VectorsError: an embedding is zero or not finite; names its row
     """
     check_radius("radius", radius)
@@ -67,9 +66,9 @@ def stored_graph(
 
 
 def find_graph(embeddings: ArrayLike | VectorSource, radius: float, folder: str | Path) -> NeighborGraph | None:
-    """Gives the smallest graph of these embeddings in ``folder`` that reaches at least to ``radius``; None without one.
+    """Opens the smallest graph of these embeddings in ``folder`` with at least this radius; None without one.
 
-    Hashes the embeddings, unless the folder is empty; compares nothing.
+    Hashes the embeddings, unless the folder is empty; compares no embeddings.
 
     Raises:
         VectorsError: an embedding is zero or not finite; names its row
@@ -77,8 +76,8 @@ def find_graph(embeddings: ArrayLike | VectorSource, radius: float, folder: str 
     if not any(Path(folder).glob(f"*-*/{_ABOUT}")):
         return None
     unit = unit_vectors(embeddings)
-    for path, known in kept_graphs(folder, f"{unit.digest}-", radius):
-        graph = open_graph(path, unit, known)
+    for path, stored_radius in kept_graphs(folder, f"{unit.digest}-", radius):
+        graph = open_graph(path, unit, stored_radius)
         if graph is not None:
             touch(path)
             return graph
@@ -86,41 +85,41 @@ def find_graph(embeddings: ArrayLike | VectorSource, radius: float, folder: str 
 
 
 def kept_graphs(folder: str | Path, prefix: str, radius: float, *, suffix: str = "") -> list[tuple[Path, float]]:
-    """The folders of graphs that reach at least to ``radius``, and their radii, the smallest first.
+    """Lists the folders of graphs with at least this radius, and their radii, in increasing order.
 
     Args:
-        folder: where graphs are kept
-        prefix: how their names begin; the radius comes after it
-        radius: how far they must reach
-        suffix: how their names end, after the radius
+        folder: folder of stored graphs
+        prefix: the name of a graph up to its radius
+        radius: the smallest radius
+        suffix: the name of a graph after its radius
     """
-    found = []
+    graphs = []
     for path in Path(folder).glob(f"{prefix}*{suffix}/{_ABOUT}"):
         name = path.parent.name
         if not name.endswith(PART_SUFFIX):
-            found.append((path.parent, float.fromhex(name.removeprefix(prefix).removesuffix(suffix))))
-    return sorted([each for each in found if each[1] >= radius], key=lambda each: each[1])
+            graphs.append((path.parent, float.fromhex(name.removeprefix(prefix).removesuffix(suffix))))
+    return sorted([graph for graph in graphs if graph[1] >= radius], key=lambda graph: graph[1])
 
 
 def touch(path: Path) -> None:
-    """Notes that a graph was used just now: :func:`prune_graphs` deletes those first that were not."""
+    """Marks a graph as just used: :func:`prune_graphs` deletes the least recently used graphs."""
     (path / _ABOUT).touch()
 
 
 def prune_graphs(folder: str | Path, keep: int) -> int:
-    """Deletes the graphs that were used longest ago, and what was left by a process that died over a day ago.
+    """Deletes the least recently used graphs, and partial graphs of processes that died more than a day ago.
 
     Args:
-        folder: where graphs are kept
-        keep: how many stay
+        folder: folder of stored graphs
+        keep: number of graphs to keep
 
     Returns:
-        how many were deleted
+        number of deleted graphs
     """
     graphs = [path.parent for path in Path(folder).glob(f"*-*/{_ABOUT}") if not path.parent.name.endswith(PART_SUFFIX)]
     graphs.sort(key=lambda path: (path / _ABOUT).stat().st_mtime, reverse=True)
-    left = [path for path in Path(folder).glob(f"*{PART_SUFFIX}") if path.stat().st_mtime < time.time() - _OLD_SECONDS]
-    for path in (*graphs[keep:], *left):
+    stale = [path for path in Path(folder).glob(f"*{PART_SUFFIX}") if path.stat().st_mtime < time.time() - _OLD_SECONDS]
+    for path in (*graphs[keep:], *stale):
         shutil.rmtree(path, ignore_errors=True)  # another process may have it open, or delete it, too
     return len(graphs[keep:])
 
@@ -139,10 +138,10 @@ def _write_pairs(
 
 
 class PairFiles:
-    """The files of a graph while it is written; a context manager.
+    """Writes the files of a graph; a context manager.
 
     Attributes:
-        n_pairs: pairs written
+        n_pairs: number of pairs written so far
     """
 
     def __init__(self, folder: Path) -> None:
@@ -157,7 +156,7 @@ class PairFiles:
         self._open.close()
 
     def add(self, pairs: Pairs) -> None:
-        """Writes more pairs; they come sorted."""
+        """Appends pairs, which must be sorted."""
         for name, file in self._files.items():
             getattr(pairs, name).tofile(file)
         self.n_pairs += len(pairs.rows)
@@ -171,17 +170,17 @@ def build_graph(
     *,
     finish: Callable[[Path], None] | None = None,
 ) -> None:
-    """Writes a graph into a folder, whole or not at all.
+    """Writes the folder of a graph atomically.
 
     Args:
         path: the folder
-        n: how many images there are
+        n: number of images
         radius: the largest difference
-        write_pairs: writes the files of :class:`PairFiles` into the folder that it is given, and gives how many pairs
-        finish (None): called with that folder when it can be opened
+        write_pairs: writes the files of :class:`PairFiles` into the folder it gets, and returns the number of pairs
+        finish (None): called with that folder as soon as the graph can be opened
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(path) as part:  # what it replaces is not whole, or of another process that was faster
+    with atomic_write(path) as part:  # an existing folder is incomplete, or was just written by another process
         part.mkdir()
         about = {"format": _FORMAT, "n": n, "radius": float(radius), "n_pairs": write_pairs(part)}
         (part / _ABOUT).write_text(json.dumps(about), encoding="utf-8")
@@ -190,20 +189,20 @@ def build_graph(
 
 
 def open_graph(path: Path, unit: VectorSource, radius: float) -> NeighborGraph | None:
-    """The graph in a folder, None when it is not there or not whole."""
+    """Opens the graph in a folder; None if it is missing or incomplete."""
     try:
         about: dict[str, Any] = json.loads((path / _ABOUT).read_text(encoding="utf-8"))
         sizes = {name: (path / name).stat().st_size for name in _ARRAYS}
     except (FileNotFoundError, ValueError):
         return None
-    is_right = about.get("format") == _FORMAT and about.get("n") == len(unit) and about.get("radius") == float(radius)
+    matches = about.get("format") == _FORMAT and about.get("n") == len(unit) and about.get("radius") == float(radius)
     n_pairs = about.get("n_pairs", -1)
-    if not is_right or any(sizes[name] != n_pairs * np.dtype(kind).itemsize for name, kind in _ARRAYS.items()):
+    if not matches or any(sizes[name] != n_pairs * np.dtype(kind).itemsize for name, kind in _ARRAYS.items()):
         return None
     rows, cols, differences = (_mapped(path / name, kind) for name, kind in _ARRAYS.items())
     return NeighborGraph(len(unit), float(radius), rows, cols, differences, unit, path)
 
 
 def _mapped(path: Path, kind: type) -> NDArray[Any]:
-    """The array in a file; an empty file cannot be mapped."""
+    """Maps the array in a file into memory; an empty file cannot be mapped."""
     return np.memmap(path, kind, mode="r") if path.stat().st_size else np.empty(0, kind)

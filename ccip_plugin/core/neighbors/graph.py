@@ -1,4 +1,4 @@
-"""Which images lie near each other: every pair of embeddings with a difference up to a radius."""
+"""Neighbor graph: every pair of embeddings with a difference up to a radius."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,10 +16,10 @@ from .pairs import (
     BLOCK,
     GRID,
     Pairs,
-    block_that_fits,
-    bytes_of_block,
+    block_bytes,
     check_radius,
     exact_differences,
+    fitting_block_size,
     joined,
     near_pairs,
     picked,
@@ -28,28 +28,27 @@ from .pairs import (
 from .vectors import VectorSource, unit_vectors
 
 MEMORY_BYTES = 4 << 30
-"""Default limit of what a graph may take while it is built: 4 GiB, about 250 million pairs."""
+"""Default memory limit while a graph is built: 4 GiB, about 250 million pairs."""
 
-_BYTES_PER_PAIR = 16  # two int32 and a float32, and one of them twice while the parts are joined
-_PAIRS = 1 << 22  # of a graph that are looked at together
+_BYTES_PER_PAIR = 16  # two int32 and a float32; one of the arrays exists twice while the parts are concatenated
+_PAIRS = 1 << 22  # pairs of a graph that are processed at a time
 
 
 @dataclass(frozen=True, eq=False)
 class NeighborGraph:
     """Every pair of ``n`` images with a difference up to ``radius``, each once, sorted by row and column.
 
-    Which pairs are in is decided by their exact differences, in this graph and in any part of it. The differences that
-    it holds are rounded.
+    Exact differences decide which pairs are in the graph and in each subgraph. The stored differences are rounded.
 
     Attributes:
-        n: how many images there are
+        n: number of images
         radius: the largest difference
-        rows: ``(n_pairs,)`` int32, the first image of each pair
-        cols: ``(n_pairs,)`` int32, the second, always the larger number
-        differences: ``(n_pairs,)`` float32, rounded to multiples of ``pairs.GRID``; as they are where there are
-            no ``vectors``
-        vectors: the unit vectors, for what rounded differences cannot decide; None where differences are exact
-        folder: where it is kept, None in memory
+        rows: ``(n_pairs,)`` int32, index of the first image of each pair
+        cols: ``(n_pairs,)`` int32, index of the second image, always the larger one
+        differences: ``(n_pairs,)`` float32, rounded to multiples of ``pairs.GRID``; not rounded if ``vectors`` is None
+        vectors: the unit vectors, for comparisons that rounded differences cannot decide; None if the differences are
+            exact
+        folder: the folder of a graph on disk, None for a graph in memory
     """
 
     n: int
@@ -62,28 +61,28 @@ class NeighborGraph:
 
     @property
     def n_pairs(self) -> int:
-        """How many pairs there are."""
+        """Number of pairs."""
         return len(self.rows)
 
     @property
     def cap(self) -> int | None:
-        """How many neighbors of each image it has at least, where there are as many; None where it has all of them."""
+        """At least this many nearest neighbors of each image are in the graph; None if all are."""
         return None
 
     @cached_property
     def degrees(self) -> NDArray[np.int64]:
-        """``(n,)``: how many neighbors each image has, itself not counted."""
+        """``(n,)`` number of neighbors of each image, itself excluded."""
         return self.count_neighbors(self.radius)
 
     def count_neighbors(self, eps: float) -> NDArray[np.int64]:
-        """``(n,)``: how many neighbors each image has up to a difference, itself not counted."""
+        """``(n,)`` number of neighbors of each image with a difference up to ``eps``, itself excluded."""
         counts = np.zeros(self.n, np.int64)
         for rows, cols in self.pairs_within(eps):
             counts += np.bincount(rows, minlength=self.n) + np.bincount(cols, minlength=self.n)
         return counts
 
     def parts_within(self, eps: float) -> Iterator[Pairs]:
-        """Gives the pairs with differences up to ``eps``, some millions at a time.
+        """Yields the pairs with differences up to ``eps``, in chunks of a few million.
 
         Raises:
             RadiusError: ``eps`` is larger than the radius
@@ -95,14 +94,14 @@ class NeighborGraph:
             part = slice(start, start + _PAIRS)
             rows, cols, differences = self.rows[part], self.cols[part], self.differences[part]
             pairs = Pairs(np.asarray(rows), np.asarray(cols), np.asarray(differences))
-            yield pairs if eps == self.radius else picked(pairs, self._is_near(pairs, eps))
+            yield pairs if eps == self.radius else picked(pairs, self._is_within(pairs, eps))
 
     def pairs_within(self, eps: float) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int32]]]:
-        """As :meth:`parts_within`, rows and columns only."""
+        """Yields as :meth:`parts_within`, rows and columns only."""
         return ((pairs.rows, pairs.cols) for pairs in self.parts_within(eps))
 
     def within(self, eps: float) -> "NeighborGraph":
-        """Gives the part of the graph with differences up to ``eps``.
+        """Returns the subgraph with differences up to ``eps``.
 
         Raises:
             RadiusError: ``eps`` is larger than the radius
@@ -115,25 +114,25 @@ class NeighborGraph:
         """Finds the connected components.
 
         Args:
-            among (None): an ``(n,)`` mask of the images that connect; all by default
-            eps (None): the largest difference that connects; the radius by default
+            among (None): an ``(n,)`` mask of the images to include; all by default
+            eps (None): the largest difference of connected images; the radius by default
 
         Returns:
-            ``(n,)`` numbers of components 0, 1, ... in the order of their first images; -1 for images left out
+            ``(n,)`` component labels 0, 1, ... in the order of their first images; -1 for images outside ``among``
         """
         forest = Forest(self.n)
         for rows, cols in self.pairs_within(self.radius if eps is None else eps):
-            connects = slice(None) if among is None else among[rows] & among[cols]
-            forest.add(rows[connects], cols[connects])
+            is_included = slice(None) if among is None else among[rows] & among[cols]
+            forest.add(rows[is_included], cols[is_included])
         return forest.labels(among)
 
-    def _is_near(self, pairs: Pairs, eps: float) -> NDArray[np.bool_]:
+    def _is_within(self, pairs: Pairs, eps: float) -> NDArray[np.bool_]:
         if self.vectors is None:
             return pairs.differences.astype(np.float64) <= eps
-        is_near = pairs.differences <= np.float32(eps)
+        is_within = pairs.differences <= np.float32(eps)
         undecided = np.flatnonzero(np.abs(pairs.differences - np.float32(eps)) <= np.float32(0.51 * GRID))
-        is_near[undecided] = exact_differences(self.vectors, pairs.rows[undecided], pairs.cols[undecided]) <= eps
-        return is_near
+        is_within[undecided] = exact_differences(self.vectors, pairs.rows[undecided], pairs.cols[undecided]) <= eps
+        return is_within
 
 
 def radius_graph(
@@ -146,17 +145,17 @@ def radius_graph(
 ) -> NeighborGraph:
     """Finds every pair of embeddings with a difference up to ``radius``.
 
-    Compares all pairs, block by block, in time proportional to n^2. What lies too near to the radius for the rounding
-    of the blocks is decided by ``||a - b||^2 / 4`` of the unit vectors in float64, pair by pair; and so are differences
-    that lie too near to the middle between two multiples of ``pairs.GRID``. So the result depends neither on
-    ``block_size`` nor on threads, and equal embeddings have a difference of exactly 0.
+    Compares every pair, block by block, in O(n^2) time. Differences within the rounding error of a block from the
+    radius, or from the middle between two multiples of ``pairs.GRID``, are recomputed for each pair as
+    ``||a - b||^2 / 4`` of the unit vectors in float64. So the result depends neither on ``block_size`` nor on threads,
+    and equal embeddings have a difference of exactly 0.
 
     Args:
         embeddings: ``(n, dim)`` embeddings of any length
-        radius: the largest difference, from 0 to 1, itself included
-        block_size: how many images are compared with how many at a time; made smaller where memory is short
-        memory_bytes: what the pairs and a block may take together, the embeddings not counted
-        progress (None): told after each block how many pairs were compared; may raise
+        radius: the largest difference, from 0 to 1, inclusive
+        block_size: number of rows and of columns of a block; reduced if ``memory_bytes`` is small
+        memory_bytes: memory limit of the pairs and one block, without the embeddings
+        progress (None): called after each block with the number of compared pairs; may raise
             :class:`~ccip_plugin.core.progress.Cancelled`
 
     Returns:
@@ -164,13 +163,13 @@ def radius_graph(
 
     Raises:
         GraphTooLargeError: the pairs do not fit into ``memory_bytes``
-        ParameterError: the radius is not from 0 to 1
+        ParameterError: the radius is outside [0, 1]
         VectorsError: an embedding is zero or not finite; names its row
     """
     check_radius("radius", radius)
     unit = unit_vectors(embeddings)
-    block_size = block_that_fits(len(unit), memory_bytes, block_size)
-    budget = (memory_bytes - bytes_of_block(block_size)) // _BYTES_PER_PAIR
+    block_size = fitting_block_size(len(unit), memory_bytes, block_size)
+    budget = (memory_bytes - block_bytes(block_size)) // _BYTES_PER_PAIR
     n_pairs = 0
     parts: list[Pairs] = []
     stripe: list[Pairs] = []

@@ -1,4 +1,4 @@
-"""Sorts more pairs of images than fit into memory, through files."""
+"""External sort: sorts more pairs than fit into memory."""
 
 from pathlib import Path
 
@@ -8,18 +8,18 @@ from numpy.typing import NDArray
 from .pairs import GRID, Pairs
 
 MOST_IMAGES = 1 << 24
-"""How many images a spool can tell apart."""
+"""Largest number of images: a key has 24 bits for each index."""
 
 Keys = NDArray[np.uint64]
 
 _BITS, _STEP_BITS = np.uint64(24), np.uint64(15)
 _IMAGE, _STEP = np.uint64((1 << 24) - 1), np.uint64((1 << 15) - 1)
 _PENDING = 1 << 22  # pairs in memory before they go to a file: 32 MiB
-_WIDTH = 1 << 14  # images of which the first images of pairs are in one file
+_WIDTH = 1 << 14  # rows per file
 
 
 def keys_of(pairs: Pairs) -> Keys:
-    """Pairs as whole numbers that sort by row, then by difference, then by column; differences on the grid."""
+    """Encodes pairs as integers that sort by row, difference and column; differences are rounded to the grid."""
     steps = np.rint(pairs.differences * np.float32(1 / GRID)).astype(np.uint64)
     keys = pairs.rows.astype(np.uint64) << (_BITS + _STEP_BITS)
     keys |= steps << _BITS
@@ -28,7 +28,7 @@ def keys_of(pairs: Pairs) -> Keys:
 
 
 def pairs_of(keys: Keys) -> Pairs:
-    """What :func:`keys_of` made keys of."""
+    """Decodes the keys of :func:`keys_of`."""
     rows = (keys >> (_BITS + _STEP_BITS)).astype(np.int32)
     cols = (keys & _IMAGE).astype(np.int32)
     steps = (keys >> _BITS) & _STEP
@@ -36,11 +36,11 @@ def pairs_of(keys: Keys) -> Pairs:
 
 
 class Spool:
-    """Pairs of ``n`` images in files, by their rows.
+    """Pairs of ``n`` images in files, partitioned by row.
 
     Args:
-        folder: a folder of its own, made here
-        n: how many images there are
+        folder: a folder for the files, which must not exist
+        n: number of images
     """
 
     def __init__(self, folder: Path, n: int) -> None:
@@ -49,14 +49,14 @@ class Spool:
         self.n_parts = max(1, -(-n // _WIDTH))
 
     def add(self, pairs: Pairs) -> None:
-        """Takes pairs, in any order and any number of times."""
+        """Adds pairs, in any order; duplicates are removed later."""
         self._pending.append(keys_of(pairs))
         self._n_pending += len(pairs.rows)
         if self._n_pending >= _PENDING:
             self._write()
 
     def part(self, number: int) -> Keys:
-        """The keys of one part, sorted, each once; later parts have later rows. Its file is deleted."""
+        """Returns the sorted, distinct keys of one part and deletes its file. Parts are in the order of rows."""
         self._write()
         path = self._folder / str(number)
         if not path.exists():
@@ -79,7 +79,7 @@ class Spool:
 
 
 def sorted_once(keys: Keys) -> Keys:
-    """Keys in order, each once; sorts what it is given in place."""
+    """Sorts keys in place and returns the distinct ones."""
     keys.sort()
     is_first = np.ones(len(keys), np.bool_)
     np.not_equal(keys[1:], keys[:-1], out=is_first[1:])

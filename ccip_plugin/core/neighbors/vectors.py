@@ -1,4 +1,4 @@
-"""Unit vectors by rows: in memory, as float16, or mapped from a file."""
+"""Sources of unit vectors: in memory, as float16, or memory-mapped from a file."""
 
 import functools
 import hashlib
@@ -13,12 +13,12 @@ from ..differences import normalize
 from ..errors import VectorsError
 
 _BLOCK = 4096
-_HASHED = 1 << 14  # rows that are hashed at once
-_KINDS = (np.float16, np.float32)
+_HASHED = 1 << 14  # rows hashed at a time
+_DTYPES = (np.float16, np.float32)
 
 
 class UnitRows(Protocol):
-    """Unit vectors of which any rows can be taken, as float32: a :class:`VectorSource`, or an array of its rows."""
+    """Unit vectors, indexed by row as float32: a :class:`VectorSource`, or an array of its rows."""
 
     def __len__(self) -> int: ...
 
@@ -41,10 +41,10 @@ class VectorSource(UnitRows, Protocol):
 
 
 class UnitVectors:
-    """``(n, dim)`` vectors in memory, normalized when this is made.
+    """``(n, dim)`` vectors in memory, normalized on construction.
 
     Args:
-        embeddings: ``(n, dim)`` embeddings of any length; not changed
+        embeddings: ``(n, dim)`` embeddings of any length; not modified
 
     Raises:
         VectorsError: an embedding is zero or not finite; names its row
@@ -55,7 +55,7 @@ class UnitVectors:
         if len(np.atleast_1d(vectors)) == 0:
             vectors = np.empty((0, 1), np.float32)
         elif vectors.ndim != 2:
-            raise VectorsError(f"want embeddings of shape (n, dim), not {vectors.shape}")
+            raise VectorsError(f"embeddings have shape {vectors.shape}, expected shape (n, dim)")
         else:
             vectors = normalize(vectors)
         self._vectors = vectors
@@ -82,21 +82,21 @@ class UnitVectors:
 
 
 class StoredVectors:
-    """``(n, dim)`` embeddings that stay as they are stored: float16, or in a file that is mapped into memory.
+    """``(n, dim)`` embeddings as they are stored: float16, or in a memory-mapped file.
 
-    Rows are converted and normalized when they are taken. Needs 4 bytes of memory a vector beside what is stored.
+    Rows are converted and normalized on access. Takes 4 bytes of memory per vector in addition to the stored array.
 
     Args:
-        stored: ``(n, dim)`` float16 or float32 embeddings of any length; kept, not copied
+        stored: ``(n, dim)`` float16 or float32 embeddings of any length; referenced, not copied
 
     Raises:
         VectorsError: an embedding is zero or not finite; names its row
     """
 
     def __init__(self, stored: NDArray[np.float16] | NDArray[np.float32]) -> None:
-        if stored.ndim != 2 or stored.dtype not in _KINDS:
+        if stored.ndim != 2 or stored.dtype not in _DTYPES:
             raise VectorsError(
-                f"want float16 or float32 embeddings of shape (n, dim), not {stored.dtype} {stored.shape}"
+                f"embeddings are {stored.dtype} of shape {stored.shape}, expected float16 or float32 of shape (n, dim)"
             )
         self._stored: NDArray[Any] = stored
         self._scales = np.empty(len(stored), np.float32)
@@ -129,26 +129,26 @@ class StoredVectors:
 
 
 def open_vectors(path: str | Path) -> StoredVectors:
-    """Maps the embeddings in a file into memory.
+    """Memory-maps the embeddings in a file.
 
     Args:
         path: a ``.npy`` file of ``(n, dim)`` float16 or float32 embeddings
 
     Raises:
         OSError: the file cannot be read
-        ValueError: it is no ``.npy`` file
-        VectorsError: its shape or type is another, or an embedding is zero or not finite
+        ValueError: it is not a ``.npy`` file
+        VectorsError: its shape or type is different, or an embedding is zero or not finite
     """
     return StoredVectors(np.load(path, mmap_mode="r", allow_pickle=False))
 
 
 def is_source(embeddings: object) -> TypeGuard[VectorSource]:
-    """Whether these are unit vectors by construction, and not an array."""
+    """Whether this is a :class:`VectorSource` and not an array."""
     return hasattr(embeddings, "digest") and not isinstance(embeddings, np.ndarray)
 
 
 def unit_vectors(embeddings: ArrayLike | VectorSource) -> VectorSource:
-    """Embeddings as unit vectors; those of an array are normalized in memory, in float32.
+    """Returns a source as it is; normalizes an array in memory, in float32.
 
     Raises:
         VectorsError: an embedding is zero or not finite; names its row
@@ -160,7 +160,7 @@ def unit_vectors(embeddings: ArrayLike | VectorSource) -> VectorSource:
 
 
 def stored_vectors(embeddings: ArrayLike | VectorSource) -> VectorSource:
-    """As :func:`unit_vectors`, but float16 arrays and mapped files stay as they are stored.
+    """As :func:`unit_vectors`, but does not convert float16 arrays and memory-mapped files.
 
     Raises:
         VectorsError: an embedding is zero or not finite; names its row
@@ -173,7 +173,7 @@ def stored_vectors(embeddings: ArrayLike | VectorSource) -> VectorSource:
 
 
 def unit_array(embeddings: ArrayLike) -> Vectors:
-    """Embeddings as an ``(n, dim)`` array of unit vectors.
+    """Returns embeddings as an ``(n, dim)`` array of unit vectors.
 
     Raises:
         VectorsError: an embedding is zero or not finite; names its row

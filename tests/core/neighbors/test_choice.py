@@ -57,7 +57,7 @@ def embeddings(n: int, n_characters: int = 8, noise: float = 0.9, seed: int = 0)
 def test_who_gets_which_graph(monkeypatch, asked, n, method, kind):
     monkeypatch.setattr(choice, "LARGE", 100)
     found = choose_graph(asked, n, needs_all_neighbors=METHODS[method].needs_all_neighbors)
-    assert (found.asked, found.kind, found.note) == (asked, kind, "")
+    assert (found.requested, found.kind, found.note) == (asked, kind, "")
 
 
 @pytest.mark.usefixtures("no_faiss")
