@@ -58,7 +58,7 @@ def of_our_own(work: Work, servers: Servers, n_images: int = N_IMAGES) -> int:
     Returns:
         the exit status
     """
-    get_spec(work.options.model)
+    get_spec(work.options.model_name)
     with servers.job(lambda other: work.print(f"{other}; waiting for its end")):
         images = _images(work, servers.folder / "images", n_images)
         try:
