@@ -19,7 +19,6 @@ NOT_YET = {
     "core",
     "core/clustering",
     "core/datasets",
-    "core/encoder",
     "core/evaluation",
     "core/identity",
     "core/tuning",
