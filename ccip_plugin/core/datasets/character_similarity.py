@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ..errors import CCIPError, DownloadError
 from ..hub import Hub
-from ..hub.fingerprints import is_what_hub_has
+from ..hub.fingerprints import matches_etag
 from ..progress import ProgressCallback
 from .archives import ArchiveError
 
@@ -70,7 +70,7 @@ def find_archive(
     if found is None and revision is None:
         found = max(hub.cached_anywhere(filename), key=lambda path: path.stat().st_mtime, default=None)
     if found is not None:
-        if not is_what_hub_has(found, found.resolve().name):
+        if not matches_etag(found, found.resolve().name):
             raise ArchiveError(found, "it changed since it was downloaded: delete it, to download it anew")
         return found
     if not download:

@@ -104,7 +104,7 @@ def test_bytes_changed_in_the_cache_are_noticed(server, hub, content):
 
 def test_it_may_be_larger_than_a_model_and_has_a_limit_of_its_own(server, tmp_path, monkeypatch):
     monkeypatch.setattr(onnx_file, "MAX_BYTES", 10)
-    with pytest.raises(DownloadError, match="more than the 1,000 that are read"):
+    with pytest.raises(DownloadError, match="more than the limit of 1,000"):
         find_archive(SUBSET, hub=hub_at(server.endpoint, tmp_path / "cache", max_bytes=1000))
     assert server.asked_for() == []
     assert find_archive(SUBSET, hub=hub_at(server.endpoint, tmp_path / "cache")).is_file()
