@@ -19,7 +19,6 @@ NOT_YET = {
     "cli",
     "core",
     "core/clustering",
-    "core/datasets",
     "core/evaluation",
     "core/identity",
     "core/tuning",
