@@ -22,7 +22,6 @@ NOT_YET = {
     "embeddings",
     "evaluation",
     "grouping",
-    "io",
     "labels",
     "operators",
     "operators/edit",
