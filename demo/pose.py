@@ -34,7 +34,7 @@ MOUTHS = (
 
 @dataclass(frozen=True)
 class Pose:
-    """The pose of a character.
+    """How somebody holds themselves.
 
     Attributes:
         yaw: turn of the head to the right of the picture, radians

@@ -32,7 +32,7 @@ end the servers:     make stop"""
 
 
 class DemoError(CCIPError):
-    """The demo cannot continue."""
+    """The demo cannot go on."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -173,7 +173,7 @@ def _plugins_dir(folder: Path) -> str | None:
 def _job_options(options: argparse.Namespace, images: list[str], dataset: str, model: str | None) -> argparse.Namespace:
     given = {"--model": model, "--model-dir": options.model_dir}
     more = [text for name, value in given.items() if value for text in (name, value)]
-    return parsers.group_parser("make demo").parse_args(["--dataset", dataset, *more, *options.more, "--", *images])
+    return parsers.parse([parsers.GROUP, "--dataset", dataset, *more, *options.more, "--", *images], "make demo")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,4 +1,4 @@
-"""Parts of the documentation that are made from the code: options, functions, operators, models, methods, ``--help``.
+"""Parts of the documentation that are made from the code: options, functions, operators, models, ``--help``.
 
 Between markers, on lines of their own::
 
@@ -8,8 +8,10 @@ Between markers, on lines of their own::
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import inspect
+import io
 import os
 import re
 import textwrap
@@ -20,7 +22,6 @@ _BLOCK = re.compile(r"^<!-- generated: (?P<name>[\w-]+) -->\n.*?^<!-- /generated
 _ARGUMENT = re.compile(r"^(?P<name>\w+)(?: \((?P<default>.*?)\))?: (?P<text>.*)$")
 _COLUMNS = 80  # of a terminal, for --help
 _LICENSES = {"openrail": "OpenRAIL"}
-_COMMANDS = ("", "models", "apply", "undo", "redo", "character-similarity")
 
 
 class UnknownPartError(ValueError):
@@ -136,45 +137,31 @@ def models() -> str:
     return _table(head, rows, numbers_from=1)
 
 
-def methods() -> str:
-    """The registry of clustering methods, with the parameters for the default model."""
-    from ccip_plugin.core import calibration
-    from ccip_plugin.core.clustering import METHODS
-    from ccip_plugin.core.clustering.methods import DEFAULT_METHOD
-    from ccip_plugin.core.registry import DEFAULT_MODEL
-
-    published, rows = calibration.load(DEFAULT_MODEL), []
-    for method in METHODS.values():
-        eps, min_samples = method.parameters(published)
-        rows.append(
-            (
-                f"`{method.name}`" + (" (default)" if method.name == DEFAULT_METHOD else ""),
-                method.label,
-                method.description,
-                f"{eps:.4f}, {min_samples}",
-                "yes" if method.keeps_constraints else "",
-                "" if method.needs_all_neighbors else "yes",
-            )
-        )
-    head = ("`method`", "name", "what it does", "`eps`, `min_samples`", "keeps constraints", "approximate search")
-    return _table(head, rows)
-
-
 def command_line() -> str:
     """``--help`` of every command."""
+    from ccip_plugin.cli.parsers import COMMANDS
+
     return "\n\n".join(
-        f"### `{' '.join(filter(None, ('ccip', command)))}`\n\n```text\n{_help(command)}\n```" for command in _COMMANDS
+        f"### `{' '.join(['ccip', *words])}`\n\n```text\n{help_of(*words)}\n```"
+        for words in ((), *((name,) for name in COMMANDS), ("models", "check"), ("models", "download"))
     )
 
 
-def _help(command: str) -> str:
+def help_of(*words: str, prog: str = "ccip") -> str:
+    """What ``--help`` prints on a terminal of 80 columns.
+
+    Args:
+        words: a command, none for the list of commands
+        prog: the name of the program
+    """
     from ccip_plugin.cli import parsers
 
-    parser = getattr(parsers, f"{command.replace('-', '_') or 'group'}_parser")("ccip")
-    before = os.environ.get("COLUMNS")
+    before, text = os.environ.get("COLUMNS"), io.StringIO()
     os.environ["COLUMNS"] = str(_COLUMNS)
     try:
-        return str(parser.format_help()).rstrip()
+        with contextlib.redirect_stdout(text), contextlib.suppress(SystemExit):
+            parsers.parse([*words, "--help"], prog)
+        return text.getvalue().rstrip()
     finally:
         if before is None:
             del os.environ["COLUMNS"]
@@ -234,7 +221,6 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "operators": operators,
     "models": models,
     "chosen-models": chosen_models,
-    "methods": methods,
     "command-line": command_line,
     "packages": packages,
     "package-table": package_table,

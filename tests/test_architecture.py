@@ -92,7 +92,7 @@ KNOWN_REACHED = {
     "operators/edit/undo:10 imports labels/changes",
     "operators/edit/undo:12 imports labels/journal",
 }
-KNOWN_PRIVATE: set[str] = {"cli/parsers"}
+KNOWN_PRIVATE: set[str] = set()
 KNOWN_LONG: set[str] = {
     "tests/operators/test_operators.py",
 }

@@ -9,6 +9,7 @@ import pytest
 
 import ccip_plugin
 from ccip_plugin.cli import parsers
+from docs.generated import help_of
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -90,10 +91,12 @@ OPTIONS = {
         "--verbose",
     },
     "models": {"--model-dir", "--quiet", "--verbose"},
+    "models check": {"--images", "--model-dir", "--quiet", "--verbose"},
+    "models download": {"--model-dir", "--quiet", "--verbose"},
     "apply": {"--dataset", "--patches-field", "--group-field", "--quiet", "--verbose"},
     "undo": {"--dataset", "--patches-field", "--group-field", "--quiet", "--verbose"},
     "redo": {"--dataset", "--patches-field", "--group-field", "--quiet", "--verbose"},
-    "character_similarity": {"--dataset", "--folder", "--revision", "--quiet", "--verbose"},
+    "character-similarity": {"--dataset", "--folder", "--revision", "--quiet", "--verbose"},
 }
 
 
@@ -141,29 +144,24 @@ def test_importing_the_package_and_its_help_needs_no_fiftyone(run_python):
 class TestHelp:
     @pytest.mark.parametrize("command", OPTIONS)
     def test_names_every_option(self, command):
-        text = getattr(parsers, f"{command}_parser")("ccip").format_help()
+        text = help_of(*command.split())
         assert set(re.findall(r"^ +(?:-h, )?(--[a-z-]+)", text, re.MULTILINE)) == OPTIONS[command] | {"--help"}
 
-    def test_shows_every_command_and_exit_status(self):
-        text = parsers.group_parser("ccip").format_help()
-        for words in ("ccip models", "ccip models check NAME", "ccip models download NAME", "./models"):
-            assert words in text
-        assert "ccip character-similarity" in text
-        for command in ("apply", "undo", "redo"):
-            assert f"ccip {command} --dataset NAME" in text
+    def test_lists_every_command_with_one_line_and_every_exit_status(self):
+        text = help_of()
+        listed = re.findall(r"^    ([a-z-]+)(?: +|\n +)\S", text.partition("commands:")[2], re.MULTILINE)
+        assert listed == list(parsers.COMMANDS)
+        assert set(listed) == {name for name in OPTIONS if " " not in name}
         assert re.findall(r"^  (\d+) ", text.partition("exit status:")[2], re.MULTILINE) == ["0", "1", "2", "3", "130"]
 
-    def test_the_examples_are_commands(self):
-        text = parsers.group_parser("ccip").format_help()
-        examples = re.findall(
-            r"^  ccip (.*)$", text.partition("examples:")[2].partition("other commands")[0], re.MULTILINE
-        )
-        assert len(examples) == 6
+    @pytest.mark.parametrize("words", [[], ["group"]], ids=["all commands", "group"])
+    def test_the_examples_are_commands(self, words):
+        text = help_of(*words).partition("examples:")[2].partition("exit status")[0]
+        examples = re.findall(r"^  ccip (.*)$", text, re.MULTILINE)
+        assert len(examples) >= 5
         for example in examples:
-            assert parsers.group_parser("ccip").parse_args(example.split()).dataset
+            assert parsers.parse(example.split(), "ccip").command in parsers.COMMANDS
 
-    def test_fits_a_narrow_terminal(self, monkeypatch):
-        monkeypatch.setenv("COLUMNS", "80")
-        for command in OPTIONS:
-            text = getattr(parsers, f"{command}_parser")("python -m ccip_plugin").format_help()
-            assert max(map(len, text.splitlines())) <= 80
+    @pytest.mark.parametrize("command", ["", *OPTIONS])
+    def test_fits_a_narrow_terminal(self, command):
+        assert max(map(len, help_of(*command.split(), prog="python -m ccip_plugin").splitlines())) <= 80

@@ -1,27 +1,28 @@
-"""The commands: each runs the functions of the package with the options of its parser."""
+"""The commands: each calls functions of the package with the parsed options."""
 
-import argparse
 import contextlib
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from ..core.progress import Cancelled
-
-if TYPE_CHECKING:
-    from .summary import Summary
 from .options import given
 from .work import DONE, NOT_DONE, PARTLY_DONE, Work, start_fiftyone
+
+if TYPE_CHECKING:
+    import fiftyone as fo
+
+    from .summary import Summary
 
 logger = logging.getLogger(__name__)
 
 
 def group(work: Work) -> int:
-    """Loads files into a dataset and does the whole job on it.
+    """Adds files to a dataset, then embeds, groups and indexes it.
 
     Args:
-        work: a command with the options of :func:`~ccip_plugin.cli.parsers.group_parser`
+        work: a command with the options of ``ccip group``
 
     Returns:
         the exit status
@@ -30,7 +31,7 @@ def group(work: Work) -> int:
 
     options = work.options
     if options.model_name is not None:
-        get_spec(options.model_name)  # the name is looked up before anything else is done
+        get_spec(options.model_name)  # an unknown name is an error before FiftyOne starts
     started = time.monotonic()
     start_fiftyone(work)
     from .summary import Summary, app_command, counted, render
@@ -38,45 +39,130 @@ def group(work: Work) -> int:
     summary = Summary(options.dataset, options.patches_field, options.embeddings_field)
     summary.seconds["start"] = time.monotonic() - started
     work.before_stop = lambda: work.print(render(counted(summary)))
-    _check_fields(options)
+    _check_field_names(work)
     dataset = _load(work, summary)
-    _check_group_field(dataset, options)
+    _check_group_field(work, dataset)
     work.before_failure = lambda: work.print(render(summary))
     run_stages(work, dataset, summary)
-    work.print(f"{render(summary)}\n\nlook at the groups:  {app_command(options.dataset)}")
+    work.print(f"{render(summary)}\n\nopen in the App:  {app_command(options.dataset)}")
     return PARTLY_DONE if summary.problems else DONE
 
 
-def _check_fields(options: argparse.Namespace) -> None:
-    """Refuses what cannot be the name of a field before hours of work."""
+def run_stages(work: Work, samples: "fo.SampleCollection", summary: "Summary") -> None:
+    """Embeds, groups, indexes and visualizes a dataset or a view.
+
+    Args:
+        work: a command with the options of ``ccip group``
+        samples: a dataset or a view
+        summary: takes the report of each stage
+    """
+    for stage in (_embed, _group, _index, _visualize):
+        stage(work, samples, summary)
+
+
+def apply(work: Work) -> int:
+    """Writes the labels of a proposal.
+
+    Args:
+        work: a command with the options of ``ccip apply``
+
+    Returns:
+        the exit status
+    """
+    dataset = _open_dataset(work)
+    from ..grouping.proposals import apply_proposal
+
+    return _change(work, dataset, apply_proposal)
+
+
+def undo(work: Work) -> int:
+    """Reverts the last change of the groups.
+
+    Args:
+        work: a command with the options of ``ccip undo``
+
+    Returns:
+        the exit status
+    """
+    dataset = _open_dataset(work)
+    from ..labels import history
+
+    return _change(work, dataset, history.undo)
+
+
+def redo(work: Work) -> int:
+    """Applies the last undone change again.
+
+    Args:
+        work: a command with the options of ``ccip redo``
+
+    Returns:
+        the exit status
+    """
+    dataset = _open_dataset(work)
+    from ..labels import history
+
+    return _change(work, dataset, history.redo)
+
+
+def models(work: Work) -> int:
+    """Lists the models; checks or downloads one.
+
+    Args:
+        work: a command with the options of ``ccip models``
+
+    Returns:
+        the exit status
+    """
+    from ..zoo import table
+
+    options = work.options
+    if options.action is not None:
+        return {"check": _check_model, "download": _download_model}[options.action](work)
+    work.print(table.render(table.rows(options.model_dir)))
+    if source := table.source(options.model_dir):
+        work.print(f"\n{source}")
+    return DONE
+
+
+def load_character_similarity(work: Work) -> int:
+    """Makes a dataset of the published evaluation images.
+
+    Args:
+        work: a command with the options of ``ccip character-similarity``
+
+    Returns:
+        the exit status
+    """
+    start_fiftyone(work)
+    from ..io.character_similarity import TRUTH_FIELD, load_character_similarity
+
+    options = _given(work, "folder", "revision")
+    dataset = load_character_similarity(
+        work.options.subset, name=work.options.dataset, progress=work.progress, **options
+    )
+    n_characters = len(dataset.distinct(f"{TRUTH_FIELD}.label"))
+    work.print(f"{len(dataset):,} images of {n_characters:,} characters in {dataset.name!r}, field {TRUTH_FIELD!r}")
+    return DONE
+
+
+def _check_field_names(work: Work) -> None:
+    """Raises an error for an invalid name of a field before hours of work."""
     from ..storage.targets import check_field_name
 
-    for name in (options.embeddings_field, options.group_field):
-        if name is not None:
-            check_field_name(name)
+    for name in _given(work, "embeddings_field", "group_field").values():
+        check_field_name(name)
 
 
-def _check_group_field(dataset: Any, options: argparse.Namespace) -> None:
+def _check_group_field(work: Work, dataset: "fo.Dataset") -> None:
     from ..labels.store import LabelStore
     from ..storage.fields import GROUP_FIELD
     from ..storage.targets import resolve
 
-    LabelStore(resolve(dataset, options.patches_field), options.group_field or GROUP_FIELD).check()
+    LabelStore(resolve(dataset, work.options.patches_field), work.options.group_field or GROUP_FIELD).check()
 
 
-def run_stages(work: Work, samples: Any, summary: "Summary") -> None:
-    """Embeds, groups, indexes and maps a dataset or a view.
-
-    Args:
-        work: a command with the options of :func:`~ccip_plugin.cli.parsers.group_parser`
-        samples: a dataset or a view
-        summary: told what was done, stage by stage
-    """
-    for stage in (_embed, _group_images, _index, _map):
-        stage(work, samples, summary)
-
-
-def _load(work: Work, summary: "Summary") -> Any:
+def _load(work: Work, summary: "Summary") -> "fo.Dataset":
     from ..io.images import add_images, open_dataset
 
     options = work.options
@@ -90,55 +176,45 @@ def _load(work: Work, summary: "Summary") -> Any:
     return dataset
 
 
-def _embed(work: Work, dataset: Any, summary: "Summary") -> None:
+def _embed(work: Work, samples: "fo.SampleCollection", summary: "Summary") -> None:
     from ..embeddings.compute import compute_embeddings
     from ..embeddings.options import EmbeddingOptions
     from .summary import name_failures
 
-    patches_field = work.options.patches_field
+    options = {**_given(work, "patches_field"), **given(work.options, EmbeddingOptions)}
     with _timed(summary, "embed"):
-        summary.embeddings = compute_embeddings(
-            dataset, patches_field=patches_field, progress=work.progress, **given(work.options, EmbeddingOptions)
-        )
-        summary.failures = name_failures(dataset, summary.embeddings, patches_field)
+        summary.embeddings = compute_embeddings(samples, progress=work.progress, **options)
+        summary.failures = name_failures(samples, summary.embeddings, work.options.patches_field)
 
 
-def _group_images(work: Work, dataset: Any, summary: "Summary") -> None:
+def _group(work: Work, samples: "fo.SampleCollection", summary: "Summary") -> None:
     from ..grouping.options import GroupingOptions
     from ..grouping.run import group_characters, propose_groups
 
+    options = {**_given(work, "patches_field"), **given(work.options, GroupingOptions)}
     with _timed(summary, "group"):
-        options = {"patches_field": work.options.patches_field, **given(work.options, GroupingOptions)}
         if work.options.propose:
-            summary.grouping = propose_groups(dataset, progress=work.progress, **options).report
+            summary.grouping = propose_groups(samples, progress=work.progress, **options).report
         else:
-            summary.grouping = group_characters(dataset, progress=work.progress, **options)
+            summary.grouping = group_characters(samples, progress=work.progress, **options)
 
 
-def _index(work: Work, dataset: Any, summary: "Summary") -> None:
+def _index(work: Work, samples: "fo.SampleCollection", summary: "Summary") -> None:
     from ..brain.similarity import compute_similarity
 
     if not work.options.no_similarity:
-        with _timed(summary, "similarity"), _noted(summary, "similarity"):
-            summary.similarity = compute_similarity(dataset, progress=work.progress, **_where(work))
+        options = _given(work, "patches_field", "embeddings_field")
+        with _timed(summary, "similarity"), _optional(summary, "similarity"):
+            summary.similarity = compute_similarity(samples, progress=work.progress, **options)
 
 
-def _map(work: Work, dataset: Any, summary: "Summary") -> None:
+def _visualize(work: Work, samples: "fo.SampleCollection", summary: "Summary") -> None:
     from ..brain.visualization import compute_visualization
 
     if not work.options.no_visualization:
-        with _timed(summary, "visualization"), _noted(summary, "visualization"):
-            summary.visualization = compute_visualization(dataset, progress=work.progress, **_where(work))
-
-
-def _where(work: Work) -> dict[str, Any]:
-    return {"patches_field": work.options.patches_field, **_given(work, "embeddings_field")}
-
-
-def _given(work: Work, *names: str) -> dict[str, Any]:
-    """The options that were given, by name; the functions know the defaults of the others."""
-    values = {name: getattr(work.options, name) for name in names}
-    return {name: value for name, value in values.items() if value is not None}
+        options = _given(work, "patches_field", "embeddings_field")
+        with _timed(summary, "visualization"), _optional(summary, "visualization"):
+            summary.visualization = compute_visualization(samples, progress=work.progress, **options)
 
 
 @contextlib.contextmanager
@@ -151,8 +227,8 @@ def _timed(summary: "Summary", stage: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _noted(summary: "Summary", stage: str) -> Iterator[None]:
-    """Lets the command go on when something fails that the groups do not need; the table and the exit status say it."""
+def _optional(summary: "Summary", stage: str) -> Iterator[None]:
+    """Lets the command continue when a stage fails that the groups do not need; the summary reports it."""
     try:
         yield
     except Cancelled:
@@ -162,42 +238,16 @@ def _noted(summary: "Summary", stage: str) -> Iterator[None]:
         summary.problems[stage] = str(error) or type(error).__name__
 
 
-def apply(work: Work) -> int:
-    start_fiftyone(work)
-    from ..grouping.proposals import apply_proposal
-    from ..io.images import open_dataset
-
-    options = work.options
-    dataset = open_dataset(options.dataset, create=False)
-    where = {"patches_field": options.patches_field, **_given(work, "group_field")}
-    work.print(str(apply_proposal(dataset, progress=work.progress, **where)))
-    return DONE
-
-
-def turn(work: Work, name: str) -> int:
+def _open_dataset(work: Work) -> "fo.Dataset":
     start_fiftyone(work)
     from ..io.images import open_dataset
-    from ..labels import history
 
-    options = work.options
-    turn = getattr(history, name)
-    dataset = open_dataset(options.dataset, create=False)
-    where = {"patches_field": options.patches_field, **_given(work, "group_field")}
-    done = turn(dataset, progress=work.progress, **where)
-    work.print(str(done))
+    return open_dataset(work.options.dataset, create=False)
+
+
+def _change(work: Work, dataset: "fo.Dataset", function: Callable[..., object]) -> int:
+    work.print(str(function(dataset, progress=work.progress, **_given(work, "patches_field", "group_field"))))
     return DONE
-
-
-def models(work: Work) -> int:
-    from ..zoo import table
-
-    options = work.options
-    if options.what is None:
-        work.print(table.render(table.rows(options.model_dir)))
-        if source := table.source(options.model_dir):
-            work.print(f"\n{source}")
-        return DONE
-    return {"check": _check_model, "download": _download_model}[options.what](work)
 
 
 def _check_model(work: Work) -> int:
@@ -219,13 +269,7 @@ def _download_model(work: Work) -> int:
     return DONE
 
 
-def load_character_similarity(work: Work) -> int:
-    start_fiftyone(work)
-    from ..io.character_similarity import TRUTH_FIELD, load_character_similarity
-
-    options = work.options
-    where = _given(work, "folder", "revision")
-    dataset = load_character_similarity(options.what, name=options.dataset, progress=work.progress, **where)
-    n_characters = len(dataset.distinct(f"{TRUTH_FIELD}.label"))
-    work.print(f"{len(dataset):,} images of {n_characters:,} characters in {dataset.name!r}, field {TRUTH_FIELD!r}")
-    return DONE
+def _given(work: Work, *names: str) -> dict[str, Any]:
+    """The options that were given, by name; the functions have defaults for the others."""
+    values = {name: getattr(work.options, name) for name in names}
+    return {name: value for name, value in values.items() if value is not None}

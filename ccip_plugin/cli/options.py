@@ -16,17 +16,26 @@ class Container(Protocol):
         """As :meth:`argparse.ArgumentParser.add_argument`."""
 
 
-def add_options(container: Container, cls: type[Options], *, without: Iterable[str] = ()) -> None:
+def add_options(
+    container: Container,
+    cls: type[Options],
+    *,
+    only: Iterable[str] | None = None,
+    without: Iterable[str] = (),
+    **keywords: Any,
+) -> None:
     """Adds the options of a class to a parser. What is not given is None, so that the functions know the defaults.
 
     Args:
         container: a parser, or a group of its arguments
         cls: the class of options
-        without: the names of options that the parser has already
+        only (None): the names of the options to add, all by default
+        without (()): the names of options to leave out
+        keywords: more arguments of ``add_argument``
     """
     for option in cls.all():
-        if option.spec.on_command_line and option.name not in without:
-            add_option(container, option)
+        if option.spec.on_command_line and option.name not in without and (only is None or option.name in only):
+            add_option(container, option, **keywords)
 
 
 def add_option(container: Container, option: Option, **keywords: Any) -> None:
@@ -39,10 +48,11 @@ def add_option(container: Container, option: Option, **keywords: Any) -> None:
     """
     text = option.spec.help.replace("%", "%%")
     if option.kind is bool:
-        container.add_argument(option.flag, dest=option.name, action="store_true", default=None, help=text, **keywords)
+        keywords = {"default": None, **keywords}
+        container.add_argument(option.flag, dest=option.name, action="store_true", help=text, **keywords)
         return
     if option.choices:
-        keywords |= {"choices": [choice.value for choice in option.choices]}
+        keywords = {**keywords, "choices": [choice.value for choice in option.choices]}
         text = f"{', '.join(keywords['choices'])}: {text}" if option.spec.metavar else text
     if option.default is not None:
         text += f"; default: {option.default}"

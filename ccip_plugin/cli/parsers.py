@@ -1,184 +1,285 @@
-"""What the command line understands, and its help."""
+"""The parser of the command line: commands, options, help."""
 
 import argparse
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..embeddings.options import EmbeddingOptions
-from ..grouping.options import GroupingOptions
-from .options import add_option, add_options
+from . import commands
+from .options import Container, add_options
+from .work import Work
+
+GROUP = "group"
+"""The command that ``ccip IMAGES --dataset NAME`` is short for."""
 
 _DESCRIPTION = """\
-Groups anime images by character, with CCIP, as labels in a FiftyOne dataset.
-
-Finds the images in files and folders, adds those that the dataset does not have
-yet, embeds those that have no embedding yet, groups all of them by character,
-and makes a similarity index and a map of the images for the App. Nothing is
-done twice: run the same command again after adding images, or to go on after it
-was stopped. Labels that you changed or confirmed in the App stay as they are.
+Groups anime images by character with CCIP, as labels in a FiftyOne dataset.
 """
 _EPILOG = """\
+"%(prog)s COMMAND --help" describes the options of a command.
+A folder with the name of a command is written ./group.
+
+examples:
+  %(prog)s ~/fanart --dataset fanart
+        add the images to the dataset, embed and group them
+  %(prog)s --dataset fanart --eps 0.11 --propose
+        preview stricter groups
+  %(prog)s apply --dataset fanart
+        write the previewed groups
+  %(prog)s undo --dataset fanart
+        revert the last change
+  %(prog)s models download ccip-caformer_b36-24
+        download a model
+
+exit status:
+  0    success; unreadable files are listed, with the reasons in the field
+       ccip_error
+  1    failure; the message names the reason
+  2    wrong usage
+  3    success, except for the similarity index or the visualization
+  130  stopped by Ctrl-C (143: by kill). Finished results are stored, and the
+       same command resumes
+"""
+_GROUP_DESCRIPTION = """\
+Adds the images of files and folders to a dataset, computes missing embeddings,
+groups all images by character, and makes a similarity index and a
+visualization for the App.
+
+Nothing is computed twice: run the same command again after adding images, or to
+resume after an interruption. Labels that you edited or confirmed in the App are
+kept.
+"""
+_GROUP_EPILOG = """\
 examples:
   %(prog)s ~/fanart more/*.png --dataset fanart
   %(prog)s --dataset fanart --model ccip-caformer_b36-24
-        embed and group everything anew, with the most accurate model
+        embed and group all images again, with the most accurate model
   %(prog)s --dataset fanart --eps 0.11
-        group again, more strictly; no image is embedded twice
+        group again, more strictly, with the stored embeddings
   %(prog)s --dataset frames --patches-field ground_truth
         group the detections in the field ground_truth
   %(prog)s ~/new --dataset fanart --mode add
-        add images; what has a label keeps it
+        add images; existing labels are kept
   %(prog)s --dataset fanart --propose
-        see what grouping again would change, and write nothing
-
-other commands (a folder of such a name is written ./models):
-  %(prog)s models
-        the models, and which are on this machine
-  %(prog)s models download NAME
-        get a model, for later use without network
-  %(prog)s models check NAME
-        check a model from its files to its numbers
-  %(prog)s apply --dataset NAME
-        write what was proposed
-  %(prog)s undo --dataset NAME
-        take the last change of the groups back
-  %(prog)s redo --dataset NAME
-        bring it back
-  %(prog)s character-similarity images_test_v1
-        the images that the published scores were measured on, as a dataset
-
-exit status:
-  0    done; files that could not be read are listed, and have the reason in
-       the field ccip_error
-  1    not done; the message says why
-  2    the command line is not right
-  3    done, except for the similarity index or the map
-  130  stopped by Ctrl-C (143: by kill). What was finished is stored, and the
-       same command goes on
+        preview what grouping again would change
 """
 
 
-def group_parser(prog: str) -> argparse.ArgumentParser:
-    """The parser of the main job."""
+@dataclass(frozen=True)
+class Command:
+    """A command.
+
+    Attributes:
+        help: one line for the list of commands
+        description: the text above its options
+        run: does the work; returns the exit status
+        add_options: adds its options to a parser
+        usage: its usage; made from the options by default
+        epilog: the text below its options
+    """
+
+    help: str
+    description: str
+    run: Callable[[Work], int]
+    add_options: Callable[[argparse.ArgumentParser], None]
+    usage: str | None = None
+    epilog: str | None = None
+
+
+def parse(arguments: Sequence[str], prog: str) -> argparse.Namespace:
+    """Parses a command line; without a command it is that of :data:`GROUP`.
+
+    Args:
+        arguments: at least one
+        prog: the name of the program
+
+    Returns:
+        the options, and the name of the command as ``command``
+
+    Raises:
+        SystemExit: help was asked for, or the usage is wrong
+    """
+    word = arguments[0]
+    if problem := _problem(word, arguments[1:]):
+        make_parser(prog, ()).error(problem)
+    if word not in (*COMMANDS, "-h", "--help"):
+        arguments = [GROUP, *arguments]
+    return make_parser(prog, arguments[:1]).parse_args(arguments)
+
+
+def _problem(word: str, rest: Sequence[str]) -> str | None:
+    """Why the first word is no command and no path, or both."""
+    if word in COMMANDS and Path(word).is_dir():
+        return (
+            f"{word!r} is a command, and also a folder here: write ./{word} for the folder, or run the command in "
+            "another folder"
+        )
+    is_known = word in COMMANDS or word.startswith("-") or Path(word).exists()
+    if is_known or any(argument.startswith("--d") for argument in rest):  # with --dataset it is meant as a path
+        return None
+    return f"{word!r} is neither a file or folder nor a command: {', '.join(COMMANDS)}"
+
+
+def make_parser(prog: str, needed: Collection[str] | None = None) -> argparse.ArgumentParser:
+    """The parser of the command line.
+
+    Args:
+        prog: the name of the program
+        needed (None): the commands whose options are added, all by default; the options of some take time to import
+    """
     parser = argparse.ArgumentParser(
         prog=prog,
-        usage="%(prog)s [IMAGES ...] --dataset NAME [options]",
+        usage="%(prog)s COMMAND [options]\n       %(prog)s IMAGES ... --dataset NAME [options]",
         description=_DESCRIPTION,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("images", metavar="IMAGES", nargs="*", help="image files, and folders of them")
-    parser.add_argument("--dataset", metavar="NAME", required=True, help="the dataset; made when there is none")
-    parser.add_argument("--no-recursive", action="store_true", help="do not look into the folders in folders")
-    _add_field_options(parser)
-    _add_embedding_options(parser)
-    _add_grouping_options(parser)
-    _add_output_options(parser)
+    add_parser = parser.add_subparsers(
+        dest="command", title="commands", metavar="COMMAND", required=True, prog=prog
+    ).add_parser
+    for name, command in COMMANDS.items():
+        subparser = add_parser(
+            name,
+            help=command.help,
+            usage=command.usage,
+            description=command.description,
+            epilog=command.epilog,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        if needed is None or name in needed:
+            command.add_options(subparser)
     return parser
 
 
-def apply_parser(prog: str) -> argparse.ArgumentParser:
-    """The parser of ``apply``."""
-    return _turn_parser(f"{prog} apply", "Writes the groups that were proposed. Labels that people decided stay.")
+def _add_group_options(parser: argparse.ArgumentParser) -> None:
+    from ..embeddings.options import EmbeddingOptions
+    from ..grouping.options import GroupingOptions
+
+    parser.add_argument("images", metavar="IMAGES", nargs="*", help="image files, and folders of images")
+    parser.add_argument(
+        "--dataset",
+        metavar="NAME",
+        required=True,
+        help="the dataset; created if it does not exist and images are given",
+    )
+    parser.add_argument("--no-recursive", action="store_true", help="do not search subfolders")
+    _add_output_options(parser)
+    fields = parser.add_argument_group("fields")
+    fields.add_argument("--patches-field", metavar="FIELD", help="group the detections in this field, not whole images")
+    add_options(fields, GroupingOptions, only=("embeddings_field", "group_field"))
+    add_options(parser.add_argument_group("embedding"), EmbeddingOptions, without=("embeddings_field",))
+    grouping = parser.add_argument_group("grouping")
+    add_options(grouping, GroupingOptions, without=("embeddings_field", "group_field", "model_dir"))
+    grouping.add_argument(
+        "--propose", action="store_true", help="store the changes as a proposal for the command apply; write no labels"
+    )
+    app = parser.add_argument_group("App")
+    app.add_argument("--no-similarity", action="store_true", help="make no similarity index")
+    app.add_argument("--no-visualization", action="store_true", help="make no visualization")
 
 
-def undo_parser(prog: str) -> argparse.ArgumentParser:
-    """The parser of ``undo``."""
-    return _turn_parser(f"{prog} undo", "Takes the last change of the character groups back. Labels edited since stay.")
+def _add_change_options(parser: argparse.ArgumentParser) -> None:
+    from ..grouping.options import GroupingOptions
+
+    parser.add_argument("--dataset", metavar="NAME", required=True, help="the dataset")
+    parser.add_argument("--patches-field", metavar="FIELD", help="the field with the detections that were grouped")
+    add_options(parser, GroupingOptions, only=("group_field",))
+    _add_output_options(parser)
 
 
-def redo_parser(prog: str) -> argparse.ArgumentParser:
-    """The parser of ``redo``."""
-    return _turn_parser(f"{prog} redo", "Brings back the change that was last undone. Labels edited since stay.")
-
-
-def models_parser(prog: str) -> argparse.ArgumentParser:
-    """The parser of ``models``."""
-    parser = _CommandParser(prog=f"{prog} models", description="Lists the models; downloads one; checks one.")
+def _add_models_options(parser: argparse.ArgumentParser) -> None:
     _add_model_dir(parser)
     _add_output_options(parser)
-    commands = parser.add_subparsers(dest="what", metavar="{check,download}", title="commands")
-    check = commands.add_parser("check", help="check a model from its files to its numbers")
+    add_parser = parser.add_subparsers(dest="action", title="commands", metavar="COMMAND").add_parser
+    check = add_parser(
+        "check",
+        help="check the files, the outputs and the published scores of a model",
+        description="Checks the files, the outputs and the published scores of a model. Downloads it if necessary.",
+    )
+    download = add_parser(
+        "download",
+        help="download a model, for later use without network",
+        description="Downloads a model, for later use without network.",
+    )
+    for subparser in (check, download):
+        subparser.add_argument("name", metavar="NAME", help="the model")
     check.add_argument(
         "--images",
         metavar="IMAGE",
         nargs="+",
         help="the four published example images, or their folder, to compare with the published differences",
     )
-    download = commands.add_parser("download", help="get a model, for later use without network")
-    for each in (check, download):
-        each.add_argument("name", metavar="NAME", help="of the model")
-        _add_model_dir(each, default=argparse.SUPPRESS)
-        _add_output_options(each, default=argparse.SUPPRESS)
-    return parser
+    for subparser in (check, download):
+        _add_model_dir(subparser, default=argparse.SUPPRESS)
+        _add_output_options(subparser, default=argparse.SUPPRESS)
 
 
-def character_similarity_parser(prog: str) -> argparse.ArgumentParser:
-    """The parser of ``character-similarity``."""
-    description = "Makes a dataset of the published evaluation data, with who is who in the field ground_truth."
-    parser = _CommandParser(prog=f"{prog} character-similarity", description=description)
+def _add_character_similarity_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "what",
+        "subset",
         metavar="SUBSET",
-        help="images_test_v1, images_xtiny_v0, images_tiny_v0 or images_pruned_v1, which are downloaded where they are "
-        "not here; or a tar archive of the same kind",
+        help="images_test_v1, images_xtiny_v0, images_tiny_v0 or images_pruned_v1, downloaded if necessary; or a tar "
+        "archive of the same form",
     )
-    parser.add_argument("--dataset", metavar="NAME", help="default: character_similarity_<subset>")
-    parser.add_argument("--folder", metavar="DIR", help="where the images go; default: with FiftyOne's zoo datasets")
-    parser.add_argument("--revision", metavar="NAME", help="commit or branch of the data; default: main")
+    parser.add_argument("--dataset", metavar="NAME", help="the dataset; default: character_similarity_<subset>")
+    parser.add_argument(
+        "--folder", metavar="DIR", help="the folder for the images; default: with FiftyOne's zoo datasets"
+    )
+    parser.add_argument("--revision", metavar="NAME", help="commit or branch of the published data; default: main")
     _add_output_options(parser)
-    return parser
 
 
-class _CommandParser(argparse.ArgumentParser):
-    """The parser of a command whose name may also be that of a folder."""
+def _add_model_dir(container: Container, **keywords: Any) -> None:
+    from ..embeddings.options import EmbeddingOptions
 
-    def error(self, message: str) -> Any:
-        name = Path(self.prog.split()[-1])
-        super().error(f"{message} (the folder {name} is written ./{name})" if name.exists() else message)
+    add_options(container, EmbeddingOptions, only=("model_dir",), **keywords)
 
 
-def _turn_parser(prog: str, description: str) -> argparse.ArgumentParser:
-    parser = _CommandParser(prog=prog, description=description)
-    parser.add_argument("--dataset", metavar="NAME", required=True, help="the dataset")
-    parser.add_argument("--patches-field", metavar="FIELD", help="the field with the detections that were grouped")
-    parser.add_argument("--group-field", metavar="FIELD", help="default: character_group")
-    _add_output_options(parser)
-    return parser
+def _add_output_options(container: Container, **keywords: Any) -> None:
+    container.add_argument("--quiet", action="store_true", help="show no progress", **keywords)
+    container.add_argument("--verbose", action="store_true", help="show all log messages", **keywords)
 
 
-def _add_field_options(parser: argparse.ArgumentParser) -> None:
-    fields = parser.add_argument_group("fields")
-    fields.add_argument("--patches-field", metavar="FIELD", help="group the detections in this field, not whole images")
-    for option in GroupingOptions.all():
-        if option.name in ("embeddings_field", "group_field"):
-            add_option(fields, option)
-
-
-def _add_embedding_options(parser: argparse.ArgumentParser) -> None:
-    add_options(parser.add_argument_group("embedding"), EmbeddingOptions, without=("embeddings_field",))
-
-
-def _add_grouping_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("grouping")
-    add_options(group, GroupingOptions, without=("embeddings_field", "group_field", "model_dir"))
-    add = group.add_argument
-    add("--propose", action="store_true", help="write no labels, but keep them as a proposal; see the command apply")
-    add("--no-similarity", action="store_true", help="make no similarity index")
-    add("--no-visualization", action="store_true", help="make no map of the images")
-
-
-def _add_model_dir(parser: argparse._ActionsContainer, **options: Any) -> None:
-    text = "the folder of DIR/<model>/model_feat.onnx; default: $CCIP_MODEL_DIR, else the hub and its cache"
-    parser.add_argument("--model-dir", metavar="DIR", type=_folder, help=text, **options)
-
-
-def _add_output_options(parser: argparse.ArgumentParser, **options: Any) -> None:
-    parser.add_argument("--quiet", action="store_true", help="show no progress", **options)
-    parser.add_argument("--verbose", action="store_true", help="show everything that is logged", **options)
-
-
-def _folder(text: str) -> str:
-    if not Path(text).expanduser().is_dir():
-        raise argparse.ArgumentTypeError(f"there is no folder {text!r}")
-    return text
+COMMANDS = {
+    GROUP: Command(
+        "add images to a dataset, embed and group them (default)",
+        _GROUP_DESCRIPTION,
+        commands.group,
+        _add_group_options,
+        "%(prog)s [IMAGES ...] --dataset NAME [options]",
+        _GROUP_EPILOG,
+    ),
+    "apply": Command(
+        "write the labels of a proposal",
+        "Writes the labels that were proposed by group --propose. User labels are kept.",
+        commands.apply,
+        _add_change_options,
+    ),
+    "undo": Command(
+        "revert the last change of the groups",
+        "Reverts the last change of the character groups. Labels edited since are kept.",
+        commands.undo,
+        _add_change_options,
+    ),
+    "redo": Command(
+        "apply the last undone change again",
+        "Applies the change that was undone last again. Labels edited since are kept.",
+        commands.redo,
+        _add_change_options,
+    ),
+    "models": Command(
+        "list the models; check or download one",
+        "Lists the models, with their published scores. The commands below check or\ndownload one.",
+        commands.models,
+        _add_models_options,
+    ),
+    "character-similarity": Command(
+        "load the images of the published scores",
+        "Makes a dataset of the images that the published scores were measured on, with\nthe true characters in the "
+        "field ground_truth.",
+        commands.load_character_similarity,
+        _add_character_similarity_options,
+    ),
+}
+"""The commands by name, in the order of the help."""

@@ -1,4 +1,4 @@
-"""The table that the command line prints when it is done, or as far as it got."""
+"""The summary that the command line prints at the end, or when it was stopped."""
 
 import itertools
 import shlex
@@ -24,21 +24,21 @@ N_EXAMPLES = 5
 
 @dataclass
 class Summary:
-    """What a run of the command has done so far; a stage that was not reached is None.
+    """Reports of the stages of ``ccip group``; None for a stage that was not reached.
 
     Attributes:
         dataset: the name of the dataset
         patches_field: the field with the detections, None for whole images
         embeddings_field: the field with the embeddings, None for the default
-        ingest: the loading of files
-        embeddings: the embedding
-        coverage: how many have an embedding; counted when the embedding was stopped
+        ingest: report of adding files
+        embeddings: report of computing embeddings
+        coverage: number of embedded items, counted when computing embeddings was stopped
         failures: the first files that could not be embedded, with the reasons
-        grouping: the grouping
-        similarity: the similarity index
-        visualization: the map
-        problems: why a stage failed that the groups do not need, by its name
-        seconds: how long each stage took
+        grouping: report of the grouping
+        similarity: report of the similarity index
+        visualization: report of the visualization
+        problems: errors of the stages that the groups do not need, by stage
+        seconds: duration of each stage
     """
 
     dataset: str
@@ -74,7 +74,7 @@ def render(summary: Summary) -> str:
 
 
 def counted(summary: Summary) -> Summary:
-    """The summary with what is in the database, for work that was stopped in the middle."""
+    """The summary with the number of stored embeddings, for a command that was stopped."""
     if fo.dataset_exists(summary.dataset):
         dataset = fo.load_dataset(summary.dataset)
         embeddings_field = summary.embeddings_field or EMBEDDINGS_FIELD
@@ -87,7 +87,7 @@ def counted(summary: Summary) -> Summary:
 def name_failures(
     dataset: fo.Dataset, report: EmbeddingsReport, patches_field: str | None = None
 ) -> list[tuple[str, str]]:
-    """The first failures with the file that they are about, and the reason."""
+    """The files of the first failures, and the reasons."""
     failures = dict(itertools.islice(report.failures.items(), N_EXAMPLES))
     if not failures:
         return []
@@ -102,7 +102,7 @@ def name_failures(
 
 
 def app_command(dataset: str) -> str:
-    """What to type to look at a dataset."""
+    """The command that opens a dataset in the App."""
     return f"fiftyone app launch {shlex.quote(dataset)}"
 
 

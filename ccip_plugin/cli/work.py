@@ -1,4 +1,4 @@
-"""A command at work: signals, exit status, messages, and the start of FiftyOne."""
+"""Runs a command: signals, exit status, messages, the start of FiftyOne."""
 
 import argparse
 import contextlib
@@ -25,13 +25,16 @@ class FiftyOneError(CCIPError):
 
 
 class Work:
-    """A command at work.
+    """A running command.
+
+    Args:
+        options: the parsed options
+        command: the command line, as shown to resume it
 
     Attributes:
-        options: what was asked for
-        progress: the callable for everything that takes long
-        before_stop: called when the work was stopped, to say what is done
-        before_failure: called when the work failed, likewise
+        options: the parsed options
+        before_stop: called when the command was stopped, to print its results so far
+        before_failure: called when the command failed, likewise
     """
 
     def __init__(self, options: argparse.Namespace, command: str):
@@ -44,7 +47,7 @@ class Work:
         self._stopped_by: int | None = None
 
     def do(self, run: Callable[["Work"], int]) -> int:
-        """Runs the command; turns what stops it into words and an exit status."""
+        """Runs the command; turns an error or a signal into a message and an exit status."""
         with self._watching():
             try:
                 return run(self)
@@ -52,16 +55,14 @@ class Work:
                 return self._stopped()
             except CCIPError as error:
                 return self._failed(str(error))
-            except BrokenPipeError:  # whoever read the output has enough, e.g. `... | head`
+            except BrokenPipeError:  # the reader of the output has closed it, e.g. `... | head`
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains at its end
                 return NOT_DONE
             except (ConnectionError, _database_errors()) as error:
-                return self._failed(
-                    f"the database of FiftyOne: {error}; FIFTYONE_DATABASE_URI, if set, says where it is"
-                )
+                return self._failed(f"the database of FiftyOne: {error}; FIFTYONE_DATABASE_URI, if set, is its address")
 
     def progress(self, progress: Progress) -> None:
-        """Shows where the work is. Stops it when Ctrl-C got lost on the way here: not every library lets it through."""
+        """Shows progress. Cancels the work after a Ctrl-C that a library has swallowed."""
         if self._stopped_by is not None:
             raise Cancelled
         self._display(progress)
@@ -74,23 +75,19 @@ class Work:
     def _stopped(self) -> int:
         with contextlib.suppress(KeyboardInterrupt, CCIPError, ConnectionError, _database_errors()):
             self.before_stop()
-        goes_on = "begins anew with --overwrite, and goes on without it" if self._is_anew else "goes on"
-        self._display.write(f"stopped; what was finished is stored, and the same command {goes_on}:\n  {self._command}")
+        hint = "; without --overwrite it resumes" if getattr(self.options, "overwrite", None) else " to resume"
+        self._display.write(f"stopped. Finished results are stored. Run the same command{hint}:\n  {self._command}")
         return TERMINATED if self._stopped_by == signal.SIGTERM else INTERRUPTED
 
-    @property
-    def _is_anew(self) -> bool:
-        return bool(getattr(self.options, "overwrite", None))
-
     def _failed(self, message: str) -> int:
-        logger.debug("the whole story:", exc_info=True)
+        logger.debug("traceback of the error:", exc_info=True)
         self.before_failure()
         self._display.write(f"error: {message}")
         return NOT_DONE
 
     @contextlib.contextmanager
     def _watching(self) -> Iterator[None]:
-        """Takes care of signals and of what is logged."""
+        """Handles signals, and shows log records."""
         from ..reports.terminal import LogHandler
 
         log, ours = LogHandler(self._display), logging.getLogger(_PACKAGE)
@@ -113,10 +110,10 @@ class Work:
 
 
 def start_fiftyone(work: Work) -> None:
-    """Imports FiftyOne and connects it to its database, whose server it may have to start.
+    """Imports FiftyOne and connects it to its database, starting the database server if necessary.
 
     Raises:
-        FiftyOneError: it does not start
+        FiftyOneError: FiftyOne or its database does not start
     """
     starting = Progress("starting FiftyOne", 0, None)
     work.progress(starting)
@@ -133,16 +130,16 @@ def start_fiftyone(work: Work) -> None:
             database()
     except (Cancelled, ConnectionError, _database_errors()):
         raise
-    except Exception as error:  # no server, a folder that cannot be written to, ...
+    except Exception as error:  # no server, a read-only folder, ...
         raise FiftyOneError(
-            f"the database of FiftyOne does not start: {error}. Where another program was starting it at the same "
-            "moment, the same command works now"
+            f"the database of FiftyOne does not start: {error}. If another program was starting it at the same time, "
+            "run the same command again"
         ) from error
 
 
 @contextlib.contextmanager
 def _first_to_connect(config: Any, waiting: Callable[[], None]) -> Iterator[None]:
-    """Holds a lock where FiftyOne runs a database server of its own: of two that start that at once, one fails."""
+    """Holds a lock while FiftyOne starts its own database server: of two at the same time, one would fail."""
     if config.database_uri is not None:
         yield
         return

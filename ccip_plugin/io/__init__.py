@@ -1,1 +1,1 @@
-"""Import of images and published datasets."""
+"""Images and datasets in."""

@@ -1,4 +1,4 @@
-"""Similarity search and pairwise comparison of images."""
+"""Similar images, and differences between images."""
 
 from typing import TYPE_CHECKING
 

@@ -195,7 +195,7 @@ class TestOurOwn:
         demo.send_signal(signal.SIGINT)
         out, err = demo.communicate(timeout=PATIENCE)
         assert (demo.returncode, out) == (130, "")
-        assert err.endswith("stopped; what was finished is stored, and the same command goes on:\n  make demo\n")
+        assert err.endswith("stopped. Finished results are stored. Run the same command to resume:\n  make demo\n")
         before = sorted((servers.folder / "images").rglob("*"))
         time.sleep(1.5)
         assert sorted((servers.folder / "images").rglob("*")) == before, "nobody draws any more"
@@ -210,14 +210,14 @@ class TestOurOwn:
         out, err = demo.communicate(timeout=PATIENCE)
         assert demo.returncode == 130, err
         assert "Traceback" not in err
-        assert re.search("^images +16 found, 16 of them new$", out, flags=re.MULTILINE)
+        assert re.search("^ +Image files found +16$", out, flags=re.MULTILINE)
         assert process(drawn, "database").is_alive, "in a session of its own"
         assert "adjusted Rand index" in run_demo(drawn).stdout
 
     def test_draws_what_it_shows(self, servers, run_demo):
         text = run_demo(servers, "--n-images", "4", "--dataset", "other name").stdout
         assert "4 files in " in text
-        assert re.search(r"^images +4 found, 4 of them new$", text, flags=re.MULTILINE)
+        assert re.search(r"^ +Image files found +4$", text, flags=re.MULTILINE)
         assert recorded(servers)["shown"]["path"] == "datasets/other%20name?workspace=character-groups"
 
     def test_an_unknown_model_is_named_before_anything_is_done(self, servers, run_demo):
@@ -307,7 +307,7 @@ class TestTwoAtOnce:
         """
         with servers.job():
             second = start_python(code, servers.folder)
-            assert second.stdout.readline() == f"another `make demo` is running (process {os.getpid()})\n"
+            assert second.stdout.readline() == f"another `make demo` is at work (process {os.getpid()})\n"
         assert second.communicate(timeout=PATIENCE)[0] == "mine\n"
 
     def test_stop_does_not_cut_it_off(self, servers, capsys):
@@ -326,7 +326,7 @@ class TestTheUsers:
         images("aabbbc", folder=folder)
         dataset(name=name, persistent=True)
         said = run_demo(servers, "--images", str(folder), "--dataset", name, "--", "--eps", "0.1").stdout
-        assert re.search(r"^images +6 found, 6 of them new$", said, flags=re.MULTILINE)
+        assert re.search(r"^ +Image files found +6$", said, flags=re.MULTILINE)
         assert "eps 0.1000" in said
         assert "or from here:        make app" in said
         data = fo.load_dataset(name)

@@ -9,6 +9,7 @@ from ccip_plugin.core.clustering.methods import from_threshold
 from ccip_plugin.core.errors import ParameterError, UnknownPresetError
 from ccip_plugin.grouping.options import CALIBRATED, PUBLISHED, GroupingOptions, method_choices, method_label
 from ccip_plugin.grouping.parameters import GroupingParameters, choose_parameters
+from docs.generated import help_of
 
 MODEL = PublishedParameters("m", 0.2, {"dbscan": (0.2, 2), "optics": (0.5, 5)})
 
@@ -52,8 +53,9 @@ def test_a_record_is_all_that_form_and_command_line_need(monkeypatch):
     assert method_label("one_group") == "One group"
     options = GroupingOptions(method="one_group")
     assert choose_parameters(MODEL, options) == GroupingParameters("one_group", 0.1, 7, "m", options=options)
-    assert "one_group" in parsers.group_parser("ccip").format_help()
-    assert parsers.group_parser("ccip").parse_args(["images", "--dataset", "d", "--method", "one_group"])
+    assert "one_group" in help_of("group")
+    parsed = parsers.parse(["group", "images", "--dataset", "d", "--method", "one_group"], "ccip")
+    assert parsed.method == "one_group"
 
 
 def test_a_method_that_no_longer_exists_has_its_name_for_a_label():

@@ -1,1 +1,1 @@
-"""Published datasets: downloads and extracts their archives."""
+"""Published datasets: archives and their contents."""

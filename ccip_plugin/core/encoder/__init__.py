@@ -1,4 +1,4 @@
-"""Computes embeddings of image files and arrays."""
+"""Image files and arrays in, embeddings out."""
 
 from .encoder import Encoder
 

@@ -1,4 +1,4 @@
-"""Synchronization of the pipeline's threads: memory budget, adaptive semaphore, queue."""
+"""Memory budget, turns and channels of the threads of a pipeline."""
 
 import contextlib
 import threading
@@ -8,29 +8,24 @@ from collections.abc import Iterator
 from typing import Generic, NamedTuple, TypeVar
 
 WORKER_BYTES = 48 << 20
-"""Memory of a worker in addition to twice the decoded size of the largest image being read."""
+"""What each worker may take beside twice the decoded bytes of the largest image in work."""
 
 T = TypeVar("T")
 
 
 class Stopped(Exception):  # noqa: N818 - a signal between threads
-    """The consumer has stopped reading."""
+    """The consumer has gone."""
 
 
 class Cost(NamedTuple):
-    """Memory of an image, in bytes.
-
-    Attributes:
-        reading: peak while the image is read
-        decoded: size of the decoded image
-    """
+    """Bytes of an image."""
 
     reading: int = 0
     decoded: int = 0
 
 
 class Budget:
-    """Memory budget for images being read; first in, first out, so that large images do not starve."""
+    """Bytes for images that are read, given out in the order of asking, so that large images get their turn."""
 
     def __init__(self, total: int, workers: int):
         self._total, self._workers = total, workers
@@ -41,7 +36,7 @@ class Budget:
 
     @contextlib.contextmanager
     def hold(self, cost: Cost) -> Iterator[None]:
-        """Waits until an image fits, or no other image is being read, and holds its memory."""
+        """Waits until there is room for an image, or for nothing else, and holds it."""
         ticket = object()
         with self._changed:
             self._waiting.append(ticket)
@@ -59,61 +54,61 @@ class Budget:
                 self._changed.notify_all()
 
     def close(self) -> None:
-        """Ends every wait with :class:`Stopped`."""
+        """Lets nobody wait any more."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
     def _fits(self, cost: Cost) -> bool:
-        images = [*self._held, cost]
-        limit = self._workers * (WORKER_BYTES + 2 * max(image.decoded for image in images))
-        return len(images) == 1 or sum(image.reading for image in images) <= min(self._total, limit)
+        together = [*self._held, cost]
+        most = self._workers * (WORKER_BYTES + 2 * max(image.decoded for image in together))
+        return len(together) == 1 or sum(image.reading for image in together) <= min(self._total, most)
 
 
-class AdaptiveSemaphore:
-    """Limits how many threads run the model at once: ``usual``, plus ``spare`` while other programs use the cores.
+class Turns:
+    """How many threads may run the model at once: ``usual``, or ``spare`` more while others use the same cores.
 
-    More threads than cores evict each other's data from the processor caches, which costs large models a tenth. But if
-    another program shares a core, a thread that waits for the core holds a slot without using it.
+    More threads than cores take the caches of the processor from each other, which costs large models a tenth. But
+    where a core is shared with another program, a thread that waits for it holds a turn that nobody makes use of.
     """
 
     def __init__(self, usual: int, spare: int):
-        self._usual, self._spare, self._limit, self._running = usual, spare, usual, 0
-        self._cpu_share = 1.0  # CPU time divided by wall time of a run, smoothed over several runs
+        self._usual, self._spare, self._most, self._running = usual, spare, usual, 0
+        self._share = 1.0  # of the time of a run that its thread had a core, smoothed over some runs
         self._changed = threading.Condition()
 
     @contextlib.contextmanager
-    def hold(self) -> Iterator[None]:
-        """Waits for a slot and holds it."""
+    def take(self) -> Iterator[None]:
+        """Waits for a turn and takes it."""
         with self._changed:
-            self._changed.wait_for(lambda: self._running < self._limit)
+            self._changed.wait_for(lambda: self._running < self._most)
             self._running += 1
-        wall_start, cpu_start = _clocks()
+        began, began_working = _clocks()
         try:
             yield
         finally:
-            wall_end, cpu_end = _clocks()
+            now, worked = _clocks()
             with self._changed:
                 self._running -= 1
-                self._adapt((cpu_end - cpu_start) / max(wall_end - wall_start, 1e-9))
+                self._note((worked - began_working) / max(now - began, 1e-9))
                 self._changed.notify_all()
 
-    def _adapt(self, cpu_share: float) -> None:
-        self._cpu_share += 0.3 * (cpu_share - self._cpu_share)
-        alone = self._usual / (self._usual + 1)  # the share with one more thread and no other program
-        if self._limit == self._usual and self._cpu_share < 0.75:
-            self._limit, self._cpu_share = self._usual + self._spare, 0.75 * alone
-        elif self._limit > self._usual and self._cpu_share > 0.85 * alone:
-            self._limit, self._cpu_share = self._usual, 1.0
+    def _note(self, share: float) -> None:
+        self._share += 0.3 * (share - self._share)
+        alone = self._usual / (self._usual + 1)  # the share when one more has turns and there is no other program
+        if self._most == self._usual and self._share < 0.75:
+            self._most, self._share = self._usual + self._spare, 0.75 * alone
+        elif self._most > self._usual and self._share > 0.85 * alone:
+            self._most, self._share = self._usual, 1.0
 
 
 def _clocks() -> tuple[float, float]:
-    """Wall time and CPU time of this thread, in seconds."""
+    """Seconds, and those that this thread had a core in."""
     return time.perf_counter(), time.thread_time()
 
 
 class Channel(Generic[T]):
-    """Bounded queue from several writer threads to one reader; it ends when all writers are done."""
+    """Hands values from some threads to one other; whoever is too fast waits."""
 
     def __init__(self, capacity: int):
         self._capacity = capacity
@@ -125,7 +120,7 @@ class Channel(Generic[T]):
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
-        """Context of one writer; an exception in it is raised in the reader, after the values."""
+        """Marks the time of one writer; an error in it reaches the reader after the values."""
         try:
             yield
         except Stopped:
@@ -138,15 +133,11 @@ class Channel(Generic[T]):
                 self._changed.notify_all()
 
     def expect(self, writers: int) -> None:
-        """Sets the number of writers."""
+        """Says how many writers there will be."""
         self._writers = writers
 
     def put(self, value: T) -> None:
-        """Waits for a free place and adds a value.
-
-        Raises:
-            Stopped: the queue was closed
-        """
+        """Adds a value, when there is room."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or len(self._values) < self._capacity)
             if self._closed:
@@ -155,14 +146,14 @@ class Channel(Generic[T]):
             self._changed.notify_all()
 
     def take(self, n: int = 1) -> list[T]:
-        """Waits for ``n`` values and returns them; fewer, or none, only if all writers are done.
+        """Waits for ``n`` values; fewer, or none, only when all writers are done.
 
         Raises:
             BaseException: the first error of a writer
         """
         with self._changed:
             while len(self._values) < n and self._writers and not self._closed:
-                self._changed.wait(1.0)  # on some systems a wait without timeout cannot be interrupted
+                self._changed.wait(1.0)  # a wait without end cannot be interrupted on every system
             if not self._values and self._error is not None:
                 raise self._error
             taken = [self._values.popleft() for _ in range(min(n, len(self._values)))]
@@ -170,7 +161,7 @@ class Channel(Generic[T]):
             return taken
 
     def close(self) -> None:
-        """Ends every wait; writers stop."""
+        """Lets nobody wait any more; writers stop."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

@@ -1,4 +1,4 @@
-"""Scores of pairs and groups against true characters."""
+"""Metrics of pairs and of groups against named characters."""
 
 from .groups import GroupMetrics, group_metrics
 from .pairs import PairMetrics, pair_metrics

@@ -1,4 +1,4 @@
-"""Model files: finds, downloads and checks them."""
+"""Files of the models: found, downloaded, checked."""
 
 from .download import Hub
 from .files import (

@@ -1,1 +1,1 @@
-"""Tuning of thresholds and clustering parameters on labeled images."""
+"""Parameters chosen on labelled images."""
