@@ -20,31 +20,31 @@ endif
 .DELETE_ON_ERROR:
 .PHONY: help setup demo app stop readme doctor check format test test-core test-adapters parity card bench-setup bench
 
-help: ## this list
+help: ## list the targets
 	@echo "Group images by anime character in FiftyOne."
 	@echo
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1@\2/p' $(MAKEFILE_LIST) | awk -F@ '{ printf "%-20s %s\n", $$1, $$2 }'
 
-setup: $(READY) ## make the environment in .venv; does nothing when it is up to date
+setup: $(READY) ## create the environment in .venv; does nothing if it is up to date
 
 $(READY): $(SET_UP_FROM)
 	@scripts/setup.sh
 	@touch $@
 
-demo: $(READY) ## draw images and group them; or yours, in your FiftyOne: IMAGES=folder DATASET=name MODEL=name
+demo: $(READY) ## draw images and group them; or group yours, in your FiftyOne: IMAGES=folder DATASET=name MODEL=name
 	@$(PYTHON_IN_VENV) -m demo.run $(call given,IMAGES,--images) $(call given,DATASET,--dataset) \
 	  $(call given,MODEL,--model) $(if $(ARGS),-- $(ARGS))
 
-app: $(READY) ## open the App on what the demo worked on last; PORT=5151
+app: $(READY) ## open the App on the last demo; PORT=5151
 	@$(PYTHON_IN_VENV) -m demo.app $(call given,PORT,--port)
 
-stop: ## end what demo and app have started
+stop: ## stop the servers that demo and app have started
 	@if [ -x $(PYTHON_IN_VENV) ]; then $(PYTHON_IN_VENV) -m demo.app stop; else echo "Nothing was started yet."; fi
 
 readme: $(READY) ## pictures, figures and reference parts of the documentation; needs Chromium; ARGS=figures|pictures|reference
 	@$(PYTHON_IN_VENV) docs/readme.py $(ARGS)
 
-doctor: ## name everything that is missing on this machine, in plain words
+doctor: ## list everything that is missing on this machine
 	@if [ -x $(PYTHON_IN_VENV) ]; then python=$(PYTHON_IN_VENV); else python=$$(scripts/find-python.sh) || exit 1; fi; \
 	  $$python scripts/doctor.py
 
@@ -53,20 +53,20 @@ check: $(READY) ## formatting, lint, types
 	$(PYTHON_IN_VENV) -m ruff check .
 	$(PYTHON_IN_VENV) -m mypy -p ccip_plugin
 
-format: $(READY) ## put the code in shape
+format: $(READY) ## format the code
 	$(PYTHON_IN_VENV) -m ruff format .
 	$(PYTHON_IN_VENV) -m ruff check --fix .
 
-test: check ## everything: check, then all tests; ARGS="-k name" goes to pytest
+test: check ## check, then all tests; ARGS="-k name" is passed to pytest
 	$(PYTHON_IN_VENV) -m pytest $(ARGS)
 
-test-core: $(READY) ## 2 minutes: the quick tests that need neither FiftyOne nor a browser
+test-core: $(READY) ## 2 minutes: quick tests without FiftyOne and browser
 	$(PYTHON_IN_VENV) -m pytest --core $(ARGS)
 
-test-adapters: $(READY) ## 10 minutes: the quick tests on real datasets, without a browser
+test-adapters: $(READY) ## 10 minutes: quick tests on real datasets, without browser
 	$(PYTHON_IN_VENV) -m pytest -m "mongo and not browser and not slow" $(ARGS)
 
-parity: $(READY) $(IMGUTILS_READY) ## compare with dghs-imgutils (in .venv-parity): a table, and a failure on a difference
+parity: $(READY) $(IMGUTILS_READY) ## compare with dghs-imgutils (in .venv-parity); fails on a difference
 	$(PYTHON_IN_VENV) -m parity.run $(ARGS)
 
 $(IMGUTILS_READY): parity/requirements.txt parity/setup.sh $(READY)
@@ -76,7 +76,7 @@ $(IMGUTILS_READY): parity/requirements.txt parity/setup.sh $(READY)
 card: $(READY) ## the table of the model card, from the published images and models; ARGS="--models NAME --out DIR"
 	$(PYTHON_IN_VENV) benchmarks/card.py $(ARGS)
 
-bench-setup: $(BENCH_READY) ## what the measurements need: dghs-imgutils, models with random weights, image files
+bench-setup: $(BENCH_READY) ## install what benchmarks need: dghs-imgutils, models with random weights, image files
 
 $(BENCH_READY): $(IMGUTILS_READY) benchmarks/make_models.py benchmarks/common.py
 	$(PYTHON_IN_VENV) benchmarks/extraction.py --prepare

@@ -1,7 +1,7 @@
 """The table of the model card, computed on the published evaluation data; or on any archive of the same kind.
 
 Images and models are downloaded where they are not here. Embeddings are computed with each model, into a dataset of the
-user's own FiftyOne, so that it can be stopped and goes on.
+user's own FiftyOne, so that an interrupted run resumes.
 
     python benchmarks/card.py
     python benchmarks/card.py images_xtiny_v0 --models ccip-caformer-24-randaug-pruned --out card

@@ -1,6 +1,6 @@
 """What the benchmarks share: images, a hub cache, processes that keep their models, rounds in turn, tables.
 
-Importable in every environment that takes part, so it needs no more than numpy and Pillow.
+Importable in every environment that is compared, so it needs no more than numpy and Pillow.
 """
 
 import contextlib

@@ -205,7 +205,7 @@ def large(n: int, n_exact: int, folder: Path) -> None:
 
 
 def _half_file(n: int, folder: Path) -> tuple[Path, Any]:
-    """A file of vectors in float16, and who is who. Made in a process of its own, as that takes 12 kB for each."""
+    """Vectors in a float16 file, and their true labels. Made in a process of its own: it takes 12 kB for each."""
     path, names = folder / f"engine_{n}_half.npy", folder / f"engine_{n}_half_truth.npy"
     if not (path.exists() and names.exists()):
         folder.mkdir(parents=True, exist_ok=True)

@@ -90,10 +90,10 @@ def card(n: int = 500) -> None:
 def tuning(n: int = 500, n_tries: int = 200) -> None:
     """Against settings at random, as the published ones were searched: eps up to 0.5, min_samples from 2 to 5."""
     from ccip_plugin.core.clustering.dbscan import dbscan_of_embeddings
+    from ccip_plugin.core.evaluation.rand_index import rand_index_of
     from ccip_plugin.core.neighbors.pairs import unit_vectors
-    from ccip_plugin.core.tuning.dbscan import merges, tune_dbscan_2
+    from ccip_plugin.core.tuning.dbscan import dendrogram_of, tune_dbscan_2
     from ccip_plugin.core.tuning.optics import OpticsSearch, tune_optics
-    from ccip_plugin.core.tuning.scores import rand_index
 
     rows = []
     for seed in range(5):
@@ -107,11 +107,11 @@ def tuning(n: int = 500, n_tries: int = 200) -> None:
             "OPTICS": (optics.labels(eps, min_samples) for eps, min_samples in settings),
         }
         ours = {
-            "DBSCAN": tune_dbscan_2(merges(vectors, 1.0), labels).score,
+            "DBSCAN": tune_dbscan_2(dendrogram_of(vectors, 1.0), labels).score,
             "OPTICS": tune_optics(vectors, labels).score,
         }
         for name, found in at_random.items():
-            best = max(rand_index(each, labels) for each in found)
+            best = max(rand_index_of(each, labels) for each in found)
             rows.append((f"{name}, seed {seed}", f"{ours[name]:.4f}", f"{best:.4f}", f"{ours[name] - best:+.4f}"))
     title = f"Tuned, and the best of {n_tries} settings at random (wanted: at least that - 0.005)"
     common.table(title, ("", "ours", "random", "more"), rows)
@@ -148,7 +148,7 @@ def calibration(n: int = 3000, n_seeds: int = 5, n_draws: int = 10) -> None:
     from ccip_plugin.core.differences import normalize
     from ccip_plugin.core.evaluation import pair_metrics
     from ccip_plugin.core.evaluation.jackknife import STEPS
-    from ccip_plugin.core.tuning.recommendation import best_threshold
+    from ccip_plugin.core.tuning.threshold import best_threshold
 
     rows = []
     for n_known in (5, 10, 20, 50):

@@ -1,4 +1,4 @@
-"""Finding what is alike among many: how long the first call of a process takes, and the later ones.
+"""Finding similar images among many: how long the first call of a process takes, and the later ones.
 
 Random unit vectors are put into the dataset directly; there are no image files. The targets are those for 100,000
 vectors: 15 s for the first call, which reads them from the database, and 1.5 s for the later ones. Starts a MongoDB of

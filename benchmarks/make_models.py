@@ -95,7 +95,7 @@ class Caformer:
         return self._linear(self._op("Reshape", y, self._int([0, -1, width])), width, width)
 
     def _pool(self, x: str, width: int, heads: int = 8) -> str:
-        """One query, the mean of all places, looks at them all: (batch, width, 12, 12) -> (batch, 768)."""
+        """One query, the mean of all places, attends to all of them: (batch, width, 12, 12) -> (batch, 768)."""
         places = (SIZE // 32) ** 2
         x = self._op("Transpose", self._op("Reshape", x, self._int([0, width, -1])), perm=[0, 2, 1])
         mean = self._op("ReduceMean", x, axes=[1], keepdims=1)

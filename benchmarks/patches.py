@@ -34,7 +34,7 @@ def main() -> None:
 
 
 def _dataset(paths: list[Path], n_images: int, n_boxes: int) -> Any:
-    """A dataset of so many images; files are used several times."""
+    """A dataset of ``n_images`` images; files are used several times."""
     import fiftyone as fo
 
     random = np.random.default_rng(0)

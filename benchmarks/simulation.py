@@ -30,7 +30,7 @@ def simulate(n: int, seed: int = 0, *, sizes: NDArray[np.integer] | None = None)
 
     Returns:
         ``(n, 768)`` float32, not of unit length, in random order, and the ``(n,)`` number of the character; who appears
-        once, and each image that shows nobody, has a number of its own
+        once, and each image without a character, has a number of its own
     """
     random = np.random.default_rng((2023, seed))
     n_nobody = 0 if sizes is not None else int(n * NOBODY)
@@ -56,7 +56,7 @@ def _sizes(random: np.random.Generator, n: int, n_all: int) -> NDArray[np.intege
 
 
 def _characters(random: np.random.Generator, n: int, everybody: NDArray) -> NDArray:
-    """A direction per character; twins lean towards somebody else."""
+    """A direction per character; twins lean towards another character."""
     popularity = 1 / np.arange(1, LOOKS + 1) ** 0.7
     look = _directions(random, LOOKS)[random.choice(LOOKS, n, p=popularity / popularity.sum())]
     share = np.minimum(LOOK * random.uniform(0.4, 1.4, (n, 1)), 0.9)

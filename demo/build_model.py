@@ -5,10 +5,10 @@ parameters on characters that they were not trained on. The characters of the de
 about half an hour on two cores and gives the same files every time on the same kind of processor.
 
 To rebuild the model: ``pip install torch`` (a version for the CPU) into an environment that has this project, then
-``python -m demo.build_model --work FOLDER``. FOLDER keeps drawings (2.2 GB) and training, so that a build that was
-broken off goes on where it was. Then put the numbers that are printed at the end into the registry.
+``python -m demo.build_model --work FOLDER``. FOLDER keeps drawings (2.2 GB) and training, so that an
+interrupted build resumes. Then put the numbers that are printed at the end into the registry.
 
-``--only measure`` measures the files that are there and needs no PyTorch.
+``--only measure`` measures the existing files and needs no PyTorch.
 """
 
 from __future__ import annotations

@@ -168,7 +168,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Character:
-    """Somebody: everything that makes them recognisable.
+    """A character: everything that makes it recognizable.
 
     Attributes:
         key: unique in a world, such as "c007"
@@ -212,7 +212,7 @@ def make_character(seed: int, number: int) -> Character:
 
 
 def make_twin(character: Character, seed: int, number: int) -> Character:
-    """Somebody easily taken for ``character``: the same hair and skin, other eyes, something else on the head."""
+    """A character easily confused with ``character``: same hair and skin, other eyes and headwear."""
     random = np.random.default_rng([seed, number, 2])
     eyes = _eyes(random, character.build, pick(random, EYE_COLOURS))
     while _near(eyes.colour, character.eyes.colour, 150) or eyes.shape == character.eyes.shape:
@@ -249,7 +249,7 @@ def pick(random: Random, options: tuple, p: tuple[float, ...] | None = None):
 
 
 def _dealt(options: tuple, seed: int, number: int, salt: int):
-    """One of ``options``, dealt like cards: nobody gets one twice before all are given."""
+    """One of ``options``, dealt like cards: none is repeated before all are given."""
     times, place = divmod(number, len(options))
     return options[int(np.random.default_rng([seed, times, salt]).permutation(len(options))[place])]
 

@@ -35,7 +35,7 @@ class Place:
 def draw_figure(
     canvas: Canvas, character: Character, pose: Pose, place: Place, worn: tuple[str, ...] | None = None
 ) -> tuple[float, float, float, float]:
-    """Draws somebody.
+    """Draws a character.
 
     Args:
         canvas: what to draw on

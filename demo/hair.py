@@ -20,7 +20,7 @@ TOP = -1.46
 
 @dataclass(frozen=True)
 class Locks:
-    """The hair of somebody, ready to be drawn layer by layer with the same locks each time."""
+    """The hair of a character, ready to be drawn layer by layer with the same locks each time."""
 
     hair: Hair
 

@@ -1,9 +1,8 @@
 """The ONNX files of ``ccip-demo``, the stand-in for a CCIP model, from the weights of its small networks.
 
-It works like a person who sorts drawings: a first network finds the face (where it is and how large), a second one
-looks there again, twice, and corrects that, a third one looks at the head, cut out and scaled to one size, a fourth
-one closely at the eyes; a linear map makes one vector of what the last two saw. All of it is one graph of ordinary
-operators. Weights are stored as float16.
+Four small networks: the first finds the face (position and size), the second refines that twice, the third embeds the
+head, cropped and scaled to one size, the fourth the eyes; a linear map makes one vector of the last two. All of it is
+one graph of ordinary operators. Weights are stored as float16.
 """
 
 from __future__ import annotations
@@ -57,7 +56,7 @@ class View:
         right: likewise
         bottom: likewise
         pool: means over ``pool`` x ``pool`` pixels of the image are taken first
-        layers: what looks at it
+        layers: the convolutions that embed it
         channels: what is kept of each place
     """
 
@@ -139,7 +138,7 @@ VIEWS = {
 
 
 def cells() -> NDArray[np.float32]:
-    """The middle of each place that is looked at, ``(2, CELLS * CELLS)``: x and y from -1 to 1."""
+    """The center of each cell of the grid, ``(2, CELLS * CELLS)``: x and y from -1 to 1."""
     middle = (np.arange(CELLS) + 0.5) / CELLS * 2 - 1
     x, y = np.meshgrid(middle, middle)
     return np.stack([x.ravel(), y.ravel()]).astype(np.float32)

@@ -62,7 +62,7 @@ class Stack(nn.Module):
 
 
 class Corrector(nn.Module):
-    """What looks at a face that was found and says where it really is."""
+    """The part of the network that corrects the position of a detected face."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -75,7 +75,7 @@ class Corrector(nn.Module):
 
 
 class Looker(nn.Module):
-    """What looks at head and eyes."""
+    """The part of the network that embeds head and eyes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -112,7 +112,7 @@ class Questions(nn.Module):
 
 
 class Pixels:
-    """Drawings at the sizes at which they are looked at, as uint8.
+    """Drawings at the input sizes of the network, as uint8.
 
     Attributes:
         by_pool: for each number of pixels that a mean is taken over, ``(n, 384 / pool, 384 / pool, 3)``
@@ -147,7 +147,7 @@ def train_finder(pixels: Pixels, faces: NDArray[np.float32], *, kept: Path, epoc
     Args:
         pixels: of the drawings
         faces: ``(n, 4)`` middle and size of the face in each, from -1 to 1 over the image
-        kept: a file for the state after every epoch; where it is there, training goes on from it
+        kept: a file for the state after every epoch; if it exists, training resumes from it
         epochs (12): how often every image is seen
     """
     torch.manual_seed(1)
@@ -196,7 +196,7 @@ def train_looker(
     kept: Path,
     epochs: int = LOOK_EPOCHS,
 ) -> Looker:
-    """Trains what looks at head and eyes.
+    """Trains the part of the network that embeds head and eyes.
 
     Args:
         pixels: of the drawings

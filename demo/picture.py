@@ -28,7 +28,7 @@ CROP_SHARES = {"face": 0.2, "bust": 0.42, "half": 0.26, "full": 0.12}
 
 @dataclass(frozen=True)
 class Figure:
-    """Somebody in a picture: who, in which pose, where (in pixels of the picture), wearing which pieces."""
+    """A character in a picture: who, in which pose, where (in pixels of the picture), wearing which pieces."""
 
     character: Character
     pose: Pose

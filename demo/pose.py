@@ -34,7 +34,7 @@ MOUTHS = (
 
 @dataclass(frozen=True)
 class Pose:
-    """How somebody holds themselves.
+    """The pose of a character.
 
     Attributes:
         yaw: turn of the head to the right of the picture, radians

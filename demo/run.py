@@ -32,7 +32,7 @@ end the servers:     make stop"""
 
 
 class DemoError(CCIPError):
-    """The demo cannot go on."""
+    """The demo cannot continue."""
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""Backgrounds and pictures that show nobody. Coordinates: y from 0 to 1, x from 0 to the width over the height."""
+"""Backgrounds and pictures without a character. Coordinates: y from 0 to 1, x from 0 to the width over the height."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ SETTINGS = ("FIFTYONE_", "CCIP_", "HF_")  # variables that make another App
 
 
 class BusyError(RuntimeError):
-    """Another process of the demo is at work."""
+    """Another process of the demo is running."""
 
 
 @dataclass(frozen=True)
@@ -110,10 +110,10 @@ class Servers:
             return f"http://localhost:{running.port}/{shown.path}", was_open
 
     def stop(self) -> list[str]:
-        """Ends what runs, in words; nothing else, and nothing twice.
+        """Ends the running servers and describes them; each once, and nothing else.
 
         Raises:
-            BusyError: a demo is at work
+            BusyError: a demo is running
         """
         with self.job(), self._lock("servers", lambda _: None):
             said = []
@@ -212,7 +212,7 @@ class Servers:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 file.seek(0)
-                other = f"another `make demo` is at work (process {file.read().strip() or 'unknown'})"
+                other = f"another `make demo` is running (process {file.read().strip() or 'unknown'})"
                 if wait is None:
                     raise BusyError(f"{other}; end it first, with Ctrl-C where it runs") from None
                 wait(other)

@@ -77,7 +77,7 @@ def measure(dataset: fo.Dataset, images: Iterable[TrueImage], folder: Path) -> d
         folder: the folder that the paths of the truth are below
 
     Returns:
-        the scores of images with at most one character, each one that shows nobody counted as a character of its own,
+        the scores of images with at most one character, each one without a character counted as a character of its own,
         and those of the people in images with several
     """
     kinds = {image.path: image.kind for image in images}

@@ -1,4 +1,4 @@
-"""What the App shows first: the grid coloured by character group, and the map of the images beside it."""
+"""What the App shows first: the grid coloured by character group, and the visualization beside it."""
 
 from __future__ import annotations
 

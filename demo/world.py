@@ -10,9 +10,9 @@
          "characters": [{"character": "c003", "name": "ルミナ・ノエル", "box": [0.1, 0.2, 0.5, 0.8], "outfit": 0}]}}}
 
 Keys of ``images`` are paths below the folder with ``/``. ``kind`` is ``single``, ``group`` (two or three characters),
-``nobody`` (a place or a thing) or ``broken`` (cannot be read as an image). A box is ``[x, y, width, height]``, relative
+``nobody`` (no character) or ``broken`` (cannot be read as an image). A box is ``[x, y, width, height]``, relative
 to the size of the image, around everything that was drawn of the character, other characters in front of it or not.
-``crop`` says how much of them is seen: ``face``, ``bust``, ``half``, ``full``, or ``none`` where there is nobody.
+``crop`` says how much of them is seen: ``face``, ``bust``, ``half``, ``full``, or ``none`` where there is no character.
 """
 
 from __future__ import annotations

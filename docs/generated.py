@@ -1,4 +1,4 @@
-"""Parts of the documentation that are made from the code: options, functions, operators, models, ``--help``.
+"""Parts of the documentation that are made from the code: options, functions, operators, models, methods, ``--help``.
 
 Between markers, on lines of their own::
 
@@ -137,6 +137,30 @@ def models() -> str:
     return _table(head, rows, numbers_from=1)
 
 
+def methods() -> str:
+    """The registry of clustering methods, with the parameters for the default model."""
+    from ccip_plugin.core import calibration
+    from ccip_plugin.core.clustering import METHODS
+    from ccip_plugin.core.clustering.methods import DEFAULT_METHOD
+    from ccip_plugin.core.registry import DEFAULT_MODEL
+
+    published, rows = calibration.load(DEFAULT_MODEL), []
+    for method in METHODS.values():
+        eps, min_samples = method.parameters(published)
+        rows.append(
+            (
+                f"`{method.name}`" + (" (default)" if method.name == DEFAULT_METHOD else ""),
+                method.label,
+                method.description,
+                f"{eps:.4f}, {min_samples}",
+                "yes" if method.keeps_constraints else "",
+                "" if method.needs_all_neighbors else "yes",
+            )
+        )
+    head = ("`method`", "name", "what it does", "`eps`, `min_samples`", "keeps constraints", "approximate search")
+    return _table(head, rows)
+
+
 def command_line() -> str:
     """``--help`` of every command."""
     from ccip_plugin.cli.parsers import COMMANDS
@@ -221,6 +245,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "operators": operators,
     "models": models,
     "chosen-models": chosen_models,
+    "methods": methods,
     "command-line": command_line,
     "packages": packages,
     "package-table": package_table,

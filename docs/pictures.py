@@ -1,4 +1,4 @@
-"""Pictures of the README: the demo in the real App, in Chromium."""
+"""Pictures of the documentation: the demo in the real App, in Chromium."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def _shot(app: App, part: Any = None) -> Image.Image:
 
 
 def _save(image: Image.Image, path: Path) -> Path:
-    """Writes a picture as well as it can be in so many bytes."""
+    """Writes a picture with the best quality that fits into :data:`MOST_BYTES`."""
     for attempt in ATTEMPTS[path.suffix]:
         if path.suffix == ".png":
             image.quantize(attempt["colors"], kmeans=4, dither=Image.Dither.NONE).save(path, optimize=True)

@@ -77,7 +77,7 @@ def _write_graphs(folder: Path, features: onnx.ModelProto, metric: str) -> None:
 
 
 def _ordinary(folder: Path) -> dict[str, list[str]]:
-    """Files by kind, which both tools are to read alike."""
+    """Files by kind, which both tools must read identically."""
     folder.mkdir()
     files: dict[str, list[str]] = {}
 

@@ -1,6 +1,6 @@
-"""Names everything that is missing on this machine, in plain words. Exit status 1 when something needed is missing.
+"""Names everything that is missing on this machine, in plain English. Exit status 1 when something needed is missing.
 
-Runs before the environment exists, too: the standard library only, anything else is looked at from outside.
+Runs before the environment exists, too: the standard library only, anything else is examined from outside.
 """
 
 import importlib.metadata
@@ -35,7 +35,7 @@ print(pymongo.MongoClient(sys.argv[1], serverSelectionTimeoutMS=5000).server_inf
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     what: str
     is_ok: bool
@@ -45,7 +45,7 @@ class Finding:
 
 
 def main() -> int:
-    """Looks at everything, prints a line for each, and a last line that says whether it will work."""
+    """Runs all checks, prints a line for each, and a last line that says whether it will work."""
     findings = []
     for finding in look_at_everything():
         findings.append(finding)
@@ -100,7 +100,7 @@ def packages() -> Finding:
 
 
 def wrong_in(requirements: Path) -> list[str]:
-    """What a requirement file asks for and this environment does not have, in words."""
+    """What a requirement file asks for and this environment does not have, as text."""
     if importlib.util.find_spec("packaging") is None:
         return [f"{requirements.name} is not installed"]
     from packaging.requirements import Requirement

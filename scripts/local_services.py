@@ -53,7 +53,7 @@ class ServiceError(RuntimeError):
 
 
 def free_port() -> int:
-    """A port of the loopback address that nobody listens on right now."""
+    """A port of the loopback address that is free right now."""
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         return probe.getsockname()[1]
@@ -76,7 +76,7 @@ def is_port_free(port: int) -> bool:
 
 @dataclass(frozen=True)
 class Running:
-    """A server process that goes on without the one which started it.
+    """A server process that outlives the one which started it.
 
     Attributes:
         pid: the number of the process
@@ -409,7 +409,7 @@ class AppServer(_Server):
 
 @contextlib.contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Holds Ctrl-C and SIGTERM back for a moment: no process may be there of which nobody knows."""
+    """Delays Ctrl-C and SIGTERM for a moment, so that no process is started and not recorded."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -244,8 +244,8 @@ def pip(tmp_path):
         )
         if done.returncode == 0:
             return done.stdout
-        if any(words in done.stderr for words in _UNSATISFIABLE) and not services.is_required("index"):
-            pytest.skip("the package index does not answer (CCIP_REQUIRE=index makes this a failure)")
+        if any(words in done.stderr for words in _UNSATISFIABLE) and not services.is_required("install"):
+            pytest.skip("the package index does not answer (CCIP_REQUIRE=install makes this a failure)")
         pytest.fail(done.stderr)
 
     return run

@@ -14,7 +14,7 @@ from ..core.calibration import load as load_calibration
 from ..core.clustering.dispatch import cluster
 from ..core.errors import CCIPError, ParameterError
 from ..core.evaluation.groups import GroupMetrics, group_metrics
-from ..core.evaluation.labels import codes_of
+from ..core.evaluation.labels import encode_labels, noise_as_singletons
 from ..core.progress import ProgressCallback, report
 from ..embeddings.load import load_embeddings
 from ..embeddings.provenance import fields_by_model
@@ -292,7 +292,7 @@ def _clustered(
 def _compare_groups(
     target: Target, first: str, second: str, ids: list[str], one: list[object | None], other: list[object | None]
 ) -> GroupingComparison:
-    (a, names_a), (b, names_b) = codes_of(one), codes_of(other)
+    (a, names_a), (b, names_b) = encode_labels(one), encode_labels(other)
     partner, shared = _partners(a, b, len(names_a), len(names_b))
     kinds = np.full(len(ids), KINDS.index(NEITHER))
     kinds[(a >= 0) & (b >= 0)] = KINDS.index(MOVED)
@@ -305,7 +305,7 @@ def _compare_groups(
     ]
     groups.sort(key=lambda each: (each.n_shared - each.n_first, -each.n_first, str(each.first)))
     by_kind = {kind: [ids[i] for i in np.flatnonzero(kinds == number)] for number, kind in enumerate(KINDS)}
-    agreement = group_metrics(b, _alone(a))
+    agreement = group_metrics(b, noise_as_singletons(a))
     n_new = len(names_b) - int((partner[: len(names_a)] >= 0).sum())
     return GroupingComparison(target, first, second, agreement, by_kind, groups, n_new)
 
@@ -329,14 +329,6 @@ def _partners(
         if partner[i] < 0 and not is_taken[j]:
             partner[i], shared[i], is_taken[j] = j, count, True
     return partner, shared
-
-
-def _alone(codes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Images in no group as groups of their own."""
-    found = codes.copy()
-    is_alone = found < 0
-    found[is_alone] = found.max(initial=-1) + 1 + np.arange(int(is_alone.sum()))
-    return found
 
 
 def _compare_evaluations(

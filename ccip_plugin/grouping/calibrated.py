@@ -9,7 +9,8 @@ import numpy as np
 
 from ..core.clustering.methods import get_method
 from ..core.evaluation.jackknife import Interval
-from ..core.tuning.recommendation import Parameters, Recommendation
+from ..core.tuning.parameters import RecommendedParameters
+from ..core.tuning.recommendation import Recommendation
 from ..embeddings.provenance import read_provenance
 from ..reports.export import write_json
 from ..reports.facts import Facts
@@ -46,7 +47,7 @@ class Calibrated:
         """Whether the evidence is enough to rely on it."""
         return not self.recommendation.thin
 
-    def parameters(self, method: str) -> Parameters | None:
+    def parameters(self, method: str) -> RecommendedParameters | None:
         """The parameters of a method; None where there are none, or the evidence is too thin."""
         return self.recommendation.methods.get(method) if self.is_enough else None
 
@@ -160,7 +161,7 @@ def _finite(value: Any) -> Any:
 def _loaded(config: Mapping[str, Any], key: str) -> Calibrated:
     plain = config["recommendation"]
     methods = {
-        name: Parameters(**{**_numbers(each, "score", "published"), "interval": _interval(each["interval"])})
+        name: RecommendedParameters(**{**_numbers(each, "score", "published"), "interval": _interval(each["interval"])})
         for name, each in plain["methods"].items()
     }
     values = _numbers(plain, "threshold", "f1", "published_f1")

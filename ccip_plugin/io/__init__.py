@@ -1,1 +1,1 @@
-"""Images and datasets in."""
+"""Import of images and published datasets."""

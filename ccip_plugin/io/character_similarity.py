@@ -1,4 +1,4 @@
-"""The published evaluation data as a dataset: images with the number of their character."""
+"""Loads the published evaluation data as a dataset: images with the number of their character."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,32 +31,32 @@ def load_character_similarity(
     progress: ProgressCallback | None = None,
     hub: Hub | None = None,
 ) -> fo.Dataset:
-    """Makes a dataset of an archive of images by character, as ``deepghs/character_similarity`` has them.
+    """Creates a dataset from an archive of images by character in the layout of ``deepghs/character_similarity``.
 
-    The published scores were measured on the subset ``images_test_v1``. An archive that is not here is downloaded into
-    the cache of ``huggingface_hub``. The images are taken out once, with limits and without following what leads out
-    of the folder; see :func:`~ccip_plugin.core.datasets.archives.extract_images`. The field ``ground_truth`` has the
-    number of the character. When the dataset is there, what it lacks is added.
+    The published scores were measured on the subset ``images_test_v1``. A missing archive is downloaded to the cache of
+    ``huggingface_hub``. The images are extracted once, within limits and never outside the folder; see
+    :func:`~ccip_plugin.core.datasets.archives.extract_images`. The field ``ground_truth`` holds the number of the
+    character. If the dataset exists, missing images are added.
 
     Args:
-        path_or_subset: a tar archive, compressed or not; or the name of a subset, such as ``images_test_v1``,
-            ``images_xtiny_v0``, ``images_tiny_v0`` or ``images_pruned_v1``. Its images, or its archive, are looked for
-            in ``folder`` first
-        name (None): of the dataset, which is persistent; ``character_similarity_<subset>`` by default
-        folder (None): where images go, in a folder of the name of the subset. By default beside the archive; those of a
-            subset in ``character_similarity`` in the folder where FiftyOne keeps datasets of its zoo
+        path_or_subset: a tar archive, compressed or not, or the name of a subset: ``images_test_v1``,
+            ``images_xtiny_v0``, ``images_tiny_v0`` or ``images_pruned_v1``. Images or an archive of the subset in
+            ``folder`` are used first
+        name (None): the name of the dataset, which is persistent; ``character_similarity_<subset>`` by default
+        folder (None): the parent folder of the extracted images. By default that of the archive; for a subset,
+            ``character_similarity`` in FiftyOne's folder of zoo datasets
         revision (None): commit, tag or branch of the repository; "main" by default
-        download (True): whether the network may be used
-        progress (None): called with the bytes of the download, then with the number of images
-        hub (None): another place to download from
+        download (True): whether to use the network
+        progress (None): receives the bytes of the download, then the number of images
+        hub (None): another repository to download from
 
     Returns:
         the dataset
 
     Raises:
-        ArchiveMissingError: there is no such archive, nor such a subset
-        ArchiveError: it is damaged, too large, or leads out of the folder
-        DownloadError: it could not be downloaded; says what to do without network
+        ArchiveMissingError: there is neither an archive nor a subset of this name
+        ArchiveError: the archive is damaged, too large, or has members outside its folder
+        DownloadError: the download failed; the text says what to do without network
     """
     archive = Path(path_or_subset).expanduser()
     if archive.is_file():
@@ -75,8 +75,8 @@ def _images_of_subset(
 ) -> list[Labelled]:
     if is_subset(subset) and is_extracted(place / subset):
         return images_in(place / subset)
-    here = (place / f"{subset}{suffix}" for suffix in _SUFFIXES) if is_subset(subset) else ()
-    archive = next((path for path in here if path.is_file()), None)
+    candidates = (place / f"{subset}{suffix}" for suffix in _SUFFIXES) if is_subset(subset) else ()
+    archive = next((path for path in candidates if path.is_file()), None)
     if archive is None:
         archive = find_archive(subset, revision=revision, download=download, progress=progress, hub=hub)
     return extract_images(archive, place / subset, progress=progress)
@@ -94,13 +94,13 @@ def _stem(archive: Path) -> str:
 
 
 def _add(dataset: fo.Dataset, images: Sequence[Labelled], progress: ProgressCallback | None) -> None:
-    """Adds the images that a dataset does not have."""
+    """Adds the images that are not in the dataset."""
     resolve(dataset)
     with lease(dataset, LEASE) as held:
         if dataset.get_field(TRUTH_FIELD) is None:
             dataset.add_sample_field(TRUTH_FIELD, fo.EmbeddedDocumentField, embedded_doc_type=fo.Classification)
-        known = set(dataset.values("filepath"))
-        new = [image for image in images if str(image.path.absolute()) not in known]
+        present = set(dataset.values("filepath"))
+        new = [image for image in images if str(image.path.absolute()) not in present]
         n_added = 0
         for chunk in batched(new):
             report(progress, "adding images", n_added, len(new))

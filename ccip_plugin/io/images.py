@@ -1,5 +1,5 @@
-"""Image files into a dataset: finds them in folders and adds those that it does not have yet."""
-# paths are the strings that the database holds, and there may be a million of them
+"""Import of image files: finds them in folders and adds new ones to a dataset."""
+# paths are strings, as in the database, since there may be a million of them
 # ruff: noqa: PTH100, PTH111, PTH112, PTH114, PTH116, PTH118, PTH121, PTH122
 
 import logging
@@ -28,21 +28,21 @@ logger = logging.getLogger(__name__)
 
 LEASE = "images"
 _WAIT_SECONDS = 600.0
-_NOT_DECODED = frozenset({"BUFR", "GRIB", "HDF5", "MPEG"})  # formats that Pillow only recognises
-_COPIES = frozenset({"__MACOSX", "@eaDir"})  # folders in which systems keep copies and thumbnails of the images beside
+_NOT_DECODED = frozenset({"BUFR", "GRIB", "HDF5", "MPEG"})  # formats that Pillow recognizes but does not decode
+_SYSTEM_FOLDERS = frozenset({"__MACOSX", "@eaDir"})  # copies and thumbnails made by macOS and Synology
 
 
 class IngestError(CCIPError, ValueError):
-    """There is nothing that could be added, or no dataset to add it to."""
+    """There are no images to add, or no dataset to add them to."""
 
 
 @dataclass(frozen=True)
 class FoundImages:
-    """What there is in some folders.
+    """The result of :func:`find_images`.
 
     Attributes:
         paths: absolute paths of the image files, each file once
-        skipped: folders and files that could not be taken, with the reasons
+        skipped: skipped folders and files with the reasons
     """
 
     paths: Sequence[str]
@@ -51,13 +51,13 @@ class FoundImages:
 
 @dataclass(frozen=True)
 class IngestReport:
-    """What :func:`add_images` did.
+    """The result of :func:`add_images`.
 
     Attributes:
-        n_found: image files that were found
-        n_added: those that were added to the dataset
-        n_known: those that it had
-        skipped: folders and files that could not be taken, with the reasons
+        n_found: the number of image files found
+        n_added: the number of those added to the dataset
+        n_known: the number of those already in the dataset
+        skipped: skipped folders and files with the reasons
     """
 
     n_found: int
@@ -87,23 +87,23 @@ def add_images(
     recursive: bool = True,
     progress: ProgressCallback | None = None,
 ) -> IngestReport:
-    """Adds image files to a dataset, those that it does not have yet. Looks at no pixel.
+    """Adds image files to a dataset, except those that are already in it. Decodes no image.
 
-    Files that look like images by their names are added even when they are broken: embedding them fails, and says why.
-    Two processes that add the same files at once do not add them twice.
+    Image files are recognized by the ending of their name. Damaged ones are added as well: computing their embedding
+    then records why it fails. Two processes can add the same files at the same time; each is added once.
 
     Args:
-        dataset: a dataset of images, or the name of one, which is made (persistent) when there is none
+        dataset: a dataset of images or its name; a new name creates a persistent dataset
         paths: image files and folders
-        recursive (True): whether to look into the folders in the folders
-        progress (None): called with the number of files
+        recursive (True): whether to search subfolders
+        progress (None): receives the number of files
 
     Returns:
         an :class:`IngestReport`
 
     Raises:
-        IngestError: a path is not there, there is no image in any, or the dataset cannot have that name
-        TargetError: the dataset is not one of images
+        IngestError: a path does not exist, there are no images, or the name of the dataset is invalid
+        TargetError: the dataset is no image dataset
         LeaseHeldError: another process is still adding images after ten minutes
     """
     found = find_images(*paths, recursive=recursive, progress=progress)
@@ -112,7 +112,7 @@ def add_images(
     resolve(dataset)
     report(progress, "comparing with the dataset", 0, None)
     with lease(dataset, LEASE, ttl=SHORT_SECONDS, wait=_WAIT_SECONDS) as held:
-        is_known = _known(dataset.values("filepath"))
+        is_known = _membership(dataset.values("filepath"))
         new = [path for path in found.paths if not is_known(path)]
         n_added = 0
         for chunk in batched(new):
@@ -125,117 +125,117 @@ def add_images(
 
 
 def open_dataset(name: str, *, create: bool = True) -> fo.Dataset:
-    """Gives the dataset of a name.
+    """Loads the dataset of a name.
 
     Args:
         name: the name
-        create (True): whether to make it, persistent, when there is none
+        create (True): whether to create it, persistent, if it does not exist
 
     Raises:
-        IngestError: there is none, or no dataset can have that name
+        IngestError: it does not exist, or the name is invalid
     """
     if not re.search("[A-Za-z0-9]", name):
-        raise IngestError(f"no dataset can be called {name!r}: FiftyOne needs at least one letter a-z or digit in it")
+        raise IngestError(f"a dataset cannot be called {name!r}: FiftyOne requires at least one letter a-z or digit")
     try:
         return fo.load_dataset(name)
     except DatasetNotFoundError:
         if not create:
-            known = ", ".join(map(repr, fo.list_datasets())) or "none"
-            raise IngestError(f"there is no dataset {name!r}; there are: {known}") from None
+            existing = ", ".join(map(repr, fo.list_datasets())) or "none"
+            raise IngestError(f"there is no dataset {name!r}; existing datasets: {existing}") from None
         return _create(name)
 
 
 def find_images(
     *paths: str | os.PathLike[str], recursive: bool = True, progress: ProgressCallback | None = None
 ) -> FoundImages:
-    """Finds image files, by their names: every type that Pillow reads.
+    """Finds image files by the endings of their names: every type that Pillow decodes.
 
-    Hidden files and folders (``.name``) are left out, and so are folders of thumbnails that systems make. Links are
-    followed; a file that can be reached in several ways is found once.
+    Hidden files and folders (``.name``) and folders of system thumbnails are skipped. Links are followed; a file that
+    several paths lead to is found once.
 
     Args:
         paths: image files and folders
-        recursive (True): whether to look into the folders in the folders
-        progress (None): called with the number of files found so far
+        recursive (True): whether to search subfolders
+        progress (None): receives the number of files found
 
     Returns:
         a :class:`FoundImages`, sorted by folder and name
 
     Raises:
-        IngestError: a path is not there, or there is no image in any
+        IngestError: a path does not exist, or there are no images
     """
     roots = [os.path.abspath(os.path.expanduser(path)) for path in paths]
     for root in roots:
         if not os.path.lexists(root):
-            raise IngestError(f"{root} is not there")
+            raise IngestError(f"{root} does not exist")
     walk = _Walk(recursive, progress)
     for root in roots:
         walk.visit(root)
     if not walk.found:
         places = ", ".join(roots) or "nothing"
-        others = f"; skipped: {walk.skipped[0][0]} ({walk.skipped[0][1]})" if walk.skipped else ""
-        raise IngestError(f"no images in {places}{others}. Looked for {' '.join(sorted(image_extensions()))}")
+        skipped = f"; skipped: {walk.skipped[0][0]} ({walk.skipped[0][1]})" if walk.skipped else ""
+        raise IngestError(f"no images in {places}{skipped}. Image types: {' '.join(sorted(image_extensions()))}")
     return FoundImages(list(walk.found.values()), walk.skipped)
 
 
 @cache
 def image_extensions() -> frozenset[str]:
-    """The endings of names, such as ``.png``, of the image files that can be read."""
+    """The endings of the names of image files that can be decoded, such as ``.png``."""
     Image.init()
     readable = set(Image.OPEN) - REFUSED_FORMATS - _NOT_DECODED
     return frozenset(ending for ending, kind in Image.registered_extensions().items() if kind in readable)
 
 
 class _Walk:
-    """A walk through folders; ``found`` has the path of each file by its real path, links resolved."""
+    """A walk through folders. ``found`` maps the real path of each file, with links resolved, to the path found."""
 
     def __init__(self, recursive: bool, progress: ProgressCallback | None):
         self.found: dict[str, str] = {}
         self.skipped: list[tuple[str, str]] = []
         self._recursive, self._progress = recursive, progress
-        self._seen: set[str] = set()
+        self._visited: set[str] = set()
         self._real_path = _real_paths()
 
     def visit(self, root: str) -> None:
-        """Takes a file, or all files of a folder."""
+        """Adds a file, or the files in a folder."""
         if not os.path.isdir(root):
-            self._take(root)
+            self._add(root)
             return
         folders = [root]
         while folders:
-            inner = self._take_folder(folders.pop())
-            folders += reversed(inner if self._recursive else [])
-            report(self._progress, "looking for images", len(self.found), None)
+            subfolders = self._visit_folder(folders.pop())
+            folders += reversed(subfolders if self._recursive else [])
+            report(self._progress, "finding images", len(self.found), None)
 
-    def _take_folder(self, folder: str) -> list[str]:
-        """Takes the files of a folder, unless it was seen; gives the folders in it."""
+    def _visit_folder(self, folder: str) -> list[str]:
+        """Adds the files in a folder, unless it was visited before; returns its subfolders."""
         real = os.path.realpath(folder)
-        if real in self._seen:
+        if real in self._visited:
             return []
-        self._seen.add(real)
+        self._visited.add(real)
         try:
             with os.scandir(folder) as listing:
                 entries = sorted(listing, key=lambda entry: entry.name)
         except OSError as error:
             self._skip(folder, error.strerror or str(error))
             return []
-        inner = []
+        subfolders = []
         for entry in entries:
-            if entry.name.startswith(".") or entry.name in _COPIES:
+            if entry.name.startswith(".") or entry.name in _SYSTEM_FOLDERS:
                 continue
             if _is_folder(entry):
-                inner.append(entry.path)
+                subfolders.append(entry.path)
             else:
-                self._take(entry.path)
-        return inner
+                self._add(entry.path)
+        return subfolders
 
-    def _take(self, path: str) -> None:
+    def _add(self, path: str) -> None:
         if os.path.splitext(path)[1].lower() not in image_extensions() or _is_special(path):
             return
         try:
             path.encode()
         except UnicodeEncodeError:
-            self._skip(path, "its name is not UTF-8, so no database can hold it; rename it")
+            self._skip(path, "its name is not valid UTF-8, which the database requires; rename it")
             return
         self.found.setdefault(self._real_path(path), path)
 
@@ -248,12 +248,12 @@ class _Walk:
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # a link to itself, or one that leads where we may not look
+    except OSError:  # a link to itself, or to a folder without permission
         return False
 
 
 def _is_special(path: str) -> bool:
-    """Whether it is a pipe, a device or the like; what is not there, or not to be seen, is a broken file."""
+    """Whether it is a pipe, a device or the like. A missing or unreadable file is not: it counts as damaged."""
     try:
         return not stat.S_ISREG(os.stat(path).st_mode)
     except OSError:
@@ -261,7 +261,7 @@ def _is_special(path: str) -> bool:
 
 
 def _real_paths() -> Callable[[str], str]:
-    """A function that resolves links, and looks at each folder once."""
+    """A function that resolves links, each folder only once."""
     real_folder = cache(os.path.realpath)
 
     def real_path(path: str) -> str:
@@ -273,11 +273,11 @@ def _real_paths() -> Callable[[str], str]:
     return real_path
 
 
-def _known(paths: Iterable[str]) -> Callable[[str], bool]:
-    """A function that says whether a file is among those of ``paths``, however it is written.
+def _membership(paths: Iterable[str]) -> Callable[[str], bool]:
+    """A function that tests whether a file is among ``paths``, by another path or in another Unicode form as well.
 
-    Some systems give a name back in another Unicode form than the one in which it was typed; such a name means the same
-    file only where the system says so, as others keep two files apart.
+    Some file systems return names in another Unicode normalization form than they were given; on others the two forms
+    are two files. So such names are the same only if the file system says so.
     """
     real_path = _real_paths()
     exact: set[str] = set()
@@ -290,14 +290,14 @@ def _known(paths: Iterable[str]) -> Callable[[str], bool]:
     def is_known(path: str) -> bool:
         if path in exact or (real := real_path(path)) in exact:
             return True
-        return any(_is_same_file(path, other) for other in composed.get(unicodedata.normalize("NFC", real), ()))
+        return any(_is_same_file(path, stored) for stored in composed.get(unicodedata.normalize("NFC", real), ()))
 
     return is_known
 
 
-def _is_same_file(path: str, other: str) -> bool:
+def _is_same_file(left: str, right: str) -> bool:
     try:
-        return os.path.samefile(path, other)
+        return os.path.samefile(left, right)
     except OSError:
         return False
 
@@ -305,9 +305,9 @@ def _is_same_file(path: str, other: str) -> bool:
 def _create(name: str) -> fo.Dataset:
     try:
         return fo.Dataset(name, persistent=True)
-    except DuplicateKeyError:  # another process was faster, by so little that FiftyOne did not notice
+    except DuplicateKeyError:  # another process created it after FiftyOne had checked the name
         return fo.load_dataset(name)
     except ValueError as error:
         if fo.dataset_exists(name):
             return fo.load_dataset(name)
-        raise IngestError(f"no dataset can be called {name!r}: {error}") from error
+        raise IngestError(f"a dataset cannot be called {name!r}: {error}") from error

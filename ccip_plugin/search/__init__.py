@@ -1,4 +1,4 @@
-"""Similar images, and differences between images."""
+"""Similarity search and pairwise comparison of images."""
 
 from typing import TYPE_CHECKING
 

@@ -1,12 +1,13 @@
-"""Compares a few images, or detections, each with each."""
+"""Pairwise comparison of a few images or detections."""
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from fiftyone.core.collections import SampleCollection
 from numpy.typing import NDArray
 
 from ..core.calibration import load as load_calibration
@@ -23,17 +24,17 @@ MIN_ITEMS, MAX_ITEMS = 2, 50
 
 
 class ComparisonError(CCIPError, ValueError):
-    """What cannot be compared."""
+    """The images cannot be compared."""
 
 
 class Pair(NamedTuple):
     """Two images or detections.
 
     Attributes:
-        a: the place of one of them
-        b: the place of the other
-        difference: of the two
-        is_same: whether they show the same character, by the threshold
+        a: the index of the first
+        b: the index of the second
+        difference: their difference
+        is_same: whether it is within the threshold
     """
 
     a: int
@@ -44,17 +45,17 @@ class Pair(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """What :func:`compare_images` found.
+    """The result of :func:`compare_images`.
 
     Attributes:
-        target: what was compared
+        target: the compared items
         ids: the ``n`` ids of the images or detections, in the order in which they were given
-        names: ``n`` names for people, no two alike: those of the files, with a number for each detection in it
+        names: ``n`` distinct names: of the files, with a number for each detection in it
         filepaths: the ``n`` files
         boxes: ``n`` boxes of detections, ``[x, y, width, height]`` relative to the image; None for whole images
         differences: ``(n, n)`` float32
-        threshold: the difference up to which two images are one character
-        missing: the ids of those that have no embedding and could not be compared
+        threshold: the difference up to which two images show one character
+        missing: the ids of those without embedding, which were not compared
         model_name: the model of the embeddings
     """
 
@@ -70,12 +71,12 @@ class Comparison:
 
     @property
     def same(self) -> NDArray[np.bool_]:
-        """``(n, n)``: which of them show the same character, by the threshold."""
+        """``(n, n)``: which pairs are within the threshold."""
         return self.differences.astype(np.float64) <= self.threshold
 
     @property
     def pairs(self) -> list[Pair]:
-        """Every two of them, the most alike first."""
+        """All pairs, most similar first."""
         rows, columns = np.triu_indices(len(self.ids), 1)
         apart, same = self.differences[rows, columns], self.same[rows, columns]
         order = np.argsort(apart, kind="stable")
@@ -83,8 +84,8 @@ class Comparison:
 
     @property
     def order(self) -> list[int]:
-        """Their places in an order in which alike ones stand together."""
-        return alike_order(self.differences).tolist()
+        """The indices in an order that puts similar images side by side."""
+        return [int(place) for place in alike_order(self.differences)]
 
     def facts(self) -> Facts:
         """The result as text."""
@@ -106,7 +107,7 @@ class Comparison:
 
 
 def compare_images(
-    samples: Any,
+    samples: SampleCollection,
     *,
     ids: Sequence[str] | None = None,
     threshold: float | None = None,
@@ -114,12 +115,12 @@ def compare_images(
     embeddings_field: str = EMBEDDINGS_FIELD,
     model_dir: str | Path | None = None,
 ) -> Comparison:
-    """Compares 2 to 50 images, or detections, each with each. Writes nothing.
+    """Compares 2 to 50 images or detections pairwise. Writes nothing.
 
     Args:
         samples: a dataset, a view or a patches view
-        ids (None): of samples or, with detections, of detections; all of ``samples`` by default
-        threshold (None): the difference up to which two images are one character, that of the model by default
+        ids (None): ids of samples or, with detections, of detections; all of ``samples`` by default
+        threshold (None): the difference up to which two images show one character, that of the model by default
         patches_field (None): the field with the detections, None for whole images
         embeddings_field ("ccip_embedding"): the field (on detections: the attribute) with the embeddings
         model_dir (None): a folder of models, for the threshold beside them
@@ -128,58 +129,58 @@ def compare_images(
         a :class:`Comparison`
 
     Raises:
-        ComparisonError: fewer than 2 or more than 50, ids that are not there, or fewer than 2 with an embedding
-        TargetError: these samples, or this field, cannot have embeddings
+        ComparisonError: fewer than 2 or more than 50 items, unknown ids, or fewer than 2 items with an embedding
+        TargetError: the samples or the field are not supported
         CCIPError: the embeddings cannot be used; the text says why
     """
-    target, wanted = _chosen(resolve(samples, patches_field), ids)
+    target, requested = _selected(resolve(samples, patches_field), ids)
     noun = target.noun
-    n = EmbeddingStore(target, embeddings_field).coverage().n_total  # before anything is read: it may be a million
+    n = EmbeddingStore(target, embeddings_field).coverage().n_total  # before anything is read: there may be a million
     if not MIN_ITEMS <= n <= MAX_ITEMS:
         raise ComparisonError(f"{n:,} {noun} cannot be compared, only {MIN_ITEMS} to {MAX_ITEMS}")
     files, boxes = _sources(target)
-    keys = [key for key in wanted if key in files] if wanted is not None else list(files)
-    if wanted is not None and len(keys) < len(wanted):
-        absent = ", ".join([key for key in wanted if key not in files][:MAX_ITEMS])
+    keys = [key for key in requested if key in files] if requested is not None else list(files)
+    if requested is not None and len(keys) < len(requested):
+        absent = ", ".join([key for key in requested if key not in files][:MAX_ITEMS])
         raise ComparisonError(f"there are no {noun} with the ids {absent}")
-    found = load_embeddings(target.view, embeddings_field=embeddings_field, patches_field=target.patches_field)
-    places = {key: place for place, key in enumerate(found.ids)}
-    there = [key for key in keys if key in places]
-    if len(there) < MIN_ITEMS or found.provenance is None:
+    embeddings = load_embeddings(target.view, embeddings_field=embeddings_field, patches_field=target.patches_field)
+    places = {key: place for place, key in enumerate(embeddings.ids)}
+    embedded = [key for key in keys if key in places]
+    if len(embedded) < MIN_ITEMS or embeddings.provenance is None:
         raise ComparisonError(
-            f"{len(there)} of the {len(keys)} {noun} have an embedding in {target.path(embeddings_field)!r}, at "
+            f"{len(embedded)} of the {len(keys)} {noun} have an embedding in {target.path(embeddings_field)!r}, at "
             f"least {MIN_ITEMS} are needed: compute embeddings first"
         )
-    model_name = found.provenance.model_name
+    model_name = embeddings.provenance.model_name
     if threshold is None:
         threshold = load_calibration(model_name, model_dir=model_dir).threshold
     return Comparison(
         target=target,
-        ids=there,
-        names=_names([files[key] for key in there]),
-        filepaths=[files[key] for key in there],
-        boxes=[boxes[key] for key in there],
-        differences=differences(found.vectors[[places[key] for key in there]]),
+        ids=embedded,
+        names=_names([files[key] for key in embedded]),
+        filepaths=[files[key] for key in embedded],
+        boxes=[boxes[key] for key in embedded],
+        differences=differences(embeddings.vectors[[places[key] for key in embedded]]),
         threshold=threshold,
         missing=[key for key in keys if key not in places],
         model_name=model_name,
     )
 
 
-def _chosen(target: Target, ids: Sequence[str] | None) -> tuple[Target, list[str] | None]:
-    """The items that are to be compared, and their ids where those were given."""
+def _selected(target: Target, ids: Sequence[str] | None) -> tuple[Target, list[str] | None]:
+    """The items to compare and, if ids were given, these ids without repetitions."""
     if ids is None:
         return target, None
-    wanted = list(dict.fromkeys(ids))
+    unique = list(dict.fromkeys(ids))
     if target.patches_field is None:
-        view = target.view.select(wanted)
+        view = target.view.select(unique)
     else:
-        view = target.view.select_labels(ids=wanted, fields=target.patches_field)
-    return Target(target.dataset, view, target.patches_field), wanted
+        view = target.view.select_labels(ids=unique, fields=target.patches_field)
+    return Target(target.dataset, view, target.patches_field), unique
 
 
 def _sources(target: Target) -> tuple[dict[str, str], dict[str, list[float] | None]]:
-    """The files and the boxes of the items, by their ids."""
+    """The files and the boxes of the items, by id."""
     ids, sample_ids, columns = target.values("bounding_box")
     files = dict(zip(*target.view.values(["id", "filepath"]), strict=True))
     of_items = {key: files[sample_id] for key, sample_id in zip(ids, sample_ids, strict=True)}
@@ -187,7 +188,7 @@ def _sources(target: Target) -> tuple[dict[str, str], dict[str, list[float] | No
 
 
 def _names(filepaths: Sequence[str]) -> list[str]:
-    """The names of files; where several are alike, with a number."""
+    """The names of files, with a number where several have one name."""
     names = [Path(path).name for path in filepaths]
     counts, seen = Counter(names), Counter[str]()
     for place, name in enumerate(names):

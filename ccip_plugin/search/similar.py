@@ -1,4 +1,4 @@
-"""Finds images, or detections, that are alike: to some of them, to a character group, or to other images."""
+"""Similarity search by exact CCIP differences: by images of the dataset, a character group, or other images."""
 
 import difflib
 import itertools
@@ -10,6 +10,7 @@ from typing import Any
 import fiftyone as fo
 import numpy as np
 from fiftyone import ViewField as F
+from fiftyone.core.collections import SampleCollection
 from fiftyone.core.media import GROUP
 from numpy.typing import NDArray
 from PIL import Image
@@ -33,31 +34,31 @@ from ..storage.targets import Target, is_field_name, resolve
 
 LIMIT = 100
 MARK = "ccip_find_similar"
-"""Stands in the ``info`` of the fields that :func:`find_similar` writes differences into."""
+"""Key in the ``info`` of fields that :func:`find_similar` writes differences to."""
 NAMED_IDS = 5
 
 
 class QueryError(CCIPError, ValueError):
-    """What is looked for cannot be looked for."""
+    """A similarity search has no query, or an invalid one."""
 
 
 @dataclass(frozen=True, eq=False)
 class Similar:
-    """What :func:`find_similar` found.
+    """The result of :func:`find_similar`.
 
     Attributes:
-        target: what was searched
-        ids: the ids of the ``n`` images or detections found, the most alike first
+        target: the searched items
+        ids: the ids of the ``n`` images or detections found, most similar first
         sample_ids: the ids of their samples
         differences: ``(n,)`` float32, in the same order
-        threshold: the difference up to which two images are one character
-        n_within: how many of all that was searched have a difference up to the threshold
-        n_searched: how many embeddings were compared
-        n_missing: how many more could not be, as they have no embedding
-        n_queries: how many images or detections they were compared with
-        combine: how the differences to several became one
+        threshold: the difference up to which two images show one character
+        n_within: the number of searched items with a difference up to the threshold
+        n_searched: the number of searched embeddings
+        n_missing: the number of items without embedding, which are not searched
+        n_queries: the number of query images or detections
+        combine: how the differences to several queries are combined
         model_name: the model of the embeddings
-        difference_field: the path of the field that has the differences, None when they were not asked for
+        difference_field: the path of the field with the differences, None when none was requested
     """
 
     target: Target
@@ -75,15 +76,15 @@ class Similar:
 
     @property
     def view(self) -> fo.DatasetView:
-        """What was found, the most alike first; detections as patches."""
+        """The items found, most similar first; detections as patches."""
         target = self.target
         if target.patches_field is None:
             return target.view.select(self.ids, ordered=True)
-        # not by way of the view: that of patches names all of its ids
+        # not from the view: a patches view names all of its ids
         whole = target.view if target.dataset.media_type == GROUP else target.dataset
-        some = whole.select(list(dict.fromkeys(self.sample_ids)))
-        some = some.select_labels(ids=self.ids, fields=target.patches_field)
-        return some.to_patches(target.patches_field).select(self.ids, ordered=True)
+        samples = whole.select(list(dict.fromkeys(self.sample_ids)))
+        samples = samples.select_labels(ids=self.ids, fields=target.patches_field)
+        return samples.to_patches(target.patches_field).select(self.ids, ordered=True)
 
     def facts(self) -> Facts:
         """The result as text."""
@@ -107,7 +108,7 @@ class Similar:
 
 
 def find_similar(
-    samples: Any,
+    samples: SampleCollection,
     *,
     ids: Any = None,
     group: str | None = None,
@@ -126,72 +127,72 @@ def find_similar(
     max_pixels: int | None = MAX_PIXELS,
     progress: ProgressCallback | None = None,
 ) -> Similar:
-    """Finds the images, or detections, that are most alike to others, by their exact CCIP differences.
+    """Finds the images, or detections, that are most similar to the queries, by exact CCIP differences.
 
-    ``ids``, ``group`` and ``images`` say what is looked for, and may be given together. Of the differences to several
-    images one is made: with ``combine="mean"`` their mean, with ``"nearest"`` the smallest. What is looked for is found
-    as well, where it is among ``samples``.
+    ``ids``, ``group`` and ``images`` are the queries; several may be given together. The differences to several queries
+    are combined: with ``combine="mean"`` by their mean, with ``"nearest"`` by their minimum. Queries that are among
+    ``samples`` are found as well.
 
-    Needs no index. The embeddings of the dataset are kept in memory for the next call, up to about 350,000; then only
-    those are read that have changed.
+    Needs no index. The embeddings of the dataset, up to about 350,000, stay in memory for the next call, which reads
+    only those that have changed.
 
-    Nothing is written, except with a ``difference_field``: a field of the dataset for the differences of what was
-    found. It holds the differences of the last call only.
+    Nothing is written, unless ``difference_field`` is given: then the differences of the items found are written to
+    that field. It holds the differences of the last call only.
 
     Args:
-        samples: a dataset, a view or a patches view: where to look
-        ids (None): of samples or, with detections, of detections: one or several, or the objects themselves. They may
-            be anywhere in the dataset
-        group (None): the name of a character group: all that is in it, anywhere in the dataset
-        images (None): images that need not be in the dataset, one or several: paths, bytes, arrays or PIL images. They
-            are read and embedded as those of the dataset were
+        samples: a dataset, a view or a patches view to search
+        ids (None): ids of samples or, with detections, of detections: one or several, or the objects themselves,
+            anywhere in the dataset
+        group (None): the name of a character group: all its members, anywhere in the dataset
+        images (None): one or several images, in the dataset or not: paths, bytes, arrays or PIL images. They are read
+            and embedded like those of the dataset
         combine ("mean"): or ``nearest``
-        limit (100): how many to find at most, None for all
-        only_same (False): leave out what is farther than the threshold
-        threshold (None): the difference up to which two images are one character, that of the model by default
-        difference_field (None): a field (on detections: an attribute) to write the differences into
+        limit (100): the maximum number of results, None for all
+        only_same (False): return only items within the threshold
+        threshold (None): the difference up to which two images show one character, that of the model by default
+        difference_field (None): a field (on detections: an attribute) to write the differences to
         patches_field (None): the field with the detections to search, None for whole images
         embeddings_field ("ccip_embedding"): the field (on detections: the attribute) with the embeddings
         group_field ("character_group"): the field (on detections: the attribute) with the groups
         model_dir (None): a folder of models
         revision (None): of the hub repository of the model, for ``images``
         provider ("auto"): the execution provider, for ``images``
-        max_pixels: of ``images``, larger ones are refused; None for no limit
-        progress (None): told where the work is
+        max_pixels: the maximum size of ``images``, None for no limit
+        progress (None): receives progress
 
     Returns:
-        what was found, a :class:`Similar`; its ``view`` shows it
+        a :class:`Similar`; its ``view`` shows the items found
 
     Raises:
-        QueryError: nothing is looked for, or it has no embedding, or there is no such group
+        QueryError: there is no query, it has no embedding, or there is no such group
         UnreadableImageError: an image cannot be read
-        TargetError: these samples, or this field, cannot be searched
+        TargetError: the samples or the field are not supported
         CCIPError: the embeddings or the model cannot be used; the text says why
     """
     target = resolve(samples, patches_field)
     _check(target, combine, limit, difference_field)
-    known = embeddings_of(target, embeddings_field, progress)
-    if known.provenance is None:
+    stored = embeddings_of(target, embeddings_field, progress)
+    if stored.provenance is None:
         raise QueryError(f"there are no embeddings in {target.path(embeddings_field)!r}: compute embeddings first")
-    model_name = known.provenance.model_name
+    model_name = stored.provenance.model_name
     if threshold is None:
         threshold = load_calibration(model_name, model_dir=model_dir, revision=revision).threshold
-    queries = list(_vectors_of(known, target, embeddings_field, _ids_of(ids)))
+    queries = list(_vectors_of(stored, target, embeddings_field, _ids_of(ids)))
     if group is not None:
         members = _members(target, group_field, group)
-        queries.extend(_vectors_of(known, target, embeddings_field, members, are_all=False))
+        queries.extend(_vectors_of(stored, target, embeddings_field, members, is_each_needed=False))
     if pictures := _images_of(images, max_pixels):
         report(progress, "loading the model", 0, None)
         with Encoder.open(model_name, model_dir=model_dir, provider=provider, revision=revision) as encoder:
-            _check_model(encoder, known.provenance, target.path(embeddings_field))
+            _check_model(encoder, stored.provenance, target.path(embeddings_field))
             queries.extend(encoder.embed(pictures))
     if not queries:
-        raise QueryError("nothing is looked for: give ids, the name of a group, or images")
+        raise QueryError("there is no query: give ids, the name of a group, or images")
     report(progress, "comparing", 0, None)
-    searched = _within(target, known)
+    searched = _within(target, stored)
     apart = combined_differences(searched.vectors, np.stack(queries), combine=combine)
     rows = _nearest(apart, limit, threshold if only_same else None)
-    found = Similar(
+    similar = Similar(
         target=target,
         ids=[searched.ids[i] for i in rows],
         sample_ids=[searched.sample_ids[i] for i in rows],
@@ -204,83 +205,83 @@ def find_similar(
         combine=combine,
         model_name=model_name,
     )
-    return found if difference_field is None else _write(found, difference_field)
+    return similar if difference_field is None else _write(similar, difference_field)
 
 
 def embeddings_of(target: Target, embeddings_field: str, progress: ProgressCallback | None = None) -> Embeddings:
-    """The embeddings of all that is in the dataset, from memory where they are there; of groups, those of the view."""
+    """The embeddings of the dataset, from memory if possible; of a grouped dataset, those of the view."""
     if target.dataset.media_type == GROUP:
         return load_embeddings(target.view, embeddings_field=embeddings_field, patches_field=target.patches_field)
     return VECTORS.load(target.whole(), embeddings_field, progress)
 
 
 def field_problem(target: Target, name: str) -> str | None:
-    """Why differences cannot be written into a field (on detections: an attribute); None when they can be."""
+    """The reason why differences cannot be written to a field (on detections: an attribute), None if they can."""
     if not is_field_name(name):
-        return "letters, digits and _ only, a letter first"
-    found = stored_field(target.dataset, target.path(name))
-    if found is not None and not (found.get("info") or {}).get(MARK):
-        return "it holds something else; choose another name"
+        return "use letters, digits and _ only, a letter first"
+    field = stored_field(target.dataset, target.path(name))
+    if field is not None and not (field.get("info") or {}).get(MARK):
+        return "it holds other values; choose another name"
     return None
 
 
 def _check(target: Target, combine: str, limit: int | None, difference_field: str | None) -> None:
     if combine not in COMBINE:
-        raise QueryError(f"unknown way to combine {combine!r}; available: {', '.join(COMBINE)}")
+        raise QueryError(f"unknown combine {combine!r}; available: {', '.join(COMBINE)}")
     if limit is not None and limit < 1:
-        raise QueryError(f"limit is {limit}; it must be 1 or more, or None for no limit")
+        raise QueryError(f"limit is {limit}; it must be at least 1, or None for no limit")
     if difference_field is not None and (problem := field_problem(target, difference_field)):
         raise QueryError(f"{difference_field!r} cannot hold the differences: {problem}")
 
 
 def _vectors_of(
-    known: Embeddings, target: Target, embeddings_field: str, ids: Sequence[str], *, are_all: bool = True
+    stored: Embeddings, target: Target, embeddings_field: str, ids: Sequence[str], *, is_each_needed: bool = True
 ) -> Vectors:
-    """The ``(m, dim)`` vectors of some ids.
+    """The ``(m, dim)`` vectors of the items of these ids.
 
     Raises:
-        QueryError: some (without ``are_all``: all) have no embedding; names them
+        QueryError: an item (without ``is_each_needed``: every item) has no embedding
     """
-    places = dict(zip(known.ids, itertools.count()))
+    places = dict(zip(stored.ids, itertools.count()))
     rows = [places[key] for key in ids if key in places]
-    if len(rows) < len(ids) and (are_all or not rows):
+    if len(rows) < len(ids) and (is_each_needed or not rows):
         absent = [key for key in ids if key not in places]
         named = ", ".join(absent[:NAMED_IDS])
         others = f" and {len(absent) - NAMED_IDS:,} more" if len(absent) > NAMED_IDS else ""
         what = "detections, by their own ids" if target.is_patches else "images"
         raise QueryError(
-            f"no embedding in {target.path(embeddings_field)!r} of {named}{others}; what is looked for are {what}: "
-            "compute embeddings first, or choose others"
+            f"no embedding in {target.path(embeddings_field)!r} of {named}{others}. Queries are {what}; compute "
+            "embeddings first, or choose others"
         )
-    return known.vectors[rows]
+    return stored.vectors[rows]
 
 
 def _ids_of(ids: Any) -> list[str]:
-    """Ids of what was given: ids, objects that have one, or several of those."""
+    """The ids from one or several ids or objects with an id."""
     if ids is None:
         return []
     if isinstance(ids, str) or not isinstance(ids, Iterable) or hasattr(ids, "id"):
         ids = [ids]
-    return list(dict.fromkeys(str(getattr(one, "id", one)) for one in ids))
+    return list(dict.fromkeys(str(getattr(item, "id", item)) for item in ids))
 
 
 def _images_of(images: Any, max_pixels: int | None) -> list[Image.Image]:
-    """The images that were given, as the package reads images."""
+    """The query images, read like those of the dataset."""
     if images is None:
         return []
-    is_one = isinstance(images, str | Path | bytes | bytearray | memoryview | np.ndarray | Image.Image)
-    if is_one or hasattr(images, "read"):
+    is_single = isinstance(images, str | Path | bytes | bytearray | memoryview | np.ndarray | Image.Image)
+    if is_single or hasattr(images, "read"):
         images = [images]
     return [load_image(image, max_pixels=max_pixels) for image in images]
 
 
 def _members(target: Target, group_field: str, name: str) -> list[str]:
-    """The ids of all that is in a character group."""
+    """The ids of the members of a character group."""
     everywhere = target if target.dataset.media_type == GROUP else target.whole()
     store = LabelStore(everywhere, group_field)
     path = store.attribute_path("label")
     if target.dataset.get_field(path) is None:
-        raise QueryError(f"there are no character groups in {store.path!r}: group by character first")
+        raise QueryError(f"there are no character groups in {store.path!r}: run group_characters first")
     label, status = (
         path.removeprefix(f"{target.labels_path}.") if target.is_patches else path
         for path in (path, store.attribute_path("status"))
@@ -290,7 +291,7 @@ def _members(target: Target, group_field: str, name: str) -> list[str]:
         is_member &= F(status) != STATUS_IGNORED
     view = everywhere.view
     view = view.filter_labels(target.patches_field, is_member) if target.is_patches else view.match(is_member)
-    ids = view.values(target.path("id"), unwind=target.is_patches)
+    ids: list[str] = view.values(target.path("id"), unwind=target.is_patches)
     if not ids:
         close = difflib.get_close_matches(name, [n for n in target.dataset.distinct(path) if n], n=3)
         hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
@@ -304,52 +305,55 @@ def _check_model(encoder: Encoder, recorded: Provenance, path: str) -> None:
         raise QueryError(f"images cannot be compared with the embeddings in {path!r}: {contrast}")
 
 
-def _within(target: Target, known: Embeddings) -> Embeddings:
-    """The embeddings of what is searched."""
+def _within(target: Target, stored: Embeddings) -> Embeddings:
+    """The embeddings of the searched items."""
     if target.is_whole or target.dataset.media_type == GROUP:
-        return known
+        return stored
     ids, _, _ = target.values()
-    rows = dict(zip(known.ids, itertools.count()))
-    found = known.select([rows[key] for key in ids if key in rows])
-    return replace(found, n_missing=len(ids) - len(found.ids))
+    rows = dict(zip(stored.ids, itertools.count()))
+    searched = stored.select([rows[key] for key in ids if key in rows])
+    return replace(searched, n_missing=len(ids) - len(searched.ids))
 
 
 def _n_within(apart: Vectors, threshold: float) -> int:
     return int((apart.astype(np.float64) <= threshold).sum())
 
 
-def _nearest(apart: Vectors, limit: int | None, cut: float | None) -> NDArray[np.intp]:
-    """The places of the smallest differences, in their order."""
+def _nearest(apart: Vectors, limit: int | None, threshold: float | None) -> NDArray[np.intp]:
+    """The indices of the smallest differences, in ascending order of these."""
     order = np.argsort(apart, kind="stable")
-    if cut is not None:
-        order = order[: _n_within(apart, cut)]
+    if threshold is not None:
+        order = order[: _n_within(apart, threshold)]
     return order[:limit]
 
 
-def _write(found: Similar, name: str) -> Similar:
-    """Writes the differences, in place of those of an earlier call."""
-    target = found.target
+def _write(similar: Similar, name: str) -> Similar:
+    """Writes the differences; they replace those of an earlier call."""
+    target = similar.target
     dataset, path = target.dataset, target.path(name)
     with lease(dataset, path):
         declare(
             dataset,
             path,
             fo.FloatField,
-            description="CCIP difference to what was looked for last with find_similar",
+            description="CCIP difference to the last query of find_similar",
             info={MARK: True},
         )
         values: dict[str, float | None] = dict.fromkeys(_ids_with(target, name))
-        values |= dict(zip(found.ids, map(float, found.differences), strict=True))
+        values |= dict(zip(similar.ids, map(float, similar.differences), strict=True))
         if target.is_patches:
             dataset.set_label_values(path, values)
         elif values:
             dataset.set_values(name, values, key_field="id")
-    return replace(found, difference_field=path)
+    return replace(similar, difference_field=path)
 
 
 def _ids_with(target: Target, name: str) -> list[str]:
-    """The items of the dataset that have a value."""
+    """The ids of the items of the dataset that have a value."""
     dataset, has_value = target.dataset, F(name) != None  # noqa: E711 - an expression
-    if target.patches_field is None:
-        return dataset.match(has_value).values("id")
-    return dataset.filter_labels(target.patches_field, has_value).values(target.path("id"), unwind=True)
+    if target.patches_field is not None:
+        dataset = dataset.filter_labels(target.patches_field, has_value)
+    else:
+        dataset = dataset.match(has_value)
+    ids: list[str] = dataset.values(target.path("id"), unwind=target.is_patches)
+    return ids

@@ -206,10 +206,10 @@ class TestWhatFails:
     @pytest.mark.parametrize(
         "arguments, text",
         [
-            pytest.param(["/no/such/folder", "--dataset", "ccip never"], "/no/such/folder is not there", id="folder"),
+            pytest.param(["/no/such/folder", "--dataset", "ccip never"], "/no/such/folder does not exist", id="folder"),
             pytest.param(["{empty}", "--dataset", "ccip never"], "no images in", id="no image"),
             pytest.param(["--dataset", "ccip never"], "there is no dataset 'ccip never'", id="dataset"),
-            pytest.param(["{folder}", "--dataset", "絵"], "no dataset can be called '絵'", id="name"),
+            pytest.param(["{folder}", "--dataset", "絵"], "a dataset cannot be called '絵'", id="name"),
             pytest.param(
                 ["{folder}", "--dataset", "ccip never", "--model", "ccip-b36"], "unknown CCIP model", id="model"
             ),
@@ -434,7 +434,7 @@ class TestServerOfFiftyOne:
         for process in both:
             _, err = process.communicate(timeout=120)
             assert process.returncode == 1
-            assert err.endswith("error: there is no dataset 'x'; there are: none\n")
+            assert err.endswith("error: there is no dataset 'x'; existing datasets: none\n")
 
     def test_it_does_not_start(self, run_python, tmp_path):
         (tmp_path / "db").touch()

@@ -307,7 +307,7 @@ class TestTwoAtOnce:
         """
         with servers.job():
             second = start_python(code, servers.folder)
-            assert second.stdout.readline() == f"another `make demo` is at work (process {os.getpid()})\n"
+            assert second.stdout.readline() == f"another `make demo` is running (process {os.getpid()})\n"
         assert second.communicate(timeout=PATIENCE)[0] == "mine\n"
 
     def test_stop_does_not_cut_it_off(self, servers, capsys):

@@ -117,7 +117,7 @@ def test_the_plugin(environment, tmp_path):
     assert manifest.read_bytes() == (ROOT / "fiftyone.yml").read_bytes()
 
 
-@pytest.mark.index
+@pytest.mark.install
 def test_the_package(tmp_path):
     """With the user's own settings of pip, into a new environment; what FiftyOne brings is not installed once more."""
     environment, empty = tmp_path / "environment", tmp_path / "empty"

@@ -200,7 +200,7 @@ def test_verify_computes_what_changed(dataset, images, embed, vectors_of):
     assert np.array_equal(vectors[2], old[2])
     assert np.array_equal(vectors[3], old[3]), "nothing newer is there"
     assert vectors[4] is None, "the old vector is not of this file"
-    assert samples.values(ERROR_FIELD)[3] == "the file is not there"
+    assert samples.values(ERROR_FIELD)[3] == "file not found"
     assert samples.values(ERROR_FIELD)[4] is not None
 
 

@@ -8,8 +8,9 @@ import pytest
 from PIL import Image
 
 from ccip_plugin.core.tuning.model_card import card_row
-from ccip_plugin.evaluation import charts
+from ccip_plugin.evaluation import charts as evaluation_charts
 from ccip_plugin.evaluation.charts import model_charts
+from ccip_plugin.reports import charts as reports_charts
 from ccip_plugin.reports.charts import CJK_FONTS, NO_FONT, Chart, Line, save_charts
 from tests.support.named_vectors import people
 
@@ -82,14 +83,14 @@ def bars():
 
 
 def has_font() -> bool:
-    return len(charts._fonts()[0]) > 1
+    return len(reports_charts._fonts()[0]) > 1
 
 
 def test_japanese_and_chinese_names_are_drawn(tmp_path):
     if not has_font():
         pytest.skip("no font here shows Japanese: install one such as Noto Sans CJK")
-    shown = charts._fonts()[1]
-    assert all(charts._fitting(name, shown) == name for name in ("初音ミク", "洛天依", "ハク"))
+    shown = reports_charts._fonts()[1]
+    assert all(reports_charts._fitting(name, shown) == name for name in ("初音ミク", "洛天依", "ハク"))
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # matplotlib warns of a glyph that it does not find
         (path,) = save_charts([bars()], tmp_path, ["png"])
@@ -99,13 +100,13 @@ def test_japanese_and_chinese_names_are_drawn(tmp_path):
 
 
 def test_says_in_words_that_there_is_no_font(tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(charts, "CJK_FONTS", ())
+    monkeypatch.setattr(reports_charts, "CJK_FONTS", ())
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         (path,) = save_charts([bars()], tmp_path, ["svg"])
     assert NO_FONT in caplog.text
     assert path.exists()
-    assert charts._fitting("ミ a", charts._fonts()[1]) == "□ a"
+    assert reports_charts._fitting("ミ a", reports_charts._fonts()[1]) == "□ a"
 
 
 def test_dollars_are_no_formula(tmp_path):
@@ -118,6 +119,6 @@ def test_fonts_are_named_once():
 
 
 def test_lines_keep_their_corners():
-    x, y = charts._thinned(np.array([0, 0, 0, 0.5, 1, 1, 1]), np.array([0, 0, 0.5, np.nan, 1, 1, 1.0]))
+    x, y = evaluation_charts._thinned(np.array([0, 0, 0, 0.5, 1, 1, 1]), np.array([0, 0, 0.5, np.nan, 1, 1, 1.0]))
     assert (x, y) == ([0, 0, 1, 1], [0, 0.5, 1, 1]) or (x[0], x[-1], y[0], y[-1]) == (0, 1, 0, 1)
     assert Line("a", x, y).name == "a"

@@ -71,7 +71,9 @@ def test_the_row_of_the_card(archive, name, model_dir, monkeypatch):
 
 @pytest.mark.parametrize("path", ["nothing.tar.xz", "/tmp/nowhere/images_test_v1.tar.xz", "../images_test_v1"])
 def test_an_archive_that_is_not_there(name, path):
-    with pytest.raises(ArchiveMissingError, match="pass the path of one, or the name of a subset: images_test_v1"):
+    with pytest.raises(
+        ArchiveMissingError, match="pass the path of an archive, or the name of a subset: images_test_v1"
+    ):
         load_character_similarity(path, name=name)
     assert not fo.dataset_exists(name)
 

@@ -45,7 +45,7 @@ def test_no_run_brings_it_back(embedded, method):
     group_characters(data)
     first = data.first().id
     done = reject(data.select(first))
-    assert str(done) == f"rejected: 1 of '{ONE}'" and done.n_rejected == 1
+    assert done.facts().headline == f"rejected: 1 of '{ONE}'" and done.n_rejected == 1
     assert labels(data)[0] == UNASSIGNED and rejections(data) == {1: {first}}
     group_characters(data, method=method)
     assert labels(data)[0] == UNASSIGNED
@@ -166,7 +166,8 @@ def test_labels_that_were_there_before_any_run(embedded):
     data = embedded("aab")
     data.add_sample_field("character_group", fo.EmbeddedDocumentField, embedded_doc_type=fo.Classification)
     data.set_values("character_group", [fo.Classification(label="綾波 💙"), fo.Classification(label="綾波 💙"), None])
-    assert str(reject(data[1:])) == "rejected: 1 of '綾波 💙'; 1 in no group"
+    facts = reject(data[1:]).facts()
+    assert (facts.headline, facts["In no group before"]) == ("rejected: 1 of '綾波 💙'", "1")
     group_characters(data)
     assert labels(data)[0] == "綾波 💙" != labels(data)[1]
 
@@ -192,8 +193,8 @@ def test_many_groups_are_not_all_named(embedded):
     data.add_sample_field("character_group", fo.EmbeddedDocumentField, embedded_doc_type=fo.Classification)
     data.set_values("character_group", names)
     done = reject(data.select(data.values("id")))
-    assert len(done.groups) == 400 and len(str(done)) < 200
-    assert str(done).endswith("1 of '人物 0004', and of 395 other groups")
+    assert len(done.groups) == 400 and len(done.facts().headline) < 200
+    assert done.facts().headline.endswith("1 of '人物 0004', and of 395 other groups")
     undo(data)
     assert data.values("character_group.label")[399] == "人物 0399"
 
@@ -224,7 +225,7 @@ def test_what_cannot_be_rejected(embedded):
     with pytest.raises(TargetError, match="every image"):
         reject(data)
     mixed = reject(data.select(data.values("id")))
-    assert (mixed.n_rejected, mixed.n_without) == (2, 1) and str(mixed).endswith("1 in no group")
+    assert (mixed.n_rejected, mixed.n_without) == (2, 1) and mixed.facts()["In no group before"] == "1"
 
 
 def test_a_dry_run_changes_nothing(embedded):

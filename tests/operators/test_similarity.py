@@ -434,8 +434,8 @@ class TestFind:
         asked = form(FIND, data, selected=ticked, is_written=True)
         assert asked["difference_field"]["default"] == "ccip_difference"
         for name, problem in (
-            ("score", "It holds something else; choose another name"),
-            ("a b", "Letters, digits and _"),
+            ("score", "It holds other values; choose another name"),
+            ("a b", "Use letters, digits and _"),
         ):
             found = problems(form(FIND, data, selected=ticked, is_written=True, difference_field=name))
             assert found["difference_field"].startswith(problem)

@@ -1,4 +1,4 @@
-"""Finding what is alike: exact differences, every kind of query, nothing written unless asked for."""
+"""Similarity search: exact differences, every kind of query, nothing written unless requested."""
 
 import fiftyone as fo
 import fiftyone.brain as fob
@@ -159,7 +159,7 @@ class TestDetections:
         assert ids[5] not in str(shown._serialize()), "a view of a few patches does not name all of them"
 
     def test_are_not_meant_by_ids_of_samples(self, boxed):
-        with pytest.raises(QueryError, match=f"of {boxed.first().id}; what is looked for are detections"):
+        with pytest.raises(QueryError, match=rf"of {boxed.first().id}\. Queries are detections"):
             find_similar(boxed, ids=boxed.first().id, patches_field="faces")
 
 
@@ -258,8 +258,8 @@ class TestDifferenceField:
 @pytest.mark.parametrize(
     "options, error, text",
     [
-        pytest.param({}, QueryError, "nothing is looked for", id="nothing"),
-        pytest.param({"ids": []}, QueryError, "nothing is looked for", id="no id"),
+        pytest.param({}, QueryError, "there is no query", id="nothing"),
+        pytest.param({"ids": []}, QueryError, "there is no query", id="no id"),
         pytest.param({"ids": "0" * 24}, QueryError, "no embedding in 'ccip_embedding' of 0000", id="unknown id"),
         pytest.param({"ids": ["x"], "combine": "max"}, QueryError, "available: mean, nearest", id="combine"),
         pytest.param({"ids": ["x"], "limit": 0}, QueryError, "limit is 0", id="limit"),

@@ -66,7 +66,7 @@ def test_asks_nothing_more_of_what_fiftyone_brings(fiftyone_family):
                 assert Version(bound.version) <= max(lowest, default=Version("0")), f"{ours}: FiftyOne takes older ones"
 
 
-@pytest.mark.index
+@pytest.mark.install
 def test_installing_changes_no_package_of_fiftyone(fiftyone_family, pip, tmp_path):
     """pip's own plan for our requirements in an environment that has FiftyOne and its family, and nothing else."""
     environment = tmp_path / "environment"
@@ -84,25 +84,6 @@ def test_installing_changes_no_package_of_fiftyone(fiftyone_family, pip, tmp_pat
     planned = {canonicalize_name(each["metadata"]["name"]) for each in plan["install"]}
     assert "onnxruntime" in planned
     assert planned & fiftyone_family.keys() == set()
-
-
-@pytest.mark.index
-@pytest.mark.slow
-def test_the_package_installs_with_all_its_files(pip, tmp_path):
-    source, target = tmp_path / "source", tmp_path / "target"
-    source.mkdir()
-    for name in ("pyproject.toml", "requirements.txt", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, source)
-    shutil.copytree(ROOT / "ccip_plugin", source / "ccip_plugin", ignore=shutil.ignore_patterns("__pycache__"))
-    pip("install", "--quiet", "--no-deps", "--no-compile", "--target", target, source)
-    assert files_in(target / "ccip_plugin") == files_in(source / "ccip_plugin")
-    code = "import sys; sys.path.insert(0, sys.argv[1]); import ccip_plugin; print(ccip_plugin.__file__)"
-    out = subprocess.run([sys.executable, "-I", "-c", code, target], capture_output=True, text=True, check=True).stdout
-    assert Path(out.strip()).is_relative_to(target)
-
-
-def files_in(folder: Path) -> set[str]:
-    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
 # --- make ---

@@ -1,10 +1,11 @@
-"""The repository as its host gives it away: copied, or as a zip that a server on this machine has."""
+"""The repository as its host publishes it: as a folder, or as a zip on a local server."""
 
 import contextlib
 import shutil
+import subprocess
 import threading
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -24,10 +25,33 @@ def copy_source(folder: Path) -> Path:
     return folder
 
 
+def copy_repository(folder: Path) -> Path:
+    """Copies all files of the repository; where there is no git, those of :func:`copy_source`."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if listed.returncode:
+        return copy_source(folder)
+    for name in listed.stdout.split("\0"):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    return folder
+
+
 @contextlib.contextmanager
-def served_archive(folder: Path) -> Iterator[str]:
-    """The address of a zip of the repository, as hosts of repositories make them: in a folder of its own."""
-    source = copy_source(folder / "fiftyone-ccip-main")
+def served_archive(folder: Path, copy: Callable[[Path], Path] = copy_source) -> Iterator[str]:
+    """The address of a zip of the repository, in a folder of its own, as hosts make them.
+
+    Args:
+        folder: an empty folder
+        copy: what is in the zip, :func:`copy_source` or :func:`copy_repository`
+    """
+    source = copy(folder / "fiftyone-ccip-main")
     with zipfile.ZipFile(folder / "main.zip", "w") as zipped:
         for path in sorted(source.rglob("*")):
             zipped.write(path, path.relative_to(source.parent))

@@ -212,7 +212,7 @@ METHODS: dict[str, ClusteringMethod] = {
             LINKAGE,
             label="Average linkage",
             description="merges groups while their mean difference is small; needs no tuning, is the most stable as "
-            "datasets grow, and keeps user labels together and apart",
+            "datasets grow, and keeps the constraints from user labels",
             parameters=from_threshold(1.0, min_samples=2),
             run=_run_linkage,
             needs_threshold=True,

@@ -1,1 +1,1 @@
-"""Published datasets: archives and their contents."""
+"""Published datasets: downloads and extracts their archives."""

@@ -1,4 +1,4 @@
-"""Image files and arrays in, embeddings out."""
+"""Computes embeddings of image files and arrays."""
 
 from .encoder import Encoder
 

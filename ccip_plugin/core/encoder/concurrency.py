@@ -1,4 +1,4 @@
-"""Memory budget, turns and channels of the threads of a pipeline."""
+"""Synchronization of the pipeline's threads: memory budget, adaptive semaphore, queue."""
 
 import contextlib
 import threading
@@ -8,24 +8,29 @@ from collections.abc import Iterator
 from typing import Generic, NamedTuple, TypeVar
 
 WORKER_BYTES = 48 << 20
-"""What each worker may take beside twice the decoded bytes of the largest image in work."""
+"""Memory of a worker in addition to twice the decoded size of the largest image being read."""
 
 T = TypeVar("T")
 
 
 class Stopped(Exception):  # noqa: N818 - a signal between threads
-    """The consumer has gone."""
+    """The consumer has stopped reading."""
 
 
 class Cost(NamedTuple):
-    """Bytes of an image."""
+    """Memory of an image, in bytes.
+
+    Attributes:
+        reading: peak while the image is read
+        decoded: size of the decoded image
+    """
 
     reading: int = 0
     decoded: int = 0
 
 
 class Budget:
-    """Bytes for images that are read, given out in the order of asking, so that large images get their turn."""
+    """Memory budget for images being read; first in, first out, so that large images do not starve."""
 
     def __init__(self, total: int, workers: int):
         self._total, self._workers = total, workers
@@ -36,7 +41,7 @@ class Budget:
 
     @contextlib.contextmanager
     def hold(self, cost: Cost) -> Iterator[None]:
-        """Waits until there is room for an image, or for nothing else, and holds it."""
+        """Waits until an image fits, or no other image is being read, and holds its memory."""
         ticket = object()
         with self._changed:
             self._waiting.append(ticket)
@@ -54,61 +59,61 @@ class Budget:
                 self._changed.notify_all()
 
     def close(self) -> None:
-        """Lets nobody wait any more."""
+        """Ends every wait with :class:`Stopped`."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
     def _fits(self, cost: Cost) -> bool:
-        together = [*self._held, cost]
-        most = self._workers * (WORKER_BYTES + 2 * max(image.decoded for image in together))
-        return len(together) == 1 or sum(image.reading for image in together) <= min(self._total, most)
+        images = [*self._held, cost]
+        limit = self._workers * (WORKER_BYTES + 2 * max(image.decoded for image in images))
+        return len(images) == 1 or sum(image.reading for image in images) <= min(self._total, limit)
 
 
-class Turns:
-    """How many threads may run the model at once: ``usual``, or ``spare`` more while others use the same cores.
+class AdaptiveSemaphore:
+    """Limits how many threads run the model at once: ``usual``, plus ``spare`` while other programs use the cores.
 
-    More threads than cores take the caches of the processor from each other, which costs large models a tenth. But
-    where a core is shared with another program, a thread that waits for it holds a turn that nobody makes use of.
+    More threads than cores evict each other's data from the processor caches, which costs large models a tenth. But if
+    another program shares a core, a thread that waits for the core holds a slot without using it.
     """
 
     def __init__(self, usual: int, spare: int):
-        self._usual, self._spare, self._most, self._running = usual, spare, usual, 0
-        self._share = 1.0  # of the time of a run that its thread had a core, smoothed over some runs
+        self._usual, self._spare, self._limit, self._running = usual, spare, usual, 0
+        self._cpu_share = 1.0  # CPU time divided by wall time of a run, smoothed over several runs
         self._changed = threading.Condition()
 
     @contextlib.contextmanager
-    def take(self) -> Iterator[None]:
-        """Waits for a turn and takes it."""
+    def hold(self) -> Iterator[None]:
+        """Waits for a slot and holds it."""
         with self._changed:
-            self._changed.wait_for(lambda: self._running < self._most)
+            self._changed.wait_for(lambda: self._running < self._limit)
             self._running += 1
-        began, began_working = _clocks()
+        wall_start, cpu_start = _clocks()
         try:
             yield
         finally:
-            now, worked = _clocks()
+            wall_end, cpu_end = _clocks()
             with self._changed:
                 self._running -= 1
-                self._note((worked - began_working) / max(now - began, 1e-9))
+                self._adapt((cpu_end - cpu_start) / max(wall_end - wall_start, 1e-9))
                 self._changed.notify_all()
 
-    def _note(self, share: float) -> None:
-        self._share += 0.3 * (share - self._share)
-        alone = self._usual / (self._usual + 1)  # the share when one more has turns and there is no other program
-        if self._most == self._usual and self._share < 0.75:
-            self._most, self._share = self._usual + self._spare, 0.75 * alone
-        elif self._most > self._usual and self._share > 0.85 * alone:
-            self._most, self._share = self._usual, 1.0
+    def _adapt(self, cpu_share: float) -> None:
+        self._cpu_share += 0.3 * (cpu_share - self._cpu_share)
+        alone = self._usual / (self._usual + 1)  # the share with one more thread and no other program
+        if self._limit == self._usual and self._cpu_share < 0.75:
+            self._limit, self._cpu_share = self._usual + self._spare, 0.75 * alone
+        elif self._limit > self._usual and self._cpu_share > 0.85 * alone:
+            self._limit, self._cpu_share = self._usual, 1.0
 
 
 def _clocks() -> tuple[float, float]:
-    """Seconds, and those that this thread had a core in."""
+    """Wall time and CPU time of this thread, in seconds."""
     return time.perf_counter(), time.thread_time()
 
 
 class Channel(Generic[T]):
-    """Hands values from some threads to one other; whoever is too fast waits."""
+    """Bounded queue from several writer threads to one reader; it ends when all writers are done."""
 
     def __init__(self, capacity: int):
         self._capacity = capacity
@@ -120,7 +125,7 @@ class Channel(Generic[T]):
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
-        """Marks the time of one writer; an error in it reaches the reader after the values."""
+        """Context of one writer; an exception in it is raised in the reader, after the values."""
         try:
             yield
         except Stopped:
@@ -133,11 +138,15 @@ class Channel(Generic[T]):
                 self._changed.notify_all()
 
     def expect(self, writers: int) -> None:
-        """Says how many writers there will be."""
+        """Sets the number of writers."""
         self._writers = writers
 
     def put(self, value: T) -> None:
-        """Adds a value, when there is room."""
+        """Waits for a free place and adds a value.
+
+        Raises:
+            Stopped: the queue was closed
+        """
         with self._changed:
             self._changed.wait_for(lambda: self._closed or len(self._values) < self._capacity)
             if self._closed:
@@ -146,14 +155,14 @@ class Channel(Generic[T]):
             self._changed.notify_all()
 
     def take(self, n: int = 1) -> list[T]:
-        """Waits for ``n`` values; fewer, or none, only when all writers are done.
+        """Waits for ``n`` values and returns them; fewer, or none, only if all writers are done.
 
         Raises:
             BaseException: the first error of a writer
         """
         with self._changed:
             while len(self._values) < n and self._writers and not self._closed:
-                self._changed.wait(1.0)  # a wait without end cannot be interrupted on every system
+                self._changed.wait(1.0)  # on some systems a wait without timeout cannot be interrupted
             if not self._values and self._error is not None:
                 raise self._error
             taken = [self._values.popleft() for _ in range(min(n, len(self._values)))]
@@ -161,7 +170,7 @@ class Channel(Generic[T]):
             return taken
 
     def close(self) -> None:
-        """Lets nobody wait any more; writers stop."""
+        """Ends every wait; writers stop."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

@@ -1,4 +1,4 @@
-"""Turns images into CCIP embeddings, one image at a time, so that no vector depends on its neighbours."""
+"""Encoder: computes CCIP embeddings of images. No vector depends on the other images of a batch."""
 
 import itertools
 import logging
@@ -28,17 +28,17 @@ logger = logging.getLogger(__name__)
 CLOSED_FORM_TOLERANCE = 1e-5
 
 _GPU_BATCH = 16
-_BLOCK = 512  # rows of a block of differences that the metric file computes
+_BLOCK = 512  # rows of a block of differences computed by the metric file
 
 
 class Encoder:
-    """A CCIP model, ready to embed. Made by :meth:`open`; closed at the end of a ``with`` block.
+    """A loaded CCIP model. Created by :meth:`open`; closed at the end of a ``with`` block.
 
     Attributes:
         spec: the record of the model
-        files: where its files are
-        closed_form: whether ``(1 - cos) / 2`` was found to be what the model's metric file computes; None when the
-            model has no metric file
+        files: the files of the model
+        provider: the execution provider that runs the model
+        closed_form: whether the model's metric file computes ``(1 - cos) / 2``; None if the model has no metric file
     """
 
     def __init__(self, spec: ModelSpec, files: ModelFiles, session: Session, metric: Session | None):
@@ -64,19 +64,19 @@ class Encoder:
         revision: str | None = None,
         progress: ProgressCallback | None = None,
     ) -> "Encoder":
-        """Opens a model, downloading it when it is nowhere.
+        """Opens a model and downloads it if it is not on this machine.
 
         Args:
-            model_name: a name of the registry
+            model_name: a name in the registry
             model_dir (None): a folder of models; ``CCIP_MODEL_DIR`` by default
             provider ("auto"): as for :func:`ccip_plugin.core.encoder.session.open_session`
-            threads (None): threads of one run on the CPU, 1 by default, the best when many images are embedded
+            threads (None): number of threads of one run on the CPU; 1 by default, the fastest for many images
             revision (None): commit, tag or branch of the hub repository
-            progress (None): told of a download
+            progress (None): called with the progress of a download
 
         Raises:
-            CCIPError: one of those of :func:`ccip_plugin.core.hub.find_files` and
-                :func:`ccip_plugin.core.encoder.session.open_session`
+            CCIPError: as :func:`ccip_plugin.core.hub.find_files` and
+                :func:`ccip_plugin.core.encoder.session.open_session` raise
         """
         spec = get_spec(model_name)
         files = hub.find_files(model_name, model_dir=model_dir, revision=revision, progress=progress)
@@ -97,7 +97,7 @@ class Encoder:
 
     @property
     def revision(self) -> str | None:
-        """The commit that the files are of, None for a folder of the user."""
+        """The commit of the files, None for a folder of the user."""
         return self.files.revision
 
     @property
@@ -113,65 +113,66 @@ class Encoder:
         *,
         workers: int | None = None,
     ) -> Vectors:
-        """Embeds images.
+        """Computes the embeddings of images.
 
         Args:
-            images: paths, bytes, file objects, arrays or PIL images; any iterable, taken as it is needed
-            normalize (True): whether the vectors get unit length; the raw ones are what the model gives
-            progress (None): told after each image; may raise :class:`ccip_plugin.core.progress.Cancelled`
-            workers (None): how many images are read (on the CPU: and run) at once; one per core by default. Memory
-                depends on it, not on the number of images
+            images: an iterable of paths, bytes, file objects, arrays or PIL images, consumed lazily
+            normalize (True): whether the vectors are normalized to unit length; False for the raw output of the model
+            progress (None): called after each image; may raise :class:`ccip_plugin.core.progress.Cancelled`
+            workers (None): number of images that are read (on the CPU: and embedded) at once; one per core by default.
+                Memory depends on it, not on the number of images
 
         Returns:
             ``(n, 768)`` float32, in the order of ``images``
 
         Raises:
-            UnreadableImageError: the first image that cannot be read
-            EmbeddingError: the model gave no usable vector
+            UnreadableImageError: an image cannot be read; the first such image
+            EmbeddingError: the model output is not usable
         """
         self._open_session()
         _refuse_one_image(images)
         total = len(images) if isinstance(images, Sized) else None
-        found = []
+        vectors = []
         for vector in self._vectors(images, workers or usable_cores()):
-            found.append(differences.normalize(vector) if normalize else vector)
-            report(progress, "embedding", len(found), total, unit="images")
-        return np.stack(found) if found else np.empty((0, self.spec.dim), np.float32)
+            vectors.append(differences.normalize(vector) if normalize else vector)
+            report(progress, "embedding", len(vectors), total, unit="images")
+        return np.stack(vectors) if vectors else np.empty((0, self.spec.dim), np.float32)
 
     def embed_tensor(self, tensor: Vectors) -> Vectors:
-        """Embeds one preprocessed image; any number of threads may do so at once.
+        """Computes the embedding of one preprocessed image. Thread-safe.
 
         Args:
             tensor: ``(3, 384, 384)`` float32
 
         Returns:
-            ``(768,)`` float32, as the model gives it
+            ``(768,)`` float32, the raw output of the model
 
         Raises:
             EmbeddingError: the vector is not finite, or zero
         """
-        return _usable(self._open_session().run(tensor[None]))[0]
+        vector: Vectors = _checked(self._open_session().run(tensor[None]))[0]
+        return vector
 
     def embed_tensors(self, tensors: Vectors) -> Vectors:
-        """Embeds preprocessed images: all at once on an accelerator, one after the other on the CPU.
+        """Computes the embeddings of preprocessed images: as one batch on an accelerator, one by one on the CPU.
 
         Args:
             tensors: ``(n, 3, 384, 384)`` float32
 
         Returns:
-            ``(n, 768)`` float32, as the model gives them
+            ``(n, 768)`` float32, the raw output of the model
 
         Raises:
             EmbeddingError: a vector is not finite, or zero
         """
         session = self._open_session()
         if not self.is_cpu:
-            return _usable(session.run(tensors))
+            return _checked(session.run(tensors))
         rows = [self.embed_tensor(tensor) for tensor in tensors]
         return np.stack(rows) if rows else np.empty((0, self.spec.dim), np.float32)
 
     def differences(self, a: Vectors, b: Vectors | None = None) -> Vectors:
-        """The differences that this model means: the closed form, or its metric file where that says otherwise.
+        """Computes differences by the model's metric: the closed form, or its metric file if that differs from it.
 
         Args:
             a: ``(n, 768)`` embeddings
@@ -186,7 +187,7 @@ class Encoder:
         return _by_metric_file(self._metric, a, a if b is None else b)
 
     def close(self) -> None:
-        """Frees the model. Using the encoder afterwards is an error."""
+        """Frees the model. Later calls raise :class:`ClosedError`."""
         for session in (self._session, self._metric):
             if session is not None:
                 session.close()
@@ -206,7 +207,7 @@ class Encoder:
         return self._session
 
     def _vectors(self, images: Iterable[Any], workers: int) -> Iterator[Vectors]:
-        """The raw vectors in the order of the images."""
+        """Yields the raw vectors in the order of the images."""
         if self.is_cpu:
             yield from _in_order(images, lambda image: self.embed_tensor(preprocess(load_image(image))), workers)
             return
@@ -216,44 +217,44 @@ class Encoder:
 
 
 def _in_order(items: Iterable[Any], work: Any, workers: int) -> Iterator[Any]:
-    """``map(work, items)`` by threads, with at most two items per thread taken ahead."""
+    """``map(work, items)`` in threads, with at most two pending items per thread."""
     pool = ThreadPoolExecutor(workers, thread_name_prefix="ccip")
-    waiting: deque[Future[Any]] = deque()
+    pending: deque[Future[Any]] = deque()
     try:
         for item in items:
-            waiting.append(pool.submit(work, item))
-            if len(waiting) >= 2 * workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+            pending.append(pool.submit(work, item))
+            if len(pending) >= 2 * workers:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
 
 
 def _refuse_one_image(images: Any) -> None:
-    """Catches ``embed(image)`` where ``embed([image])`` is meant, before a name is taken for a list of letters."""
-    one = isinstance(images, str | bytes | bytearray | memoryview | os.PathLike) or hasattr(images, "read")
-    one = one or (isinstance(images, np.ndarray) and images.ndim < 4 and images.dtype != object)
-    if one or not isinstance(images, Iterable):
-        raise TypeError(f"images is one {type(images).__name__}; pass a list of images")
+    """Raises TypeError for ``embed(image)`` instead of ``embed([image])``: a path is an iterable of characters."""
+    is_one = isinstance(images, str | bytes | bytearray | memoryview | os.PathLike) or hasattr(images, "read")
+    is_one = is_one or (isinstance(images, np.ndarray) and images.ndim < 4 and images.dtype != object)
+    if is_one or not isinstance(images, Iterable):
+        raise TypeError(f"images is a single {type(images).__name__}; pass a list of images")
 
 
-def _usable(vectors: Vectors) -> Vectors:
-    """The vectors, when each can be compared with others."""
+def _checked(vectors: Vectors) -> Vectors:
+    """Returns vectors that are finite and not zero."""
     for vector in vectors:
         if not np.isfinite(vector).all():
-            raise EmbeddingError("the model gave a vector with NaN or infinite numbers")
+            raise EmbeddingError("the model output has NaN or infinite values")
         if not vector.any():
-            raise EmbeddingError("the model gave a vector of zeros")
+            raise EmbeddingError("the model output is a zero vector")
     return vectors
 
 
 def _by_metric_file(metric: Session, a: Vectors, b: Vectors) -> Vectors:
-    """Differences by the model's metric file, which knows only all pairs of one list: block by block."""
+    """Computes differences by the metric file, block by block: it takes one list of vectors and compares all pairs."""
     result = np.empty((len(a), len(b)), np.float32)
     for i in range(0, len(a), _BLOCK):
         rows = a[i : i + _BLOCK]
         for j in range(0, len(b), _BLOCK):
-            both = np.concatenate([rows, b[j : j + _BLOCK]])
-            result[i : i + _BLOCK, j : j + _BLOCK] = metric.run(both)[: len(rows), len(rows) :]
+            vectors = np.concatenate([rows, b[j : j + _BLOCK]])
+            result[i : i + _BLOCK, j : j + _BLOCK] = metric.run(vectors)[: len(rows), len(rows) :]
     return result

@@ -1,4 +1,4 @@
-"""From files to embeddings: reading and inference side by side, in bounded memory. Knows nothing of FiftyOne."""
+"""Extraction pipeline: reads image files and runs the model in parallel, in bounded memory. Independent of FiftyOne."""
 
 import contextlib
 import threading
@@ -13,27 +13,26 @@ from ..differences import normalize
 from ..errors import EmbeddingError
 from ..preprocessing import MAX_PIXELS
 from ..system import usable_cores
-from .concurrency import Budget, Channel, Turns
+from .concurrency import AdaptiveSemaphore, Budget, Channel
 from .reading import Extracted, Item, Reader
 
 MEMORY = 1 << 30
-"""Bytes that the decoded images in work may take by default; more are not decoded at once."""
-
+"""Default memory limit of the images that are read at once, in bytes."""
 
 BATCH_SIZE = 32
 WAITING_RESULTS = 1024
 
 
 class Embedder(Protocol):
-    """What is needed of an :class:`ccip_plugin.core.encoder.encoder.Encoder`."""
+    """Interface of :class:`ccip_plugin.core.encoder.encoder.Encoder` that the pipeline uses."""
 
     @property
     def is_cpu(self) -> bool:
-        """Whether single images are run by many threads, and not batches by one."""
+        """Whether many threads run single images; otherwise one thread runs batches."""
         ...
 
     def embed_tensor(self, tensor: Vectors) -> Vectors:
-        """``(3, 384, 384)`` -> ``(dim,)``, for any number of threads at once."""
+        """``(3, 384, 384)`` -> ``(dim,)``; thread-safe."""
         ...
 
     def embed_tensors(self, tensors: Vectors) -> Vectors:
@@ -52,61 +51,61 @@ def extract(
     memory: int = MEMORY,
     batch_size: int = BATCH_SIZE,
 ) -> Generator[Extracted, None, None]:
-    """Embeds images and crops, in the order in which they get ready.
+    """Embeds images and crops; yields results in the order of completion.
 
-    On the CPU each worker reads an image and runs the model on it; one more reads ahead, and where no number of workers
-    was asked for it runs the model, too, while other programs take a part of the cores. On an accelerator workers read,
-    and one more thread runs batches of what is ready. A file is decoded once, however many boxes it has. Items are
-    taken from ``items`` when a worker is free, by one worker at a time; what is kept does not grow with their number.
+    On the CPU each worker reads an image and runs the model on it. One more thread reads ahead; without an explicit
+    ``workers`` it also runs the model while other programs use the cores. On an accelerator the workers read, and one
+    more thread runs the model on batches. Each file is decoded once for all its boxes. ``items`` is consumed lazily, by
+    one worker at a time, and memory does not grow with the number of items.
 
-    The work ends when the iterator is closed: each worker finishes the image in its hands, and nothing else.
+    Closing the iterator ends the work: each worker only finishes its current image.
 
     Args:
-        items: what to embed
+        items: the images and crops to embed
         encoder: the model
-        workers (None): how many images are worked on at once: on the CPU by the model, on an accelerator by readers;
-            by default one per usable core, and one more while other programs take a part of these
-        alpha (0.0): by which share boxes are enlarged
+        workers (None): number of images processed at once: on the CPU by the model, on an accelerator by readers; by
+            default one per usable core, plus one while other programs use these
+        alpha (0.0): fraction by which boxes are enlarged
         force_square (False): whether boxes are made square
         max_pixels: larger images fail, None for no limit
-        memory: bytes that images may take together while they are read, at most; an image larger than that is worked
-            on alone. Less is taken where this is more than ``workers`` x (48 MiB + twice the largest decoded image)
-        batch_size: images per run of an accelerator
+        memory: memory limit of the images that are read at once, in bytes; a larger image is read alone. The limit is
+            at most ``workers`` x (48 MiB + twice the size of the largest decoded image)
+        batch_size: images per batch on an accelerator
 
     Yields:
-        an :class:`Extracted` per key of an item
+        an :class:`Extracted` for each key of an item
 
     Raises:
         ValueError: ``workers`` or ``batch_size`` below 1
-        CCIPError: the model could not be run; the results before it are yielded first
+        CCIPError: the model failed; earlier results are yielded first
     """
-    spare = int(workers is None)  # what was asked for is a limit, of memory too
+    spare = int(workers is None)  # an explicit number is a limit, also for memory
     workers = usable_cores() if workers is None else workers
     if min(workers, batch_size) < 1:
-        raise ValueError(f"workers is {workers} and batch_size {batch_size}; at least 1 is needed")
+        raise ValueError(f"workers is {workers}, batch_size is {batch_size}; both must be at least 1")
     reader = Reader(Budget(memory, workers), alpha=alpha, force_square=force_square, max_pixels=max_pixels)
-    line = (
-        _Line(items, reader, encoder, workers, spare)
+    pipeline = (
+        _Pipeline(items, reader, encoder, workers, spare)
         if encoder.is_cpu
-        else _BatchLine(items, reader, encoder, workers, batch_size=batch_size)
+        else _BatchPipeline(items, reader, encoder, workers, batch_size=batch_size)
     )
     try:
-        line.start()
-        yield from line.results()
+        pipeline.start()
+        yield from pipeline.results()
     finally:
-        line.stop()
+        pipeline.stop()
 
 
-class _Line:
-    """Threads that take items, each reading an image and running the model on it in its turn, and their results.
+class _Pipeline:
+    """Worker threads, each of which reads an image and then runs the model on it.
 
-    There is one more of them than usually may run the model at once: it reads ahead.
+    There is one thread more than the semaphore usually admits to the model: it reads ahead.
     """
 
     def __init__(self, items: Iterable[Item], reader: Reader, encoder: Embedder, workers: int, spare: int = 0):
         self._items, self._reader, self._encoder, self._workers = iter(items), reader, encoder, workers
-        self._turns = Turns(workers, spare)
-        self._taking = threading.Lock()
+        self._model_slots = AdaptiveSemaphore(workers, spare)
+        self._items_lock = threading.Lock()
         self._results: Channel[Extracted] = Channel(WAITING_RESULTS)
         self._stopped = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -117,12 +116,12 @@ class _Line:
         self._start(self._workers + 1, self._work)
 
     def results(self) -> Iterator[Extracted]:
-        """The results, as they come."""
-        while found := self._results.take():
-            yield from found
+        """Yields results in the order of completion."""
+        while results := self._results.take():
+            yield from results
 
     def stop(self) -> None:
-        """Ends the threads, each after the image in its hands."""
+        """Ends the threads, each after its current image."""
         self._stopped.set()
         self._reader.budget.close()
         self._results.close()
@@ -138,37 +137,37 @@ class _Line:
         with self._results.writing():
             self._read_all(self._embed)
 
-    def _read_all(self, use: Callable[[Extracted, Vectors], None]) -> None:
+    def _read_all(self, process: Callable[[Extracted, Vectors], None]) -> None:
         try:
-            while (item := self._take()) is not None:
-                with contextlib.closing(self._reader.read(item)) as found:
-                    for result, tensor in found:
+            while (item := self._next_item()) is not None:
+                with contextlib.closing(self._reader.read(item)) as results:
+                    for result, tensor in results:
                         if tensor is None:
                             self._results.put(result)
                         else:
-                            use(result, tensor)
+                            process(result, tensor)
                         if self._stopped.is_set():
                             return
         except BaseException:
             self._stopped.set()
             raise
 
-    def _take(self) -> Item | None:
-        with self._taking:
+    def _next_item(self) -> Item | None:
+        with self._items_lock:
             return None if self._stopped.is_set() else next(self._items, None)
 
-    def _embed(self, found: Extracted, tensor: Vectors) -> None:
+    def _embed(self, result: Extracted, tensor: Vectors) -> None:
         try:
-            with self._turns.take():
+            with self._model_slots.hold():
                 vector = self._encoder.embed_tensor(tensor)
-            found = replace(found, vector=normalize(vector))
+            result = replace(result, vector=normalize(vector))
         except EmbeddingError as error:
-            found = replace(found, error=str(error))
-        self._results.put(found)
+            result = replace(result, error=str(error))
+        self._results.put(result)
 
 
-class _BatchLine(_Line):
-    """Threads read images, one more runs the model on batches, of whichever images."""
+class _BatchPipeline(_Pipeline):
+    """Worker threads read images, one more thread runs the model on batches."""
 
     def __init__(self, items: Iterable[Item], reader: Reader, encoder: Embedder, workers: int, *, batch_size: int):
         super().__init__(items, reader, encoder, workers)
@@ -187,7 +186,7 @@ class _BatchLine(_Line):
 
     def _prepare(self) -> None:
         with self._ready.writing():
-            self._read_all(lambda found, tensor: self._ready.put((found, tensor)))
+            self._read_all(lambda result, tensor: self._ready.put((result, tensor)))
 
     def _run(self) -> None:
         with self._results.writing():
@@ -201,9 +200,9 @@ class _BatchLine(_Line):
     def _embed_batch(self, batch: list[tuple[Extracted, Vectors]]) -> None:
         try:
             vectors = self._encoder.embed_tensors(np.stack([tensor for _, tensor in batch]))
-        except EmbeddingError:  # one of them; find out which
-            for found, tensor in batch:
-                self._embed(found, tensor)
+        except EmbeddingError:  # raised for one of the images: run them one by one
+            for result, tensor in batch:
+                self._embed(result, tensor)
             return
-        for (found, _), vector in zip(batch, vectors, strict=True):
-            self._results.put(replace(found, vector=normalize(vector)))
+        for (result, _), vector in zip(batch, vectors, strict=True):
+            self._results.put(replace(result, vector=normalize(vector)))

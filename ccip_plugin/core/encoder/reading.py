@@ -1,4 +1,4 @@
-"""Reads image files and crops as tensors, within a memory budget."""
+"""Reads image files and crops as model inputs, within a memory budget."""
 
 import contextlib
 import ctypes
@@ -15,25 +15,24 @@ from ..preprocessing import crop, image_size, load_image, preprocess
 from .concurrency import Budget, Cost
 
 DECODED_BYTES_PER_PIXEL = 4
+READING_BYTES_PER_PIXEL = 10
+"""Peak while Pillow reads an image: 8 with a second copy (rotated, or on white), 10 for progressive JPEG."""
 
+WEBP_BYTES_PER_PIXEL = 12
+"""Peak for WebP."""
 
-READING_BYTES_PER_PIXEL = 10  # while Pillow reads: 8 with a second copy (turned, on white), 10 for progressive JPEG,
-
-
-WEBP_BYTES_PER_PIXEL = 12  # and 12 for WebP
-
-
-LARGE_BYTES = 32 << 20  # decoded: the C library returns the memory of smaller ones soon enough
+LARGE_BYTES = 32 << 20
+"""Decoded size above which freed memory is returned to the system; the C library returns smaller blocks soon enough."""
 
 
 @dataclass(frozen=True)
 class Item:
-    """An image file and what to embed of it.
+    """An image file, or crops of it, to embed.
 
     Attributes:
-        key: how the caller knows the image
+        key: identifies the image to the caller
         filepath: the file
-        boxes: relative ``[x, y, width, height]`` of the crops to embed, each by its own key; None for the whole image
+        boxes: relative ``[x, y, width, height]`` of the crops by key; None for the whole image
     """
 
     key: Any
@@ -48,13 +47,13 @@ class Item:
 
 @dataclass(frozen=True, eq=False)
 class Extracted:
-    """What became of an image or a crop: an embedding, or the reason why there is none.
+    """Result for an image or a crop: its embedding, or the reason of the failure.
 
     Attributes:
-        key: the key of the image or of the box
-        vector: the embedding, ``(dim,)``, unit length; None when it failed
-        error: why it failed, None when it did not
-        source: the state of what was read, see :func:`file_state` and :func:`crop_state`; None when the file could not
+        key: the key of the image or the crop
+        vector: the embedding, ``(dim,)``, unit length; None after a failure
+        error: the reason of the failure, None without one
+        source: state of the file and the box, see :func:`file_state` and :func:`crop_state`; None if the file could not
             be opened
     """
 
@@ -65,23 +64,23 @@ class Extracted:
 
 
 def file_state(status: os.stat_result) -> str:
-    """Size and time of change of a file, as a string to compare with an earlier one."""
+    """Size and modification time of a file as a string, for comparison."""
     return f"{status.st_size}:{status.st_mtime_ns}"
 
 
 def crop_state(of_file: str, box: Sequence[float] | None) -> str:
-    """The state of a file with the box of a crop, as a string to compare with an earlier one."""
+    """State of a file and a box as a string, for comparison."""
     return f"{of_file}:{box}"
 
 
 class Reader:
-    """Turns items into tensors."""
+    """Reads items as model inputs."""
 
     def __init__(self, budget: Budget, *, alpha: float, force_square: bool, max_pixels: int | None):
         self.budget, self._alpha, self._force_square, self._max_pixels = budget, alpha, force_square, max_pixels
 
     def read(self, item: Item) -> Generator[tuple[Extracted, Vectors | None], None, None]:
-        """Gives for each key what is known of it, and its tensor unless it failed."""
+        """Yields for each key a result without vector and the model input, None after a failure."""
         try:
             with _open_file(item.filepath) as file:
                 source = file_state(os.fstat(file.fileno()))
@@ -91,9 +90,9 @@ class Reader:
                 yield Extracted(key, error=str(error)), None
 
     def _read_open(self, item: Item, file: BinaryIO, source: str) -> Iterator[tuple[Extracted, Vectors | None]]:
-        with contextlib.ExitStack() as holding:
+        with contextlib.ExitStack() as held:
             cost = _cost(file)
-            holding.enter_context(self.budget.hold(cost))
+            held.enter_context(self.budget.hold(cost))
             try:
                 image = load_image(file, max_pixels=self._max_pixels)
             except UnreadableImageError as error:
@@ -104,59 +103,59 @@ class Reader:
                 tensor = preprocess(image)
                 del image
                 _return_memory(cost)
-                holding.close()  # the model needs the tensor only
+                held.close()  # the model needs the tensor only
                 yield Extracted(item.key, source=source), tensor
                 return
             for key, box in item.boxes.items():
-                found = Extracted(key, source=crop_state(source, box))
+                result = Extracted(key, source=crop_state(source, box))
                 try:
-                    yield found, preprocess(crop(image, _numbers(box), alpha=self._alpha, square=self._force_square))
+                    yield result, preprocess(crop(image, _numbers(box), alpha=self._alpha, square=self._force_square))
                 except EmptyCropError as error:
-                    yield replace(found, error=str(error)), None
+                    yield replace(result, error=str(error)), None
             del image
             _return_memory(cost)
 
 
 class _CannotOpenError(Exception):
-    """The file is not there, or not to be read."""
+    """The file is missing, or cannot be opened."""
 
 
 @contextlib.contextmanager
 def _open_file(filepath: str) -> Iterator[BinaryIO]:
     try:
-        if not stat.S_ISREG(os.stat(filepath).st_mode):  # noqa: PTH116 - a pipe would be opened for ever
+        if not stat.S_ISREG(os.stat(filepath).st_mode):  # noqa: PTH116 - opening a pipe would block
             raise _CannotOpenError("not a file")
         file = open(filepath, "rb")  # noqa: PTH123, SIM115 - closed below
     except FileNotFoundError:
-        raise _CannotOpenError("the file is not there") from None
-    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        raise _CannotOpenError("file not found") from None
+    except (OSError, ValueError) as error:  # ValueError: an invalid file name
         raise _CannotOpenError(f"cannot open the file: {getattr(error, 'strerror', None) or error}") from error
     with file:
         yield file
 
 
 def _cost(file: BinaryIO) -> Cost:
-    """About how much memory reading an image takes; nothing for what is no image, which reading it will say."""
+    """Estimates the memory for reading an image; none for a file that is not an image, whose reading will fail."""
     try:
         width, height = image_size(file)
     except UnreadableImageError:
         return Cost()
     file.seek(0)
     is_webp = file.read(12)[8:] == b"WEBP"
-    each = WEBP_BYTES_PER_PIXEL if is_webp else READING_BYTES_PER_PIXEL
-    return Cost(width * height * each, width * height * DECODED_BYTES_PER_PIXEL)
+    bytes_per_pixel = WEBP_BYTES_PER_PIXEL if is_webp else READING_BYTES_PER_PIXEL
+    return Cost(width * height * bytes_per_pixel, width * height * DECODED_BYTES_PER_PIXEL)
 
 
 def _return_memory(freed: Cost) -> None:
-    """Has the C library give freed memory back to the system, after a large image: glibc keeps some for each thread."""
+    """Returns freed memory of a large image to the system: glibc keeps some for each thread."""
     if freed.decoded > LARGE_BYTES and sys.platform == "linux":
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc alone has it
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc only
         if trim is not None:
             trim(0)
 
 
 def _numbers(box: Sequence[float] | None) -> Sequence[float]:
-    """A box that can be cropped, or turned down as a box and not as an error of the program."""
+    """The numbers of a box; none for an invalid one, for which :func:`crop` then raises EmptyCropError."""
     try:
         return [float(number) for number in box or ()]
     except (TypeError, ValueError):

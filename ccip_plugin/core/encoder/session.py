@@ -1,4 +1,4 @@
-"""Runs an ONNX file on the processor or accelerator that was asked for, and says which that is."""
+"""Sessions of onnxruntime: loads an ONNX file with an execution provider and runs it."""
 
 import contextlib
 import io
@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 AUTO, CPU, CUDA = "auto", "CPUExecutionProvider", "CUDAExecutionProvider"
 
-# How people name the providers of onnxruntime, and the wheel that has each.
+# Short names of onnxruntime's execution providers, and the wheels that contain them.
 _NAMES = {
     "cpu": CPU,
     "cuda": CUDA,
@@ -41,20 +41,22 @@ _WHEELS = {
     "MIGraphXExecutionProvider": "onnxruntime-migraphx",
     "QNNExecutionProvider": "onnxruntime-qnn",
 }
-_ELSEWHERE = ("AzureExecutionProvider",)  # part of the ordinary wheel; sends models away or does nothing
-_QUIET = 3  # errors only: they reach us as exceptions, warnings of the optimiser help nobody
+_REMOTE = ("AzureExecutionProvider",)  # in the standard wheel; sends models to a service, or does nothing
+_ERRORS_ONLY = 3  # log level: errors are raised as exceptions anyway, warnings of the optimizer are of no use
 
 
 @dataclass(frozen=True)
 class Signature:
-    """What a model takes and gives besides the number of rows, float32 both."""
+    """Shapes of the input and the output of a model without the first dimension; both are float32."""
 
-    taken: tuple[int, ...]
-    given: tuple[int | None, ...]
+    input_shape: tuple[int, ...]
+    output_shape: tuple[int | None, ...]
 
     def __str__(self) -> str:
-        taken, given = (", ".join(str(n or "n") for n in (None, *shape)) for shape in (self.taken, self.given))
-        return f"one input (n, {taken[3:]}) and one output (n, {given[3:]}), float32, for any n"
+        inputs, outputs = (
+            ", ".join(str(n or "n") for n in (None, *shape)) for shape in (self.input_shape, self.output_shape)
+        )
+        return f"one input (n, {inputs[3:]}) and one output (n, {outputs[3:]}), float32, for any n"
 
 
 FEATURES = Signature((3, 384, 384), (768,))
@@ -62,7 +64,7 @@ METRIC = Signature((768,), (None,))  # n vectors -> (n, n)
 
 
 class Session:
-    """A loaded model, to be used by any number of threads at once. Made by :func:`open_session`."""
+    """A loaded model; thread-safe. Created by :func:`open_session`."""
 
     def __init__(self, path: Path, session: Any, signature: Signature):
         self.path, self.signature = path, signature
@@ -72,39 +74,40 @@ class Session:
         self._output = session.get_outputs()[0].name
 
     def run(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Runs the model on all ``n`` rows at once.
+        """Runs the model on a batch of ``n`` rows.
 
         Args:
-            rows: ``(n, 3, 384, 384)`` images or ``(n, 768)`` vectors, as the signature says
+            rows: ``(n, 3, 384, 384)`` images or ``(n, 768)`` vectors, depending on the signature
 
         Returns:
             ``(n, 768)`` vectors or ``(n, n)`` differences, float32
 
         Raises:
-            ValueError: other shape than the model takes
+            ValueError: the shape of ``rows`` is not the input shape of the model
             SessionError: the provider failed
-            ModelMismatchError: the model gave another shape than it should
-            ClosedError: after :meth:`close`
+            ModelMismatchError: the output has another shape than the signature
+            ClosedError: the session is closed
         """
         session = self._session
         if session is None:
             raise ClosedError(f"the session of {self.path.name}")
-        if rows.shape[1:] != self.signature.taken:
-            raise ValueError(f"rows have the shape {rows.shape}, the model takes (n, *{self.signature.taken})")
+        if rows.shape[1:] != self.signature.input_shape:
+            raise ValueError(f"rows have shape {rows.shape}, the model takes (n, *{self.signature.input_shape})")
         n = len(rows)
-        shape = (n, *(n if size is None else size for size in self.signature.given))
+        shape = (n, *(n if size is None else size for size in self.signature.output_shape))
         if n == 0:
             return np.empty(shape, np.float32)
+        output: NDArray[np.float32]
         try:
-            (given,) = session.run([self._output], {self._input: np.ascontiguousarray(rows, dtype=np.float32)})
+            (output,) = session.run([self._output], {self._input: np.ascontiguousarray(rows, dtype=np.float32)})
         except _runtime_errors() as error:
             raise SessionError(f"{self.path.name} failed on {self.provider} with {n} rows: {error}") from error
-        if given.shape != shape:
-            raise _mismatch(self.path, f"gave an output of shape {given.shape} for {n} rows", self.signature)
-        return given
+        if output.shape != shape:
+            raise _mismatch(self.path, f"returned an output of shape {output.shape} for {n} rows", self.signature)
+        return output
 
     def close(self) -> None:
-        """Frees the model; runs that are under way end in order."""
+        """Frees the model; runs in progress are completed."""
         self._session = None
 
     def __enter__(self) -> Self:
@@ -117,10 +120,10 @@ class Session:
 
 
 def available_providers() -> tuple[str, ...]:
-    """The execution providers of the installed onnxruntime that run models on this machine, by their full names."""
+    """Full names of the execution providers of the installed onnxruntime that run models on this machine."""
     import onnxruntime
 
-    return tuple(name for name in onnxruntime.get_available_providers() if name not in _ELSEWHERE)
+    return tuple(name for name in onnxruntime.get_available_providers() if name not in _REMOTE)
 
 
 def open_session(
@@ -135,42 +138,42 @@ def open_session(
 
     Args:
         path: the file
-        provider ("auto"): "auto" is CUDA if a trial run succeeds, else the CPU. Everything else by name only: "cpu",
-            "cuda", "openvino", ... or a full name such as "CUDAExecutionProvider"
-        threads (None): threads of one run on the CPU, 1 by default: many runs share the processor better than one
-            run does. They never spin, which would starve their neighbours
-        signature (FEATURES): what the model must take and give
-        remedy (""): what errors about the file tell people to do
+        provider ("auto"): "auto" is CUDA if a trial run succeeds, else the CPU. Other providers are used only if named:
+            "cpu", "cuda", "openvino", ... or a full name such as "CUDAExecutionProvider"
+        threads (None): number of threads of one run on the CPU; 1 by default, as parallel runs use the cores better
+            than parallel threads of one run. The threads do not spin, which would slow down other runs
+        signature (FEATURES): the expected input and output
+        remedy (""): advice for errors about the file
 
     Raises:
-        ProviderError: the provider is not there or does not start; names those that are, and what to install
+        ProviderError: the provider is not available or does not start; lists the available ones and what to install
         ModelFileDamagedError: the file cannot be loaded
-        ModelMismatchError: it takes or gives something else
+        ModelMismatchError: the model has another signature
         ValueError: ``threads`` below 1
     """
     path = Path(path)
     if threads is not None and threads < 1:
-        raise ValueError(f"threads is {threads}, at least 1 is needed")
+        raise ValueError(f"threads is {threads}; it must be at least 1")
     if provider.lower() != AUTO:
         return _open_on(path, _full_name(provider), threads, signature, remedy)
     if CUDA in available_providers():
         try:
             return _open_on(path, CUDA, threads, signature, remedy)
         except (ProviderError, SessionError) as error:
-            logger.warning("CUDA is there but is not used: %s", error)
+            logger.warning("CUDA is available but is not used: %s", error)
     return _open_on(path, CPU, threads, signature, remedy)
 
 
 def _open_on(path: Path, provider: str, threads: int | None, signature: Signature, remedy: str) -> Session:
-    """A session whose first provider is ``provider``, tried once unless that is the CPU."""
+    """Opens a session whose first provider is ``provider``; a provider other than the CPU is tested with one run."""
     session = _load(path, provider, threads, remedy)
     _check_signature(path, session, signature, remedy)
     opened = Session(path, session, signature)
     if opened.provider != provider:
-        remedy = "Its driver or libraries may be missing: onnxruntime's own message on the error output names them."
-        raise _not_started(provider, "its session runs elsewhere", remedy)
+        remedy = "Its driver or libraries may be missing: onnxruntime's message on the error output names them."
+        raise _not_started(provider, "its session runs on another provider", remedy)
     if provider != CPU:
-        opened.run(np.zeros((1, *signature.taken), np.float32))
+        opened.run(np.zeros((1, *signature.input_shape), np.float32))
     return opened
 
 
@@ -179,7 +182,7 @@ def _load(path: Path, provider: str, threads: int | None, remedy: str) -> Any:
 
     if provider == CUDA:
         _load_cuda_libraries()
-    # TF32 would round the numbers of an image to 10 bits. Operators that the provider lacks run on the CPU.
+    # TF32 would round pixel values to 10 bits. Operators that the provider does not support run on the CPU.
     first = (provider, {"use_tf32": "0"}) if provider == CUDA else provider
     providers = [first] if provider == CPU else [first, CPU]
     try:
@@ -195,57 +198,60 @@ def _options(threads: int | None, provider: str) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = _QUIET
+    options.log_severity_level = _ERRORS_ONLY
     options.intra_op_num_threads = threads or 1
     options.inter_op_num_threads = 1
-    options.enable_mem_pattern = provider != CPU  # a plan of it takes 20 MiB more per run, and saves no time there
+    options.enable_mem_pattern = provider != CPU  # on the CPU it takes 20 MiB more per run and saves no time
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
     return options
 
 
 def _load_cuda_libraries() -> None:
-    """Lets onnxruntime find the CUDA libraries that came as wheels. It prints what it does not find."""
+    """Lets onnxruntime load the CUDA libraries from wheels. It prints the missing ones, which are logged here."""
     import onnxruntime
 
     if hasattr(onnxruntime, "preload_dlls"):  # from version 1.21
-        with contextlib.redirect_stdout(io.StringIO()) as said:
+        with contextlib.redirect_stdout(io.StringIO()) as output:
             onnxruntime.preload_dlls()
-        if said.getvalue():
-            logger.info("loading the CUDA libraries: %s", said.getvalue().strip())
+        if output.getvalue():
+            logger.info("loading the CUDA libraries: %s", output.getvalue().strip())
 
 
-def _not_started(provider: str, why: str, remedy: str = "") -> ProviderError:
+def _not_started(provider: str, reason: str, remedy: str = "") -> ProviderError:
     others = tuple(name for name in available_providers() if name != provider)
     return ProviderError(
-        provider, f"is part of this onnxruntime but did not start ({why})", available=others, remedy=remedy
+        provider, f"is part of this onnxruntime but did not start ({reason})", available=others, remedy=remedy
     )
 
 
 def _full_name(provider: str) -> str:
-    """The onnxruntime name of a provider that is there."""
-    there = available_providers()
-    wanted = _NAMES.get(provider.lower(), provider)
-    for name in there:
-        if name.lower() == wanted.lower():
+    """The onnxruntime name of an available provider."""
+    available = available_providers()
+    full_name = _NAMES.get(provider.lower(), provider)
+    for name in available:
+        if name.lower() == full_name.lower():
             return name
-    wheel = _WHEELS.get(wanted)
-    remedy = "" if wheel is None else f"It comes with the wheel {wheel}, which takes the place of onnxruntime."
-    raise ProviderError(provider, "is not there", available=there, remedy=remedy)
+    wheel = _WHEELS.get(full_name)
+    remedy = "" if wheel is None else f"Install the wheel {wheel} instead of onnxruntime."
+    raise ProviderError(provider, "is not available", available=available, remedy=remedy)
 
 
 def _check_signature(path: Path, session: Any, signature: Signature, remedy: str) -> None:
-    """Refuses what contradicts the signature; dimensions without a number are checked when the model runs."""
+    """Raises ModelMismatchError for another signature; dimensions without a number are checked when the model runs."""
     inputs, outputs = session.get_inputs(), session.get_outputs()
     if len(inputs) != 1 or len(outputs) != 1:
         raise _mismatch(path, f"has {len(inputs)} inputs and {len(outputs)} outputs", signature, remedy)
-    for what, node, wanted in (("takes", inputs[0], signature.taken), ("gives", outputs[0], signature.given)):
+    for kind, node, shape in (
+        ("input", inputs[0], signature.input_shape),
+        ("output", outputs[0], signature.output_shape),
+    ):
         rows, *rest = node.shape or [None]
-        fits = len(rest) == len(wanted) and all(
-            not isinstance(size, int) or n is None or size == n for size, n in zip(rest, wanted, strict=True)
+        fits = len(rest) == len(shape) and all(
+            not isinstance(size, int) or n is None or size == n for size, n in zip(rest, shape, strict=True)
         )
         if not fits or isinstance(rows, int) or node.type != "tensor(float)":
-            raise _mismatch(path, f"{what} {node.name!r} {node.shape} {node.type}", signature, remedy)
+            raise _mismatch(path, f"has the {kind} {node.name!r} {node.shape} {node.type}", signature, remedy)
 
 
 def _mismatch(path: Path, problem: str, signature: Signature, remedy: str = "") -> ModelMismatchError:
@@ -257,14 +263,14 @@ def _first_line(error: Exception) -> str:
 
 
 def _file_errors() -> tuple[type[Exception], ...]:
-    """What onnxruntime raises for a file that it cannot read, whatever the provider."""
+    """Exceptions of onnxruntime for a file that it cannot read, with any provider."""
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
     return state.InvalidProtobuf, state.InvalidGraph, state.NoSuchFile, state.NoModel
 
 
 def _runtime_errors() -> tuple[type[Exception], ...]:
-    """What else onnxruntime raises; its exceptions have no base of their own."""
+    """Other exceptions of onnxruntime; they have no common base class."""
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
     return (

@@ -1,4 +1,4 @@
-"""Checks a model from its files to its differences, for whoever has just downloaded it."""
+"""Verifies a downloaded model: its files, its signature, its metric, its published scores and differences."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,20 +18,20 @@ from .session import CPU, FEATURES, METRIC, Session, open_session
 
 EXAMPLE_IMAGES = ("1.jpg", "2.jpg", "6.jpg", "7.jpg")
 EXAMPLE_MODEL = DEFAULT_MODEL
-# The published differences of those images. 1 and 2 are one character.
+# The published differences of these images. 1.jpg and 2.jpg show one character.
 EXAMPLE_DIFFERENCES = (
     (0.0, 0.16583106, 0.42947042, 0.40375218),
     (0.16583106, 0.0, 0.43715334, 0.40748104),
     (0.42947042, 0.43715334, 0.0, 0.3922947),
     (0.40375218, 0.40748104, 0.3922947, 0.0),
 )
-# They were made by another onnxruntime and perhaps another decoder of JPEG, and without turning images upright. The
-# nearest of them to the threshold is 0.0126 away: with 0.005 allowed, no pair can pass here and be judged otherwise.
+# They were computed with another version of onnxruntime, perhaps another JPEG decoder, and without EXIF orientation.
+# The closest one to the threshold is 0.0126 away: within a tolerance of 0.005, no pair changes sides.
 EXAMPLE_TOLERANCE = 0.005
 
 _EXAMPLE = "published example"
 _SIZE_TOLERANCE = 0.2  # the published sizes are rounded
-_NUMBER_TOLERANCE = 1e-5  # some published scores are known to six digits only
+_NUMBER_TOLERANCE = 1e-5  # some published scores have six digits only
 _BATCH_TOLERANCE = 1e-5
 
 
@@ -40,9 +40,9 @@ class CheckResult:
     """The outcome of one check.
 
     Attributes:
-        name: what was checked
-        ok: whether it is as it should be; None when it could not be judged
-        detail: what was seen
+        name: name of the check
+        ok: whether it passed; None if it could not be done
+        detail: the measured or expected values, or the error
     """
 
     name: str
@@ -57,17 +57,17 @@ def check_model(
     images: str | Path | Sequence[str | Path] | None = None,
     progress: ProgressCallback | None = None,
 ) -> list[CheckResult]:
-    """Checks a model: its files, what it takes and gives, its metric, its published numbers.
+    """Checks a model: its files, its signature, its metric, its published numbers.
 
-    A check that fails does not end the others, as far as they can be done without it. Downloads the model when it is
-    nowhere.
+    After a failed check the checks that do not depend on it are still done. Downloads the model if it is not on this
+    machine.
 
     Args:
-        name: a name of the registry
+        name: a name in the registry
         model_dir (None): a folder of models; ``CCIP_MODEL_DIR`` by default
         images (None): the four published example images 1.jpg, 2.jpg, 6.jpg, 7.jpg: their folder, or their paths in
             this order
-        progress (None): told of a download
+        progress (None): called with the progress of a download
 
     Returns:
         a list of :class:`CheckResult`, in the order of the checks
@@ -91,7 +91,7 @@ def check_model(
 
 
 def is_ok(results: Sequence[CheckResult]) -> bool:
-    """Whether no check failed."""
+    """Whether no check has failed."""
     return all(result.ok is not False for result in results)
 
 
@@ -104,24 +104,25 @@ def _check_files(spec: ModelSpec, files: ModelFiles) -> Iterator[CheckResult]:
         strict=True,
     ):
         if path is None:
-            yield CheckResult(filename, None, "is not there")
+            yield CheckResult(filename, None, "missing")
         else:
             yield CheckResult(filename, True, f"{path.stat().st_size:,} bytes, sha256 {hub.fingerprint(path)}")
     if not spec.is_stand_in:
         size = files.feat.stat().st_size / 1e6
-        fits = abs(size - spec.size_mb) <= _SIZE_TOLERANCE * spec.size_mb
-        yield CheckResult("size", fits, f"{size:.1f} MB, published with about {spec.size_mb} MB")
+
+        is_close = abs(size - spec.size_mb) <= _SIZE_TOLERANCE * spec.size_mb
+        yield CheckResult("size", is_close, f"{size:.1f} MB, published with about {spec.size_mb} MB")
 
 
 def _check_numbers(spec: ModelSpec, files: ModelFiles) -> Iterator[CheckResult]:
-    """Compares the small files with the registry."""
+    """Compares the JSON files with the registry."""
     metrics, cluster = files.metrics_json, files.cluster_json
     if metrics is not None:
         scores = {"f1_score": spec.f1, "precision": spec.precision, "recall": spec.recall, "threshold": spec.threshold}
-        known = {} if spec.is_stand_in else {key: n for key, n in scores.items() if n is not None}
-        yield _compared("published scores", calibration.read_metrics, metrics, known)
+        expected = {} if spec.is_stand_in else {key: n for key, n in scores.items() if n is not None}
+        yield _compare("published scores", calibration.read_metrics, metrics, expected)
     if cluster is not None:
-        yield _compared(
+        yield _compare(
             "published presets", lambda path: _flat(calibration.read_presets(path)), cluster, _flat(spec.presets)
         )
 
@@ -130,32 +131,36 @@ def _flat(presets: Mapping[str, calibration.Preset]) -> dict[str, float]:
     return {f"{name} {part}": n for name, pair in presets.items() for part, n in zip(("eps", "min"), pair, strict=True)}
 
 
-def _compared(name: str, read: Callable[[Path], dict[str, float]], path: Path, known: dict[str, float]) -> CheckResult:
-    """Whether a file holds the numbers that are known."""
+def _compare(
+    name: str, read: Callable[[Path], dict[str, float]], path: Path, expected: dict[str, float]
+) -> CheckResult:
+    """Compares the numbers in a file with the expected ones."""
     try:
-        found = read(path)
+        numbers = read(path)
     except CCIPError as error:
         return CheckResult(name, False, str(error))
-    wrong = [f"{key} is {found.get(key)}, known as {n}" for key, n in known.items() if not _is_near(found.get(key), n)]
+    wrong = [
+        f"{key} is {numbers.get(key)}, expected {n}" for key, n in expected.items() if not _is_near(numbers.get(key), n)
+    ]
     if wrong:
         return CheckResult(name, False, "; ".join(wrong))
-    seen = ", ".join(f"{key} {n:g}" for key, n in found.items())
-    return CheckResult(name, True if known else None, seen if known else f"{seen} (nothing to compare with)")
+    detail = ", ".join(f"{key} {n:g}" for key, n in numbers.items())
+    return CheckResult(name, True if expected else None, detail if expected else f"{detail} (no expected values)")
 
 
-def _is_near(found: float | None, known: float) -> bool:
-    return found is not None and abs(found - known) <= _NUMBER_TOLERANCE
+def _is_near(number: float | None, expected: float) -> bool:
+    return number is not None and abs(number - expected) <= _NUMBER_TOLERANCE
 
 
 def _check_runs(spec: ModelSpec, files: ModelFiles) -> Iterator[CheckResult]:
-    """Loads and runs both models on the CPU."""
+    """Loads and runs both ONNX files on the CPU."""
     try:
         with open_session(files.feat, provider=CPU) as session:
             yield from _check_features(session)
     except CCIPError as error:
         yield CheckResult("loads", False, str(error))
     if files.metrics is None:
-        yield CheckResult("metric", None, "there is no metric file")
+        yield CheckResult("metric", None, "the model has no metric file")
         return
     try:
         with open_session(files.metrics, provider=CPU, signature=METRIC) as metric:
@@ -166,58 +171,64 @@ def _check_runs(spec: ModelSpec, files: ModelFiles) -> Iterator[CheckResult]:
 
 def _check_features(session: Session) -> Iterator[CheckResult]:
     yield CheckResult("loads", True, f"on {session.provider}; {FEATURES}")
-    tensors = np.random.default_rng(0).normal(size=(3, *FEATURES.taken)).astype(np.float32)
+    tensors = np.random.default_rng(0).normal(size=(3, *FEATURES.input_shape)).astype(np.float32)
     one_by_one = np.concatenate([session.run(tensor[None]) for tensor in tensors])
-    together = session.run(tensors)
+    batch = session.run(tensors)
     lengths = np.linalg.norm(one_by_one, axis=1)
-    good = bool(np.isfinite(one_by_one).all() and lengths.all())
+    is_finite = bool(np.isfinite(one_by_one).all() and lengths.all())
     detail = (
-        f"vectors of length {lengths.min():.3g} to {lengths.max():.3g}" if good else "NaN, infinite or zero vectors"
+        f"vectors of length {lengths.min():.3g} to {lengths.max():.3g}"
+        if is_finite
+        else "NaN, infinite or zero vectors"
     )
-    yield CheckResult("finite", good, detail)
-    apart = float(np.abs(one_by_one - together).max() / max(lengths.max(), 1e-30)) if good else np.nan
-    yield CheckResult("any batch", apart <= _BATCH_TOLERANCE, f"3 images at once differ by {apart:.1e} of their length")
+    yield CheckResult("finite", is_finite, detail)
+    error = float(np.abs(one_by_one - batch).max() / max(lengths.max(), 1e-30)) if is_finite else np.nan
+    detail = f"in a batch of 3 images, vectors change by at most {error:.1e} of their length"
+    yield CheckResult("any batch", error <= _BATCH_TOLERANCE, detail)
 
 
 def _check_metric(spec: ModelSpec, metric: Session) -> CheckResult:
     error = differences.verify_closed_form(metric.run, spec.dim)
-    good = error <= CLOSED_FORM_TOLERANCE
+    is_closed_form = error <= CLOSED_FORM_TOLERANCE
     detail = f"differs from (1 - cos) / 2 by at most {error:.1e}"
-    return CheckResult("metric", good, detail if good else f"{detail}; the metric file is used instead")
+    return CheckResult(
+        "metric", is_closed_form, detail if is_closed_form else f"{detail}; the metric file is used instead"
+    )
 
 
 def _check_example(
     spec: ModelSpec, model_dir: str | Path | None, images: str | Path | Sequence[str | Path] | None
 ) -> CheckResult:
-    """Compares the differences of the published example images with those that were published."""
+    """Compares the differences of the example images with the published ones."""
     if images is None:
         return CheckResult(_EXAMPLE, None, f"not given: images={', '.join(EXAMPLE_IMAGES)}")
     paths = [Path(images) / file for file in EXAMPLE_IMAGES] if isinstance(images, str | Path) else list(images)
     if len(paths) != len(EXAMPLE_IMAGES):
         return CheckResult(_EXAMPLE, False, f"{len(paths)} images given, {len(EXAMPLE_IMAGES)} are needed")
-    gone = [str(path) for path in paths if not Path(path).is_file()]
-    if gone:
-        return CheckResult(_EXAMPLE, False, f"there is no {', no '.join(gone)}")
+    missing = [str(path) for path in paths if not Path(path).is_file()]
+    if missing:
+        return CheckResult(_EXAMPLE, False, f"missing: {', '.join(missing)}")
     if spec.name != EXAMPLE_MODEL:
         return CheckResult(_EXAMPLE, None, f"published for {EXAMPLE_MODEL} only")
     try:
         with Encoder.open(spec.name, model_dir=model_dir, provider=CPU) as model:
-            found = model.differences(model.embed(paths))
-        turned = [Path(path).name for path in paths if _is_turned(path)]
+            computed = model.differences(model.embed(paths))
+        rotated = [Path(path).name for path in paths if _is_rotated(path)]
     except (CCIPError, OSError) as error:
         return CheckResult(_EXAMPLE, False, str(error))
-    return _compared_example(found, turned)
+    return _compare_example(computed, rotated)
 
 
-def _compared_example(found: NDArray[np.float32], turned: list[str]) -> CheckResult:
-    apart = float(np.abs(found - np.array(EXAMPLE_DIFFERENCES)).max())
-    detail = f"differs from the published differences by at most {apart:.2e} ({EXAMPLE_TOLERANCE} allowed)"
-    if turned:
-        detail += f"; turned upright here and not when they were published: {', '.join(turned)}"
-    return CheckResult(_EXAMPLE, apart <= EXAMPLE_TOLERANCE, detail)
+def _compare_example(computed: NDArray[np.float32], rotated: list[str]) -> CheckResult:
+    error = float(np.abs(computed - np.array(EXAMPLE_DIFFERENCES)).max())
+    detail = f"differs from the published differences by at most {error:.2e} ({EXAMPLE_TOLERANCE} allowed)"
+    if rotated:
+        detail += f"; the published differences ignore the EXIF orientation of {', '.join(rotated)}"
+    return CheckResult(_EXAMPLE, error <= EXAMPLE_TOLERANCE, detail)
 
 
-def _is_turned(path: str | Path) -> bool:
+def _is_rotated(path: str | Path) -> bool:
     """Whether an image has an EXIF orientation other than upright."""
     with Image.open(path) as image:
-        return image.getexif().get(ExifTags.Base.Orientation, 1) != 1
+        orientation: int = image.getexif().get(ExifTags.Base.Orientation, 1)
+    return orientation != 1

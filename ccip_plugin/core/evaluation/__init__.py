@@ -1,4 +1,4 @@
-"""Metrics of pairs and of groups against named characters."""
+"""Scores of pairs and groups against true characters."""
 
 from .groups import GroupMetrics, group_metrics
 from .pairs import PairMetrics, pair_metrics

@@ -1,13 +1,12 @@
-"""What is wrong with groups, where it is known who is who: image by image, group by group, character by character."""
+"""Errors of a clustering by image, group and character, and the clicks it takes to correct them."""
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..arrays import IntArray
+from ..arrays import BoolArray, IntArray
 from ..errors import ParameterError
-from .labels import Names, codes_of
+from .labels import Names, encode_labels, noise_as_singletons
 
 
 @dataclass(frozen=True)
@@ -15,13 +14,13 @@ class GroupRow:
     """A group.
 
     Attributes:
-        name: of the group
-        character: the character that it is taken to be of
-        n_images: its images
-        purity: which share of them is of that character
-        n_wrong: the others
-        other: the character that most of these are of, None without any
-        clicks: moves and merges that it takes to put it right
+        name: name of the group
+        character: character that the group is assigned to
+        n_images: number of images
+        purity: share of the images that are of that character
+        n_wrong: number of the other images
+        other: most frequent character of these, None without any
+        clicks: moves and merges to correct the group
     """
 
     name: object
@@ -38,15 +37,15 @@ class CharacterRow:
     """A character.
 
     Attributes:
-        name: of the character
-        n_images: its images
-        n_groups: groups that it has images in
-        n_pieces: groups that are taken to be of it; in how many pieces it is
-        n_unassigned: its images in no group
-        group: the group that has most of it, None when all its images are in no group
-        recall: which share of its images that group has
-        precision: which share of that group it is
-        clicks: moves and merges that it takes to bring it together
+        name: name of the character
+        n_images: number of images
+        n_groups: number of groups with images of it
+        n_pieces: number of groups assigned to it, images in no group included
+        n_unassigned: number of its images in no group
+        group: group with most of its images, None if all are in no group
+        recall: share of its images in that group
+        precision: share of that group that is of the character
+        clicks: moves and merges to collect it in one group
     """
 
     name: object
@@ -62,22 +61,22 @@ class CharacterRow:
 
 @dataclass(frozen=True, eq=False)
 class GroupCosts:
-    """What it takes to get from groups to characters.
+    """What it takes to turn groups into characters.
 
     Attributes:
-        moves: images that are with another character
-        merges: groups of one character too many
-        misplaced: ``(n,)`` images that have to be moved
-        to_join: ``(n,)`` images in a group that has to be merged with a larger one of the same character; and images in
-            no group, of characters that have others
-        groups: the groups, those that cost most first
-        characters: the characters, those that cost most first
+        moves: number of images grouped with another character
+        merges: number of superfluous groups of characters
+        misplaced: ``(n,)`` whether an image has to be moved
+        to_join: ``(n,)`` whether an image is in a group that has to be merged into a larger one of the same character,
+            or in no group although its character has another image or group
+        groups: the groups, the most expensive first
+        characters: the characters, the most expensive first
     """
 
     moves: int
     merges: int
-    misplaced: NDArray[np.bool_]
-    to_join: NDArray[np.bool_]
+    misplaced: BoolArray
+    to_join: BoolArray
     groups: tuple[GroupRow, ...]
     characters: tuple[CharacterRow, ...]
 
@@ -88,63 +87,63 @@ class GroupCosts:
 
 
 def group_costs(labels_pred: Names, labels_true: Names) -> GroupCosts:
-    """Counts the clicks to clean: the fewest moves and merges from groups to one group for each character.
+    """Counts the clicks to clean: the minimum number of moves and merges that leave one group for each character.
 
-    A *move* takes one image out of its group and into another, or sets it apart. A *merge* makes one group of two. An
-    image in no group is a group of its own: giving it a group is a merge. Each group is taken to be of the character
-    that most of its images are of; where several have as many, so that as many characters as possible have a group.
-    Then every image of another character is a move, and every group of a character beyond its first is a merge.
+    A *move* takes one image out of its group, into another or a new one. A *merge* joins two groups. An image in no
+    group counts as a group of its own, so assigning it to a group is a merge. Each group is assigned to its most
+    frequent character; in a tie, such that as many characters as possible have a group. Then every image of another
+    character is a move, and every group of a character but one is a merge.
 
     Args:
-        labels_pred: ``(n,)`` the group of each image, as numbers or names; None, NaN, "" and negative for none
-        labels_true: ``(n,)`` the character of each image, likewise; images without a known one are left out
+        labels_pred: ``(n,)`` group of each image, as numbers or names; None, NaN, "" and negative numbers for none
+        labels_true: ``(n,)`` character of each image, likewise; images without a known character are ignored
 
     Raises:
-        ParameterError: the two have different lengths
+        ParameterError: the arguments differ in length
     """
-    (pred, group_names), (true, names) = codes_of(labels_pred), codes_of(labels_true)
+    (pred, group_names), (true, names) = encode_labels(labels_pred), encode_labels(labels_true)
     if len(pred) != len(true):
         raise ParameterError("labels_pred", f"{len(pred)} labels", f"as many as labels_true: {len(true)}")
     known = np.flatnonzero(true >= 0)
-    table = _Table(pred[known], true[known], len(group_names))
+    table = _ContingencyTable(pred[known], true[known], len(group_names))
     misplaced, to_join = np.zeros((2, len(pred)), np.bool_)
-    misplaced[known] = table.owner_of_image() != table.true
+    misplaced[known] = table.character_of_image() != table.true
     to_join[known] = table.is_spare[table.pred] & ~misplaced[known]
     groups, characters = table.group_rows(group_names, names), table.character_rows(group_names, names)
     return GroupCosts(int(misplaced.sum()), int(table.is_spare.sum()), misplaced, to_join, groups, characters)
 
 
-class _Table:
-    """Images by group and character. IntArray of groups from ``n_named`` on are images in no group."""
+class _ContingencyTable:
+    """Numbers of images by group and character. Groups from ``n_named`` on are images in no group."""
 
     def __init__(self, pred: IntArray, true: IntArray, n_named: int) -> None:
         self.n_named, self.true = n_named, true
-        self.pred = pred.copy()
-        is_alone = pred < 0
-        self.pred[is_alone] = n_named + np.arange(int(is_alone.sum()))
-        n_groups, self.n_characters = n_named + int(is_alone.sum()), int(true.max(initial=-1)) + 1
+        self.pred = noise_as_singletons(pred, start=n_named)
+        n_groups, self.n_characters = n_named + int((pred < 0).sum()), int(true.max(initial=-1)) + 1
         self.sizes, self.totals = np.bincount(self.pred, minlength=n_groups), np.bincount(true)
         cells, self.shared = np.unique(self.pred * np.int64(max(self.n_characters, 1)) + true, return_counts=True)
         self.group, self.character = np.divmod(cells, max(self.n_characters, 1))
-        self.most = np.zeros(n_groups, np.int64)
-        np.maximum.at(self.most, self.group, self.shared)
-        self.owner = _owners(self.group, self.character, self.shared == self.most[self.group], n_groups)
-        self.is_spare = self._spare()
+        self.largest = np.zeros(n_groups, np.int64)  # images of the most frequent character
+        np.maximum.at(self.largest, self.group, self.shared)
+        self.assigned = _assign_characters(
+            self.group, self.character, self.shared == self.largest[self.group], n_groups
+        )
+        self.is_spare = self._spare_groups()
 
-    def owner_of_image(self) -> IntArray:
-        return self.owner[self.pred]
+    def character_of_image(self) -> IntArray:
+        return self.assigned[self.pred]
 
     def group_rows(self, group_names: list[object], names: list[object]) -> tuple[GroupRow, ...]:
-        others = self._others()
+        others = self._second_characters()
         rows = [
             GroupRow(
                 group_names[group],
-                names[self.owner[group]],
+                names[self.assigned[group]],
                 int(self.sizes[group]),
-                float(self.most[group] / self.sizes[group]),
-                int(self.sizes[group] - self.most[group]),
+                float(self.largest[group] / self.sizes[group]),
+                int(self.sizes[group] - self.largest[group]),
                 names[others[group]] if others[group] >= 0 else None,
-                int(self.sizes[group] - self.most[group] + self.is_spare[group]),
+                int(self.sizes[group] - self.largest[group] + self.is_spare[group]),
             )
             for group in range(self.n_named)
             if self.sizes[group]
@@ -158,10 +157,9 @@ class _Table:
         is_named = self.group < self.n_named
         n_groups = np.bincount(self.character[is_named], minlength=self.n_characters)
         n_alone = np.bincount(self.character[~is_named], minlength=self.n_characters)
-        there = self.sizes > 0
-        n_pieces = np.bincount(self.owner[there], minlength=self.n_characters)
-        n_merges = np.bincount(self.owner[self.is_spare], minlength=self.n_characters)
-        is_wrong = self.owner[self.group] != self.character
+        n_pieces = np.bincount(self.assigned[self.sizes > 0], minlength=self.n_characters)
+        n_merges = np.bincount(self.assigned[self.is_spare], minlength=self.n_characters)
+        is_wrong = self.assigned[self.group] != self.character
         n_moves = np.bincount(self.character[is_wrong], self.shared[is_wrong], self.n_characters).astype(np.int64)
         rows = [
             CharacterRow(
@@ -180,34 +178,34 @@ class _Table:
         ]
         return tuple(sorted(rows, key=lambda row: (-row.clicks, -row.n_images, str(row.name))))
 
-    def _spare(self) -> NDArray[np.bool_]:
-        """The groups that are to be merged: all of a character but the largest; named ones stay rather than others."""
-        there = np.flatnonzero(self.sizes)
-        order = there[np.lexsort((-self.most[there], there >= self.n_named, self.owner[there]))]
-        is_first = np.append(True, self.owner[order][1:] != self.owner[order][:-1])[: len(order)]
-        spare = np.zeros(len(self.sizes), np.bool_)
-        spare[order[~is_first]] = True
-        return spare
+    def _spare_groups(self) -> BoolArray:
+        """Whether a group has to be merged: all of a character but the largest; named ones rather stay."""
+        groups = np.flatnonzero(self.sizes)
+        order = groups[np.lexsort((-self.largest[groups], groups >= self.n_named, self.assigned[groups]))]
+        is_first = np.append(True, self.assigned[order][1:] != self.assigned[order][:-1])[: len(order)]
+        is_spare = np.zeros(len(self.sizes), np.bool_)
+        is_spare[order[~is_first]] = True
+        return is_spare
 
-    def _others(self) -> IntArray:
-        """The character that is the second most frequent in each group, -1 for none."""
-        is_other = self.character != self.owner[self.group]
+    def _second_characters(self) -> IntArray:
+        """The most frequent character of each group besides its own, -1 for none."""
+        is_other = self.character != self.assigned[self.group]
         order = np.flatnonzero(is_other)[np.argsort(self.shared[is_other], kind="stable")]
         others = np.full(len(self.sizes), -1)
         others[self.group[order]] = self.character[order]
         return others
 
 
-def _owners(group: IntArray, character: IntArray, is_most: NDArray[np.bool_], n_groups: int) -> IntArray:
-    """The character of each group: the most frequent; of several, so that as many characters as can be have a group."""
+def _assign_characters(group: IntArray, character: IntArray, is_largest: BoolArray, n_groups: int) -> IntArray:
+    """The most frequent character of each group; in a tie, such that as many characters as possible have a group."""
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import maximum_bipartite_matching
 
-    rows, cols = group[is_most], character[is_most]
-    owners = np.full(n_groups, -1, np.int64)
-    owners[rows[::-1]] = cols[::-1]
+    rows, cols = group[is_largest], character[is_largest]
+    assigned = np.full(n_groups, -1, np.int64)
+    assigned[rows[::-1]] = cols[::-1]
     if not len(rows):
-        return owners
+        return assigned
     matrix = coo_matrix((np.ones(len(rows), np.int8), (rows, cols)), shape=(n_groups, int(character.max()) + 1))
     matched = maximum_bipartite_matching(matrix.tocsr(), perm_type="column")
-    return np.where(matched >= 0, matched, owners).astype(np.int64)
+    return np.where(matched >= 0, matched, assigned).astype(np.int64)

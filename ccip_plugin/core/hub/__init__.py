@@ -1,4 +1,4 @@
-"""Files of the models: found, downloaded, checked."""
+"""Model files: finds, downloads and checks them."""
 
 from .download import Hub
 from .files import (

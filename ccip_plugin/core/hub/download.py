@@ -14,7 +14,7 @@ from ..progress import BYTES, ProgressCallback, report
 from ..registry import HUB_REPO, PublishedFile
 from ..system import atomic_write, file_lock
 from . import onnx_file
-from .fingerprints import is_what_hub_has
+from .fingerprints import matches_etag
 from .transfer import Transfer
 
 T = TypeVar("T")
@@ -26,7 +26,7 @@ _REVISION = re.compile(r"(?!.*\.\.)[\w.-]+(?:/[\w.-]+)*")  # becomes a path
 
 
 class _Announced(NamedTuple):
-    """What the hub says of a file before it is downloaded."""
+    """Metadata of a file from the hub, before the download."""
 
     commit: str
     etag: str
@@ -35,17 +35,17 @@ class _Announced(NamedTuple):
 
 @dataclass(frozen=True)
 class Hub:
-    """A hub repository, that of the published models by default, and its cache on this machine.
+    """A hub repository, by default of the published models, and its cache on this machine.
 
-    ``huggingface_hub`` downloads and owns the cache. Before a download the announced size and hash are checked, after
-    it the file itself.
+    ``huggingface_hub`` downloads and owns the cache. The announced size and hash are checked before a download, the
+    file itself after it.
 
     Attributes:
         repo: the repository
         repo_type: "model" or "dataset"
-        max_bytes: larger files are refused
-        endpoint: the address of the hub; None for that of ``huggingface_hub`` (``HF_ENDPOINT``)
-        cache: the cache folder; None for that of ``huggingface_hub`` (``HF_HOME``, ``HF_HUB_CACHE``)
+        max_bytes: size limit of a file
+        endpoint: the address of the hub; None for the default of ``huggingface_hub`` (``HF_ENDPOINT``)
+        cache: the cache folder; None for the default of ``huggingface_hub`` (``HF_HOME``, ``HF_HUB_CACHE``)
     """
 
     repo: str = HUB_REPO
@@ -71,15 +71,15 @@ class Hub:
         return Path(path) if isinstance(path, str) else None
 
     def cached_anywhere(self, filename: str) -> list[Path]:
-        """The file in the cache at every commit that has it. No network."""
+        """The copies of a file in the cache, at any commit. No network."""
         return sorted(path for path in self.folder.glob(f"snapshots/*/{filename}") if path.is_file())
 
     def resolve(self, filename: str, revision: str, progress: ProgressCallback | None = None) -> str | None:
-        """The commit of a revision, from the hub's answer for one file; None if there is no such file at that revision.
+        """Resolves a revision to its commit by one file; None if the file does not exist at that revision.
 
         Raises:
             UnknownRevisionError: the hub has no such revision
-            DownloadError: no answer of a hub
+            DownloadError: the hub cannot be reached, or answers with an error
         """
         announced = self._run(filename, revision, progress, lambda _: self._announced(filename, revision))
         return announced.commit if announced else None
@@ -97,15 +97,15 @@ class Hub:
         Args:
             filename: its path in the repository
             revision: commit, tag or branch
-            progress (None): called with the bytes that arrived; an exception of it cancels the download
-            published (None): what the file must be; if the hub announces another one, it is not downloaded
+            progress (None): called with the received bytes; its exceptions cancel the download
+            published (None): the expected hash and size; if the hub announces others, the file is not downloaded
 
         Returns:
-            its path; None if the hub says that there is no such file at that revision
+            its path; None if the hub has no such file at that revision
 
         Raises:
             UnknownRevisionError: the hub has no such revision
-            DownloadError: no connection, no such repository, no room, or not the announced file
+            DownloadError: no connection, no such repository, no disk space, or not the announced file
         """
 
         def work(transfer: Transfer) -> tuple[Path, _Announced] | None:
@@ -121,30 +121,32 @@ class Hub:
         if loaded is None:
             return None
         path, announced = loaded
-        if path.stat().st_size != announced.size or not is_what_hub_has(path, announced.etag):
+        if path.stat().st_size != announced.size or not matches_etag(path, announced.etag):
             self.delete(path)
-            raise DownloadError(filename, "what arrived is not what the hub announced (other hash); deleted, try again")
+            raise DownloadError(
+                filename, "the received file is not what the hub announced (other hash); it was deleted, try again"
+            )
         report(progress, f"downloading {filename}", announced.size, announced.size, unit=BYTES)
         self.note_revision(revision, announced.commit)
         return path
 
     def note_revision(self, revision: str, commit: str) -> None:
-        """Notes the commit of a tag or branch where ``huggingface_hub`` does, so that it is found without network."""
+        """Records the commit of a tag or branch as ``huggingface_hub`` does, so that it resolves without network."""
         if revision == commit or not _REVISION.fullmatch(revision):
             return
         path = self.folder / "refs" / revision
-        with contextlib.suppress(OSError):  # the next process asks the hub again
+        with contextlib.suppress(OSError):  # then the next process resolves it again
             path.parent.mkdir(parents=True, exist_ok=True)
             with atomic_write(path) as part:
                 part.write_text(commit, encoding="ascii")
 
     def delete(self, path: Path) -> int:
-        """Deletes a file of the cache, and its content unless another revision shares it; returns the bytes freed."""
+        """Deletes a cached file, and its content unless another revision shares it; returns the bytes freed."""
         size, blob = path.stat().st_size, path.resolve()
         path.unlink()
         if not blob.exists():
-            return size  # it was no link
-        if any(other.resolve() == blob for other in self.folder.glob("snapshots/**/*")):
+            return size  # it was not a link
+        if any(link.resolve() == blob for link in self.folder.glob("snapshots/**/*")):
             return 0
         blob.unlink()
         return size
@@ -161,32 +163,30 @@ class Hub:
         return transfer.run(guarded, lambda: report(progress, stage, transfer.done, transfer.total, unit=BYTES))
 
     def _announced(self, filename: str, revision: str) -> _Announced | None:
-        """What the hub says of a file; None if it says that there is none."""
+        """Requests the metadata of a file; None if the hub has no such file."""
         from huggingface_hub import get_hf_file_metadata, hf_hub_url
         from huggingface_hub.utils import EntryNotFoundError, LocalEntryNotFoundError
 
         url = hf_hub_url(self.repo, filename, repo_type=self.repo_type, revision=revision, endpoint=self.endpoint)
         try:
-            found = get_hf_file_metadata(url, timeout=_TIMEOUT)
-        except LocalEntryNotFoundError:  # a subclass of the next one, and no word of the hub
+            metadata = get_hf_file_metadata(url, timeout=_TIMEOUT)
+        except LocalEntryNotFoundError:  # a subclass of the next one, but not an answer of the hub
             raise
         except EntryNotFoundError:
             return None
-        commit, etag, size = found.commit_hash or "", found.etag or "", found.size
+        commit, etag, size = metadata.commit_hash or "", metadata.etag or "", metadata.size
         if size is None or not _ETAG.fullmatch(etag) or not _COMMIT.fullmatch(commit):
             raise DownloadError(
-                filename, f"the hub does not say what it is (commit {commit!r}, ETag {etag!r}, size {size})"
+                filename, f"the hub sent invalid metadata (commit {commit!r}, ETag {etag!r}, size {size})"
             )
         if _COMMIT.fullmatch(revision) and commit != revision:
-            raise DownloadError(filename, f"the hub answers with commit {commit} when asked for {revision}")
+            raise DownloadError(filename, f"the hub answered with commit {commit} instead of {revision}")
         return _Announced(commit, etag, size)
 
     def _refuse(self, filename: str, announced: _Announced, published: PublishedFile | None) -> None:
-        """Refuses a file for what the hub says of it."""
+        """Refuses a file whose metadata exceed the size limit, or differ from the published file."""
         if announced.size > self.max_bytes:
-            raise DownloadError(
-                filename, f"it has {announced.size:,} bytes, more than the {self.max_bytes:,} that are read"
-            )
+            raise DownloadError(filename, f"it has {announced.size:,} bytes, more than the limit of {self.max_bytes:,}")
         if published is None:
             return
         is_other_hash = len(announced.etag) == len(published.sha256) and announced.etag != published.sha256
@@ -199,7 +199,7 @@ class Hub:
             raise DownloadError(filename, problem)
 
     def _load(self, filename: str, announced: _Announced, transfer: Transfer) -> Path:
-        """Downloads a file under a lock: before version 1, two that load it at once take its link from each other."""
+        """Downloads a file under a lock: before version 1, concurrent downloads delete each other's link."""
         from huggingface_hub import hf_hub_download
 
         lock = self.folder.parent / ".locks" / self.folder.name / f"{announced.etag}.ccip.lock"
@@ -211,14 +211,14 @@ class Hub:
 
 @contextlib.contextmanager
 def _counted_by(transfer: Transfer) -> Iterator[dict[str, Any]]:
-    """Arguments that let the library count bytes for us. Before version 1.1 it can only draw: that is switched off."""
+    """Arguments that let the library report bytes. Before version 1.1 it can only draw a bar, which is switched off."""
     from huggingface_hub import constants, hf_hub_download
     from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
     if "tqdm_class" in inspect.signature(hf_hub_download).parameters:
         yield {"tqdm_class": transfer.bar_class()}
         return
-    if constants.HF_HUB_DISABLE_PROGRESS_BARS is not None or are_progress_bars_disabled():  # a choice of the user
+    if constants.HF_HUB_DISABLE_PROGRESS_BARS is not None or are_progress_bars_disabled():  # chosen by the user
         yield {}
         return
     disable_progress_bars()
@@ -230,7 +230,7 @@ def _counted_by(transfer: Transfer) -> Iterator[dict[str, Any]]:
 
 @contextlib.contextmanager
 def _download_errors(filename: str, revision: str) -> Iterator[None]:
-    """Turns what goes wrong on the way into our errors."""
+    """Converts exceptions of a download into :class:`DownloadError`."""
     from huggingface_hub.utils import RevisionNotFoundError
 
     try:
@@ -244,7 +244,7 @@ def _download_errors(filename: str, revision: str) -> Iterator[None]:
 
 
 def _problem(error: Exception) -> str:
-    """The first line of an error; a 404 that no hub sent is called so."""
+    """The first line of an error; marks a 404 that is not from a hub."""
     lines = str(error).strip().splitlines()
     problem = lines[0].rstrip(".") if lines else type(error).__name__
     response = getattr(error, "response", None)
@@ -254,7 +254,7 @@ def _problem(error: Exception) -> str:
 
 
 def _transport_errors() -> tuple[type[Exception], ...]:
-    """What ``huggingface_hub`` raises: OSError, the base error of its HTTP library, ValueError, RuntimeError of Xet."""
+    """Exceptions of ``huggingface_hub``: OSError, its HTTP library's base error, ValueError, RuntimeError of Xet."""
     from huggingface_hub.utils import get_session
 
     library = sys.modules[type(get_session()).__module__.partition(".")[0]]

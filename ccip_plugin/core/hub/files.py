@@ -1,14 +1,14 @@
-"""Finds the files of a model: bundled, in a folder of the user, in the cache of the hub, or on the hub.
+"""Finds the files of a model: bundled, in a folder of the user, in the cache of ``huggingface_hub``, or on the hub.
 
-A folder of models (``model_dir`` or the environment variable ``CCIP_MODEL_DIR``) holds one folder per model::
+A folder of models (``model_dir`` or the environment variable ``CCIP_MODEL_DIR``) has one folder per model::
 
     <model_dir>/<model name>/model_feat.onnx  model_metrics.onnx  metrics.json  cluster.json
 
-Without one, files are downloaded into the ordinary cache of ``huggingface_hub`` (``HF_HOME`` moves it), at the pinned
-revision of the model (``CCIP_REVISION`` overrides it). If the hub says that it has no such revision, ``main`` is
-resolved once, and the commit is recorded and used from then on. No network is used once ``model_feat.onnx`` is cached,
-at that revision or, with the published hash, at another one. The sha256 of every downloaded file is recorded in our
-cache folder (``CCIP_CACHE_DIR`` moves it) and compared at every later use.
+Without one, files are downloaded into the cache of ``huggingface_hub`` (``HF_HOME`` moves it), at the pinned revision
+of the model (``CCIP_REVISION`` overrides it). If the hub has no such revision, ``main`` is resolved once; its commit is
+recorded and used from then on. No network is used once ``model_feat.onnx`` is cached at that revision or, with the
+published hash, at another one. The sha256 of every downloaded file is recorded in the cache folder of this package
+(``CCIP_CACHE_DIR`` moves it) and compared at every later use.
 """
 
 import logging
@@ -38,19 +38,19 @@ from .fingerprints import (
 logger = logging.getLogger(__name__)
 
 FEAT, METRICS, METRICS_JSON, CLUSTER_JSON = "model_feat.onnx", "model_metrics.onnx", "metrics.json", "cluster.json"
-FILES = (METRICS_JSON, CLUSTER_JSON, METRICS, FEAT)  # in the order of downloading: the large one last
+FILES = (METRICS_JSON, CLUSTER_JSON, METRICS, FEAT)  # in the order of downloads: the large one last
 HUB_URL = f"https://huggingface.co/{HUB_REPO}"
 MAIN = "main"
 
 _BUNDLED = Path(__file__).resolve().parents[1] / "models"
-_OLD_SECONDS = 86_400  # a partial download that was not written to for so long belongs to a process that died
+_OLD_SECONDS = 86_400  # the process of a partial download that was not modified for so long has died
 
 Source = Literal["bundled", "model_dir", "hub"]
 
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """Where the files of a model are.
+    """The files of a model.
 
     Attributes:
         feat: ``model_feat.onnx``, images to vectors
@@ -72,7 +72,7 @@ class ModelFiles:
 
 
 class _Revision(NamedTuple):
-    """A revision, and whether the user named it: then no other one is ever used."""
+    """A revision, and whether the user named it: then no other one is used instead."""
 
     name: str
     is_named: bool
@@ -90,39 +90,39 @@ def find_files(
     """Finds the files of a model, downloads them if they are not on this machine, and checks them.
 
     Args:
-        model_name: a name of the registry
-        model_dir (None): a folder of models; the environment variable ``CCIP_MODEL_DIR`` by default. If there is one,
-            the network is not used
-        revision (None): commit, tag or branch of the hub repository; ``CCIP_REVISION``, then the pinned one by default
+        model_name: a name in the registry
+        model_dir (None): a folder of models; the environment variable ``CCIP_MODEL_DIR`` by default. With such a
+            folder, the network is not used
+        revision (None): commit, tag or branch of the hub repository; by default ``CCIP_REVISION``, else the pinned one
         download (True): whether the network may be used
-        progress (None): called with the bytes of each file
-        hub (None): another place to download from
+        progress (None): called with the received bytes of each file
+        hub (None): another hub to download from
 
     Returns:
         the :class:`ModelFiles`
 
     Raises:
         UnknownModelError: no such model
-        ModelFileMissingError: not on this machine, and not to be downloaded
-        ModelFileDamagedError: not a whole model
-        ModelFileChangedError: downloaded earlier and different now, or not the published file
-        DownloadError: not on this machine and not downloadable
+        ModelFileMissingError: the model is not on this machine, and ``download`` is False or ``model_dir`` is given
+        ModelFileDamagedError: a file is not a complete model
+        ModelFileChangedError: a file changed since it was downloaded, or is not the published one
+        DownloadError: the download failed
     """
     spec = get_spec(model_name)
     folder, source = _folder(spec, model_dir)
     if folder is not None:
-        found = _in_folder(folder)
-        if FEAT not in found:
+        paths = _in_folder(folder)
+        if FEAT not in paths:
             raise _missing(spec, folder, source)
-        return _checked(spec, found, source, spec.revision if source == "bundled" else None)
-    hub, wanted = hub or Hub(), _revision(spec, revision)
-    found = _in_cache(spec, hub, wanted)
-    if FEAT not in found:
+        return _checked(spec, paths, source, spec.revision if source == "bundled" else None)
+    hub, requested = hub or Hub(), _revision(spec, revision)
+    paths = _in_cache(spec, hub, requested)
+    if FEAT not in paths:
         if not download:
-            raise _missing(spec, Path(spec.name), "hub", _other_revisions(spec, hub, wanted))
-        found = _download(spec, hub, wanted, progress)
-    published = {} if wanted.is_named else spec.files
-    return _checked(spec, found, "hub", _commit_of(found), published)
+            raise _missing(spec, Path(spec.name), "hub", _other_revisions(spec, hub, requested))
+        paths = _download(spec, hub, requested, progress)
+    published = {} if requested.is_named else spec.files
+    return _checked(spec, paths, "hub", _commit_of(paths), published)
 
 
 def find_jsons(
@@ -132,9 +132,9 @@ def find_jsons(
     revision: str | None = None,
     hub: Hub | None = None,
 ) -> dict[str, Path]:
-    """Where ``metrics.json`` and ``cluster.json`` of a model are, as ``{file name: path}``. No network."""
-    found = _present(get_spec(model_name), model_dir, revision, hub)
-    return {name: path for name, path in found.items() if name in (METRICS_JSON, CLUSTER_JSON)}
+    """Finds ``metrics.json`` and ``cluster.json`` of a model, as ``{file name: path}``. No network."""
+    paths = _present(get_spec(model_name), model_dir, revision, hub)
+    return {name: path for name, path in paths.items() if name in (METRICS_JSON, CLUSTER_JSON)}
 
 
 def is_available(
@@ -151,12 +151,12 @@ def is_available(
 def size(
     model_name: str, *, model_dir: str | Path | None = None, revision: str | None = None, hub: Hub | None = None
 ) -> int:
-    """Bytes that the files of a model take on this machine; 0 without any."""
+    """Total size of a model's files on this machine, in bytes; 0 if there are none."""
     return sum(path.stat().st_size for path in _present(get_spec(model_name), model_dir, revision, hub).values())
 
 
 def remove(model_name: str, *, revision: str | None = None, hub: Hub | None = None) -> int:
-    """Deletes what was downloaded of a model, partial downloads too; not bundled files and folders of the user.
+    """Deletes the downloaded files of a model, also partial downloads; bundled files and folders of the user stay.
 
     Returns:
         the bytes freed
@@ -164,10 +164,10 @@ def remove(model_name: str, *, revision: str | None = None, hub: Hub | None = No
     spec, hub = get_spec(model_name), hub or Hub()
     if spec.is_stand_in:
         return 0
-    freed, wanted = 0, _revision(spec, revision)
-    while found := _in_cache(spec, hub, wanted):  # at the pinned commit, then at others with the same model
-        forget(spec.name, _commit_of(found))
-        freed += sum(hub.delete(path) for path in found.values())
+    freed, requested = 0, _revision(spec, revision)
+    while paths := _in_cache(spec, hub, requested):  # at the pinned commit, then at others with the same model
+        forget(spec.name, _commit_of(paths))
+        freed += sum(hub.delete(path) for path in paths.values())
     for path in _partial_downloads(spec, hub):
         freed += path.stat().st_size
         path.unlink()
@@ -175,16 +175,16 @@ def remove(model_name: str, *, revision: str | None = None, hub: Hub | None = No
 
 
 def model_folder(model_dir: str | Path | None = None) -> Path | None:
-    """The folder of models that is used instead of the hub: ``model_dir``, else ``CCIP_MODEL_DIR``, else None."""
-    chosen = model_dir or os.environ.get("CCIP_MODEL_DIR")
-    return Path(chosen).expanduser() if chosen else None
+    """The folder of models to use instead of the hub: ``model_dir``, else ``CCIP_MODEL_DIR``, else None."""
+    folder = model_dir or os.environ.get("CCIP_MODEL_DIR")
+    return Path(folder).expanduser() if folder else None
 
 
 def how_to_fetch(model_name: str) -> str:
-    """What to do when a model is not on this machine and there is no network."""
+    """Instructions for a machine without network on which a model is missing."""
     spec = get_spec(model_name)
     if spec.is_stand_in:
-        return f"{spec.name} comes with this package and is not on the hub: install the package again."
+        return f"{spec.name} comes with this package and is not on the hub: reinstall the package."
     return (
         f"Without network: put {FEAT}, {METRICS}, {METRICS_JSON} and {CLUSTER_JSON} from "
         f"{HUB_URL}/tree/{spec.revision}/{spec.name} into <folder>/{spec.name}/ "
@@ -193,9 +193,9 @@ def how_to_fetch(model_name: str) -> str:
 
 
 def _folder(spec: ModelSpec, model_dir: str | Path | None) -> tuple[Path | None, Source]:
-    """The folder that must hold the model, and what it is; (None, "hub") when the hub and its cache do."""
-    above = model_folder(model_dir)
-    folder = above / spec.name if above else None
+    """The folder of a model and its source; (None, "hub") for the hub and its cache."""
+    parent = model_folder(model_dir)
+    folder = parent / spec.name if parent else None
     if spec.is_stand_in and (folder is None or not folder.is_dir()):
         return _BUNDLED / spec.name, "bundled"
     return folder, "model_dir" if folder else "hub"
@@ -220,34 +220,34 @@ def _in_folder(folder: Path) -> dict[str, Path]:
     return {name: folder / name for name in FILES if (folder / name).is_file()}
 
 
-def _in_cache(spec: ModelSpec, hub: Hub, wanted: _Revision) -> dict[str, Path]:
-    """The cached files at a revision, or at another one if they are known to be the same model."""
-    cached = {name: hub.cached(f"{spec.name}/{name}", wanted.name) for name in FILES}
-    found = {name: path for name, path in cached.items() if path is not None}
-    if FEAT in found or wanted.is_named:
-        return found
-    known = {name: file.sha256 for name, file in spec.files.items()}
-    known = recorded_fingerprints(spec.name, wanted.name) | known
-    same = [files for files in _elsewhere(spec, hub) if _are_known(files, known)]
-    return max(same, key=len, default=found)
+def _in_cache(spec: ModelSpec, hub: Hub, requested: _Revision) -> dict[str, Path]:
+    """The cached files at a revision, or at another one if their hashes show that they are the same model."""
+    cached = {name: hub.cached(f"{spec.name}/{name}", requested.name) for name in FILES}
+    paths = {name: path for name, path in cached.items() if path is not None}
+    if FEAT in paths or requested.is_named:
+        return paths
+    hashes = {name: file.sha256 for name, file in spec.files.items()}
+    hashes = recorded_fingerprints(spec.name, requested.name) | hashes
+    same = [files for files in _at_any_commit(spec, hub) if _have_hashes(files, hashes)]
+    return max(same, key=len, default=paths)
 
 
-def _elsewhere(spec: ModelSpec, hub: Hub) -> Iterator[dict[str, Path]]:
-    """The cached files of a model at each commit that has it."""
+def _at_any_commit(spec: ModelSpec, hub: Hub) -> Iterator[dict[str, Path]]:
+    """The cached files of a model, for each commit in the cache."""
     yield from (_in_folder(feat.parent) for feat in hub.cached_anywhere(f"{spec.name}/{FEAT}"))
 
 
-def _are_known(found: dict[str, Path], known: dict[str, str]) -> bool:
-    """Whether the model file is known, and no other file differs from what is known."""
-    return FEAT in known and all(
-        fingerprint_in_cache(path) == known[name] for name, path in found.items() if name in known
+def _have_hashes(paths: dict[str, Path], hashes: dict[str, str]) -> bool:
+    """Whether all files with an expected hash have it, among them the model file."""
+    return FEAT in hashes and all(
+        fingerprint_in_cache(path) == hashes[name] for name, path in paths.items() if name in hashes
     )
 
 
-def _other_revisions(spec: ModelSpec, hub: Hub, wanted: _Revision) -> str:
+def _other_revisions(spec: ModelSpec, hub: Hub, requested: _Revision) -> str:
     """A sentence about cached files that may be another model, and the setting that uses them."""
-    commits = [_commit_of(files) for files in _elsewhere(spec, hub)]
-    if not commits or wanted.is_named:
+    commits = [_commit_of(files) for files in _at_any_commit(spec, hub)]
+    if not commits or requested.is_named:
         return ""
     return (
         f"The cache has {spec.name} of revision {', '.join(commits)}, which is not known to be the same model: "
@@ -255,12 +255,12 @@ def _other_revisions(spec: ModelSpec, hub: Hub, wanted: _Revision) -> str:
     )
 
 
-def _commit_of(found: dict[str, Path]) -> str:
-    return next(iter(found.values())).parents[1].name
+def _commit_of(paths: dict[str, Path]) -> str:
+    return next(iter(paths.values())).parents[1].name
 
 
 def _partial_downloads(spec: ModelSpec, hub: Hub) -> list[Path]:
-    """What broken downloads left: of this model as far as that is known, and of any model if it is old."""
+    """Files of interrupted downloads: of this model if the name shows it, and old ones of any model."""
     names = (spec.name, *(file.sha256 for file in spec.files.values()))
     return [
         path
@@ -270,53 +270,53 @@ def _partial_downloads(spec: ModelSpec, hub: Hub) -> list[Path]:
 
 
 def _missing(spec: ModelSpec, folder: Path, source: str, hint: str = "") -> ModelFileMissingError:
-    problem = "is not there"
+    problem = "is missing"
     if source == "hub":
         problem = "is not in the cache, and downloading is switched off"
     elif (folder.parent / FEAT).is_file():
-        problem = f"is not there ({folder.parent} holds a model itself: model_dir is the folder above it)"
+        problem = f"is missing ({folder.parent} is the folder of one model: model_dir is its parent folder)"
     elif not folder.is_dir():
-        problem = "is not there, nor is its folder"
+        problem = "is missing, and so is its folder"
     expected = f"the model file of {spec.name} (about {spec.size_mb} MB)"
     return ModelFileMissingError(folder / FEAT, problem, expected=expected, remedy=hint + how_to_fetch(spec.name))
 
 
-def _download(spec: ModelSpec, hub: Hub, wanted: _Revision, progress: ProgressCallback | None) -> dict[str, Path]:
-    """Downloads the files of a model that the repository has, all of one commit."""
-    found: dict[str, Path] = {}
+def _download(spec: ModelSpec, hub: Hub, requested: _Revision, progress: ProgressCallback | None) -> dict[str, Path]:
+    """Downloads the files of a model that exist in the repository, all of one commit."""
+    paths: dict[str, Path] = {}
     try:
-        commit = _resolved(spec, hub, wanted, progress)
+        commit = _resolve(spec, hub, requested, progress)
         for name in FILES:
-            published = None if wanted.is_named else spec.files.get(name)
+            published = None if requested.is_named else spec.files.get(name)
             path = hub.download(f"{spec.name}/{name}", commit, progress, published=published)
             if path is not None:
-                found[name] = path
-        if FEAT not in found:
+                paths[name] = path
+        if FEAT not in paths:
             raise DownloadError(f"{spec.name}/{FEAT}", f"{hub.repo} has no such file at revision {commit}")
     except DownloadError as error:
-        remedy = _other_revisions(spec, hub, wanted) + how_to_fetch(spec.name)
+        remedy = _other_revisions(spec, hub, requested) + how_to_fetch(spec.name)
         raise DownloadError(error.what, error.problem, remedy=remedy) from error
-    hub.note_revision(wanted.name, commit)
-    return found
+    hub.note_revision(requested.name, commit)
+    return paths
 
 
-def _resolved(spec: ModelSpec, hub: Hub, wanted: _Revision, progress: ProgressCallback | None) -> str:
-    """The commit of a revision; of ``main`` instead of a pinned one that the hub does not have, which is recorded."""
+def _resolve(spec: ModelSpec, hub: Hub, requested: _Revision, progress: ProgressCallback | None) -> str:
+    """The commit of a revision. If the hub does not have the pinned one, the commit of ``main``, which is recorded."""
     feat = f"{spec.name}/{FEAT}"
     try:
-        commit = hub.resolve(feat, wanted.name, progress)
+        commit = hub.resolve(feat, requested.name, progress)
     except UnknownRevisionError as error:
-        if wanted.is_named:
+        if requested.is_named:
             raise
-        if wanted.name != spec.revision:
+        if requested.name != spec.revision:
             problem = f"{error.problem}, which is recorded for this model (CCIP_REVISION={MAIN} uses the newest one)"
             raise DownloadError(error.what, problem) from error
         commit = hub.resolve(feat, MAIN, progress)
         if commit is not None:
             record = record_commit(spec.name, spec.revision, commit)
             logger.warning(
-                "%s has no revision %s: %s is downloaded at commit %s, which main is at now; recorded in %s and used "
-                "from now on",
+                "%s has no revision %s: %s is downloaded at commit %s, the current main; recorded in %s and used from "
+                "now on",
                 hub.repo,
                 spec.revision,
                 spec.name,
@@ -324,36 +324,36 @@ def _resolved(spec: ModelSpec, hub: Hub, wanted: _Revision, progress: ProgressCa
                 record,
             )
     if commit is None:
-        raise DownloadError(feat, f"{hub.repo} has no such file at revision {wanted.name}")
+        raise DownloadError(feat, f"{hub.repo} has no such file at revision {requested.name}")
     return commit
 
 
 def _checked(
     spec: ModelSpec,
-    found: dict[str, Path],
+    paths: dict[str, Path],
     source: Source,
     revision: str | None,
     published: Mapping[str, PublishedFile] = MappingProxyType({}),
 ) -> ModelFiles:
-    """Refuses damaged, changed and unpublished files; returns the record of good ones."""
+    """Refuses damaged, changed and unpublished files; returns valid ones as :class:`ModelFiles`."""
     remedy = _remedy(spec, source)
     for name in (FEAT, METRICS):
-        if name in found:
-            onnx_file.check(found[name], remedy=remedy)
-    digests = {name: fingerprint(path) for name, path in found.items()}
-    for name in found.keys() & published.keys():
+        if name in paths:
+            onnx_file.check(paths[name], remedy=remedy)
+    digests = {name: fingerprint(path) for name, path in paths.items()}
+    for name in paths.keys() & published.keys():
         if digests[name] != published[name].sha256:
             problem = f"is not the published file (its sha256 is {digests[name]})"
             expected = f"sha256 {published[name].sha256}"
             hint = f"{remedy} CCIP_REVISION={revision} uses it as it is."
-            raise ModelFileChangedError(found[name], problem, expected=expected, remedy=hint)
+            raise ModelFileChangedError(paths[name], problem, expected=expected, remedy=hint)
     if source == "hub" and revision is not None:
-        compare_with_record(spec.name, revision, found, digests, remedy=remedy)
+        compare_with_record(spec.name, revision, paths, digests, remedy=remedy)
     return ModelFiles(
-        feat=found[FEAT],
-        metrics=found.get(METRICS),
-        metrics_json=found.get(METRICS_JSON),
-        cluster_json=found.get(CLUSTER_JSON),
+        feat=paths[FEAT],
+        metrics=paths.get(METRICS),
+        metrics_json=paths.get(METRICS_JSON),
+        cluster_json=paths.get(CLUSTER_JSON),
         source=source,
         revision=revision,
         fingerprint=digests[FEAT],

@@ -1,4 +1,4 @@
-"""Records of downloaded models on this machine: the sha256 of their files, and the commit that stands in for a pin."""
+"""Records of downloaded models: the sha256 of their files, and the commit used instead of a missing pinned revision."""
 
 import hashlib
 import json
@@ -21,27 +21,27 @@ def fingerprint(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def is_what_hub_has(path: Path, etag: str) -> bool:
-    """Whether a file has the hash that the hub gives it: sha256 of large files, git's own of small ones.
+def matches_etag(path: Path, etag: str) -> bool:
+    """Whether a file has the hash in its ETag on the hub: sha256 of large files, git's blob hash of small ones.
 
-    Some mirrors give a plain sha1, and some no hash: then there is nothing to compare with.
+    Some mirrors send a plain sha1, which is accepted, too. An ETag that is no hash matches any file.
     """
     if len(etag) == 64:
         return fingerprint(path) == etag
     if len(etag) == 40:
         content = path.read_bytes()
-        beginnings = (b"blob %d\0" % len(content), b"")
-        return etag in {hashlib.sha1(start + content, usedforsecurity=False).hexdigest() for start in beginnings}
+        prefixes = (b"blob %d\0" % len(content), b"")
+        return etag in {hashlib.sha1(prefix + content, usedforsecurity=False).hexdigest() for prefix in prefixes}
     return True
 
 
 def fingerprint_in_cache(path: Path) -> str:
-    """sha256 of a file in the cache of ``huggingface_hub``: the name of its content if that is one, else computed."""
+    """sha256 of a file in the cache of ``huggingface_hub``: from the name of its content if possible, else computed."""
     return hash_of_hub(path) or fingerprint(path)
 
 
 def hash_of_hub(path: Path) -> str | None:
-    """The sha256 that the cache keeps as the name of a large file, None for other files."""
+    """The sha256 that is the name of a large file's content in the cache, None for other files."""
     name = path.resolve().name
     return name if len(name) == 64 and not set(name) - set("0123456789abcdef") else None
 
@@ -59,30 +59,30 @@ def compare_with_record(
     *,
     remedy: str,
 ) -> None:
-    """Compares files with their record, and records those that are new.
+    """Compares files with their record, and records new files.
 
     Args:
         model_name: the model
         revision: the commit of the files
         paths: the files, by name
-        digests: their sha256 now, by name
-        remedy: what to do when one changed
+        digests: their current sha256, by name
+        remedy: advice for the error
 
     Raises:
         ModelFileChangedError: a file differs from its record, or from the name of its content in the cache
     """
     record = recorded_fingerprints(model_name, revision)
     for name, path in paths.items():
-        before = record.get(name) or hash_of_hub(path)
-        if before and before != digests[name]:
+        recorded = record.get(name) or hash_of_hub(path)
+        if recorded and recorded != digests[name]:
             problem = f"changed since it was downloaded (its sha256 is {digests[name]})"
-            raise ModelFileChangedError(path, problem, expected=f"sha256 {before}", remedy=remedy)
+            raise ModelFileChangedError(path, problem, expected=f"sha256 {recorded}", remedy=remedy)
     if digests.items() - record.items():
         _write(_fingerprints_path(model_name, revision), record | dict(digests))
 
 
 def forget(model_name: str, revision: str) -> None:
-    """Deletes the fingerprints of a model."""
+    """Deletes the recorded fingerprints of a model."""
     _fingerprints_path(model_name, revision).unlink(missing_ok=True)
 
 
@@ -124,4 +124,4 @@ def _write(path: Path, record: Mapping[str, str]) -> None:
         with atomic_write(path) as part:
             part.write_text(json.dumps(record, indent=1, sort_keys=True), encoding="utf-8")
     except OSError as error:
-        logger.warning("%s cannot be written: what was downloaded is not recorded: %s", path, error)
+        logger.warning("%s cannot be written, the download is not recorded: %s", path, error)

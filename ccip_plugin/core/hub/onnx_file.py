@@ -1,4 +1,4 @@
-"""Looks into an ONNX file without loading it: is it whole, is it one file."""
+"""Checks an ONNX file without loading it: is it complete, and are all weights in it?"""
 
 import mmap
 from collections.abc import Iterator
@@ -9,11 +9,11 @@ from ..errors import ModelFileDamagedError
 MAX_BYTES = 1 << 30  # the largest published model has 0.4 GB
 EXPECTED = "an ONNX model in one file"
 
-# What other files begin with that end up under the name of a model: (beginning, what it is).
-_OTHERS = (
+# Other kinds of files that are found under the name of a model: (first bytes, description).
+_OTHER_KINDS = (
     (
         b"version https://git-lfs",
-        "is a git-lfs pointer (a short text), not the model: the repository came without its files",
+        "is a git-lfs pointer (a short text), not the model: the repository was cloned without its files",
     ),
     (b"<", "is a web page or XML, not the model"),
     (b"PK\x03\x04", "is a zip archive (perhaps a PyTorch checkpoint), not an ONNX model"),
@@ -22,8 +22,8 @@ _OTHERS = (
     (b"{", "is JSON, not an ONNX model"),
 )
 
-# The parts of a model that can hold tensors, as protocol buffers number them: {message: {field: message}}.
-_PARTS: dict[str, dict[int, str]] = {
+# Messages of a model that can contain tensors, with their protobuf field numbers: {message: {field: message}}.
+_MESSAGES: dict[str, dict[int, str]] = {
     "model": {7: "graph", 20: "training", 25: "function"},
     "training": {1: "graph", 2: "graph"},
     "graph": {1: "node", 5: "tensor", 15: "sparse"},
@@ -33,23 +33,23 @@ _PARTS: dict[str, dict[int, str]] = {
     "sparse": {1: "tensor", 2: "tensor"},
     "tensor": {},
 }
-_GRAPH, _OPSET = 7, 8  # fields of a model that every model has
+_GRAPH, _OPSET = 7, 8  # required fields of a model
 _EXTERNAL_DATA, _DATA_LOCATION, _EXTERNAL = 13, 14, 1
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
 def check(path: Path, *, remedy: str = "") -> None:
-    """Refuses what cannot be a model: empty, cut short, too large, something else, or keeping its weights elsewhere.
+    """Refuses a file that is empty, truncated, too large, not an ONNX model, or has its weights in another file.
 
-    Data outside the file is refused wherever it points to: the published models have none, it would not be covered by
-    the fingerprint, and older onnxruntime versions follow such a path to any file.
+    External data is always refused: the published models have none, the fingerprint would not cover it, and older
+    versions of onnxruntime follow its path to any file.
 
     Args:
         path: an existing file
-        remedy (""): what the error tells people to do
+        remedy (""): advice for the error
 
     Raises:
-        ModelFileDamagedError: says what is wrong
+        ModelFileDamagedError: names the problem
     """
     problem = _problem(path)
     if problem:
@@ -61,76 +61,82 @@ def _problem(path: Path) -> str | None:
     if size == 0:
         return "is empty"
     if size > MAX_BYTES:
-        return f"is too large ({size / 1e9:.1f} GB, at most {MAX_BYTES / 1e9:.1f} GB are read)"
+        return f"is too large ({size / 1e9:.1f} GB; the limit is {MAX_BYTES / 1e9:.1f} GB)"
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        beginning = data[:64].lstrip()
-        for magic, what in _OTHERS:
-            if beginning.startswith(magic):
-                return what
+        first_bytes = data[:64].lstrip()
+        for magic, description in _OTHER_KINDS:
+            if first_bytes.startswith(magic):
+                return description
         try:
-            return _look_through(data)
-        except _CutError as error:
-            return f"is cut short: it has {size:,} bytes and should have {error.end:,} or more"
+            return _problem_in_messages(data)
+        except _TruncatedError as error:
+            return f"is truncated: it has {size:,} bytes and should have {error.end:,} or more"
         except _MalformedError as error:
             return f"is damaged or not an ONNX model ({error})"
 
 
-def _look_through(data: mmap.mmap) -> str | None:
-    """Walks through every part that can hold a tensor; says what is wrong with the first that is."""
-    top = set()
-    to_do = []
-    for number, start, end in _fields(data, 0, len(data), cut=True):
-        top.add(number)
-        if end is not None and number in _PARTS["model"]:
-            to_do.append((_PARTS["model"][number], start, end))
-    if not {_GRAPH, _OPSET} <= top:
-        return "lacks its graph or its operator version: cut short, or not an ONNX model"
-    while to_do:
-        part, start, end = to_do.pop()
+def _problem_in_messages(data: mmap.mmap) -> str | None:
+    """Walks through every message that can contain a tensor; returns the first problem."""
+    numbers = set()
+    pending = []
+    for number, start, end in _fields(data, 0, len(data), is_top=True):
+        numbers.add(number)
+        if end is not None and number in _MESSAGES["model"]:
+            pending.append((_MESSAGES["model"][number], start, end))
+    if not {_GRAPH, _OPSET} <= numbers:
+        return "lacks its graph or its operator version: truncated, or not an ONNX model"
+    while pending:
+        message, start, end = pending.pop()
         for number, value, value_end in _fields(data, start, end):
-            if part == "tensor" and (number == _EXTERNAL_DATA or (number == _DATA_LOCATION and value == _EXTERNAL)):
-                return "keeps weights in another file (external data), which is refused"
-            if value_end is not None and number in _PARTS[part]:
-                to_do.append((_PARTS[part][number], value, value_end))
+            if message == "tensor" and (number == _EXTERNAL_DATA or (number == _DATA_LOCATION and value == _EXTERNAL)):
+                return "has weights in another file (external data), which is refused"
+            if value_end is not None and number in _MESSAGES[message]:
+                pending.append((_MESSAGES[message][number], value, value_end))
     return None
 
 
-def _fields(data: mmap.mmap, at: int, end: int, *, cut: bool = False) -> Iterator[tuple[int, int, int | None]]:
-    """The fields of a message: (number, value, None) of numbers, (number, start, end) of everything with a length."""
-    while at < end:
-        key, at = _varint(data, at, end)
-        number, kind = key >> 3, key & 7
-        if kind == _VARINT:
-            value, at = _varint(data, at, end)
+def _fields(data: mmap.mmap, position: int, end: int, *, is_top: bool = False) -> Iterator[tuple[int, int, int | None]]:
+    """Yields the fields of a message: (number, value, None) of varints, (number, start, end) of other fields.
+
+    ``end`` is None for fields of fixed size. ``is_top`` is for the model itself, whose last field may be truncated.
+    """
+    while position < end:
+        key, position = _varint(data, position, end)
+        number, wire_type = key >> 3, key & 7
+        if wire_type == _VARINT:
+            value, position = _varint(data, position, end)
             yield number, value, None
             continue
-        if kind == _BYTES:
-            length, at = _varint(data, at, end)
-        elif kind in (_FIXED32, _FIXED64):
-            length = 4 if kind == _FIXED32 else 8
+        if wire_type == _BYTES:
+            length, position = _varint(data, position, end)
+        elif wire_type in (_FIXED32, _FIXED64):
+            length = 4 if wire_type == _FIXED32 else 8
         else:
-            raise _MalformedError(f"unknown field type {kind}")
+            raise _MalformedError(f"unknown field type {wire_type}")
         if number == 0:
             raise _MalformedError("field number 0")
-        if at + length > end:
-            raise _CutError(at + length) if cut and length <= MAX_BYTES else _MalformedError("a part is too long")
-        yield number, at, at + length if kind == _BYTES else None
-        at += length
+        field_end = position + length
+        if field_end > end:
+            is_truncated = is_top and length <= MAX_BYTES
+            raise _TruncatedError(field_end) if is_truncated else _MalformedError("a field is too long")
+        yield number, position, field_end if wire_type == _BYTES else None
+        position = field_end
 
 
-def _varint(data: mmap.mmap, at: int, end: int) -> tuple[int, int]:
+def _varint(data: mmap.mmap, position: int, end: int) -> tuple[int, int]:
+    """Reads a varint; returns its value and the position after it."""
     value = shift = 0
-    while at < end and shift < 70:
-        byte = data[at]
+    while position < end and shift < 70:
+        byte = data[position]
         value |= (byte & 0x7F) << shift
-        at, shift = at + 1, shift + 7
+        position, shift = position + 1, shift + 7
         if byte < 0x80:
-            return value, at
+            return value, position
     raise _MalformedError("a number does not end")
 
 
-class _CutError(Exception):
-    """The file ends before what it announces."""
+class _TruncatedError(Exception):
+    """The file ends before the end of its last field."""
 
     def __init__(self, end: int):
         super().__init__(end)
@@ -138,4 +144,4 @@ class _CutError(Exception):
 
 
 class _MalformedError(Exception):
-    """Not a message of protocol buffers."""
+    """The bytes are not a protobuf message."""

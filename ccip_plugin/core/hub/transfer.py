@@ -1,4 +1,4 @@
-"""Runs a download in a thread: its caller sees the bytes that arrived, and can stop it."""
+"""Runs a download in a thread, with progress in bytes and cancellation by the caller."""
 
 import threading
 from collections.abc import Callable
@@ -10,20 +10,20 @@ T = TypeVar("T")
 THREAD = "ccip-download"
 
 _POLL_SECONDS = 0.2  # how often the caller reports progress
-_LEAVE_SECONDS = 1.0  # what a stopped thread gets to clean up before it is abandoned
+_LEAVE_SECONDS = 1.0  # time for a stopped thread to clean up before it is abandoned
 
 
 class Stopped(BaseException):
-    """Ends the thread of a download. A ``BaseException``, so that no library takes it for a failed connection."""
+    """Ends the thread of a download. A ``BaseException``, so that no library handles it as a failed connection."""
 
 
 class Transfer:
-    """Progress of one download, shared by the thread that downloads and the caller that waits.
+    """Progress of one download, shared by the downloading thread and the waiting caller.
 
     Attributes:
         total: the size of the file, None while it is unknown
-        is_stopped: whether the caller has left
-        bars: the progress bars that the library opened, which count bytes
+        is_stopped: whether the caller has cancelled the download
+        bars: the progress bars of the library, which count bytes
     """
 
     def __init__(self) -> None:
@@ -32,24 +32,24 @@ class Transfer:
         self.bars: list[Any] = []
 
     def check(self) -> None:
-        """Ends the thread of a caller that has left."""
+        """Ends the thread if the caller has cancelled the download."""
         if self.is_stopped:
             raise Stopped
 
     @property
     def done(self) -> int:
-        """Bytes that arrived.
+        """Number of bytes received.
 
-        A library may open several bars for one file (with Xet: bytes received, bytes written); the one that is furthest
-        counts, not their sum.
+        A library may open several bars for one file (with Xet: bytes received, bytes written); this is their maximum,
+        not their sum.
         """
         done = max((int(bar.n) for bar in self.bars), default=0)
         return done if self.total is None else min(done, self.total)
 
     def bar_class(self) -> type:
-        """A subclass of ``tqdm`` for a library to count bytes with. It draws nothing.
+        """Creates a subclass of ``tqdm`` that lets a library count bytes and displays nothing.
 
-        Its ``update`` ends the download when the caller has left, or when more bytes arrive than were announced.
+        Its ``update`` ends the download if the caller has cancelled it, or if more bytes arrive than announced.
         """
         from tqdm import tqdm
 
@@ -59,7 +59,7 @@ class Transfer:
             monitor_interval = 0  # no thread of its own
 
             def __init__(self, *args: Any, **kwargs: Any) -> None:
-                kwargs.pop("name", None)  # of the subclass of huggingface_hub, unknown to tqdm
+                kwargs.pop("name", None)  # an argument of huggingface_hub's subclass that tqdm does not have
                 super().__init__(*args, **{**kwargs, "disable": True})
                 transfer.bars.append(self)
 
@@ -76,9 +76,10 @@ class Transfer:
         """Runs ``work`` in a thread of its own and returns its result.
 
         Args:
-            work: what to run; its exceptions are raised here
-            waiting: called here first and then several times a second. An exception of it, and Ctrl-C, stop the
-                download: the thread ends at the next bytes that arrive, and is abandoned after a second without any
+            work: the function to run; its exceptions are raised here
+            waiting: called in the caller's thread, first at once and then several times a second. Its exceptions, and
+                Ctrl-C, cancel the download: the thread ends with the next bytes, and is abandoned after a second
+                without any
         """
         waiting()
         outcome: Future[T] = Future()

@@ -141,10 +141,10 @@ class _Search:
         return files.n_pairs
 
     def _compare(self, cells: Cells, candidates: Spool) -> None:
-        """Compares the members of each cell with each other, then with the visitors of the cell."""
-        done, total = 0, sum(map(len, cells.members)) + sum(map(len, cells.visitors))
+        """Compares the members of each cell with each other, then with the queries of the cell."""
+        done, total = 0, sum(map(len, cells.members)) + sum(map(len, cells.queries))
         n_pairs = 0
-        for queries_by_cell in (cells.members, cells.visitors):  # members first: near images lower the bounds most
+        for queries_by_cell in (cells.members, cells.queries):  # members first: near images lower the bounds most
             for members, queries in zip(cells.members, queries_by_cell, strict=True):
                 vectors = self.unit[members]
                 step = max(1, _BLOCK_ENTRIES // max(1, len(members)))

@@ -26,11 +26,11 @@ class Cells:
 
     Attributes:
         members: indices of the images in each cell; every image is a member of the cell with the nearest centroid
-        visitors: indices of the members of other cells for which each cell is searched, too
+        queries: indices of the members of other cells for which each cell is searched, too
     """
 
     members: list[IntArray]
-    visitors: list[IntArray]
+    queries: list[IntArray]
 
 
 def find_cells(unit: VectorSource, n_probes: int, *, progress: ProgressCallback | None = None) -> Cells:

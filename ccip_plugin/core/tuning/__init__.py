@@ -1,1 +1,1 @@
-"""Parameters chosen on labelled images."""
+"""Tuning of thresholds and clustering parameters on labeled images."""

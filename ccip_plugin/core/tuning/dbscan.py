@@ -1,4 +1,4 @@
-"""The best that DBSCAN and OPTICS can do where it is known who is who: the columns Cluster_2 and Cluster_Free."""
+"""Tuning of DBSCAN with ``min_samples=2`` on labeled images: the published column Cluster_2."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -6,71 +6,65 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..arrays import FloatArray, Labels
-from ..evaluation.jackknife import adjusted_rand
+from ..arrays import FloatArray, IntArray, Labels
+from ..evaluation.rand_index import adjusted_rand_index, count_pairs
+from ..neighbors.components import connected_components
 from ..neighbors.pairs import GRID, Pairs, near_pairs
 from ..neighbors.spanning import SpanningForest
 from ..neighbors.vectors import unit_array
 from ..progress import ProgressCallback
-from .scores import Tuned
+from .result import TuningResult
 
 ALL_PAIRS = 4_000
-"""Up to so many images DBSCAN is tuned over all differences; beyond, up to a radius."""
-
+"""For at most this many images DBSCAN is tuned over all differences, for more up to a radius."""
 
 OnPairs = Callable[[Pairs], None]
 
-
-# DBSCAN ---------------------------------------------------------------------------------------------------------------
+_CURVE_POINTS = 200
 
 
 @dataclass(frozen=True, eq=False)
-class Merges:
-    """How ``n`` images come together as eps grows: the edges of a minimum spanning tree.
+class Dendrogram:
+    """Single-linkage merges of ``n`` images as eps grows: the edges of a minimum spanning tree.
 
     Attributes:
-        n: how many images there are
-        radius: up to which eps it is known
-        rows: ``(k,)`` an image of the one group
-        cols: ``(k,)`` an image of the other
-        levels: ``(k,)`` whole numbers, increasing; they meet where eps is at least ``(level - 0.5) * GRID``
+        n: number of images
+        radius: maximum eps
+        rows: ``(k,)`` an image of one group
+        cols: ``(k,)`` an image of the other group
+        levels: ``(k,)`` increasing integers; the groups merge when eps is at least ``(level - 0.5) * GRID``
     """
 
     n: int
     radius: float
     rows: NDArray[np.int32]
     cols: NDArray[np.int32]
-    levels: NDArray[np.int64]
+    levels: IntArray
 
     def labels(self, eps: float) -> Labels:
-        """``(n,)`` the groups of DBSCAN with ``min_samples=2``; -1 for images without a neighbor."""
-        from scipy.sparse import coo_matrix
-        from scipy.sparse.csgraph import connected_components
-
-        there = self.levels <= eps / GRID + 0.5
-        ones = np.ones(int(there.sum()), np.int8)
-        matrix = coo_matrix((ones, (self.rows[there], self.cols[there])), shape=(self.n, self.n))
-        labels = connected_components(matrix, directed=False)[1].astype(np.int64)
+        """``(n,)`` groups of DBSCAN with ``min_samples=2``; -1 for images without a neighbor."""
+        is_merged = self.levels <= eps / GRID + 0.5
+        labels = connected_components(self.n, self.rows[is_merged], self.cols[is_merged])[1].astype(np.int64)
         labels[np.bincount(labels)[labels] == 1] = -1
         return labels
 
 
-def merges(
+def dendrogram_of(
     embeddings: ArrayLike,
     radius: float,
     *,
     on_pairs: OnPairs | None = None,
     progress: ProgressCallback | None = None,
-) -> Merges:
-    """Finds at which eps which images come together.
+) -> Dendrogram:
+    """Finds the single-linkage merges up to a radius.
 
-    All pairs up to the radius are looked at once, block by block; some millions are held at a time.
+    All pairs up to the radius are found once, block by block; some millions are in memory at a time.
 
     Args:
         embeddings: ``(n, dim)`` embeddings of any length
-        radius: the largest eps
-        on_pairs (None): shown the pairs of each block, for whoever wants to look at them, too
-        progress (None): told after each block
+        radius: maximum eps
+        on_pairs (None): called with the pairs of each block
+        progress (None): called after each block
     """
     unit = unit_array(embeddings)
     forest = SpanningForest(len(unit), radius)
@@ -81,71 +75,68 @@ def merges(
     tree = forest.pairs()
     levels = np.rint(tree.differences.astype(np.float64) / GRID).astype(np.int64)
     order = np.argsort(levels, kind="stable")
-    return Merges(len(unit), radius, tree.rows[order], tree.cols[order], levels[order])
+    return Dendrogram(len(unit), radius, tree.rows[order], tree.cols[order], levels[order])
 
 
-def tune_dbscan_2(found: Merges, characters: Labels, *, also: tuple[float, ...] = ()) -> Tuned:
-    """The eps with which DBSCAN with ``min_samples=2`` agrees best with the characters.
+def tune_dbscan_2(dendrogram: Dendrogram, characters: Labels, *, also: tuple[float, ...] = ()) -> TuningResult:
+    """Finds the eps with which DBSCAN with ``min_samples=2`` agrees best with the characters.
 
-    Every eps that gives other groups is looked at, to the grid of differences, so that there is none better up to the
-    radius. Of values that give the same groups the middle is taken.
+    Compares every eps at which groups change, to the grid of differences, so none up to the radius is better. Of values
+    with the same groups the midpoint is returned.
 
     Args:
-        found: how the images come together
-        characters: ``(n,)`` numbers 0, 1, ...; negative for images that connect others and are not counted
-        also: values of eps that the curve is to have, such as published ones
+        dendrogram: merges of the images
+        characters: ``(n,)`` characters 0, 1, ...; negative for images that connect others but are not scored
+        also: values of eps to include in the curve, such as published ones
     """
-    if not found.n:
-        return Tuned(float("nan"), float("nan"), 2, np.empty(0, np.int64), 0, np.empty((0, 2)))
-    levels, scores = scores_by_level(found, characters)
-    best = int(np.argmax(scores))
-    after = levels[best + 1] - 1 if best + 1 < len(levels) else max(levels[best], int(found.radius / GRID))
-    eps = float(np.clip((levels[best] + after) / 2 * GRID, 0, found.radius))
-    grid = np.unique([*np.linspace(0, found.radius, 200), eps, *(value for value in also if value <= found.radius)])
+    if not dendrogram.n:
+        return TuningResult(float("nan"), float("nan"), 2, np.empty(0, np.int64), 0, np.empty((0, 2)))
+    levels, scores = scores_by_level(dendrogram, characters)
+    best, radius = int(np.argmax(scores)), dendrogram.radius
+    last = levels[best + 1] - 1 if best + 1 < len(levels) else max(levels[best], int(radius / GRID))
+    eps = float(np.clip((levels[best] + last) / 2 * GRID, 0, radius))
+    grid = np.unique([*np.linspace(0, radius, _CURVE_POINTS), eps, *(value for value in also if value <= radius)])
     at = np.searchsorted(levels, np.floor(grid / GRID + 0.5), side="right") - 1
     curve = np.stack([grid, scores[at]], axis=1)
-    return Tuned(float(scores[best]), eps, 2, found.labels(eps), len(levels), curve)
+    return TuningResult(float(scores[best]), eps, 2, dendrogram.labels(eps), len(levels), curve)
 
 
-def scores_by_level(found: Merges, characters: Labels) -> tuple[Labels, FloatArray]:
-    """The levels where groups change, the first is -1, and the adjusted Rand index from there on.
+def scores_by_level(dendrogram: Dendrogram, characters: Labels) -> tuple[IntArray, FloatArray]:
+    """The levels at which groups change, the first is -1, and the adjusted Rand index from each on.
 
     Args:
-        found: how the images come together
+        dendrogram: merges of the images
         characters: as for :func:`tune_dbscan_2`
     """
-    both, together = [0.0], [0.0]
-    for new_both, new_together in _gains(found, characters):
+    both, grouped = [0.0], [0.0]
+    for new_both, new_grouped in _gained_pairs(dendrogram, characters):
         both.append(both[-1] + new_both)
-        together.append(together[-1] + new_together)
-    sizes = np.bincount(characters[characters >= 0]).astype(np.float64)
-    alike, pairs = float((sizes * (sizes - 1) / 2).sum()), sizes.sum() * (sizes.sum() - 1) / 2
-    levels = np.append(-1, found.levels)
+        grouped.append(grouped[-1] + new_grouped)
+    sizes = np.bincount(characters[characters >= 0])
+    same, total = float(count_pairs(sizes).sum()), float(count_pairs(int(sizes.sum())))
+    levels = np.append(-1, dendrogram.levels)
     last = np.flatnonzero(np.append(levels[1:] != levels[:-1], True))
-    return levels[last], adjusted_rand(np.array(both)[last], np.array(together)[last], alike, pairs)
+    return levels[last], adjusted_rand_index(np.array(both)[last], np.array(grouped)[last], same, total)
 
 
-def _gains(found: Merges, characters: Labels) -> Iterator[tuple[int, int]]:
-    """For each merge, the pairs of one character that come together, and all that do."""
-    parent = list(range(found.n))
+def _gained_pairs(dendrogram: Dendrogram, characters: Labels) -> Iterator[tuple[int, int]]:
+    """For each merge, the pairs of one character, and all pairs, that come into one group."""
+    parent = list(range(dendrogram.n))
     counts = [{character: 1} if character >= 0 else {} for character in characters.tolist()]
-    sizes = [len(each) for each in counts]
-    for row, col in zip(found.rows.tolist(), found.cols.tolist(), strict=True):
-        a, b = _root(parent, row), _root(parent, col)
-        if len(counts[a]) < len(counts[b]):
-            a, b = b, a
-        large, small = counts[a], counts[b]
-        yield sum(n * large.get(key, 0) for key, n in small.items()), sizes[a] * sizes[b]
+    sizes = [len(count) for count in counts]
+    for row, col in zip(dendrogram.rows.tolist(), dendrogram.cols.tolist(), strict=True):
+        kept, gone = _root(parent, row), _root(parent, col)
+        if len(counts[kept]) < len(counts[gone]):
+            kept, gone = gone, kept
+        large, small = counts[kept], counts[gone]
+        yield sum(n * large.get(key, 0) for key, n in small.items()), sizes[kept] * sizes[gone]
         for key, n in small.items():
             large[key] = large.get(key, 0) + n
-        sizes[a] += sizes[b]
-        parent[b], counts[b] = a, {}
+        sizes[kept] += sizes[gone]
+        parent[gone], counts[gone] = kept, {}
 
 
 def _root(parent: list[int], image: int) -> int:
     while parent[image] != image:
         parent[image] = image = parent[parent[image]]
     return image
-
-
-# OPTICS ---------------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Which pairs of images to ask a person about, and the threshold that follows from the answers."""
+"""Active learning of the threshold: which pairs of images to ask about, and the estimate from the answers."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -8,36 +8,36 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..arrays import FloatArray, Vectors
+from ..arrays import FloatArray, IntArray, Vectors
 from ..errors import ParameterError
 from ..neighbors.vectors import unit_array
 from ..progress import ProgressCallback, report
 
-MOST_IMAGES = 3_000
-"""Of more images, so many are drawn: pairs among them are as pairs among all."""
+MAX_IMAGES = 3_000
+"""Of more images, a random sample of this size is used."""
 
-ENOUGH = 40
-"""With fewer answers a threshold is a guess."""
+MIN_ANSWERS = 40
+"""Minimum number of answers to rely on the estimate."""
 
 
 _BINS = 1024
 _BLOCK = 1024
-_MIDDLES = np.linspace(0.0, 0.5, 126)  # where an answer of "same" gets as likely as not
-_WIDTHS = np.geomspace(0.004, 0.06, 13)  # how slowly that changes with the difference
-_SPREAD = 0.08  # of the published thresholds around those of other images
-_USUAL_WIDTH, _WIDTH_SPREAD = 0.02, 0.7  # a factor of e^0.7 is no surprise
+_MIDDLES = np.linspace(0.0, 0.5, 126)  # difference at which "same" has probability 1/2
+_WIDTHS = np.geomspace(0.004, 0.06, 13)  # width of the transition
+_SPREAD = 0.08  # prior standard deviation of the middle around the published threshold
+_USUAL_WIDTH, _WIDTH_SPREAD = 0.02, 0.7  # prior of the width: log-normal
 _EQUAL = 1e-9  # scores that differ by less are equal
-_SLIPS = 0.01  # share of the answers that are a slip
+_MISTAKES = 0.01  # share of the answers that are mistakes
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a person said of a pair.
+    """An answer about a pair of images.
 
     Attributes:
-        first: number of the one image
-        second: of the other
-        is_same: whether they show one character; None for "cannot tell", which counts as asked only
+        first: number of one image
+        second: number of the other
+        is_same: whether they show one character; None for "cannot tell": not asked again, not used
     """
 
     first: int
@@ -47,15 +47,15 @@ class Answer:
 
 @dataclass(frozen=True)
 class Fit:
-    """The threshold that answers lead to.
+    """The threshold estimated from answers.
 
     Attributes:
-        threshold: where F1 over all pairs is expected to be the best
-        low: with 95 % probability it is not below
-        high: nor above
-        f1: the F1 that is expected there
-        published_f1: the F1 that is expected at the published threshold
-        n_answers: answers that it rests on
+        threshold: threshold with the best expected F1 over all pairs
+        low: lower end of its 95 % credible interval
+        high: upper end
+        f1: expected F1 there
+        published_f1: expected F1 at the published threshold
+        n_answers: number of answers used
         is_enough: whether these are enough to rely on it
     """
 
@@ -69,15 +69,15 @@ class Fit:
 
 
 class PairPool:
-    """Pairs of images, by difference.
+    """The pairs of a sample of images, by difference.
 
-    Takes 60 MiB for :data:`MOST_IMAGES` images.
+    Needs 60 MiB for :data:`MAX_IMAGES` images.
 
     Args:
         embeddings: ``(n, dim)`` embeddings of any length
-        threshold: the published threshold of their model, which is where the search begins
-        seed (0): of the draw of images
-        progress (None): told how many images were compared
+        threshold: the published threshold of the model, the prior of the estimate
+        seed (0): seed of the sample
+        progress (None): called with the number of images compared
     """
 
     def __init__(
@@ -86,18 +86,17 @@ class PairPool:
         unit = unit_array(embeddings)
         if len(unit) < 2:
             raise ParameterError("embeddings", f"{len(unit)} images", "at least 2 images")
-        drawn = np.random.default_rng(seed).permutation(len(unit))[:MOST_IMAGES]
-        self.threshold, self._images = threshold, np.sort(drawn)
+        sample = np.random.default_rng(seed).permutation(len(unit))[:MAX_IMAGES]
+        self.threshold, self._images = threshold, np.sort(sample)
         bins = _bins_of_pairs(unit[self._images], progress)
         self.counts = np.bincount(bins, minlength=_BINS + 1)
         self._order = np.argsort(bins, kind="stable").astype(np.int32)
         self._ends = np.cumsum(self.counts)
 
     def draw(self, bin_number: int, random: np.random.Generator) -> tuple[int, int]:
-        """A pair at random, of those with a difference in a bin."""
-        return self._pair(
-            int(random.integers(self._ends[bin_number] - self.counts[bin_number], self._ends[bin_number]))
-        )
+        """A random pair with a difference in a bin."""
+        end = self._ends[bin_number]
+        return self._pair(int(random.integers(end - self.counts[bin_number], end)))
 
     def pairs(self, bin_number: int) -> Iterator[tuple[int, int]]:
         """All pairs with a difference in a bin."""
@@ -110,70 +109,70 @@ class PairPool:
         return int(self._images[row]), int(self._images[column])
 
     @cached_property
-    def _starts(self) -> NDArray[np.int64]:
-        """The number of the first pair of each image."""
+    def _starts(self) -> IntArray:
+        """Number of the first pair of each image."""
         n = len(self._images)
         return np.append(0, np.cumsum(np.arange(n - 1, 0, -1)))
 
-    def bins(self, answers: Sequence[Answer], embeddings: ArrayLike) -> NDArray[np.int64]:
-        """In which bins the pairs of answers are."""
-        chosen = np.array([(answer.first, answer.second) for answer in answers], np.int64).reshape(-1, 2)
+    def bins(self, answers: Sequence[Answer], embeddings: ArrayLike) -> IntArray:
+        """The bins of the pairs of answers."""
+        pairs = np.array([(answer.first, answer.second) for answer in answers], np.int64).reshape(-1, 2)
         vectors = np.asarray(embeddings)
-        first, second = unit_array(vectors[chosen[:, 0]]), unit_array(vectors[chosen[:, 1]])
+        first, second = unit_array(vectors[pairs[:, 0]]), unit_array(vectors[pairs[:, 1]])
         return _bins(np.einsum("ij,ij->i", first, second))
 
 
 def choose_pairs(
     pool: PairPool, embeddings: ArrayLike, answers: Sequence[Answer] = (), *, n: int = 10, seed: int = 0
 ) -> list[tuple[int, int]]:
-    """Chooses the pairs whose answers tell most about the threshold.
+    """Selects the pairs whose answers are most informative about the threshold.
 
-    These are the pairs with differences at which it is not known how likely "same" is, though a person would know: the
-    answer is expected to tell most about the middle and width of the change from "same" to "different" (Houlsby et
-    al., 2011). Of the pairs with such a difference each is as likely to be taken.
+    These are pairs with differences at which the probability of "same" is uncertain although the answer is not: the
+    expected information gain about the middle and width of the transition from "same" to "different" is maximal
+    (Houlsby et al., 2011). Pairs with the same difference are equally likely.
 
     Args:
         pool: the pairs
-        embeddings: those that the pool was made of
-        answers: those that are there already; no pair of them is chosen again
-        n (10): how many
-        seed (0): of the draw; the same questions follow from the same answers
+        embeddings: the embeddings of the pool
+        answers: the answers so far; none of their pairs is selected again
+        n (10): number of pairs
+        seed (0): seed of the selection; the same answers give the same questions
 
     Returns:
-        ``n`` pairs of numbers of images, fewer where there are no more
+        ``n`` pairs of image numbers, fewer if there are no more
     """
     usable = [answer for answer in answers if answer.is_same is not None]
     weights = _posterior(pool, usable, embeddings)
-    worth = np.square(_information(weights)) * (pool.counts > 0)
-    if not worth.any():
-        worth = (pool.counts > 0).astype(np.float64)
-    share = np.cumsum(worth) / worth.sum()
+    gain = np.square(_information_gain(weights)) * (pool.counts > 0)
+    if not gain.any():
+        gain = (pool.counts > 0).astype(np.float64)
+    share = np.cumsum(gain) / gain.sum()
     random = np.random.default_rng((seed, len(answers)))
     asked = {frozenset((answer.first, answer.second)) for answer in answers}
-    chosen: list[tuple[int, int]] = []
-    for place in (np.arange(n) + 0.5) / n:
+    selected: list[tuple[int, int]] = []
+    for quantile in (np.arange(n) + 0.5) / n:
         for _ in range(20):
-            pair = pool.draw(int(np.searchsorted(share, place)), random)
+            pair = pool.draw(int(np.searchsorted(share, quantile)), random)
             if frozenset(pair) not in asked:
                 asked.add(frozenset(pair))
-                chosen.append(pair)
+                selected.append(pair)
                 break
-    left = (pair for number in np.argsort(-worth, kind="stable") for pair in pool.pairs(int(number)))
-    left = (pair for pair in left if frozenset(pair) not in asked)  # bins with few pairs are soon asked through
-    return [*chosen, *itertools.islice(left, n - len(chosen))]
+    others = (pair for number in np.argsort(-gain, kind="stable") for pair in pool.pairs(int(number)))
+    others = (pair for pair in others if frozenset(pair) not in asked)  # bins with few pairs are soon exhausted
+    return [*selected, *itertools.islice(others, n - len(selected))]
 
 
 def fit(pool: PairPool, embeddings: ArrayLike, answers: Sequence[Answer]) -> Fit:
-    """Finds the threshold with the best F1 over all pairs, as far as the answers tell.
+    """Estimates the threshold with the best F1 over all pairs from answers.
 
-    How likely "same" is falls with the difference as a logistic curve; how it lies follows from the answers and, the
-    fewer they are, from the published threshold. Together with how many pairs have which difference, which needs no
-    answers, it gives the F1 that is to be expected at each threshold.
+    The probability of "same" is a logistic function of the difference, with a prior around the published threshold and
+    a posterior from the answers. Together with the number of pairs by difference, which needs no answers, it gives the
+    expected F1 at each threshold.
 
     Args:
         pool: the pairs
-        embeddings: those that the pool was made of
-        answers: in any order; pairs may be chosen in any way that does not look at who they show
+        embeddings: the embeddings of the pool
+        answers: the answers in any order; pairs may be selected in any way that does not depend on the characters
     """
     usable = [answer for answer in answers if answer.is_same is not None]
     weights = _posterior(pool, usable, embeddings)
@@ -184,7 +183,7 @@ def fit(pool: PairPool, embeddings: ArrayLike, answers: Sequence[Answer]) -> Fit
     share = np.cumsum(weights[order])
     low, high = (float(thresholds[order][min(int(np.searchsorted(share, q)), len(order) - 1)]) for q in (0.025, 0.975))
     has_both = len({answer.is_same for answer in usable}) == 2
-    is_enough = len(usable) >= ENOUGH and has_both
+    is_enough = len(usable) >= MIN_ANSWERS and has_both
     return Fit(
         best / _BINS,
         min(low, best / _BINS),
@@ -197,7 +196,7 @@ def fit(pool: PairPool, embeddings: ArrayLike, answers: Sequence[Answer]) -> Fit
 
 
 def _curves() -> FloatArray:
-    """``(middles * widths, bins)``: how likely "same" is."""
+    """``(middles * widths, bins)`` probability of "same"."""
     middles, widths = (grid.reshape(-1, 1) for grid in np.meshgrid(_MIDDLES, _WIDTHS, indexing="ij"))
     return 1 / (1 + np.exp(np.clip((np.arange(_BINS + 1) / _BINS - middles) / widths, -60, 60)))
 
@@ -206,42 +205,43 @@ _CURVES = _curves()
 
 
 def _posterior(pool: PairPool, answers: Sequence[Answer], embeddings: ArrayLike) -> FloatArray:
-    """``(middles * widths,)`` how likely each curve is after the answers."""
+    """``(middles * widths,)`` posterior probability of each curve."""
     middles = -np.square((_MIDDLES - pool.threshold) / _SPREAD) / 2
     widths = -np.square(np.log(_WIDTHS / _USUAL_WIDTH) / _WIDTH_SPREAD) / 2
     logarithms = (middles[:, None] + widths).ravel()
     if answers:
-        said = np.array([bool(answer.is_same) for answer in answers])
-        likely = _SLIPS + (1 - 2 * _SLIPS) * _CURVES[:, pool.bins(answers, embeddings)]
-        logarithms = logarithms + np.log(np.where(said, likely, 1 - likely)).sum(axis=1)
+        is_same = np.array([bool(answer.is_same) for answer in answers])
+        probability = _MISTAKES + (1 - 2 * _MISTAKES) * _CURVES[:, pool.bins(answers, embeddings)]
+        logarithms = logarithms + np.log(np.where(is_same, probability, 1 - probability)).sum(axis=1)
     weights = np.exp(logarithms - logarithms.max())
-    return weights / weights.sum()
+    return np.asarray(weights / weights.sum())
 
 
-def _information(weights: FloatArray) -> FloatArray:
-    """``(bins,)`` how much an answer is expected to tell about the curve."""
+def _information_gain(weights: FloatArray) -> FloatArray:
+    """``(bins,)`` expected information gain of an answer about the curve."""
     return np.maximum(_entropy(weights @ _CURVES) - weights @ _ENTROPIES, 0)
 
 
-def _entropy(share: FloatArray) -> FloatArray:
-    inside = np.clip(share, 1e-12, 1 - 1e-12)
+def _entropy(probability: FloatArray) -> FloatArray:
+    inside = np.clip(probability, 1e-12, 1 - 1e-12)
     return -(inside * np.log(inside) + (1 - inside) * np.log(1 - inside))
 
 
 _ENTROPIES = _entropy(_CURVES)
 
 
-def _expected_f1(counts: NDArray[np.int64], curves: FloatArray) -> FloatArray:
-    """F1 up to each bin, if pairs are of one character as often as curves say."""
-    found = np.cumsum(counts * curves, axis=-1)
-    chosen = np.cumsum(counts)
-    return 2 * found / np.maximum(chosen + found[..., -1:], 1e-300)
+def _expected_f1(counts: IntArray, curves: FloatArray) -> FloatArray:
+    """Expected F1 with each bin as the threshold, for each curve."""
+    true_positives = np.cumsum(counts * curves, axis=-1)
+    positives = np.cumsum(counts)
+    return np.asarray(2 * true_positives / np.maximum(positives + true_positives[..., -1:], 1e-300))
 
 
-def _best_bins(scores: FloatArray, threshold: float) -> NDArray[np.int64]:
+def _best_bins(scores: FloatArray, threshold: float) -> IntArray:
     """The bin with the best score of each row; of equally good ones the nearest to the published threshold."""
-    away = np.abs(np.arange(scores.shape[1]) - threshold * _BINS)
-    return np.where(scores >= scores.max(axis=1, keepdims=True) - _EQUAL, away, np.inf).argmin(axis=1)
+    distance = np.abs(np.arange(scores.shape[1]) - threshold * _BINS)
+    is_best = scores >= scores.max(axis=1, keepdims=True) - _EQUAL
+    return np.asarray(np.where(is_best, distance, np.inf).argmin(axis=1), np.int64)
 
 
 def _bins_of_pairs(unit: Vectors, progress: ProgressCallback | None) -> NDArray[np.int16]:
@@ -255,5 +255,5 @@ def _bins_of_pairs(unit: Vectors, progress: ProgressCallback | None) -> NDArray[
     return np.concatenate(parts)
 
 
-def _bins(cosines: NDArray[np.floating]) -> NDArray[np.int64]:
-    return np.ceil(np.clip((1 - cosines) / 2, 0, 1) * _BINS).astype(np.int64)
+def _bins(cosines: NDArray[np.floating]) -> IntArray:
+    return np.asarray(np.ceil(np.clip((1 - cosines) / 2, 0, 1) * _BINS), np.int64)

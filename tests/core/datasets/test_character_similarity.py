@@ -104,7 +104,7 @@ def test_bytes_changed_in_the_cache_are_noticed(server, hub, content):
 
 def test_it_may_be_larger_than_a_model_and_has_a_limit_of_its_own(server, tmp_path, monkeypatch):
     monkeypatch.setattr(onnx_file, "MAX_BYTES", 10)
-    with pytest.raises(DownloadError, match="more than the 1,000 that are read"):
+    with pytest.raises(DownloadError, match="more than the limit of 1,000"):
         find_archive(SUBSET, hub=hub_at(server.endpoint, tmp_path / "cache", max_bytes=1000))
     assert server.asked_for() == []
     assert find_archive(SUBSET, hub=hub_at(server.endpoint, tmp_path / "cache")).is_file()
@@ -112,8 +112,8 @@ def test_it_may_be_larger_than_a_model_and_has_a_limit_of_its_own(server, tmp_pa
 
 @pytest.mark.parametrize("subset, words", [
     pytest.param("images_new_v9", "is not in deepghs/character_similarity at revision main", id="unknown"),
-    pytest.param("../images_test_v1", "neither a file nor a name", id="a path"),
-    pytest.param("", "neither a file nor a name", id="nothing"),
+    pytest.param("../images_test_v1", "neither a file nor a valid name", id="a path"),
+    pytest.param("", "neither a file nor a valid name", id="nothing"),
 ])  # fmt: skip
 def test_what_the_repository_does_not_have(server, hub, subset, words):
     with pytest.raises(ArchiveMissingError, match=words) as caught:
@@ -122,7 +122,7 @@ def test_what_the_repository_does_not_have(server, hub, subset, words):
 
 
 def test_an_unknown_revision_is_an_error(hub):
-    with pytest.raises(DownloadError, match=r"fetch https://huggingface\.co/datasets/.*/resolve/ffff/"):
+    with pytest.raises(DownloadError, match=r"download https://huggingface\.co/datasets/.*/resolve/ffff/"):
         find_archive(SUBSET, hub=hub, revision="ffff")
 
 
@@ -134,7 +134,7 @@ def test_downloading_can_be_switched_off(server, hub):
 
 def test_without_connection_the_error_says_how_to_fetch_by_hand(tmp_path):
     nobody = Hub(character_similarity.REPO, "dataset", endpoint="http://127.0.0.1:9", cache=tmp_path)
-    with pytest.raises(DownloadError, match=rf"resolve/main/{FILE} elsewhere and pass the path"):
+    with pytest.raises(DownloadError, match=rf"resolve/main/{FILE} on another machine and pass the path"):
         find_archive(SUBSET, hub=nobody)
 
 

@@ -135,7 +135,7 @@ def test_an_image_may_come_in_any_shape(open_tiny, tmp_path):
     assert all(np.array_equal(vector, found_array[0]) for vector in found)
 
 
-@pytest.mark.parametrize("variant, says", [("nan", "NaN or infinite"), ("zero", "zeros")])
+@pytest.mark.parametrize("variant, says", [("nan", "NaN or infinite"), ("zero", "zero vector")])
 def test_a_vector_that_is_of_no_use_is_an_error(open_tiny, tensors, pictures, variant, says):
     with open_tiny(variant) as encoder:
         for call in (

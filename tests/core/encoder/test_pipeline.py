@@ -166,7 +166,7 @@ def test_what_cannot_be_opened_has_a_reason_and_no_state(encoder, tmp_path, imag
     found = by_key(extract(items_of(paths), encoder))
     (tmp_path / "locked").chmod(0o700)
     assert len(found) == len(paths)
-    assert found[0].error == "the file is not there"
+    assert found[0].error == "file not found"
     assert all(result.error and result.source is None for result in found.values())
 
 
@@ -323,21 +323,21 @@ def test_one_reads_ahead_and_helps_while_others_use_the_cores(
 
 
 @pytest.mark.parametrize("usual", [1, 2, 4, 16])
-def test_turns_follow_what_others_take(usual, monkeypatch):
-    turns, times = concurrency.Turns(usual, 1), iter([])
+def test_the_semaphore_follows_the_load_of_the_cores(usual, monkeypatch):
+    semaphore, times = concurrency.AdaptiveSemaphore(usual, 1), iter([])
     monkeypatch.setattr(concurrency, "_clocks", lambda: next(times))
 
     def runs(share):
         """Runs until something changes, at most 20."""
         nonlocal times
         times = iter([(0.0, 0.0), (1.0, share)] * 20)
-        before = turns._most
+        before = semaphore._limit
         for _ in range(20):
-            with turns.take():
+            with semaphore.hold():
                 pass
-            if turns._most != before:
+            if semaphore._limit != before:
                 break
-        return turns._most - usual
+        return semaphore._limit - usual
 
     alone = usual / (usual + 1)  # what each of one more has where no others are
     assert [runs(1.0), runs(0.3), runs(0.7 * alone), runs(alone)] == [0, 1, 1, 0]

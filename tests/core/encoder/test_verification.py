@@ -81,7 +81,7 @@ def test_a_metric_file_that_is_missing_cannot_be_judged(check):
             "metrics.json",
             {**tiny_models.METRICS, "threshold": 0.2},
             "published scores",
-            "threshold is 0.2, known as 0.178",
+            "threshold is 0.2, expected 0.178",
         ),
         ("metrics.json", {"threshold": tiny_models.THRESHOLD}, "published scores", "f1_score is None"),
         ("metrics.json", {}, "published scores", "no threshold"),
@@ -170,7 +170,7 @@ def test_an_example_that_is_turned_upright_here_is_named(published, examples, mo
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.new("RGB", (40, 60), "blue").save(examples / "6.jpg", exif=exif, quality=95)
-    assert "turned upright here and not when they were published: 6.jpg" in (
+    assert "the published differences ignore the EXIF orientation of 6.jpg" in (
         check_model(NAME, model_dir=model_dir, images=examples)[-1].detail
     )
 

@@ -3,8 +3,9 @@ import pytest
 import sklearn.metrics
 
 from ccip_plugin.core.evaluation import pair_metrics, pairs
-from ccip_plugin.core.evaluation.jackknife import MAX_FOLDS, STEPS, ari_without, folds_of, interval
-from ccip_plugin.core.evaluation.labels import codes_of
+from ccip_plugin.core.evaluation.jackknife import MAX_FOLDS, STEPS, folds_of, interval
+from ccip_plugin.core.evaluation.labels import encode_labels
+from ccip_plugin.core.evaluation.rand_index import rand_index_without
 
 
 def vectors_of(labels, seed=0, noise=0.7) -> np.ndarray:
@@ -34,7 +35,7 @@ def test_leaving_out_a_character_is_as_if_it_were_not_there(block, monkeypatch):
     labels = np.random.default_rng(1).integers(0, 7, 120)
     vectors = vectors_of(labels)
     metrics = pair_metrics(vectors, labels, bins=STEPS, by_character=True)
-    folds = folds_of(codes_of(labels)[0])
+    folds = folds_of(encode_labels(labels)[0])
     for fold in range(7):
         kept = folds != fold
         want = pair_metrics(vectors[kept], labels[kept], bins=STEPS)
@@ -92,7 +93,7 @@ def test_rand_index_without_a_character(seed):
     true = np.sort(random.integers(0, 8, 90))
     pred = np.where(random.random(90) < 0.7, true, random.integers(0, 12, 90))
     folds = folds_of(true)
-    found = ari_without(pred, true, folds)
+    found = rand_index_without(pred, true, folds)
     want = [sklearn.metrics.adjusted_rand_score(true[folds != k], pred[folds != k]) for k in range(folds.max() + 1)]
     assert found == pytest.approx(want)
 

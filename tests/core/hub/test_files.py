@@ -406,7 +406,7 @@ def test_a_cached_file_that_is_cut_short_is_refused(hub, published):
     snapshot = fake_cache(hub.cache, published)
     blob = (snapshot / "model_feat.onnx").resolve()
     blob.write_bytes(blob.read_bytes()[:-1000])
-    with pytest.raises(ModelFileDamagedError, match="cut short"):
+    with pytest.raises(ModelFileDamagedError, match="truncated"):
         find_files(NAME, hub=hub)
 
 
@@ -472,11 +472,11 @@ def test_a_folder_needs_the_model_file_alone(tmp_path):
 @pytest.mark.parametrize(
     "make, says",
     [
-        pytest.param(lambda folder: None, "nor is its folder", id="no folder"),
-        pytest.param(lambda folder: (folder / NAME).mkdir(parents=True), "is not there; expected", id="empty folder"),
+        pytest.param(lambda folder: None, "so is its folder", id="no folder"),
+        pytest.param(lambda folder: (folder / NAME).mkdir(parents=True), "is missing; expected", id="empty folder"),
         pytest.param(
             lambda folder: tiny_models.write_model_dir(folder.parent, name=folder.name),
-            "model_dir is the folder above",
+            "model_dir is its parent folder",
             id="the folder of the model itself",
         ),
     ],

@@ -159,9 +159,9 @@ def test_whole_models_pass(tmp_path, variant):
         pytest.param(b"\0" * 1000, "not an ONNX model", id="zeros"),
         pytest.param(b"\xff" * 1000, "not an ONNX model", id="ones"),
         pytest.param(b"\x08\x08", "lacks its graph", id="a version and no more"),
-        pytest.param(FEAT[:-1], "lacks its graph|cut short|damaged", id="one byte short"),
-        pytest.param(FEAT[: len(FEAT) // 2], "cut short", id="half"),
-        pytest.param(FEAT[len(FEAT) // 2 :], "damaged|cut short|lacks", id="the other half"),
+        pytest.param(FEAT[:-1], "lacks its graph|truncated|damaged", id="one byte short"),
+        pytest.param(FEAT[: len(FEAT) // 2], "truncated", id="half"),
+        pytest.param(FEAT[len(FEAT) // 2 :], "damaged|truncated|lacks", id="the other half"),
     ],
 )
 def test_what_is_no_whole_model_is_refused_with_what_it_is(tmp_path, content, says):

@@ -15,7 +15,7 @@ OLDEST, BEFORE_HTTPX = "0.24.0", "0.36.0"
 TESTS = ("core/hub/test_download.py", "core/hub/test_files.py", "core/datasets/test_character_similarity.py")
 
 
-@pytest.mark.index
+@pytest.mark.install
 @pytest.mark.slow
 @pytest.mark.parametrize("version", [OLDEST, BEFORE_HTTPX])
 def test_downloads_work_with(version, pip, tmp_path):

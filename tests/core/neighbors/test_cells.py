@@ -1,4 +1,4 @@
-"""Cells of near images: every image has a home, and looks into as many cells as it may."""
+"""Cells of an inverted file: every image is a member of one cell and a query of as many others as it may search."""
 
 import sys
 
@@ -24,26 +24,26 @@ def vectors(n, dim=32, seed=0):
 
 @pytest.mark.usefixtures("faiss")
 @pytest.mark.parametrize("n, n_probes", [(9, 1), (200, 1), (200, 3), (1000, 5), (30, 1000)])
-def test_every_image_is_at_home_once_and_visits_other_cells(n, n_probes):
+def test_every_image_is_a_member_of_one_cell_and_a_query_of_others(n, n_probes):
     cells = find_cells(vectors(n), n_probes)
     n_cells = count_cells(n)
-    assert len(cells.members) == len(cells.visitors) == n_cells
+    assert len(cells.members) == len(cells.queries) == n_cells
     assert sorted(np.concatenate(cells.members).tolist()) == list(range(n))
-    visits = np.bincount(np.concatenate([np.empty(0, np.int64), *cells.visitors]), minlength=n)
-    assert set(visits.tolist()) == {min(n_probes, n_cells) - 1}
-    for at_home, visiting in zip(cells.members, cells.visitors, strict=True):
-        assert not set(at_home.tolist()) & set(visiting.tolist())
-        assert at_home.tolist() == sorted(at_home.tolist())
+    n_searched = np.bincount(np.concatenate([np.empty(0, np.int64), *cells.queries]), minlength=n)
+    assert set(n_searched.tolist()) == {min(n_probes, n_cells) - 1}
+    for members, queries in zip(cells.members, cells.queries, strict=True):
+        assert not set(members.tolist()) & set(queries.tolist())
+        assert members.tolist() == sorted(members.tolist())
 
 
 @pytest.mark.usefixtures("faiss")
-def test_near_images_are_at_home_together():
+def test_near_images_are_members_of_one_cell():
     """Images of one centre share a cell far more often than chance, which is one in 57 here."""
     cells = find_cells(vectors(200), 1)
-    home = np.empty(200, np.int64)
+    cell = np.empty(200, np.int64)
     for number, members in enumerate(cells.members):
-        home[members] = number
-    together = [home[i] == home[j] for i in range(200) for j in range(i) if i % 10 == j % 10]
+        cell[members] = number
+    together = [cell[i] == cell[j] for i in range(200) for j in range(i) if i % 10 == j % 10]
     assert np.mean(together) > 0.15
 
 

@@ -3,12 +3,8 @@ import pytest
 import sklearn.metrics
 
 from ccip_plugin.core.clustering.dbscan import dbscan_of_embeddings
-from ccip_plugin.core.clustering.optics import optics
-from ccip_plugin.core.errors import ParameterError
-from ccip_plugin.core.neighbors.vectors import unit_array
 from ccip_plugin.core.progress import Cancelled
-from ccip_plugin.core.tuning.dbscan import merges, tune_dbscan_2
-from ccip_plugin.core.tuning.optics import OpticsSearch, TooManyToTuneError, tune_optics
+from ccip_plugin.core.tuning.dbscan import dendrogram_of, tune_dbscan_2
 
 
 def people(n, n_characters, seed=0, noise=0.9) -> tuple[np.ndarray, np.ndarray]:
@@ -30,10 +26,10 @@ def ari(labels, true) -> float:
 def test_groups_of_the_tree_are_those_of_dbscan(seed):
     vectors, _ = people(130, 9, seed)
     vectors[5] = vectors[77]  # a pair with no difference at all
-    found = merges(vectors, 0.6)
+    dendrogram = dendrogram_of(vectors, 0.6)
     for eps in (0.0, 0.05, 0.1, 0.17, 0.25, 0.6):
         eps = (round(eps / 2**-14) + 0.5) * 2**-14  # between two values of the grid
-        labels, want = found.labels(min(eps, 1)), dbscan_of_embeddings(vectors, eps=min(eps, 1), min_samples=2)
+        labels, want = dendrogram.labels(min(eps, 1)), dbscan_of_embeddings(vectors, eps=min(eps, 1), min_samples=2)
         assert ((labels < 0) == (want < 0)).all()
         grouped = want >= 0
         assert sklearn.metrics.adjusted_rand_score(labels[grouped], want[grouped]) == 1
@@ -42,7 +38,7 @@ def test_groups_of_the_tree_are_those_of_dbscan(seed):
 @pytest.mark.parametrize("seed", range(4))
 def test_no_eps_is_better(seed):
     vectors, true = people(160, 12, seed)
-    best = tune_dbscan_2(merges(vectors, 1.0), true)
+    best = tune_dbscan_2(dendrogram_of(vectors, 1.0), true)
     random = np.random.default_rng(seed).uniform(0, 0.5, 200)
     others = [ari(dbscan_of_embeddings(vectors, eps=eps, min_samples=2), true) for eps in random]
     assert best.score >= max(others) - 1e-9
@@ -52,7 +48,7 @@ def test_no_eps_is_better(seed):
 
 def test_the_curve_is_the_score_at_each_eps():
     vectors, true = people(90, 7)
-    best = tune_dbscan_2(merges(vectors, 0.5), true, also=(0.1234, 0.9))
+    best = tune_dbscan_2(dendrogram_of(vectors, 0.5), true, also=(0.1234, 0.9))
     eps, scores = best.curve.T
     assert 0.1234 in eps and 0.9 not in eps and (np.diff(eps) > 0).all()
     for place in range(0, len(eps), 17):
@@ -62,56 +58,19 @@ def test_the_curve_is_the_score_at_each_eps():
 
 def test_the_middle_of_equally_good_values_is_taken():
     vectors = np.eye(4, dtype=np.float32)[[0, 0, 1, 1]]  # differences are 0 and 0.5
-    best = tune_dbscan_2(merges(vectors, 1.0), np.array([0, 0, 1, 1]))
+    best = tune_dbscan_2(dendrogram_of(vectors, 1.0), np.array([0, 0, 1, 1]))
     assert best.score == 1 and best.eps == pytest.approx(0.25, abs=1e-3)
 
 
 @pytest.mark.parametrize("n", [0, 1])
 def test_too_few_images(n):
     vectors = np.ones((n, 4), np.float32)
-    assert tune_dbscan_2(merges(vectors, 1.0), np.zeros(n, np.int64)).labels.tolist() == [-1] * n
-    with pytest.raises(ParameterError, match="at least 2"):
-        tune_optics(vectors, np.zeros(n, np.int64))
+    assert tune_dbscan_2(dendrogram_of(vectors, 1.0), np.zeros(n, np.int64)).labels.tolist() == [-1] * n
 
 
-@pytest.mark.parametrize("eps, min_samples", [(0.1, 2), (0.17, 3), (0.25, 5), (0.5, 4)])
-def test_the_fast_optics_is_optics(eps, min_samples):
-    vectors, true = people(180, 10, 5)
-    vectors[9] = vectors[100]
-    search = OpticsSearch(unit_array(vectors), true, None)
-    assert search.labels(eps, min_samples).tolist() == optics(vectors, eps=eps, min_samples=min_samples).tolist()
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_hardly_any_setting_of_optics_is_better(seed):
-    vectors, true = people(150, 12, seed)
-    best = tune_optics(vectors, true)
-    search = OpticsSearch(unit_array(vectors), true, None)
-    random = np.random.default_rng(seed)
-    tries = [(random.uniform(0, 0.5), int(random.integers(2, 6))) for _ in range(200)]
-    assert best.score >= max(ari(search.labels(*each), true) for each in tries) - 0.005
-    assert best.score == pytest.approx(ari(optics(vectors, eps=best.eps, min_samples=best.min_samples), true))
-    assert tune_optics(vectors, true).eps == best.eps
-
-
-def test_published_settings_are_compared():
-    vectors, true = people(60, 5)
-    search = tune_optics(vectors, true)
-    with_published = tune_optics(vectors, true, also=((0.2001, 5), (0.3, 1000)))
-    assert with_published.n_tried > search.n_tried and with_published.score >= search.score
-
-
-def test_large_sets_are_refused():
-    with pytest.raises(TooManyToTuneError, match="5,000"):
-        tune_optics(np.ones((5001, 2), np.float32), np.zeros(5001, np.int64))
-
-
-@pytest.mark.parametrize(
-    "work", [lambda v, t, p: tune_optics(v, t, progress=p), lambda v, t, p: merges(v, 1.0, progress=p)]
-)
-def test_can_be_stopped(work):
+def test_can_be_stopped():
     def stop(_):
         raise Cancelled("enough")
 
     with pytest.raises(Cancelled):
-        work(*people(40, 4), stop)
+        dendrogram_of(people(40, 4)[0], 1.0, progress=stop)

@@ -101,7 +101,7 @@ def test_pairs_have_the_difference_of_their_bin():
 def test_of_many_images_some_are_drawn(monkeypatch):
     from ccip_plugin.core.tuning import questions
 
-    monkeypatch.setattr(questions, "MOST_IMAGES", 100)
+    monkeypatch.setattr(questions, "MAX_IMAGES", 100)
     vectors, _ = people(400)
     assert PairPool(vectors, PUBLISHED).counts.sum() == 100 * 99 // 2
 

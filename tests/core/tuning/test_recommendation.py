@@ -12,7 +12,8 @@ from ccip_plugin.core.evaluation.jackknife import STEPS
 from ccip_plugin.core.evaluation.pairs import f1_curve
 from ccip_plugin.core.tuning import recommendation
 from ccip_plugin.core.tuning.questions import Fit
-from ccip_plugin.core.tuning.recommendation import expected_f1, recommend
+from ccip_plugin.core.tuning.recommendation import recommend
+from ccip_plugin.core.tuning.threshold import expected_f1
 
 PUBLISHED = 0.178
 
@@ -80,8 +81,8 @@ def partly_known(labels, n_known, seed):
 
 
 def test_the_interval_holds_the_best_threshold_of_all_images_though_few_characters_are_known(monkeypatch):
-    monkeypatch.setattr(recommendation, "_tuned_linkage", lambda *_: None)  # slow, and of no interest here
-    monkeypatch.setattr(recommendation, "_tuned_dbscan", lambda *_: None)
+    monkeypatch.setattr(recommendation, "tuned_linkage", lambda *_: None)  # slow, and of no interest here
+    monkeypatch.setattr(recommendation, "tuned_dbscan", lambda *_: None)
     hits, lost, lost_by_counting, wrong = [], [], [], []
     for seed in range(8):
         vectors, labels = world(seed)
@@ -142,10 +143,10 @@ def test_thin_answers_are_told_beside_thin_characters():
 
 
 def test_doubt_that_leaves_the_published_threshold_out_does_tell_something(monkeypatch):
-    monkeypatch.setattr(recommendation, "MOST_LOST", 0)
+    monkeypatch.setattr(recommendation, "MAX_LOSS", 0)
     interval = recommend(*people(), threshold=PUBLISHED).interval
     assert recommend(*people(), threshold=interval.low - 0.01).thin == ()
-    assert "as well" in recommend(*people(), threshold=(interval.low + interval.high) / 2).thin[0]
+    assert "may be as good" in recommend(*people(), threshold=(interval.low + interval.high) / 2).thin[0]
 
 
 def test_where_any_threshold_will_do_the_published_one_is_kept_and_that_is_sure():
@@ -176,13 +177,13 @@ def test_thin_evidence_is_told(chosen, problem):
 
 
 def test_of_many_images_whole_characters_are_drawn(monkeypatch):
-    monkeypatch.setattr(recommendation, "MOST_IMAGES", 100)
+    monkeypatch.setattr(recommendation, "MAX_TUNED", 100)
     labels = people()[1]
-    chosen = recommendation._drawn(labels)
+    chosen = recommendation._sample(labels)
     assert 50 < len(chosen) <= 100
     assert all(np.isin(np.flatnonzero(labels == name), chosen).all() for name in np.unique(labels[chosen]))
     partly = np.where(labels < 3, labels, -1)
-    chosen = recommendation._drawn(partly)
+    chosen = recommendation._sample(partly)
     assert len(chosen) == 100 and np.isin(np.flatnonzero(partly >= 0), chosen).all()
 
 
