@@ -70,3 +70,47 @@ def test_examples_compile_and_use_public_names(text):
     compile(text, "example", "exec")
     if "import ccip_plugin as ccip" in text:
         assert set(re.findall(r"\bccip\.(\w+)", text)) <= set(ccip_plugin.__all__)
+
+
+CODE = {
+    path.relative_to(ROOT / "ccip_plugin"): path.read_text(encoding="utf-8")
+    for path in (ROOT / "ccip_plugin").rglob("*.py")
+}
+PACKAGES = "|".join(sorted({path.parts[0] for path in CODE if len(path.parts) > 1}))
+NAMED = re.compile(rf"`(?:ccip_plugin[./])?(?P<name>(?:{PACKAGES})(?:[./][\w<>]+)*)/?(?:\.py)?[`(]")
+
+
+def is_there(name: str) -> bool:
+    """Whether a package, a module, or a name in one exists: ``core.encoder.pipeline``, ``storage/fields.py``."""
+    parts = re.split(r"[./]", name.removesuffix(".py"))
+    folder = ROOT / "ccip_plugin"
+    return any(
+        (folder.joinpath(*parts[:n]).is_dir() or folder.joinpath(*parts[:n]).with_suffix(".py").is_file())
+        and (
+            n == len(parts)
+            or (n == len(parts) - 1 and any(re.search(rf"\b{parts[-1]}\b", text) for text in texts(parts[:n])))
+        )
+        for n in range(len(parts), 0, -1)
+    )
+
+
+def texts(parts: list[str]) -> list[str]:
+    """The texts of a module, or of the modules of a package."""
+    return [text for path, text in CODE.items() if path.with_suffix("").parts[: len(parts)] == tuple(parts)]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_modules_that_are_named_are_there(page):
+    names = {match["name"] for match in NAMED.finditer(page.read_text(encoding="utf-8"))}
+    assert sorted(name for name in names if "<" not in name and not is_there(name)) == []
+
+
+def test_identifiers_of_the_glossary_are_those_of_the_code():
+    glossary = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8").partition("## Wording")[0]
+    rows = [line.split("|") for line in glossary.splitlines() if line.startswith("| ")][1:]
+    words = {
+        word for row in rows for token in re.findall(r"`([^`]+)`", row[2]) for word in re.findall(r"[A-Za-z]\w+", token)
+    }
+    code = "\n".join(CODE.values())
+    assert len(words) > 30
+    assert sorted(word for word in words if word not in code) == []
