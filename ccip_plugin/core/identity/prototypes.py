@@ -1,4 +1,4 @@
-"""Mean vectors of groups in 172 characters each: exact enough to recognize a group, small enough to keep thousands."""
+"""Prototypes: mean vectors of groups, shortened to 172 characters each to recognize groups without members."""
 
 import base64
 import functools
@@ -6,26 +6,27 @@ import hashlib
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from ..arrays import FloatArray
 from ..differences import normalize
 from ..errors import VectorsError
 
 N_NUMBERS = 128
-"""How many numbers a prototype has, each one byte."""
+"""Dimension of a prototype, one byte each."""
 
 
 def prototypes(means: ArrayLike) -> list[str]:
-    """Shortens mean vectors by a fixed projection on random directions (Johnson and Lindenstrauss, 1984).
+    """Shortens mean vectors by a fixed random projection (Johnson and Lindenstrauss, 1984).
 
-    The difference of two prototypes is that of the normalized means with an error of about 0.01 up to a difference of
-    0.1, and of 0.03 at 0.2; means are recognized by it, nothing is measured with it.
+    The difference of two prototypes approximates that of the normalized means, with an error of about 0.01 up to a
+    difference of 0.1, and of 0.03 at 0.2: enough to recognize a group, not to measure.
 
     Args:
-        means: ``(k, dim)`` vectors of any length over 0
+        means: ``(k, dim)`` vectors of any positive length
 
     Returns:
-        ``k`` texts, base64 of int8
+        ``k`` strings, base64 of int8
 
     Raises:
         VectorsError: a mean is zero or not finite; names its row
@@ -38,32 +39,32 @@ def prototypes(means: ArrayLike) -> list[str]:
     return [base64.b64encode(row.tobytes()).decode() for row in np.rint(short).astype(np.int8)]
 
 
-def prototype_differences(one: Sequence[str], other: Sequence[str]) -> NDArray[np.float64]:
-    """Gives about the difference of each of ``k`` means to each of ``m`` others, by their prototypes.
+def prototype_differences(left: Sequence[str], right: Sequence[str]) -> FloatArray:
+    """Approximates the difference of each of ``k`` means to each of ``m`` others by their prototypes.
 
     Returns:
         ``(k, m)`` differences
 
     Raises:
-        VectorsError: a text is no prototype
+        VectorsError: a string is not a prototype
     """
-    return 0.5 - 0.5 * (_read(one) @ _read(other).T)
+    return np.asarray(0.5 - 0.5 * (_decode(left) @ _decode(right).T))
 
 
 @functools.cache
-def _directions(dim: int) -> NDArray[np.float64]:
+def _directions(dim: int) -> FloatArray:
     """``(dim, N_NUMBERS)`` of 1 and -1, the same on every machine and in every version."""
     stream = hashlib.shake_256(b"ccip prototypes 1").digest(dim * N_NUMBERS // 8)
     bits = np.unpackbits(np.frombuffer(stream, np.uint8)).reshape(dim, N_NUMBERS)
     return np.where(bits, -1.0, 1.0)
 
 
-def _read(texts: Sequence[str]) -> NDArray[np.float64]:
-    rows: NDArray[np.float64] = np.empty((len(texts), N_NUMBERS))
+def _decode(texts: Sequence[str]) -> FloatArray:
+    rows: FloatArray = np.empty((len(texts), N_NUMBERS))
     for number, text in enumerate(texts):
         row = np.frombuffer(base64.b64decode(text, validate=True), np.int8)
         if len(row) != N_NUMBERS or not row.any():
-            raise VectorsError(f"no prototype: {text!r}", row=number)
+            raise VectorsError(f"not a prototype: {text!r}", row=number)
         rows[number] = row
     rows /= np.sqrt(np.einsum("ij,ij->i", rows, rows))[:, None]
     return rows

@@ -37,5 +37,5 @@ def test_nothing():
 
 @pytest.mark.parametrize("text", ["AAAA", "A" * 171 + "="], ids=["short", "zero"])
 def test_what_is_no_prototype_is_refused(text):
-    with pytest.raises(VectorsError, match="no prototype"):
+    with pytest.raises(VectorsError, match="not a prototype"):
         prototype_differences([text], [text])
