@@ -87,7 +87,7 @@ def test_the_graph_of_many_images_is_kept_and_told_first(grouped, cache, monkeyp
 def test_a_graph_that_takes_too_much_disk_is_not_kept(grouped, cache, monkeypatch):
     samples, told = grouped("aabbb"), []
     monkeypatch.setattr("ccip_plugin.core.neighbors.cache._MANY", 5)
-    monkeypatch.setattr("ccip_plugin.core.neighbors.cache._MOST_DISK", -1)
+    monkeypatch.setattr("ccip_plugin.core.neighbors.cache._MAX_AUTO_DISK_BYTES", -1)
     group_characters(samples, progress=told.append, graph="exact")
     assert partition(samples) == [0, 0, 1, 1, 1]
     assert len(abouts(told)) == 1 and not cache.exists()
