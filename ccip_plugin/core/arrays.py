@@ -7,11 +7,11 @@ Vectors = NDArray[np.float32]
 """``(n, dim)`` or ``(dim,)`` embeddings."""
 
 Labels = NDArray[np.int64]
-"""``(n,)`` numbers of groups."""
+"""``(n,)`` cluster labels."""
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
 RowsAndColumns = tuple[NDArray[np.int32], NDArray[np.int32]]
-"""Pairs of images: their rows and their columns, rows < columns."""
+"""Pairs of images as indices: their rows and their columns, rows < columns."""

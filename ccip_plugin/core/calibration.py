@@ -34,7 +34,7 @@ class PublishedParameters:
     presets: dict[str, Preset]
 
     def preset(self, name: str) -> Preset:
-        """Gives a preset as ``(eps, min_samples)``.
+        """Returns a preset as ``(eps, min_samples)``.
 
         Raises:
             UnknownPresetError: lists the presets of the model

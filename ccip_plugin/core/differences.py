@@ -1,4 +1,4 @@
-"""CCIP's difference between embeddings: ``(1 - cos) / 2``, 0 for alike, about 0.4 for different characters."""
+"""The CCIP difference of embeddings: ``(1 - cos) / 2``, 0 for identical ones, about 0.4 for different characters."""
 
 from collections.abc import Callable
 
@@ -9,11 +9,11 @@ from .arrays import Vectors
 from .errors import MatrixTooLargeError, VectorsError
 
 MATRIX_BYTES = 2 << 30
-"""Default limit of the size of a full matrix: 2 GiB, about 23,000 x 23,000 differences."""
+"""Default memory limit of a full matrix: 2 GiB, about 23,000 x 23,000 differences."""
 
 _BLOCK = 1024
-_FEW = 128  # rows whose float64 copies are held at a time
-_UNIT_TOLERANCE = 2e-7  # a float32 vector of unit length is this near to it
+_FLOAT64_ROWS = 128  # rows whose float64 copies are in memory at a time
+_UNIT_TOLERANCE = 2e-7  # largest error of the length of a normalized float32 vector
 
 
 def difference(a: ArrayLike, b: ArrayLike) -> float:
@@ -21,35 +21,33 @@ def difference(a: ArrayLike, b: ArrayLike) -> float:
 
     Args:
         a: a ``(dim,)`` embedding of any length
-        b: another
+        b: a second one
 
     Returns:
-        from 0, the same, to 1, opposite
+        the difference, from 0 (same direction) to 1 (opposite direction)
 
     Raises:
         VectorsError: a vector is zero or not finite, or they have different dimensions
     """
     first, second = np.asarray(a, np.float32, order="C"), np.asarray(b, np.float32, order="C")
     if first.ndim != 1 or first.shape != second.shape:
-        raise VectorsError(f"want two vectors of one dimension, not shapes {first.shape} and {second.shape}")
-    cosine = (
-        _unit(first)[None] @ _unit(second)[:, None]
-    )  # as a product of matrices, so that it is theirs to the last bit
+        raise VectorsError(f"vectors have shapes {first.shape} and {second.shape}, expected (dim,) with one dim")
+    cosine = _unit(first)[None] @ _unit(second)[:, None]  # a matrix product, for the same bits as in differences()
     return float(_to_differences(cosine)[0, 0])
 
 
 def differences(a: ArrayLike, b: ArrayLike | None = None, *, memory: int = MATRIX_BYTES) -> Vectors:
     """Computes the differences of all pairs of embeddings.
 
-    Takes the memory of the result plus a copy of the vectors that are not yet unit float32.
+    Takes the memory of the result, plus a copy of vectors that are not float32 of unit length.
 
     Args:
         a: ``(n, dim)`` embeddings of any length, or one of shape ``(dim,)``
         b (None): ``(m, dim)`` embeddings; ``a`` by default
-        memory: largest size of the result, in bytes
+        memory: size limit of the result, in bytes
 
     Returns:
-        ``(n, m)`` differences in [0, 1]; exactly symmetric, with at most 1e-6 on the diagonal, where ``b`` is None
+        ``(n, m)`` differences in [0, 1]; if ``b`` is None, exactly symmetric and at most 1e-6 on the diagonal
 
     Raises:
         MatrixTooLargeError: the result would take more than ``memory``
@@ -71,15 +69,15 @@ def differences(a: ArrayLike, b: ArrayLike | None = None, *, memory: int = MATRI
 
 
 def same(a: ArrayLike, b: ArrayLike, threshold: float) -> NDArray[np.bool_]:
-    """Tells which pairs are the same character.
+    """Decides which pairs of embeddings show the same character.
 
     Args:
         a: ``(n, dim)`` embeddings, or one of shape ``(dim,)``
         b: ``(m, dim)`` embeddings, or one of shape ``(dim,)``
-        threshold: the difference up to which two images are one character, itself included
+        threshold: the difference up to which two images are one character, inclusive
 
     Returns:
-        ``(n, m)`` booleans; for a single embedding, its axis is left out
+        ``(n, m)`` booleans; without the axis of an argument of shape ``(dim,)``
     """
     are_same = differences(a, b).astype(np.float64) <= threshold
     return are_same.reshape(np.shape(a)[:-1] + np.shape(b)[:-1])
@@ -89,13 +87,13 @@ def merge(embeddings: ArrayLike) -> Vectors:
     """Merges embeddings of one character into one.
 
     Args:
-        embeddings: ``(n, dim)`` embeddings, at least one; each counts alike, whatever its length
+        embeddings: ``(n, dim)`` embeddings, at least one; all have the same weight, whatever their length
 
     Returns:
-        the ``(dim,)`` mean direction, as long as the embeddings are on average
+        a ``(dim,)`` vector: the mean direction, with the mean length of the embeddings
 
     Raises:
-        VectorsError: there is none, one is zero or not finite, or they cancel each other out
+        VectorsError: there is no embedding, one is zero or not finite, or their mean direction is zero
     """
     vectors = np.atleast_2d(np.asarray(embeddings, np.float32))
     if not len(vectors):
@@ -104,14 +102,15 @@ def merge(embeddings: ArrayLike) -> Vectors:
     length = np.linalg.norm(mean)
     if length < 1e-6:
         raise VectorsError("the embeddings cancel each other out: they have no mean direction")
-    return (mean * (_lengths(vectors).mean() / length)).astype(np.float32)
+    merged: Vectors = (mean * (_lengths(vectors).mean() / length)).astype(np.float32)
+    return merged
 
 
 def normalize(x: ArrayLike) -> Vectors:
-    """Gives embeddings unit length.
+    """Scales embeddings to unit length.
 
-    A vector that has it already keeps every bit, and an array of such vectors is returned as it is. No vector's result
-    depends on the others.
+    A vector of unit length is not changed, and an array of such vectors is returned as it is. The result of a vector
+    does not depend on the other ones.
 
     Args:
         x: ``(n, dim)`` embeddings, or one of shape ``(dim,)``
@@ -124,7 +123,7 @@ def normalize(x: ArrayLike) -> Vectors:
     """
     vectors = np.asarray(x, np.float32, order="C")
     if vectors.ndim not in (1, 2):
-        raise VectorsError(f"want embeddings of shape (n, dim) or (dim,), not {vectors.shape}")
+        raise VectorsError(f"embeddings have shape {vectors.shape}, expected (n, dim) or (dim,)")
     lengths = _lengths(np.atleast_2d(vectors))
     if not np.isfinite(lengths).all() or not lengths.all():
         row = int(np.flatnonzero(~np.isfinite(lengths) | (lengths == 0))[0])
@@ -135,15 +134,14 @@ def normalize(x: ArrayLike) -> Vectors:
 
 
 def verify_closed_form(metric: Callable[[Vectors], Vectors], dim: int) -> float:
-    """Computes how far a model's own metric is from ``(1 - cos) / 2``.
+    """Measures the deviation of a model's metric from ``(1 - cos) / 2``.
 
     Args:
         metric: the model's metric: ``(n, dim)`` raw embeddings to ``(n, n)`` differences
         dim: dimension of the embeddings
 
     Returns:
-        the largest deviation on probe vectors whose differences go from 0 to 1; infinite where the metric gives no
-        number
+        the largest deviation on probe vectors with differences from 0 to 1; infinite if the metric returns NaN
     """
     random = np.random.default_rng(0)
     axes = np.linalg.qr(random.normal(size=(dim, 2)))[0].T
@@ -155,16 +153,16 @@ def verify_closed_form(metric: Callable[[Vectors], Vectors], dim: int) -> float:
 
 
 def _lengths(vectors: Vectors) -> NDArray[np.float64]:
-    """Lengths of ``(n, dim)`` vectors, in float64 so that no sum overflows."""
+    """Computes the lengths of ``(n, dim)`` vectors, in float64 so that no sum overflows."""
     lengths = np.empty(len(vectors))
-    for start in range(0, len(vectors), _FEW):
-        block = vectors[start : start + _FEW].astype(np.float64)
-        lengths[start : start + _FEW] = np.sqrt(np.square(block).sum(axis=1))
+    for start in range(0, len(vectors), _FLOAT64_ROWS):
+        block = vectors[start : start + _FLOAT64_ROWS].astype(np.float64)
+        lengths[start : start + _FLOAT64_ROWS] = np.sqrt(np.square(block).sum(axis=1))
     return lengths
 
 
 def _unit(vector: Vectors) -> Vectors:
-    """As :func:`normalize` does with one vector, in a fraction of the time."""
+    """Normalizes one vector as :func:`normalize`, in a fraction of the time."""
     length = np.sqrt(np.square(vector.astype(np.float64)).sum())
     if not 0 < length < np.inf:
         return normalize(vector)  # raises
@@ -181,14 +179,14 @@ def _divided(vectors: Vectors, lengths: NDArray[np.float64]) -> Vectors:
 
 
 def _to_differences(cosines: Vectors) -> Vectors:
-    """Turns cosines into differences, in place."""
+    """Converts cosines to differences, in place."""
     np.subtract(1, cosines, out=cosines)
     np.multiply(cosines, 0.5, out=cosines)
     return np.clip(cosines, 0, 1, out=cosines)
 
 
 def _fill_symmetric(result: Vectors, rows: Vectors) -> None:
-    """Computes the blocks on and over the diagonal and mirrors them."""
+    """Computes the blocks on and above the diagonal and mirrors them."""
     n = len(rows)
     for i in range(0, n, _BLOCK):
         for j in range(i, n, _BLOCK):

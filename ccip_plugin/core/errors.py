@@ -1,19 +1,19 @@
-"""The errors of this package. Each says what came, what would do, and keeps the values."""
+"""Errors of this package. Each names the value, what was expected, and keeps both as attributes."""
 
 from pathlib import Path
 
-_FEW = 3  # names that one may have meant; more are no help beside all there are
+_MAX_SUGGESTIONS = 3  # more suggestions do not help beside the list of all names
 
 
 class CCIPError(Exception):
-    """Base of every error that this package raises on purpose."""
+    """Base class of the errors of this package."""
 
 
 class UnknownModelError(CCIPError, ValueError):
     """The model name is not in the registry."""
 
     def __init__(self, name: str, known: tuple[str, ...], close: tuple[str, ...] = ()):
-        hint = f"did you mean {' or '.join(map(repr, close))}? " if 0 < len(close) <= _FEW else ""
+        hint = f"did you mean {' or '.join(map(repr, close))}? " if 0 < len(close) <= _MAX_SUGGESTIONS else ""
         super().__init__(f"unknown CCIP model {name!r}; {hint}available: {', '.join(known)}")
         self.name, self.known, self.close = name, known, close
 
@@ -24,7 +24,7 @@ class ModelFileError(CCIPError):
     Attributes:
         path: the file
         problem: what is wrong with it
-        expected: what should have been there
+        expected: the expected file
         remedy: what to do, also without network
     """
 
@@ -34,23 +34,23 @@ class ModelFileError(CCIPError):
 
 
 class ModelFileMissingError(ModelFileError, FileNotFoundError):
-    """A model file is not there."""
+    """A model file is missing."""
 
 
 class ModelFileDamagedError(ModelFileError, ValueError):
-    """A model file is empty, cut short, too large, or not what its name says."""
+    """A model file is empty, truncated, too large, or another kind of file."""
 
 
 class ModelFileChangedError(ModelFileError, ValueError):
-    """A downloaded model file is no longer what it was when it came."""
+    """A model file has changed since it was downloaded, or is not the published one."""
 
 
 class ModelMismatchError(ModelFileError, ValueError):
-    """A model file is sound, but takes or gives other shapes or types than a CCIP model."""
+    """A model file can be loaded, but has other input or output shapes or types than a CCIP model."""
 
 
 class DownloadError(CCIPError, ConnectionError):
-    """A model, or an archive of images, could not be downloaded."""
+    """The download of a model or an archive failed."""
 
     def __init__(self, what: str, problem: str, *, remedy: str = ""):
         super().__init__(f"could not download {what}: {problem}.{' ' if remedy else ''}{remedy}")
@@ -58,10 +58,10 @@ class DownloadError(CCIPError, ConnectionError):
 
 
 class UnknownRevisionError(DownloadError):
-    """The hub says that its repository has no such commit, tag or branch."""
+    """The repository on the hub has no such commit, tag or branch."""
 
     def __init__(self, what: str, revision: str, *, remedy: str = ""):
-        super().__init__(what, f"the hub has no revision {revision!r} of its repository", remedy=remedy)
+        super().__init__(what, f"the repository on the hub has no revision {revision!r}", remedy=remedy)
         self.revision = revision
 
 
@@ -74,16 +74,16 @@ class UnknownPresetError(CCIPError, ValueError):
 
 
 class ProviderError(CCIPError, RuntimeError):
-    """The execution provider that was asked for is not there or does not start."""
+    """The requested execution provider is not available or does not start."""
 
     def __init__(self, provider: str, problem: str, *, available: tuple[str, ...], remedy: str = ""):
-        there = ", ".join(available)
-        super().__init__(f"provider {provider!r} {problem}; there are: {there}.{' ' if remedy else ''}{remedy}")
+        names = ", ".join(available)
+        super().__init__(f"provider {provider!r} {problem}; available: {names}.{' ' if remedy else ''}{remedy}")
         self.provider, self.problem, self.available, self.remedy = provider, problem, available, remedy
 
 
 class SessionError(CCIPError, RuntimeError):
-    """A model was loaded but could not be run."""
+    """A loaded model could not be run."""
 
 
 class ClosedError(CCIPError, RuntimeError):
@@ -95,19 +95,20 @@ class ClosedError(CCIPError, RuntimeError):
 
 
 class EmbeddingError(CCIPError, ValueError):
-    """The model gave no usable vector for an image."""
+    """The output of the model for an image is not usable: zero, NaN or infinite."""
 
 
 class UnreadableImageError(CCIPError, ValueError):
     """An image could not be read.
 
     Attributes:
+        name: the file, or a description of the image
         path: the file, None for bytes, arrays and images in memory
         reason: what is wrong with it
     """
 
     def __init__(self, name: str, reason: str, *, path: str | None = None):
-        # a file name that is no valid text must not make the message unprintable
+        # a file name that is not valid text must not make the message unprintable
         readable = name.encode("utf-8", "backslashreplace").decode("utf-8")
         super().__init__(f"cannot read {readable}: {reason}")
         self.name, self.reason, self.path = name, reason, path
@@ -121,26 +122,26 @@ class ImageTooLargeError(UnreadableImageError):
         pixels = width * height
         reason = (
             f"{width} x {height} is {pixels / 1e6:.1f} million pixels, over the limit of {limit / 1e6:g} million; "
-            "make it smaller or raise max_pixels"
+            "resize the image or raise max_pixels"
         )
         super().__init__(name, reason, path=path)
         self.size, self.pixels, self.limit = size, pixels, limit
 
 
 class EmptyCropError(CCIPError, ValueError):
-    """A bounding box has no pixel of the image in it."""
+    """A bounding box contains no pixel of the image."""
 
     def __init__(self, box: tuple[float, ...], size: tuple[int, int], reason: str):
-        super().__init__(f"nothing to crop with box {list(box)} in an image of {size[0]} x {size[1]}: {reason}")
+        super().__init__(f"cannot crop box {list(box)} from an image of {size[0]} x {size[1]}: {reason}")
         self.box, self.size, self.reason = box, size, reason
 
 
 class VectorsError(CCIPError, ValueError):
-    """Vectors are no CCIP embeddings, or not of the same model.
+    """Vectors are not CCIP embeddings, or not of the same model.
 
     Attributes:
         reason: what is wrong
-        row: the first row that is concerned, None when all are
+        row: the first invalid row, None if the error is about all rows
     """
 
     def __init__(self, reason: str, *, row: int | None = None):
@@ -149,22 +150,23 @@ class VectorsError(CCIPError, ValueError):
 
 
 class MatrixTooLargeError(CCIPError, MemoryError):
-    """A full matrix of differences would not fit into the memory that it may take."""
+    """A full matrix of differences would exceed its memory limit."""
 
     def __init__(self, shape: tuple[int, int], n_bytes: int, limit: int):
         super().__init__(
-            f"all differences of {shape[0]} x {shape[1]} vectors take {n_bytes / 2**30:.1f} GiB, more than the "
-            f"{limit / 2**30:.1f} GiB allowed; radius_graph keeps only those up to a radius, or pass fewer vectors"
+            f"the differences of {shape[0]} x {shape[1]} vectors take {n_bytes / 2**30:.1f} GiB, more than the limit "
+            f"of {limit / 2**30:.1f} GiB; use radius_graph, which keeps only those up to a radius, or fewer vectors"
         )
         self.shape, self.n_bytes, self.limit = shape, n_bytes, limit
 
 
 class ParameterError(CCIPError, ValueError):
-    """A parameter has a value that means nothing.
+    """Invalid parameter value.
 
     Attributes:
         name: the parameter
-        value: what came
+        value: its value
+        wanted: the valid values
     """
 
     def __init__(self, name: str, value: object, wanted: str):
@@ -173,22 +175,23 @@ class ParameterError(CCIPError, ValueError):
 
 
 class RadiusError(CCIPError, ValueError):
-    """A graph of neighbors does not reach as far as was asked for."""
+    """``eps`` is larger than the radius of a neighbor graph."""
 
     def __init__(self, eps: float, radius: float):
         super().__init__(
-            f"this graph holds differences up to {radius:g}, and {eps:g} was asked for; build a larger one"
+            f"the radius of this graph is {radius:g}, smaller than {eps:g}; build a graph with a larger radius"
         )
         self.eps, self.radius = eps, radius
 
 
 class GraphTooLargeError(CCIPError, MemoryError):
-    """A graph of neighbors has more pairs than fit into the memory that it may take.
+    """A neighbor graph exceeds its memory limit.
 
     Attributes:
-        n_pairs: pairs found until then
-        share: which share of all pairs had been compared
-        limit: the memory that was allowed, in bytes
+        n_pairs: number of pairs found so far
+        share: fraction of all pairs compared so far
+        radius: the radius of the graph
+        limit: the memory limit, in bytes
     """
 
     def __init__(self, n_pairs: int, share: float, radius: float, limit: int):
@@ -200,24 +203,24 @@ class GraphTooLargeError(CCIPError, MemoryError):
 
 
 class ContradictionError(CCIPError, ValueError):
-    """Decisions about who belongs together cannot all be kept.
+    """Must-link and cannot-link constraints contradict each other.
 
     Attributes:
-        pairs: numbers of two images each that are to be together by one decision and apart by another
+        pairs: indices of two images each that one constraint keeps together and another one apart
     """
 
     def __init__(self, pairs: list[tuple[int, int]]):
         shown = ", ".join(f"{a} and {b}" for a, b in pairs[:5]) + (", ..." if len(pairs) > 5 else "")
-        super().__init__(f"images {shown} are to be in one group and in different groups: take one decision back")
+        super().__init__(f"images {shown} must be in one group and in different groups: remove one of the constraints")
         self.pairs = pairs
 
 
 class MissingExtraError(CCIPError, ImportError):
-    """A library that is needed for this alone is not installed.
+    """An optional library is not installed.
 
     Attributes:
-        package: what to install
-        extra: the extra of this project that has it
+        package: the package to install
+        extra: the extra of this project that contains it
     """
 
     def __init__(self, what: str, package: str, extra: str):

@@ -8,11 +8,11 @@ from typing import Any
 def lazy_names(
     package: str, modules: Mapping[str, tuple[str, ...]]
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """Makes the ``__getattr__`` and ``__dir__`` of a package.
+    """Creates the ``__getattr__`` and ``__dir__`` of a package.
 
     Args:
         package: the ``__name__`` of the package
-        modules: the public names of each of its modules
+        modules: the public names by module
 
     Returns:
         the two functions
@@ -24,7 +24,7 @@ def lazy_names(
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         try:
             module = importlib.import_module(f".{owners[name]}", package)
-        except AttributeError as error:  # in the module: Python would take it for a name that is missing here
+        except AttributeError as error:  # in the module; Python would report a missing name of the package
             raise ImportError(f"{package}.{owners[name]}: {error}") from error
         return getattr(module, name)
 

@@ -1,4 +1,4 @@
-"""Options, each defined once: signature, validation, form, command line and run record are made from a dataclass."""
+"""Options, each defined once: a dataclass generates signature, validation, form, command line and run record."""
 
 import functools
 import inspect
@@ -15,17 +15,17 @@ from .errors import ParameterError
 R = TypeVar("R")
 
 _SPEC = "option"
-_PLACE = "{options}"
+_PLACEHOLDER = "{options}"
 
 
 @dataclass(frozen=True)
 class Choice:
-    """One of the values of an option.
+    """A valid value of an option.
 
     Attributes:
         value: the value
-        label: what a form calls it
-        description: one line more
+        label: its label in a form
+        description: a line of explanation
     """
 
     value: str
@@ -35,23 +35,23 @@ class Choice:
 
 @dataclass(frozen=True)
 class Spec:
-    """How an option is checked and shown.
+    """Validation and presentation of an option.
 
     Attributes:
         help: one sentence for docstrings and ``--help``
-        label: what a form calls it
-        description: what a form says below it; ``help`` by default
-        choices: the values that it may have, empty for any; choices that are made late are a callable
-        noun: what a value is, e.g. "a difference"; by default after its kind
+        label: its label in a form
+        description: the text below it in a form; ``help`` by default
+        choices: the valid values, empty for any value; a callable if they are not known at import
+        noun: a noun for its values, e.g. "a difference"; by default depends on its kind
         minimum: its smallest value
         maximum: its largest value
-        metavar: what ``--help`` calls its value
+        metavar: the name of its value in ``--help``
         flag: its name on the command line, None for the name with hyphens
-        is_advanced: whether a form shows it among the advanced options only
-        for_patches: whether it has a meaning for detections only
-        in_form: whether the App's form asks for it
-        on_command_line: whether the command line takes it
-        is_recorded: whether a run records it
+        is_advanced: whether a form shows it among the advanced options
+        for_patches: whether it applies to detections only
+        in_form: whether the App's form has it
+        on_command_line: whether the command line has it
+        is_recorded: whether it is part of the run record
     """
 
     help: str
@@ -72,14 +72,14 @@ class Spec:
 
 @dataclass(frozen=True)
 class Option:
-    """An option of a class of options.
+    """An option of a subclass of :class:`Options`.
 
     Attributes:
         name: the keyword of the function and the parameter of the operator
-        default: its value where nothing is given
+        default: its default value
         kind: bool, int, float or str; a path is a str
-        is_optional: whether None is a value
-        spec: how it is checked and shown
+        is_optional: whether None is a valid value
+        spec: its validation and presentation
     """
 
     name: str
@@ -90,7 +90,7 @@ class Option:
 
     @property
     def choices(self) -> tuple[Choice, ...]:
-        """The values that it may have, empty for any."""
+        """The valid values, empty for any value."""
         choices = self.spec.choices
         return tuple(choices() if callable(choices) else choices)
 
@@ -101,7 +101,7 @@ class Option:
 
     @property
     def wanted(self) -> str:
-        """The values that it may have, in words."""
+        """A description of the valid values."""
         if self.choices:
             return f"one of {', '.join(choice.value for choice in self.choices)}"
         low, high = self.spec.minimum, self.spec.maximum
@@ -112,10 +112,10 @@ class Option:
         return noun if low is None else f"{noun}, at least {low:g}"
 
     def check(self, value: Any) -> None:
-        """Checks a value.
+        """Validates a value.
 
         Raises:
-            ParameterError: the option cannot have it
+            ParameterError: the value is invalid
         """
         if value is None and self.is_optional:
             return
@@ -136,10 +136,10 @@ class Option:
 
 
 def option(default: Any, help: str, **spec: Any) -> Any:
-    """Defines an option: a field of a class of options.
+    """Defines an option: a field of a subclass of :class:`Options`.
 
     Args:
-        default: its value where nothing is given
+        default: its default value
         help: one sentence for docstrings and ``--help``
         spec: the other attributes of a :class:`Spec`
     """
@@ -148,15 +148,15 @@ def option(default: Any, help: str, **spec: Any) -> Any:
 
 @dataclass(frozen=True)
 class Options:
-    """Base of the classes of options: frozen dataclasses whose fields are made by :func:`option`.
+    """Base class of options: frozen dataclasses with fields made by :func:`option`.
 
     Raises:
-        ParameterError: an option has a value that it cannot have
+        ParameterError: the value of an option is invalid
     """
 
     def __post_init__(self) -> None:
-        for each in self.all():
-            each.check(getattr(self, each.name))
+        for option in self.all():
+            option.check(getattr(self, option.name))
 
     @classmethod
     def all(cls) -> tuple[Option, ...]:
@@ -165,50 +165,50 @@ class Options:
 
     @classmethod
     def names(cls) -> tuple[str, ...]:
-        """Their names."""
-        return tuple(each.name for each in cls.all())
+        """The names of the options, in the order of their definition."""
+        return tuple(option.name for option in cls.all())
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Self:
-        """Options as a run recorded them; what it has not has its default, what is no option is left out."""
-        return cls(**{each.name: record[each.name] for each in cls.all() if each.name in record})
+        """Creates options from a run record; missing options get their defaults, other keys are ignored."""
+        return cls(**{option.name: record[option.name] for option in cls.all() if option.name in record})
 
     def record(self) -> dict[str, Any]:
-        """The options that a run records, as plain values."""
-        return {each.name: getattr(self, each.name) for each in self.all() if each.spec.is_recorded}
+        """The recorded options as plain values."""
+        return {option.name: getattr(self, option.name) for option in self.all() if option.spec.is_recorded}
 
 
 def _options_of(cls: type[Options]) -> tuple[Option, ...]:
     hints = typing.get_type_hints(cls)
     options = []
-    for each in fields(cls):
-        members = typing.get_args(hints[each.name]) or (hints[each.name],)
+    for definition in fields(cls):
+        members = typing.get_args(hints[definition.name]) or (hints[definition.name],)
         kinds = [member for member in members if member is not types.NoneType]
         kind = next((kind for kind in (bool, int, float) if kind in kinds), str)
-        default = None if each.default is MISSING else each.default
-        options.append(Option(each.name, default, kind, types.NoneType in members, each.metadata[_SPEC]))
+        default = None if definition.default is MISSING else definition.default
+        options.append(Option(definition.name, default, kind, types.NoneType in members, definition.metadata[_SPEC]))
     return tuple(options)
 
 
 def takes(cls: type[Options]) -> Callable[[Callable[..., R]], Callable[..., R]]:
-    """Lets a function take the options of a class as keywords.
+    """Decorator: the function takes the options of a class as keywords.
 
-    The function has a keyword ``options``, which is an instance of the class. Callers give the options one by one; the
-    signature names them, and ``{options}`` in the docstring of the function becomes their descriptions.
+    The function itself has a keyword ``options``, an instance of the class. Callers pass the options as separate
+    keywords; its signature lists them, and their descriptions replace ``{options}`` in its docstring.
 
     Args:
-        cls: the class of options
+        cls: a subclass of :class:`Options`
     """
 
     def decorate(function: Callable[..., R]) -> Callable[..., R]:
         @functools.wraps(function)
-        def taking(*args: Any, **keywords: Any) -> R:
-            given = {name: keywords.pop(name) for name in cls.names() if name in keywords}
-            return function(*args, options=cls(**given), **keywords)
+        def wrapper(*args: Any, **keywords: Any) -> R:
+            options = {name: keywords.pop(name) for name in cls.names() if name in keywords}
+            return function(*args, options=cls(**options), **keywords)
 
-        taking.__signature__ = _signature(function, cls)  # type: ignore[attr-defined]
-        taking.__doc__ = _documented(function.__doc__, cls)
-        return taking
+        wrapper.__signature__ = _signature(function, cls)  # type: ignore[attr-defined]
+        wrapper.__doc__ = _docstring(function.__doc__, cls)
+        return wrapper
 
     return decorate
 
@@ -217,23 +217,24 @@ def _signature(function: Callable[..., Any], cls: type[Options]) -> inspect.Sign
     signature = inspect.signature(function)
     hints = typing.get_type_hints(cls)
     keyword = inspect.Parameter.KEYWORD_ONLY
-    taken = [
-        inspect.Parameter(each.name, keyword, default=each.default, annotation=hints[each.name]) for each in cls.all()
+    options = [
+        inspect.Parameter(option.name, keyword, default=option.default, annotation=hints[option.name])
+        for option in cls.all()
     ]
-    own = [each for each in signature.parameters.values() if each.name != "options"]
+    own = [parameter for parameter in signature.parameters.values() if parameter.name != "options"]
     return signature.replace(
         parameters=[
-            *(each for each in own if each.kind is not keyword),
-            *taken,
-            *(each for each in own if each.kind is keyword),
+            *(parameter for parameter in own if parameter.kind is not keyword),
+            *options,
+            *(parameter for parameter in own if parameter.kind is keyword),
         ]
     )
 
 
-def _documented(text: str | None, cls: type[Options]) -> str | None:
-    if text is None or _PLACE not in text:
+def _docstring(text: str | None, cls: type[Options]) -> str | None:
+    if text is None or _PLACEHOLDER not in text:
         return text
-    line = next(line for line in text.splitlines() if _PLACE in line)
+    line = next(line for line in text.splitlines() if _PLACEHOLDER in line)
     indent = line[: len(line) - len(line.lstrip())]
-    described = "\n".join(f"{indent}{each.name} ({each.default!r}): {each.spec.help}" for each in cls.all())
-    return text.replace(line, described)
+    descriptions = "\n".join(f"{indent}{option.name} ({option.default!r}): {option.spec.help}" for option in cls.all())
+    return text.replace(line, descriptions)

@@ -1,4 +1,4 @@
-"""Images in the order of their difference to one or several others."""
+"""Ranking of images by their difference to one or more query images."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -9,66 +9,67 @@ from .errors import ParameterError, VectorsError
 
 MEAN, NEAREST = "mean", "nearest"
 COMBINE = (MEAN, NEAREST)
-"""How the differences to several images become one."""
+"""How the differences to several queries are combined."""
 
-_CELLS = 1 << 24  # of the block of vectors and queries that is compared at a time: 64 MiB
+_BLOCK_ENTRIES = 1 << 24  # of a block of differences: 64 MiB
 
 
 def combined_differences(vectors: ArrayLike, queries: ArrayLike, *, combine: str = MEAN) -> Vectors:
-    """Computes how different embeddings are from one or several others taken together.
+    """Computes the differences of embeddings to one or more queries, combined over the queries.
 
-    With ``mean`` that is the mean of the differences to all of them: what is alike to all comes first, and one odd
-    query counts for little. With ``nearest`` it is the smallest: what is alike to any of them comes first, such as to
-    one of the outfits of a character. For a single query both are its difference.
+    ``mean`` is the mean difference to all queries: images similar to all of them rank first, and a single outlier among
+    the queries has little weight. ``nearest`` is the smallest difference: images similar to any query rank first, e.g.
+    to one of the outfits of a character. For a single query both are its difference.
 
-    ``mean`` takes the time of one query however many there are, as the mean of the differences is the difference to
-    the mean of the unit vectors. ``nearest`` compares with each.
+    ``mean`` takes the time of one query for any number of them, as the mean difference is the difference to the mean of
+    the unit vectors. ``nearest`` compares with each query.
 
     Args:
         vectors: ``(n, dim)`` embeddings of any length
         queries: ``(m, dim)`` embeddings, at least one, or one of shape ``(dim,)``
-        combine ("mean"): or ``nearest``
+        combine ("mean"): ``mean`` or ``nearest``
 
     Returns:
         ``(n,)`` differences in [0, 1]
 
     Raises:
-        ParameterError: no such way to combine
-        VectorsError: there is no query, a vector is zero or not finite, or they have different dimensions
+        ParameterError: the value of ``combine`` is unknown
+        VectorsError: there is no query, a vector is zero or not finite, or dimensions differ
     """
     if combine not in COMBINE:
         raise ParameterError("combine", combine, f"one of {', '.join(COMBINE)}")
     if not np.size(queries):
-        raise VectorsError("there is nothing to compare with: name at least one image")
+        raise VectorsError("there is no query: select at least one image to compare with")
     if not np.size(vectors):
         return np.empty(0, np.float32)
-    rows, wanted = np.atleast_2d(normalize(vectors)), np.atleast_2d(normalize(queries))
-    if rows.shape[1] != wanted.shape[1]:
-        raise VectorsError(f"embeddings of {rows.shape[1]} and {wanted.shape[1]} dimensions are not of one model")
+    rows, unit_queries = np.atleast_2d(normalize(vectors)), np.atleast_2d(normalize(queries))
+    if rows.shape[1] != unit_queries.shape[1]:
+        raise VectorsError(f"embeddings of {rows.shape[1]} and {unit_queries.shape[1]} dimensions are not of one model")
     if combine == MEAN:
-        mean = wanted.mean(axis=0, dtype=np.float64).astype(np.float32)
-        return np.clip((1 - rows @ mean) / 2, 0, 1)
-    step = max(1, _CELLS // len(wanted))
-    blocks = [differences(rows[i : i + step], wanted).min(axis=1) for i in range(0, len(rows), step)]
+        mean = unit_queries.mean(axis=0, dtype=np.float64).astype(np.float32)
+        means: Vectors = np.clip((1 - rows @ mean) / 2, 0, 1)
+        return means
+    step = max(1, _BLOCK_ENTRIES // len(unit_queries))
+    blocks = [differences(rows[i : i + step], unit_queries).min(axis=1) for i in range(0, len(rows), step)]
     return np.concatenate(blocks)
 
 
-def alike_order(apart: Vectors) -> NDArray[np.intp]:
-    """Puts images in an order in which alike ones stand together.
+def similarity_order(pairwise: Vectors) -> NDArray[np.intp]:
+    """Orders images so that similar ones are next to each other.
 
-    They are joined by average linkage, and its tree is turned so that neighbors are as alike as it allows (Bar-Joseph
-    et al., 2001).
+    The order is the optimal leaf order (Bar-Joseph et al., 2001) of the dendrogram of average linkage.
 
     Args:
-        apart: ``(n, n)`` differences of all pairs, symmetric
+        pairwise: ``(n, n)`` differences of all pairs, symmetric
 
     Returns:
-        ``(n,)`` the places of the images
+        ``(n,)`` indices of the images in that order
     """
     from scipy.cluster.hierarchy import leaves_list, linkage
     from scipy.spatial.distance import squareform
 
-    if len(apart) < 3:
-        return np.arange(len(apart))
-    condensed = squareform(apart.astype(np.float64), checks=False)
-    return leaves_list(linkage(condensed, "average", optimal_ordering=True)).astype(np.intp)
+    if len(pairwise) < 3:
+        return np.arange(len(pairwise))
+    condensed = squareform(pairwise.astype(np.float64), checks=False)
+    order: NDArray[np.intp] = leaves_list(linkage(condensed, "average", optimal_ordering=True)).astype(np.intp)
+    return order

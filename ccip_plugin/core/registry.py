@@ -1,4 +1,4 @@
-"""The CCIP models: where their files are, what they take and give, how well they did when they were published."""
+"""Registry of the CCIP models: files, input and output sizes, published scores and parameters."""
 
 import difflib
 from collections.abc import Mapping
@@ -16,10 +16,10 @@ DEMO_MODEL = "ccip-demo"
 
 @dataclass(frozen=True)
 class PublishedFile:
-    """What is known of a file of a model without downloading it.
+    """Published hash and size of a model file.
 
     Attributes:
-        sha256: of its content, in hexadecimal
+        sha256: hash of its content, in hexadecimal
         size: in bytes, None if it is unknown
     """
 
@@ -34,22 +34,22 @@ class ModelSpec:
     Attributes:
         name: the folder of the model in the hub repository, and its name everywhere
         backbone: the architecture of the image network
-        size_mb: about how large ``model_feat.onnx`` is
-        threshold: the difference up to which two images are one character
+        size_mb: approximate size of ``model_feat.onnx``, in MB
+        threshold: the difference up to which two images are one character, inclusive
         f1: published F1 score of "these two images are one character" at the threshold, None for a stand-in
         precision: likewise, precision
         recall: likewise, recall
         cluster_2: published adjusted Rand score of the best DBSCAN with ``min_samples=2``
         cluster_free: published adjusted Rand score of the best OPTICS
-        presets: published clustering parameters as ``(eps, min_samples)``: those of ``dbscan_2``, ``dbscan_free`` and
-            ``optics`` that were published
-        files: hash and size of published files by name, those known from the pages of the hub. Only files that no later
-            commit changes, so the hash holds at the pinned revision and at ``main``
-        revision: full commit of the hub repository, so that results do not drift; "bundled" for what comes with us
-        is_stand_in: whether it only plays the part of a model, for demonstrations and tests
-        input_size: width and height of the images that it takes
-        dim: length of an embedding
-        license: under which the files are published
+        presets: published clustering parameters as ``(eps, min_samples)``, by ``dbscan_2``, ``dbscan_free`` and
+            ``optics``, as far as they were published
+        files: hash and size of published files by name, as far as the pages of the hub show them. Only files that no
+            later commit changes, so the hash is valid at the pinned revision and at ``main``
+        revision: full commit of the hub repository, for reproducible results; "bundled" for a model in this package
+        is_stand_in: whether this is a stand-in for a model, for demonstrations and tests
+        input_size: width and height of its input images
+        dim: dimension of its embeddings
+        license: license of the published files
     """
 
     name: str
@@ -286,10 +286,10 @@ MODELS: Mapping[str, ModelSpec] = MappingProxyType(
 
 
 def get_spec(name: str) -> ModelSpec:
-    """Gives the record of a model.
+    """Returns the record of a model.
 
     Raises:
-        UnknownModelError: when there is none of that name; names those that are close
+        UnknownModelError: the name is not in the registry; lists similar names
     """
     spec = MODELS.get(name)
     if spec is None:
@@ -298,5 +298,5 @@ def get_spec(name: str) -> ModelSpec:
 
 
 def _close_names(name: str) -> tuple[str, ...]:
-    containing = [known for known in MODELS if name and name in known]
+    containing = [model_name for model_name in MODELS if name and name in model_name]
     return tuple(containing or difflib.get_close_matches(name, MODELS, n=2, cutoff=0.6))

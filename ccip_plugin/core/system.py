@@ -1,4 +1,4 @@
-"""The machine: cache folder, file locks, atomic writes, usable cores."""
+"""System functions: cache folder, file locks, atomic writes, usable cores."""
 
 import contextlib
 import errno
@@ -11,15 +11,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
 PART_SUFFIX = ".part"
-"""How the names of files and folders end that are not written to the end yet."""
+"""Suffix of files and folders that are still being written."""
 
-_POLL_SECONDS = 0.5  # how often the caller hears that another process holds a lock
+_POLL_SECONDS = 0.5  # interval of the calls while another process holds a lock
 _CGROUPS, _CGROUP_OF_PROCESS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 _NO_FSYNC = {errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EPERM, errno.EISDIR}  # some file systems, and Windows
 
 
 def cache_dir() -> Path:
-    """Cache folder of this package: ``CCIP_CACHE_DIR``, else ``ccip`` in the user's cache folder."""
+    """The cache folder of this package: ``CCIP_CACHE_DIR``, else ``ccip`` in the user's cache folder."""
     if os.environ.get("CCIP_CACHE_DIR"):
         return Path(os.environ["CCIP_CACHE_DIR"]).expanduser()
     if sys.platform == "win32":
@@ -34,8 +34,8 @@ def file_lock(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
     """Holds an exclusive lock on a file while the block runs.
 
     Args:
-        path: the lock file, which is kept
-        waiting: called twice a second while another process holds the lock; an exception from it ends the wait
+        path: the lock file, which is not deleted
+        waiting: called twice a second while another process holds the lock; its exceptions end the wait
     """
     from filelock import FileLock, Timeout
 
@@ -53,16 +53,16 @@ def file_lock(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Replaces a file or folder as a whole: readers see the old content or the new, never a part.
+    """Replaces a file or folder atomically: readers see the old content or the new, never a part.
 
-    Yields a path in the same folder, where the block writes a file or makes a folder. After the block that is synced to
-    disk and renamed to ``path``; if the block fails it is deleted and ``path`` is left as it was.
+    Yields a temporary path in the same folder, where the block writes a file or creates a folder. After the block it is
+    synced to disk and renamed to ``path``; if the block fails, it is deleted and ``path`` is unchanged.
 
     Args:
         path: the file or folder to replace; its parent exists
 
     Raises:
-        OSError: nothing was replaced
+        OSError: the content could not be written or renamed; ``path`` is unchanged
     """
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}{PART_SUFFIX}")
     try:
@@ -72,23 +72,23 @@ def atomic_write(path: Path) -> Iterator[Path]:
     except BaseException:
         _delete(part)
         raise
-    with contextlib.suppress(OSError):  # it is in place; only a power failure could take that back
+    with contextlib.suppress(OSError):  # the rename is done; only a power failure could undo it
         _sync_one(path.parent)
 
 
 def usable_cores() -> int:
-    """Number of cores this process may use: its CPU affinity, limited by the quota of its container."""
+    """Number of cores that this process may use: its CPU affinity, limited by the quota of its container."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = _cpu_quota(_CGROUP_OF_PROCESS, _CGROUPS)
     return cores if quota is None else max(1, min(cores, math.ceil(quota)))
 
 
 def _cpu_quota(membership: Path, mount: Path) -> float | None:
-    """Smallest CPU quota, in cores, of the control groups a process is in; None without one.
+    """Smallest CPU quota, in cores, of the control groups of a process; None without one.
 
     Args:
-        membership: lists the groups, as ``/proc/self/cgroup``
-        mount: where the groups are mounted
+        membership: a file that lists the groups, such as ``/proc/self/cgroup``
+        mount: the folder where the groups are mounted
     """
     quotas = [quota for folder in _cgroup_folders(membership, mount) if (quota := _quota_of(folder)) is not None]
     return min(quotas, default=None)
@@ -141,7 +141,7 @@ def _put_in_place(part: Path, path: Path) -> None:
 
 
 def _delete(path: Path) -> None:
-    """Deletes a file, a folder or a link (not what it leads to); what cannot be deleted stays."""
+    """Deletes a file, a folder or a link (not its target); ignores errors."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..core.calibration import load as load_calibration
 from ..core.differences import differences
 from ..core.errors import CCIPError
-from ..core.ranking import alike_order
+from ..core.ranking import similarity_order
 from ..embeddings.load import load_embeddings
 from ..embeddings.store import EmbeddingStore
 from ..reports.facts import Facts
@@ -85,7 +85,7 @@ class Comparison:
     @property
     def order(self) -> list[int]:
         """The indices in an order that puts similar images side by side."""
-        return [int(place) for place in alike_order(self.differences)]
+        return [int(place) for place in similarity_order(self.differences)]
 
     def facts(self) -> Facts:
         """The result as text."""

@@ -22,7 +22,7 @@ from ..core.encoder.encoder import Encoder
 from ..core.encoder.pipeline import extract
 from ..core.errors import CCIPError, EmbeddingError, UnreadableImageError
 from ..core.preprocessing import READING_POLICY, load_image, preprocess
-from ..core.references import NOBODY, SHARE, References, match
+from ..core.references import NO_MATCH, SHARE, References, match
 from ..core.system import usable_cores
 from ..embeddings.load import load_embeddings
 from ..embeddings.store import EmbeddingStore, Keys
@@ -74,7 +74,7 @@ class Recognizer:
         sure = np.atleast_1d(confidence(found.difference, self.threshold))
         return [
             fo.Classification(
-                label=UNKNOWN if found.character[i] == NOBODY else self.references.names[found.character[i]],
+                label=UNKNOWN if found.character[i] == NO_MATCH else self.references.names[found.character[i]],
                 confidence=float(sure[i]),
                 difference=float(found.difference[i]),
                 margin=float(found.margin[i]) if np.isfinite(found.margin[i]) else None,

@@ -5,7 +5,7 @@ import pytest
 
 from ccip_plugin.core.differences import difference, differences
 from ccip_plugin.core.errors import ParameterError, VectorsError
-from ccip_plugin.core.ranking import COMBINE, alike_order, combined_differences
+from ccip_plugin.core.ranking import COMBINE, combined_differences, similarity_order
 
 
 def random_vectors(n, *, seed=0, dim=16):
@@ -39,7 +39,7 @@ def test_one_odd_query_counts_for_little_in_the_mean_and_for_much_in_the_nearest
 def test_blocks_change_nothing(monkeypatch):
     vectors, queries = random_vectors(50), random_vectors(6, seed=1)
     whole = combined_differences(vectors, queries, combine="nearest")
-    monkeypatch.setattr("ccip_plugin.core.ranking._CELLS", 40)
+    monkeypatch.setattr("ccip_plugin.core.ranking._BLOCK_ENTRIES", 40)
     np.testing.assert_allclose(combined_differences(vectors, queries, combine="nearest"), whole, atol=1e-6)
 
 
@@ -50,7 +50,7 @@ def test_nothing_to_search():
 @pytest.mark.parametrize(
     "vectors, queries, options, error, text",
     [
-        pytest.param(random_vectors(2), [], {}, VectorsError, "nothing to compare with", id="no query"),
+        pytest.param(random_vectors(2), [], {}, VectorsError, "there is no query", id="no query"),
         pytest.param(
             random_vectors(2), random_vectors(1), {"combine": "max"}, ParameterError, "one of mean, nearest", id="how"
         ),
@@ -68,9 +68,9 @@ class TestAlikeOrder:
         letters = np.array(list("abcabcab"))
         apart = np.where(letters[:, None] == letters, 0.05, 0.45).astype(np.float32)
         np.fill_diagonal(apart, 0)
-        found = letters[alike_order(apart)]
+        found = letters[similarity_order(apart)]
         assert sum(found[1:] != found[:-1]) == 2
 
     @pytest.mark.parametrize("n", [0, 1, 2])
     def test_leaves_few_as_they_are(self, n):
-        assert alike_order(np.zeros((n, n), np.float32)).tolist() == list(range(n))
+        assert similarity_order(np.zeros((n, n), np.float32)).tolist() == list(range(n))

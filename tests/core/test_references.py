@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from ccip_plugin.core import references as module
 from ccip_plugin.core.differences import difference, differences
 from ccip_plugin.core.errors import ParameterError, VectorsError
-from ccip_plugin.core.references import NOBODY, References, match
+from ccip_plugin.core.references import NO_MATCH, References, match
 
 
 def at(*wanted: float) -> np.ndarray:
@@ -46,13 +46,13 @@ def test_is_the_rule_image_by_image(counts, n, share, seed, cells):
     }
     images = (middles[random.integers(0, len(counts), n)] + 0.6 * random.normal(size=(n, 8))).astype(np.float32)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_CELLS", cells)
+        patch.setattr(module, "_BLOCK_ENTRIES", cells)
         found = match(images, References.of(characters), threshold=0.1, share=share)
     names = list(characters)
     for i, image in enumerate(images):
         name, nearest, deciding, margin = slowly(image, characters, 0.1, share)
         assert found.nearest[i] == names.index(nearest)
-        assert found.character[i] == (NOBODY if name is None else names.index(name))
+        assert found.character[i] == (NO_MATCH if name is None else names.index(name))
         assert found.difference[i] == pytest.approx(deciding, abs=1e-6)
         assert found.margin[i] == pytest.approx(margin, abs=1e-6)
 
@@ -77,7 +77,7 @@ IMAGE = at(0)[0]
 def test_all_references_of_a_character_decide_together(characters, name, difference):
     references = References.of({character: at(*apart) for character, apart in characters.items()})
     found = match(IMAGE, references, threshold=0.2)
-    assert (None if found.character[0] == NOBODY else references.names[found.character[0]]) == name
+    assert (None if found.character[0] == NO_MATCH else references.names[found.character[0]]) == name
     assert found.difference[0] == pytest.approx(difference, abs=1e-6)
 
 
@@ -92,7 +92,7 @@ def test_a_difference_of_exactly_the_threshold_is_within_it(apart):
     references = References.of({"a": at(0.9), "b": at(apart), "c": at(0.95)})
     exact = float(differences(IMAGE, at(apart))[0, 0])
     assert match(IMAGE, references, threshold=exact).character[0] == 1
-    assert match(IMAGE, references, threshold=np.nextafter(exact, 0)).character[0] == NOBODY
+    assert match(IMAGE, references, threshold=np.nextafter(exact, 0)).character[0] == NO_MATCH
 
 
 def test_another_order_of_the_references_changes_nothing():
@@ -110,7 +110,7 @@ def test_another_measure_can_be_given():
     assert match(IMAGE, references, threshold=0.1, measure=squared).difference[0] == pytest.approx(0.09, abs=1e-6)
 
 
-@pytest.mark.parametrize("share, character", [(0.1, 0), (0.25, 0), (0.5, NOBODY), (1.0, NOBODY)])
+@pytest.mark.parametrize("share, character", [(0.1, 0), (0.25, 0), (0.5, NO_MATCH), (1.0, NO_MATCH)])
 def test_share_says_how_many_references_have_to_be_near(share, character):
     references = References.of({"a": at(0.01, 0.3, 0.3, 0.3)})
     assert match(IMAGE, references, threshold=0.2, share=share).character[0] == character
