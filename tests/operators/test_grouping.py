@@ -1,7 +1,11 @@
 """The form and the summary of the grouping operator: graph, calibrated parameters, the table of groups."""
 
+import importlib
+import sys
+
 import fiftyone as fo
 import fiftyone.operators as foo
+import numpy as np
 import pytest
 
 from ccip_plugin.evaluation.calibration import calibrate
@@ -86,3 +90,26 @@ def test_shows_a_table_of_the_groups(made):
     assert 0 < float(first["cohesion"]) <= float(first["diameter"]) < float(first["apart"])
     shown = foo.get_operator(GROUP).resolve_output(fo.operators.ExecutionContext({"results": results}))
     assert "shapes" in shown.to_json()["type"]["properties"]
+
+
+def test_a_method_that_is_added_to_the_registry_is_in_the_form_and_runs(made, monkeypatch):
+    """A record is all that it takes."""
+    foo.get_operator(GROUP)
+    plugin = next(name for name in sys.modules if name.endswith("characters.ccip_plugin"))
+    methods = importlib.import_module(f"{plugin}.core.clustering.methods")
+    record = methods.ClusteringMethod(
+        "one_group",
+        "toy",
+        label="One group",
+        description="all images in one group",
+        parameters=methods.from_threshold(0.5, min_samples=7),
+        run=lambda task: task.result(np.zeros(task.n, np.int64)),
+    )
+    monkeypatch.setitem(methods.METHODS, record.name, record)
+    samples = made("aabb")
+    asked = form(GROUP, samples, method="one_group")
+    assert choices(asked, "method")["one_group"] == "One group"
+    assert (asked["eps"]["view"]["placeholder"], asked["min_samples"]["view"]["placeholder"]) == ("0.0892", "7")
+    found = facts(results_of(run(GROUP, samples, method="one_group")))
+    assert found["Character groups"] == "1" and found["Method"].startswith("One group")
+    assert len(set(samples.values("character_group.label"))) == 1
