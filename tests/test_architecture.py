@@ -216,6 +216,11 @@ def private_uses(name: str) -> list[str]:
         ):
             if node.attr not in ("_fields", "_asdict", "_replace"):  # public methods of named tuples
                 uses.append(f"line {node.lineno}: {ast.unparse(node)}")
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("getattr", "hasattr", "setattr", "delattr"):
+            attribute = node.args[1]
+            is_private = isinstance(attribute, ast.Constant) and _is_private(str(attribute.value))
+            if is_private and not name.startswith("core/"):  # which knows no FiftyOne
+                uses.append(f"line {node.lineno}: {ast.unparse(node)}")
         elif isinstance(node, ast.ImportFrom):
             names = [alias.name for alias in node.names if _is_private(alias.name)]
             uses += [f"line {node.lineno}: imports {each}" for each in names]

@@ -263,6 +263,18 @@ def has_brain_results(dataset: fo.Dataset, key: str) -> bool:
     return bool(dataset._doc.brain_methods[key].results)
 
 
+def forget_zoo_manifests() -> None:
+    """Makes FiftyOne read the manifests of the model zoo again, after files in its folder have changed.
+
+    Assumes ``fiftyone.zoo.models._invalidate_zoo_models_manifest``; versions without it keep no manifests.
+    """
+    import fiftyone.zoo.models as fozm  # it takes longer to import than the rest of this module
+
+    invalidate = getattr(fozm, "_invalidate_zoo_models_manifest", None)
+    if invalidate is not None:
+        invalidate()
+
+
 def forget_brain_results(dataset: fo.Dataset, key: str) -> None:
     """Drops results of a brain run from memory, so that the next ``load_brain_results`` reads them again.
 

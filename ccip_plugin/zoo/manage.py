@@ -1,4 +1,4 @@
-"""The models on this machine: which are here, fetched, checked, deleted."""
+"""Lists, downloads, checks and deletes models on this machine."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,20 +16,20 @@ ACTIONS = (LIST, DOWNLOAD, CHECK, REMOVE)
 
 
 class ModelsError(CCIPError, ValueError):
-    """What was asked for cannot be done with this model."""
+    """The action is not possible for this model."""
 
 
 @dataclass(frozen=True)
 class ModelsReport:
-    """What :func:`manage_models` did, and the models as they are now.
+    """The result of :func:`manage_models`.
 
     Attributes:
-        action: what was done
-        model_name: with which model, None for the list
-        rows: all models
-        checks: the outcome of each check
-        folder: where the model is
-        n_bytes: how many bytes became free
+        action: the action
+        model_name: its model, None for the list
+        rows: all models, after the action
+        checks: the results of the checks
+        folder: the folder of the model
+        n_bytes: the disk space freed, in bytes
     """
 
     action: str
@@ -72,32 +72,32 @@ def manage_models(
     revision: str | None = None,
     progress: ProgressCallback | None = None,
 ) -> ModelsReport:
-    """Lists the models, downloads one, checks one, or deletes what was downloaded of one.
+    """Lists the models, or downloads, checks or deletes one.
 
     Args:
-        action ("list"): one of :data:`ACTIONS`. ``check`` compares files, numbers and results with what is published,
-            and downloads a model that is nowhere
+        action ("list"): one of :data:`ACTIONS`. ``check`` compares files, parameters and results with the published
+            ones; a missing model is downloaded first
         model_name (None): a name of the registry; not needed for the list
-        model_dir (None): a folder of models; ``CCIP_MODEL_DIR`` by default. Nothing is downloaded into it or deleted
-            from it
-        revision (None): of the hub repository; the pinned one by default
-        progress (None): told the bytes of each file
+        model_dir (None): a folder of models; ``CCIP_MODEL_DIR`` by default. Nothing is downloaded to it or deleted from
+            it
+        revision (None): revision of the hub repository; the pinned one by default
+        progress (None): receives the bytes of each file
 
     Returns:
         a :class:`ModelsReport`
 
     Raises:
-        ParameterError: no such action
-        UnknownModelError: no such model
-        ModelsError: no model is named, or it is not one that can be deleted
-        CCIPError: the model cannot be had; the text says what to do
+        ParameterError: the action is unknown
+        UnknownModelError: the model is unknown
+        ModelsError: no model is given, or it cannot be deleted
+        CCIPError: the model is missing and cannot be downloaded; the text says what to do
     """
     if action not in ACTIONS:
         raise ParameterError("action", action, f"one of {', '.join(ACTIONS)}")
     if action == LIST:
         return ModelsReport(LIST, None, _rows(model_dir))
     if model_name is None:
-        raise ModelsError(f"name the model to {action}")
+        raise ModelsError(f"model_name is required to {action} a model")
     get_spec(model_name)
     checks: tuple[CheckResult, ...] = ()
     folder, n_bytes = None, 0
@@ -114,11 +114,11 @@ def manage_models(
 
 
 def why_not_removed(model_name: str, *, model_dir: str | Path | None = None) -> str | None:
-    """Why a model cannot be deleted here; None when it can be."""
+    """The reason why a model cannot be deleted, None if it can."""
     if get_spec(model_name).is_stand_in:
-        return "it comes with the plugin"
+        return "it is bundled with the plugin"
     if folder := hub.model_folder(model_dir):
-        return f"models are taken from {folder}, which is yours: delete the files there yourself"
+        return f"models are read from your folder {folder}; delete the files there yourself"
     return None
 
 

@@ -1,4 +1,4 @@
-"""CCIP as a model of FiftyOne: for ``apply_model``, ``compute_embeddings`` and the methods of the brain."""
+"""CCIP as a FiftyOne model, for ``apply_model``, ``compute_embeddings`` and the methods of the brain."""
 
 import functools
 import logging
@@ -29,20 +29,20 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class CCIPModelConfig:
-    """What a :class:`CCIPModel` is made from.
+    """The configuration of a :class:`CCIPModel`.
 
     Attributes:
         model_name: a name of the registry
-        references: of characters, as for :func:`~ccip_plugin.zoo.recognition.gather`; None to give embeddings, not
-        names
-        references_field: of a dataset of references, the field with the names
-        embeddings_field: of a dataset of references, the field with embeddings
-        threshold: the difference up to which two images are one character; None for that of the model
-        share: which share of a character's references has to be that near
-        provider: as for :meth:`~ccip_plugin.core.encoder.encoder.Encoder.open`
-        threads: threads of one run on the CPU, one per usable core by default: FiftyOne gives image after image
+        references: references of characters, see :func:`~ccip_plugin.zoo.recognition.gather`; with None, the model
+            returns embeddings instead of names
+        references_field: if the references are a dataset, the field with the names
+        embeddings_field: if the references are a dataset, the field with embeddings
+        threshold: the difference up to which two images show one character; None for that of the model
+        share: the share of a character's references that has to be within the threshold
+        provider: see :meth:`~ccip_plugin.core.encoder.encoder.Encoder.open`
+        threads: threads of one run on the CPU, one per usable core by default, since FiftyOne passes images one by one
         model_dir: a folder of models
-        revision: of the hub repository
+        revision: revision of the hub repository
     """
 
     model_name: str
@@ -61,28 +61,28 @@ _OF_RECOGNITION = ("references", "references_field", "embeddings_field", "thresh
 
 
 class CCIPModel(fom.EmbeddingsMixin, fom.SamplesMixin, fom.Model):
-    """Embeds images and, with references, names the character in them.
+    """Embeds images or, with references, recognizes the characters in them.
 
-    Embeddings have unit length. ``dataset.apply_model(model, label_field=...)`` writes them, or with references
-    labels, see :meth:`~ccip_plugin.zoo.recognition.Recognizer.labels`. References are best given there::
+    ``dataset.apply_model(model, label_field=...)`` writes embeddings of unit length or, with references, labels; see
+    :meth:`~ccip_plugin.zoo.recognition.Recognizer.labels`. Pass references to ``apply_model``::
 
         dataset.apply_model(model, label_field="character", references="~/characters")
 
-    as ``load_zoo_model`` gives the object that it made before, unless ``cache=False``, when its arguments look the same
-    in print: arrays, views, and folders whose content has changed do.
+    ``load_zoo_model`` returns a cached model if its arguments have the same text as before (unless ``cache=False``),
+    even if arrays, views or files in a folder have changed.
 
-    It reads the files of images itself, as everything in this package does. The other methods of FiftyOne
-    (``compute_embeddings``, ``compute_patch_embeddings``, those of the brain) hand over pixels that FiftyOne read, and
-    so does ``apply_model`` for the frames of videos. Vectors of these are the same, but for images with transparency
-    or with more than 8 bits for a color.
+    ``apply_model`` on images reads the files like the rest of this package. The other methods of FiftyOne
+    (``compute_embeddings``, ``compute_patch_embeddings``, the methods of the brain), and ``apply_model`` on video
+    frames, pass pixels read by FiftyOne. The embeddings are the same, except of images with transparency or more than 8
+    bits per channel.
 
-    The model is loaded once and stays until the object goes, or :meth:`close`.
+    The model stays loaded until the object is deleted or closed with :meth:`close`.
 
     Args:
         config: a :class:`CCIPModelConfig`
 
     Raises:
-        CCIPError: the model cannot be had, or the references cannot be used; the text says why
+        CCIPError: the model or the references cannot be used; the text says why
     """
 
     media_type = "image"
@@ -103,56 +103,56 @@ class CCIPModel(fom.EmbeddingsMixin, fom.SamplesMixin, fom.Model):
         )
         self._references = None if config.references is None else self._gathered({})
         self._recognizer = None if config.references is None else self._recognizer_of({})
-        self._asked: Recognizer | None = None
+        self._recognizer_of_call: Recognizer | None = None
         self._last: tuple[Any, fo.Classification] | None = None
 
     def __exit__(self, *error: object) -> None:
-        """FiftyOne has written what it was given."""
+        """Called by FiftyOne after it has written the results."""
         if self._last is not None:
             _declare_numbers(*self._last)
             self._last = None
 
     @property
     def needs_fields(self) -> dict[str, Any]:
-        """Fields that ``predict`` needs: none but the path of the file."""
+        """The fields that ``predict`` needs, besides the path of the file: none."""
         return self._fields
 
     @needs_fields.setter
     def needs_fields(self, fields: Mapping[str, Any]) -> None:
-        """FiftyOne hands the further arguments of ``apply_model`` over as fields, while it runs; ours are taken out."""
+        """Called by FiftyOne with the additional arguments of ``apply_model``; takes the options of recognition out."""
         options = {name: fields[name] for name in _OF_RECOGNITION if name in fields}
-        self._asked = self._recognizer_of(options) if options else None
+        self._recognizer_of_call = self._recognizer_of(options) if options else None
         self._fields = {name: field for name, field in fields.items() if name not in options}
 
     def predict(self, arg: Any, sample: Any = None) -> Any:
-        """Gives the embedding of an image or, with references, whom it shows.
+        """Computes the embedding of an image or, with references, its label.
 
         Args:
             arg: the image as an ``(h, w, 3)`` uint8 array
-            sample (None): the image as a sample; then its file is read instead
+            sample (None): the sample of the image; its file is then read instead
 
         Returns:
             a ``(768,)`` array, or a ``fiftyone.Classification``
 
         Raises:
             UnreadableImageError: the image cannot be read
-            TargetError: the sample is a patch, on which ``apply_model`` cannot write
+            TargetError: the sample is a patch, which ``apply_model`` cannot write to
         """
         return self.predict_all([arg], None if sample is None else [sample])[0]
 
     def predict_all(self, args: Sequence[Any], samples: Sequence[Any] | None = None) -> list[Any]:
-        """Does for several images what :meth:`predict` does for one.
+        """Like :meth:`predict`, for several images.
 
         Args:
             args: the images as arrays
-            samples (None): the images as samples
+            samples (None): the samples of the images
 
         Returns:
             a list of arrays or labels
         """
         images = args if samples is None else list(map(_image, args, samples))
         vectors = self._encoder.embed(images)
-        recognizer = self._asked or self._recognizer
+        recognizer = self._recognizer_of_call or self._recognizer
         if recognizer is None:
             return list(vectors)
         labels = recognizer.labels(vectors)
@@ -170,12 +170,13 @@ class CCIPModel(fom.EmbeddingsMixin, fom.SamplesMixin, fom.Model):
             a ``(768,)`` array
 
         Raises:
-            UnreadableImageError: it has no pixels, such as the crop of a box without area
+            UnreadableImageError: the image has no pixels, such as the crop of an empty box
         """
-        return self.embed_all([arg])[0]
+        vector: Vectors = self.embed_all([arg])[0]
+        return vector
 
     def embed_all(self, args: Sequence[Any]) -> Vectors:
-        """Embeds images, of any sizes.
+        """Embeds images of any sizes.
 
         Args:
             args: the ``n`` images as arrays
@@ -183,15 +184,15 @@ class CCIPModel(fom.EmbeddingsMixin, fom.SamplesMixin, fom.Model):
         Returns:
             an ``(n, 768)`` array
         """
-        _say_who_reads()
+        _warn_of_other_reader()
         return self._encoder.embed(args)
 
     def close(self) -> None:
-        """Frees the model. Using it afterwards is an error."""
+        """Frees the model, which cannot be used afterwards."""
         self._encoder.close()
 
     def _recognizer_of(self, options: Mapping[str, Any]) -> Recognizer:
-        """A recognizer with some options instead of those of the configuration.
+        """A recognizer with options that override those of the configuration.
 
         Raises:
             ReferencesError: there are no references
@@ -218,24 +219,24 @@ class CCIPModel(fom.EmbeddingsMixin, fom.SamplesMixin, fom.Model):
 
 
 def _image(arg: Any, sample: Any) -> Any:
-    """What to read: the file of an image; the pixels of the frame of a video."""
+    """The file of an image, or the pixels of a video frame."""
     if isinstance(sample, fop.PatchView | fop.EvaluationPatchView):
         raise TargetError(
-            "apply_model cannot write on patches: ccip_plugin.compute_embeddings(view) embeds them, "
-            "group_characters(view) labels them; or make a dataset of the crops"
+            "apply_model cannot write to patches. Use ccip_plugin.compute_embeddings(view) to embed them and "
+            "group_characters(view) to label them, or make a dataset of the crops"
         )
     is_image = isinstance(sample, fo.Sample | fos.SampleView) and sample.media_type == fomm.IMAGE
     return sample.filepath if is_image else arg
 
 
 def _declare_numbers(sample: Any, label: fo.Classification) -> None:
-    """Declares the numbers of the labels in the field with ``label``, so that the App can filter by them.
+    """Declares the numbers of labels in the field that holds ``label``, so that the App can filter by them.
 
-    FiftyOne tells no model which field it writes.
+    FiftyOne does not pass the name of the field to the model.
     """
     field = next((name for name in sample.field_names if sample[name] is label), None)
     if field is None:
-        return  # it was not written: a confidence threshold, or other classes
+        return  # not written, because of confidence_thresh or classes
     for name in ("difference", "margin"):
         if isinstance(sample, fo.Frame | fofr.FrameView):
             sample.dataset.add_frame_field(f"{field}.{name}", fo.FloatField)
@@ -244,9 +245,9 @@ def _declare_numbers(sample: Any, label: fo.Classification) -> None:
 
 
 @functools.cache
-def _say_who_reads() -> None:
-    """Warns once: this is FiftyOne's reader, not ours."""
+def _warn_of_other_reader() -> None:
+    """Warns once that FiftyOne reads the images."""
     logger.warning(
         "FiftyOne reads the images for this call. Embeddings of images with transparency, which it drops, or with more "
-        "than 8 bits for a color are not those of ccip_plugin.compute_embeddings and apply_model; all others are"
+        "than 8 bits per channel differ from those of ccip_plugin.compute_embeddings and apply_model"
     )

@@ -1,4 +1,4 @@
-"""References as people have them (folders, images, labelled datasets), and who is in an image as a label."""
+"""Character recognition by references: folders, images or labeled datasets."""
 
 import functools
 import logging
@@ -13,6 +13,7 @@ from typing import Any
 
 import fiftyone as fo
 import numpy as np
+from fiftyone.core.collections import SampleCollection
 from PIL import Image
 
 from ..core.arrays import Vectors
@@ -25,6 +26,7 @@ from ..core.preprocessing import READING_POLICY, load_image, preprocess
 from ..core.references import NO_MATCH, SHARE, References, match
 from ..core.system import usable_cores
 from ..embeddings.load import load_embeddings
+from ..embeddings.provenance import Provenance
 from ..embeddings.store import EmbeddingStore, Keys
 from ..io.images import find_images
 from ..storage.fields import EMBEDDINGS_FIELD, STATUS_IGNORED, UNASSIGNED
@@ -33,22 +35,22 @@ from ..storage.targets import Target, resolve
 logger = logging.getLogger(__name__)
 
 UNKNOWN = "unknown"
-"""The label of an image that shows none of the characters."""
+"""The label of images that match no character."""
 
 
 class ReferencesError(CCIPError, ValueError):
-    """Characters cannot be recognized by these references."""
+    """The references are invalid."""
 
 
 @dataclass(frozen=True)
 class Recognizer:
-    """Names the character in an image; the rule is that of :func:`~ccip_plugin.core.references.match`.
+    """Names the character in an image by the rule of :func:`~ccip_plugin.core.references.match`.
 
     Attributes:
-        references: of the characters
+        references: the references of the characters
         encoder: the model of all embeddings
-        threshold: the difference up to which two images are one character
-        share: which share of a character's references has to be that near
+        threshold: the difference up to which two images show one character
+        share: the share of a character's references that has to be within the threshold
     """
 
     references: References
@@ -57,56 +59,56 @@ class Recognizer:
     share: float = SHARE
 
     def labels(self, vectors: Vectors) -> list[fo.Classification]:
-        """Says whom images show.
+        """Labels images.
 
         Args:
             vectors: their ``(n, dim)`` embeddings
 
         Returns:
-            ``n`` labels: the name of the character, or :data:`UNKNOWN`; the ``difference`` that decided and, from it,
-            ``confidence`` (0.5 at the threshold, so under 0.5 for the unknown; both are then about the character that
-            comes nearest); ``margin``, by how much the mean difference to the next character is larger, None where
-            there is no other
+            ``n`` labels with the name of the character or :data:`UNKNOWN`; the deciding ``difference``; the
+            ``confidence`` computed from it, 0.5 at the threshold; and the ``margin``, the mean difference to the
+            second nearest character minus that to the nearest, None with one character only. For an unknown image,
+            the numbers are those of the nearest character
         """
-        found = match(
+        matches = match(
             vectors, self.references, threshold=self.threshold, share=self.share, measure=self.encoder.differences
         )
-        sure = np.atleast_1d(confidence(found.difference, self.threshold))
+        confidences = np.atleast_1d(confidence(matches.difference, self.threshold))
         return [
             fo.Classification(
-                label=UNKNOWN if found.character[i] == NO_MATCH else self.references.names[found.character[i]],
-                confidence=float(sure[i]),
-                difference=float(found.difference[i]),
-                margin=float(found.margin[i]) if np.isfinite(found.margin[i]) else None,
+                label=UNKNOWN if matches.character[i] == NO_MATCH else self.references.names[matches.character[i]],
+                confidence=float(confidences[i]),
+                difference=float(matches.difference[i]),
+                margin=float(matches.margin[i]) if np.isfinite(matches.margin[i]) else None,
             )
-            for i in range(len(sure))
+            for i in range(len(confidences))
         ]
 
 
 def gather(
     references: Any, encoder: Encoder, *, field: str | None = None, embeddings_field: str = EMBEDDINGS_FIELD
 ) -> References:
-    """Embeds references, in whatever form they come.
+    """Embeds references of any kind.
 
-    Images are read as everywhere in this package. Single ones that cannot be read are left out, with a warning.
+    Images that cannot be read are skipped with a warning.
 
     Args:
-        references: a folder with a folder of images per character; a mapping of names to images (paths, folders,
-            bytes, arrays, PIL images) or embeddings (float arrays), one or several; or a dataset, a view or the name
-            of a dataset with labels. Embeddings that a dataset has from this model are used, others computed
+        references: a folder with one subfolder of images per character; a mapping of names to one or several images
+            (paths, folders, bytes, arrays, PIL images) or embeddings (float arrays); or a dataset, a view or the name
+            of a dataset with labels. Embeddings of this model in the dataset are used, missing ones are computed
         encoder: the model
-        field (None): of a dataset, the field with the names: classifications or strings, detections (by their label)
-            or an attribute of them, such as ``faces.character_group``. Labels that name nobody (``unassigned``,
-            ``unknown``, ignored ones) are left out
-        embeddings_field ("ccip_embedding"): of a dataset, the field (on detections: the attribute) with embeddings
+        field (None): for a dataset, the field with the names: classifications, strings, detections (by their label) or
+            an attribute of them, such as ``faces.character_group``. The labels ``unassigned`` and ``unknown`` and
+            ignored labels are skipped
+        embeddings_field ("ccip_embedding"): for a dataset, the field (on detections: the attribute) with embeddings
 
     Returns:
         the :class:`~ccip_plugin.core.references.References`
 
     Raises:
-        ReferencesError: nothing of that kind is there, or a character has no usable reference
-        VectorsError: embeddings of another model
-        TargetError: the dataset has no such field
+        ReferencesError: the references are of no supported kind, or a character has no usable reference
+        VectorsError: the embeddings are of another model
+        TargetError: the samples or the field are not supported
     """
     if isinstance(references, References):
         return references
@@ -117,15 +119,15 @@ def gather(
         if folder.is_dir():
             return _of_mapping(_characters_in(folder), encoder)
         if not isinstance(references, str) or not fo.dataset_exists(references):
-            raise ReferencesError(f"there is no folder {str(folder.absolute())!r}, and no dataset of that name")
+            raise ReferencesError(f"there is neither a folder {str(folder.absolute())!r} nor a dataset {references!r}")
         references = fo.load_dataset(references)
     if not isinstance(references, fo.Dataset | fo.DatasetView):
         raise ReferencesError(
-            f"references are a {type(references).__name__}; wanted a folder, a mapping of names to images or "
+            f"references are a {type(references).__name__}; expected a folder, a mapping of names to images or "
             "embeddings, or a dataset or view with labels"
         )
     if field is None:
-        raise ReferencesError("references are a dataset: say which field has the names (references_field)")
+        raise ReferencesError("references are a dataset: set references_field, the field with the names")
     return _of_samples(references, field, embeddings_field, encoder)
 
 
@@ -138,20 +140,20 @@ def _characters_in(folder: Path) -> dict[str, list[Path]]:
         if path.is_dir() and not path.name.startswith("."):
             characters.setdefault(unicodedata.normalize("NFC", path.name), []).append(path)
     if not characters:
-        raise ReferencesError(f"{folder} has no folders in it; wanted one per character, with images of it")
+        raise ReferencesError(f"{folder} has no subfolders; expected one per character, with images of it")
     return characters
 
 
 def _of_mapping(characters: Mapping[Any, Any], encoder: Encoder) -> References:
-    given = [(str(name), thing) for name, value in characters.items() for thing in _things(value)]
+    sources = [(str(name), source) for name, value in characters.items() for source in _sources(value)]
     with ThreadPoolExecutor(usable_cores(), thread_name_prefix="ccip") as pool:
-        vectors = list(pool.map(functools.partial(_embedded, encoder), (thing for _, thing in given)))
-    names = [name for name, _ in given]
+        vectors = list(pool.map(functools.partial(_embedded, encoder), (source for _, source in sources)))
+    names = [name for name, _ in sources]
     return _references(map(str, characters), zip(names, vectors, strict=True))
 
 
-def _things(value: Any) -> Iterator[Any]:
-    """The images and ``(dim,)`` embeddings in what was given for a character."""
+def _sources(value: Any) -> Iterator[Any]:
+    """The images and ``(dim,)`` embeddings of a character."""
     if isinstance(value, str | os.PathLike):
         path = Path(value).expanduser()
         yield from find_images(path).paths if path.is_dir() else [path]
@@ -163,87 +165,89 @@ def _things(value: Any) -> Iterator[Any]:
     elif isinstance(value, Sequence) and value and isinstance(value[0], Real):
         yield np.asarray(value, np.float32)
     elif isinstance(value, Iterable):
-        for one in value:
-            yield from _things(one)
+        for item in value:
+            yield from _sources(item)
     else:
         raise ReferencesError(f"a {type(value).__name__} is neither an image nor an embedding")
 
 
-def _embedded(encoder: Encoder, thing: Any) -> Vectors | str:
-    """The embedding of an image, or why there is none."""
-    if isinstance(thing, np.ndarray) and thing.dtype.kind == "f":
-        if thing.shape != (encoder.spec.dim,):
+def _embedded(encoder: Encoder, source: Any) -> Vectors | str:
+    """The embedding of an image, or the reason why it has none."""
+    if isinstance(source, np.ndarray) and source.dtype.kind == "f":
+        if source.shape != (encoder.spec.dim,):
             raise ReferencesError(
-                f"a float array of shape {thing.shape} is no embedding, whose shape is ({encoder.spec.dim},); an image "
-                "is an array of uint8"
+                f"a float array of shape {source.shape} is no embedding, which has shape ({encoder.spec.dim},); images "
+                "are uint8 arrays"
             )
-        return thing.astype(np.float32)
+        return source.astype(np.float32)
     try:
-        return normalize(encoder.embed_tensor(preprocess(load_image(thing))))
+        return normalize(encoder.embed_tensor(preprocess(load_image(source))))
     except (UnreadableImageError, EmbeddingError) as error:
         return str(error)
 
 
-def _references(names: Iterable[str], found: Iterable[tuple[str, Vectors | str]]) -> References:
-    """Brings vectors together by name; ``found`` has a text for a reference that could not be embedded."""
+def _references(names: Iterable[str], results: Iterable[tuple[str, Vectors | str]]) -> References:
+    """Collects vectors by name; a result is a text for a reference that could not be embedded."""
     vectors: dict[str, list[Vectors]] = {name: [] for name in names}
     problems: dict[str, list[str]] = {}
-    for name, result in found:
+    for name, result in results:
         if isinstance(result, str):
             problems.setdefault(name, []).append(result)
         else:
             vectors[name].append(result)
     if UNKNOWN in vectors:
-        raise ReferencesError(f"{UNKNOWN!r} is the label of images that show nobody; give the character another name")
+        raise ReferencesError(
+            f"{UNKNOWN!r} is the label of images that match no character; give the character another name"
+        )
     for name, reasons in problems.items():
-        logger.warning("%d references of %r are left out, the first: %s", len(reasons), name, reasons[0])
-    if empty := [name for name, many in vectors.items() if not many]:
-        reasons = problems.get(empty[0], ["none was given"])
+        logger.warning("%d references of %r are skipped; the first: %s", len(reasons), name, reasons[0])
+    if empty := [name for name, usable in vectors.items() if not usable]:
+        reasons = problems.get(empty[0], ["there are none"])
         raise ReferencesError(f"no usable reference of {', '.join(map(repr, empty))}: {reasons[0]}")
     return References.of(vectors)
 
 
-# -- labelled datasets
+# -- labeled datasets
 
 
-def _of_samples(samples: Any, field: str, embeddings_field: str, encoder: Encoder) -> References:
-    target, label = _labelled(samples, field)
+def _of_samples(samples: SampleCollection, field: str, embeddings_field: str, encoder: Encoder) -> References:
+    target, label = _labeled(samples, field)
     ids, _, columns = target.values(label, _status_of(label))
-    named = zip(ids, columns[label], columns[_status_of(label)], strict=True)
-    names = {item_id: name for item_id, name, status in named if _is_somebody(name, status)}
+    rows = zip(ids, columns[label], columns[_status_of(label)], strict=True)
+    names = {item_id: name for item_id, name, status in rows if _is_character(name, status)}
     if not names:
         raise ReferencesError(f"no label in {field!r} names a character")
     return _references(dict.fromkeys(names.values()), _vectors(target, embeddings_field, encoder, names))
 
 
-def _labelled(samples: Any, field: str) -> tuple[Target, str]:
-    """The items that a field labels, and the attribute of them that has the names."""
+def _labeled(samples: SampleCollection, field: str) -> tuple[Target, str]:
+    """The items that a field labels, and their attribute with the names."""
     root, *others = field.split(".")
     whole = resolve(samples)
-    found = whole.dataset.get_field(root)
-    if getattr(found, "document_type", None) is fo.Detections:
+    declared = whole.dataset.get_field(root)
+    if getattr(declared, "document_type", None) is fo.Detections:
         return resolve(samples, root), others[-1] if others else "label"
-    path = f"{field}.label" if getattr(found, "document_type", None) is fo.Classification and not others else field
+    path = f"{field}.label" if getattr(declared, "document_type", None) is fo.Classification and not others else field
     if not isinstance(whole.dataset.get_field(path), fo.StringField):
         raise ReferencesError(
-            f"{field!r} of {whole.dataset.name!r} holds {found}; wanted classifications, strings or detections"
+            f"{field!r} of {whole.dataset.name!r} holds {declared}; expected classifications, strings or detections"
         )
     return whole, path
 
 
 def _status_of(label: str) -> str:
-    """Where the status of a character group stands, beside its name."""
+    """The attribute with the status of a character group, beside that of its name."""
     return label.replace(".label", ".status") if "." in label else f"{label.removesuffix('_group')}_status"
 
 
-def _is_somebody(name: str | None, status: str | None) -> bool:
+def _is_character(name: str | None, status: str | None) -> bool:
     return bool(name and name.strip()) and name not in (UNASSIGNED, UNKNOWN) and status != STATUS_IGNORED
 
 
 def _vectors(
     target: Target, embeddings_field: str, encoder: Encoder, names: Mapping[str, str]
 ) -> Iterator[tuple[str, Vectors | str]]:
-    """Name and vector of each labelled item: the vector that is stored, else one that is computed now."""
+    """Name and vector of each labeled item: the stored vector, else a computed one."""
     store = EmbeddingStore(target, embeddings_field)
     recorded, done = store.provenance, set()
     if recorded is not None and _is_of(encoder, recorded):
@@ -252,13 +256,15 @@ def _vectors(
             done.add(item_id)
             if item_id in names:
                 yield names[item_id], vector
-    every = store.keys()
-    todo = Keys(key for key in every if key.item_id in names and key.item_id not in done)
+    item_keys = store.keys()
+    missing = Keys(key for key in item_keys if key.item_id in names and key.item_id not in done)
     alpha, force_square = (recorded.alpha or 0.0, recorded.force_square or False) if recorded else (0.0, False)
-    for found in extract(store.items(todo), encoder, alpha=alpha, force_square=force_square):
-        yield names[found.key.item_id], found.vector if found.vector is not None else str(found.error)
+    for result in extract(store.items(missing), encoder, alpha=alpha, force_square=force_square):
+        yield names[result.key.item_id], result.vector if result.vector is not None else str(result.error)
 
 
-def _is_of(encoder: Encoder, recorded: Any) -> bool:
-    ours = replace(recorded, model_name=encoder.model_name, sha256=encoder.fingerprint, reading_policy=READING_POLICY)
-    return ours.contrast(recorded) is None
+def _is_of(encoder: Encoder, recorded: Provenance) -> bool:
+    computed = replace(
+        recorded, model_name=encoder.model_name, sha256=encoder.fingerprint, reading_policy=READING_POLICY
+    )
+    return computed.contrast(recorded) is None

@@ -1,4 +1,4 @@
-"""Makes the models of this plugin known to FiftyOne's model zoo, by their bare names, without network."""
+"""Registers the models of this plugin in FiftyOne's model zoo, by their plain names, without network."""
 
 import contextlib
 import hashlib
@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import fiftyone as fo
-import fiftyone.zoo.models as fozm
 
 from ..core.errors import CCIPError
 from ..core.registry import DEFAULT_MODEL, MODELS
 from ..core.system import atomic_write
 from ..reports.facts import Facts
+from ..storage.internals import forget_zoo_manifests
 from .source import RECORD, SOURCE_NAME, manifest_text, read_record, version_in
 
 logger = logging.getLogger(__name__)
@@ -34,23 +34,23 @@ _NOT_COPIED = shutil.ignore_patterns("__pycache__", "*.pyc")
 
 
 class RegistrationError(CCIPError, RuntimeError):
-    """The models cannot be made known to the model zoo, or not be taken out of it."""
+    """The models cannot be registered in the model zoo or removed from it."""
 
 
 @dataclass(frozen=True)
 class Registration:
-    """How the models are known to the model zoo.
+    """The registration of the models in the model zoo.
 
     Attributes:
         folder: the folder in ``fiftyone.config.model_zoo_dir``
-        version: of the code there, None when it is not to be found
-        package: the code that it leads to
-        is_linked: whether it is a link to that code, which so is always the present one, and not a copy
-        is_ours: whether :func:`register_model` made it; otherwise it was downloaded as a source of the zoo
-        is_current: whether it is what :func:`register_model` would make now
-        is_new: whether it was made, or made anew, by this call
+        version: the version of its code, None when that is missing
+        package: the folder of its code
+        is_linked: whether the code is linked, and so always current, instead of copied
+        is_ours: whether :func:`register_model` created it; False for a downloaded source of the zoo
+        is_current: whether it is the same as :func:`register_model` would create now
+        is_new: whether this call created or replaced it
         models: the names of the models
-        default_model: the one to begin with
+        default_model: the name of the default model
     """
 
     folder: Path
@@ -84,65 +84,67 @@ class Registration:
 
 
 def register_model(*, copy: bool = False, overwrite: bool = False) -> Registration:
-    """Makes all CCIP models known to FiftyOne's model zoo, on this machine.
+    """Registers all CCIP models in FiftyOne's model zoo on this machine.
 
     ``foz.load_zoo_model("ccip-caformer-24-randaug-pruned")``, the methods of the brain and the App then find them by
-    name, in every process. A folder is put into ``fiftyone.config.model_zoo_dir`` that links to this code, or has a
-    copy of it where the system allows no links. A copy is brought up to date by calling this again; loading a model
-    from one that is not says so. Nothing is downloaded, and where everything is in place nothing is done.
+    name, in every process. This creates a folder in ``fiftyone.config.model_zoo_dir`` with a link to this code, or a
+    copy of it where the system does not allow links. Call it again to update a copy; loading a model from an outdated
+    copy logs a warning. Nothing is downloaded, and a current registration is left unchanged.
 
     Args:
-        copy (False): copy even where links are possible
-        overwrite (False): replace a source of that name that was downloaded and is of another version
+        copy (False): copy the code even where links are possible
+        overwrite (False): replace a downloaded source of this name and another version
 
     Returns:
         a :class:`Registration`
 
     Raises:
-        RegistrationError: the folder cannot be written, or something else is there
+        RegistrationError: the folder cannot be written, or holds another source
     """
-    found = find_registration()
-    if found is not None and not found.is_ours and not overwrite:
-        if found.is_current:
-            return found
+    existing = find_registration()
+    if existing is not None and not existing.is_ours and not overwrite:
+        if existing.is_current:
+            return existing
         raise RegistrationError(
-            f"{found.folder} is a source of models of version {found.version or 'unknown'} that register_model did not "
-            f"make; this is {version_in(PACKAGE)}. Delete it (foz.delete_zoo_model_source), or pass overwrite=True"
+            f"{existing.folder} is a source of models of version {existing.version or 'unknown'} that register_model "
+            f"did not create; this is {version_in(PACKAGE)}. Delete it (foz.delete_zoo_model_source), or pass "
+            "overwrite=True"
         )
-    if found is not None and found.is_ours and found.is_current and not (copy and found.is_linked):
-        return found
-    with _problems(_folder()):
-        _make(_folder(), copy)
-        made = find_registration()
-    if made is None:
-        raise RegistrationError(f"{_folder()} was deleted while it was being made; try again")
-    return replace(made, is_new=True)
+    if existing is not None and existing.is_ours and existing.is_current and not (copy and existing.is_linked):
+        return existing
+    with _write_errors(_folder()):
+        _create(_folder(), copy)
+        created = find_registration()
+    if created is None:
+        raise RegistrationError(f"{_folder()} was deleted by another process; try again")
+    return replace(created, is_new=True)
 
 
 def unregister_model() -> Registration | None:
-    """Takes back what :func:`register_model` did. Downloaded model files stay where they are.
+    """Removes the registration by :func:`register_model`. Downloaded model files are kept.
 
     Returns:
-        what was taken away, None when there was nothing
+        the removed registration, None when there was none
 
     Raises:
-        RegistrationError: the source was not made by :func:`register_model`, or cannot be deleted
+        RegistrationError: the source was not created by :func:`register_model`, or cannot be deleted
     """
-    found = find_registration()
-    if found is None:
+    existing = find_registration()
+    if existing is None:
         return None
-    if not found.is_ours:
+    if not existing.is_ours:
         raise RegistrationError(
-            f"{found.folder} was not made by register_model; foz.delete_zoo_model_source deletes downloaded sources"
+            f"{existing.folder} was not created by register_model; delete a downloaded source with "
+            "foz.delete_zoo_model_source"
         )
-    with _problems(found.folder):
-        shutil.rmtree(found.folder)  # links in it are deleted, not followed
-    _forget_manifests()
-    return found
+    with _write_errors(existing.folder):
+        shutil.rmtree(existing.folder)  # deletes links in it without following them
+    forget_zoo_manifests()
+    return existing
 
 
 def find_registration() -> Registration | None:
-    """How the models are known to the model zoo now, None when they are not."""
+    """The registration in the model zoo, None when there is none."""
     folder = _folder()
     if not os.path.lexists(folder):
         return None
@@ -166,19 +168,19 @@ def _files() -> dict[str, str]:
     return {"__init__.py": _HOOKS, "manifest.json": manifest_text()}
 
 
-def _make(folder: Path, copy: bool) -> None:
-    """Writes the folder that FiftyOne's model zoo finds."""
+def _create(folder: Path, copy: bool) -> None:
+    """Writes the folder with the source of models."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(folder) as part:
         part.mkdir()
         for name, text in _files().items():
             (part / name).write_text(text, encoding="utf-8")
-        (part / RECORD).write_text(json.dumps(_put_code(part / _NAME, copy), indent=4) + "\n", encoding="utf-8")
-    _forget_manifests()
+        (part / RECORD).write_text(json.dumps(_install_code(part / _NAME, copy), indent=4) + "\n", encoding="utf-8")
+    forget_zoo_manifests()
 
 
-def _put_code(place: Path, copy: bool) -> dict[str, Any]:
-    """Links or copies the package; gives what to note about it."""
+def _install_code(place: Path, copy: bool) -> dict[str, Any]:
+    """Links or copies the package; returns the content of the record."""
     is_linked = not copy and _link(place)
     if not is_linked:
         shutil.copytree(PACKAGE, place, ignore=_NOT_COPIED)
@@ -194,13 +196,13 @@ def _link(place: Path) -> bool:
     try:
         place.symlink_to(PACKAGE, target_is_directory=True)
     except (OSError, NotImplementedError) as error:
-        logger.info("no links in %s (%s): copying", place.parent.parent, error)
+        logger.info("links are not possible in %s (%s): copying", place.parent.parent, error)
         return False
     return True
 
 
 def _digest(package: Path) -> str:
-    """A hash of all files of a package, by their names and contents."""
+    """A hash of the names and contents of all files of a package."""
     digest = hashlib.sha256()
     for path in sorted(path for path in package.rglob("*") if path.is_file() and path.suffix != ".pyc"):
         digest.update(f"{path.relative_to(package).as_posix()}\0{path.stat().st_size}\0".encode())
@@ -212,18 +214,11 @@ def _text(path: Path) -> str | None:
     return path.read_text(encoding="utf-8") if path.is_file() else None
 
 
-def _forget_manifests() -> None:
-    """FiftyOne may remember the manifests that it has read, if it was configured to."""
-    forget = getattr(fozm, "_invalidate_zoo_models_manifest", None)
-    if forget is not None:
-        forget()
-
-
 @contextlib.contextmanager
-def _problems(folder: Path) -> Iterator[None]:
+def _write_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         raise RegistrationError(
-            f"cannot write {folder}: {error.strerror or error}; FIFTYONE_MODEL_ZOO_DIR names another folder"
+            f"cannot write {folder}: {error.strerror or error}. Set another folder in FIFTYONE_MODEL_ZOO_DIR"
         ) from error

@@ -324,3 +324,28 @@ def test_brain_runs(samples):
         internals.database().datasets.update_one({"_id": document["_id"]}, change)
         internals.reload_brain_runs(samples)
         assert samples.list_brain_runs() == ["index"]
+
+
+# -- the model zoo
+
+
+def test_reads_changed_manifests_of_the_model_zoo(tmp_path, monkeypatch):
+    import json
+
+    import fiftyone.zoo as foz
+    import fiftyone.zoo.models as fozm
+
+    monkeypatch.setattr(fo.config, "model_zoo_dir", str(tmp_path))
+    monkeypatch.setattr(fo.config, "model_zoo_manifest_cache_enabled", True)
+    with assumed(
+        "zoo.models._invalidate_zoo_models_manifest drops manifests in memory", internals.forget_zoo_manifests
+    ):
+        assert callable(fozm._invalidate_zoo_models_manifest)
+        assert foz.list_zoo_models(tags="contract") == []
+        model = {"base_name": "contract-model", "base_filename": "model.json", "tags": ["contract"]}
+        (tmp_path / "contract").mkdir()
+        manifest = {"name": "contract", "models": [model]}
+        (tmp_path / "contract" / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+        internals.forget_zoo_manifests()
+        assert foz.list_zoo_models(tags="contract") == ["contract-model"]
+    internals.forget_zoo_manifests()

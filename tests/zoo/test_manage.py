@@ -62,7 +62,7 @@ def test_downloads_checks_and_deletes(hub):
 def test_a_folder_of_the_user_is_not_deleted_from(tmp_path):
     folder = tiny_models.write_model_dir(tmp_path / "模型", name=NAME)
     assert is_here(manage_models(model_dir=folder))
-    with pytest.raises(ModelsError, match=r"cannot be deleted: models are taken from .*模型, which is yours"):
+    with pytest.raises(ModelsError, match=r"cannot be deleted: models are read from your folder .*模型"):
         manage_models("remove", NAME, model_dir=folder)
     assert is_here(manage_models(model_dir=folder))
 
@@ -71,9 +71,9 @@ def test_a_folder_of_the_user_is_not_deleted_from(tmp_path):
     "arguments, error, text",
     [
         pytest.param(("fetch",), ParameterError, "list, download, check, remove", id="action"),
-        pytest.param(("download",), ModelsError, "name the model to download", id="no model"),
+        pytest.param(("download",), ModelsError, "model_name is required to download", id="no model"),
         pytest.param(("check", "ccip"), UnknownModelError, "ccip-caformer-24-randaug-pruned", id="unknown model"),
-        pytest.param(("remove", DEMO_MODEL), ModelsError, "comes with the plugin", id="stand-in"),
+        pytest.param(("remove", DEMO_MODEL), ModelsError, "bundled with the plugin", id="stand-in"),
     ],
 )
 def test_says_why_not(arguments, error, text):
@@ -110,7 +110,7 @@ def test_the_form_asks_for_what_it_needs(data, hub, tmp_path, monkeypatch):
         pytest.param(
             {"action": "remove", "model_name": DEMO_MODEL},
             "model_error",
-            "ccip-demo cannot be deleted: it comes with the plugin.",
+            "ccip-demo cannot be deleted: it is bundled with the plugin.",
             id="stand-in",
         ),
     ],

@@ -105,7 +105,7 @@ class TestEmbeddings:
             load().embed(np.empty((51, 0, 3), np.uint8))
 
     def test_say_once_that_fiftyone_reads(self, load, dataset, images, caplog):
-        module._say_who_reads.cache_clear()
+        module._warn_of_other_reader.cache_clear()
         samples = dataset(*images("ab"))
         with caplog.at_level(logging.WARNING, logger="ccip_plugin"):
             samples.apply_model(load(), label_field="vectors")
@@ -233,7 +233,7 @@ class TestApplyModel:
     def test_a_view_of_patches_says_so_where_failures_are_skipped(self, load, boxed, caplog, monkeypatch):
         monkeypatch.setattr(logging.getLogger("fiftyone"), "propagate", True)
         boxed.to_patches("faces").apply_model(load(), label_field="x")
-        assert "group_characters(view) labels them" in caplog.text
+        assert "group_characters(view) to label them" in caplog.text
 
     def test_a_grouped_dataset_needs_a_slice(self, load, dataset, images, model_dir):
         samples = dataset()
@@ -432,14 +432,14 @@ def test_a_reference_that_cannot_be_read_is_left_out_and_named(load, images, tmp
     "references, error, message",
     [
         pytest.param({}, VectorsError, "no references", id="nobody"),
-        pytest.param({"a": []}, ReferencesError, "no usable reference of 'a': none was given", id="no image"),
+        pytest.param({"a": []}, ReferencesError, "no usable reference of 'a': there are none", id="no image"),
         pytest.param({"a": ["/no where/x.png"]}, ReferencesError, "cannot read /no where/x.png", id="no such file"),
         pytest.param({"a": np.ones(5, np.float32)}, ReferencesError, r"shape \(5,\)", id="no embedding"),
         pytest.param({"a": np.ones((9, 9, 3))}, ReferencesError, "uint8", id="an image of floats"),
         pytest.param({"a": np.zeros(768)}, VectorsError, "a reference of 'a'", id="a vector of zeros"),
         pytest.param({"a": 7}, ReferencesError, "a int is neither", id="a number"),
         pytest.param({UNKNOWN: np.ones(768)}, ReferencesError, "give the character another name", id="unknown"),
-        pytest.param("/no/folder", ReferencesError, "no folder '/no/folder'", id="no folder"),
+        pytest.param("/no/folder", ReferencesError, "neither a folder '/no/folder'", id="no folder"),
         pytest.param(7, ReferencesError, "references are a int", id="no references at all"),
     ],
 )
@@ -451,7 +451,7 @@ def test_refuses_what_is_no_reference(references, error, message, load):
 def test_refuses_folders_without_characters(load, images, tmp_path):
     images("a", folder=tmp_path / "flat")
     (tmp_path / "empty" / "a").mkdir(parents=True)
-    with pytest.raises(ReferencesError, match="no folders in it"):
+    with pytest.raises(ReferencesError, match="no subfolders"):
         load(references=tmp_path / "flat")
     with pytest.raises(IngestError, match="no images"):
         load(references=tmp_path / "empty")
@@ -461,8 +461,8 @@ def test_refuses_folders_without_characters(load, images, tmp_path):
     "field, message",
     [
         pytest.param(None, "references_field", id="not said"),
-        pytest.param("filepaths", "wanted classifications", id="no such field"),
-        pytest.param("id", "wanted classifications", id="no names"),
+        pytest.param("filepaths", "expected classifications", id="no such field"),
+        pytest.param("id", "expected classifications", id="no names"),
         pytest.param("empty", "names a character", id="no labels"),
     ],
 )
