@@ -87,6 +87,9 @@ def test_without_the_library_auto_is_exact_and_says_so(monkeypatch, caplog):
         pytest.param(
             {"graph": "approximate", "method": "hdbscan", "min_samples": CAP + 2}, f"at most {CAP + 1}", id="hdbscan"
         ),
+        pytest.param(
+            {"graph": "approximate", "method": "dbscan", "constraints": Constraints()}, "constraints", id="constraints"
+        ),
     ],
 )
 def test_refuses_what_it_cannot_answer_before_anything_is_compared(tmp_path, options, what):
