@@ -171,7 +171,8 @@ def _decode(stored: Any) -> NDArray[Any] | None:
         raw = zlib.decompress(stored)
         if raw.startswith(_HEADER):
             return np.frombuffer(raw, np.float32, offset=len(_HEADER))
-        return np.load(io.BytesIO(raw))
+        array: NDArray[Any] = np.load(io.BytesIO(raw))
+        return array
     except (zlib.error, ValueError, EOFError):
         return None
 

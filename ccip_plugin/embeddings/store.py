@@ -257,7 +257,8 @@ class EmbeddingStore:
         if self.target.is_patches:
             stages.append({"$unwind": f"${self.target.labels_path}"})
         if everywhere:  # not the view of a dataset of groups, which has one slice only
-            return self._samples.aggregate(stages + then, allowDiskUse=True)
+            documents: Iterable[dict[str, Any]] = self._samples.aggregate(stages + then, allowDiskUse=True)
+            return documents
         return aggregate(self.target.view, stages + then)
 
     def _key_columns(self) -> dict[str, Any]:
@@ -270,7 +271,8 @@ class EmbeddingStore:
         columns = ["filepath"]
         if self.target.is_patches:
             columns += [f"{self.target.labels_path}.{name}" for name in ("_id", "bounding_box")]
-        return self._samples.find({"_id": {"$in": list(sample_ids)}}, columns)
+        documents: Iterable[Mapping[str, Any]] = self._samples.find({"_id": {"$in": list(sample_ids)}}, columns)
+        return documents
 
     def _item(self, document: Mapping[str, Any], wanted: Sequence[Key]) -> Item | None:
         if self.target.patches_field is None:

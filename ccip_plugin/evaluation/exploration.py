@@ -16,9 +16,9 @@ from ..core.progress import ProgressCallback, report
 from ..core.tuning.sweep import Sweep, sweep
 from ..grouping.calibrated import calibrated_parameters
 from ..grouping.participants import line_up
-from ..labels.snapshot import ALL, take_snapshot
+from ..labels.snapshot import take_snapshot
 from ..labels.store import LabelStore
-from ..storage.fields import EMBEDDINGS_FIELD, GROUP_FIELD
+from ..storage.fields import ALL, EMBEDDINGS_FIELD, GROUP_FIELD
 from ..storage.targets import resolve
 from .exploration_charts import plotly_layout, plotly_traces, save_image
 

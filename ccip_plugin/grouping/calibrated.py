@@ -145,9 +145,9 @@ def _score_text(score: float) -> str:
 
 def plain_values(made: Calibrated) -> dict[str, Any]:
     """As a run has it: None for what is no number."""
-    values = asdict(made)
+    values: dict[str, Any] = _finite(asdict(made))
     values.pop("run_key")
-    return _finite(values)
+    return values
 
 
 def _finite(value: Any) -> Any:

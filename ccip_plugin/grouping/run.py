@@ -24,9 +24,9 @@ from ..core.options import takes
 from ..core.progress import ProgressCallback, report
 from ..labels.changes import Changes
 from ..labels.identities import StaleGroupsError
-from ..labels.snapshot import ALL, Snapshot, take_snapshot
+from ..labels.snapshot import Snapshot, take_snapshot
 from ..labels.store import LabelStore
-from ..storage.fields import GROUP_FIELD, RUN_KEY
+from ..storage.fields import ALL, GROUP_FIELD, RUN_KEY
 from ..storage.runs import RunKind, check_key, key_of, read_config
 from ..storage.targets import resolve
 from .constraints import Decisions, decisions_of
