@@ -5,6 +5,7 @@ import re
 import pytest
 
 import ccip_plugin
+from ccip_plugin.cli import parsers
 from docs import figures, generated
 from tests.docs.pages import PAGES, README, ROOT, blocks
 from tests.test_language import NOT_YET
@@ -118,3 +119,34 @@ def test_identifiers_of_the_glossary_are_those_of_the_code():
     code = "\n".join(CODE.values())
     assert len(words) > 30
     assert sorted(word for word in words if word not in code) == []
+
+
+COMMANDS = [
+    pytest.param(line.partition(" #")[0].split()[1:], id=f"{page.relative_to(ROOT)}: {line.partition(' #')[0].strip()}")
+    for page in PAGES
+    for block in blocks(page.read_text(encoding="utf-8"), "shell")
+    for line in block.text.splitlines()
+    if line.startswith("ccip ")
+]
+
+
+@pytest.mark.parametrize("arguments", COMMANDS)
+def test_commands_are_understood(arguments, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert parsers.parse(arguments, "ccip").command in parsers.COMMANDS
+
+
+def test_make_targets_are_there():
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M))
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        assert set(re.findall(r"(?:^|`)make ([a-z-]+)", text, re.M)) <= targets, page
+
+
+@pytest.mark.mongo
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_operators_are_called_by_their_labels(page):
+    labels = {row.split(" | ")[1] for row in generated.operators().splitlines()[2:]}
+    text = " ".join(page.read_text(encoding="utf-8").split())
+    named = set(re.findall(r"(?:\*\*|\")(CCIP: [a-z][^*\"]+)(?:\*\*|\")", text))
+    assert named - labels == set()
