@@ -10,7 +10,7 @@ from bson import ObjectId
 from pymongo import UpdateOne
 
 from ..storage.fields import STATUS_AUTO, STATUS_CONFIRMED, STATUS_IGNORED, STATUSES, UNASSIGNED
-from ..storage.internals import sample_documents, samples_in_memory
+from ..storage.internals import reload_fields, sample_documents, samples_in_memory
 from ..storage.schema import ForeignFieldError, check_type, check_writable, declare, stored_field
 from ..storage.targets import CHUNK, Target, batched, check_field_name
 
@@ -281,9 +281,10 @@ class LabelStore:
         return written
 
     def refresh(self) -> None:
-        """Lets sample objects in memory see what was written."""
+        """Updates sample objects in memory; unsaved values of their other fields stay."""
+        fields = [self.group_field] if self.rollup_field is None else [self.target.patches_field, self.rollup_field]
         for sample in list(samples_in_memory(self.target.dataset).values()):
-            sample.reload(include_frames=False)
+            reload_fields(sample, [*map(str, fields), "last_modified_at"])
 
     def write_rollup(self, sample_ids: Iterable[str]) -> None:
         """Lists on each sample the names of the characters in its detections."""
