@@ -1,4 +1,4 @@
-"""Errors of this package. Each names the value, what was expected, and keeps both as attributes."""
+"""Errors of this package; each keeps the invalid value and what was expected."""
 
 from pathlib import Path
 

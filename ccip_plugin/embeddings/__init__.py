@@ -1,4 +1,4 @@
-"""Embeddings of a dataset: computed, stored with their origin, loaded."""
+"""Computes, stores and loads the embeddings of a dataset, with their provenance."""
 
 from typing import TYPE_CHECKING
 

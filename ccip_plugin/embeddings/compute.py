@@ -1,4 +1,4 @@
-"""CCIP embeddings of the images, or the detections, of a FiftyOne dataset: computing, resuming, reading."""
+"""Computes the CCIP embeddings of the images or detections of a dataset; resumable."""
 
 import contextlib
 import functools
@@ -102,18 +102,18 @@ def compute_embeddings(
     options: EmbeddingOptions,
     progress: ProgressCallback | None = None,
 ) -> EmbeddingsReport:
-    """Embeds the images, or the detections, that have no embedding.
+    """Computes the embeddings of images or detections that have none.
 
-    Embeddings are stored every few seconds, so the work can be stopped at any moment (Ctrl-C, a killed process, a
-    ``progress`` that raises) and is continued by the next call. What could not be embedded has its reason in
-    ``ccip_error`` and is tried again by the next call. The field records the model and how files were read; embeddings
-    of different origin never mix:
+    Embeddings are stored every few seconds, so a run can be interrupted at any time (Ctrl-C, a killed process, a
+    ``progress`` that raises) and is resumed by the next call. The reason of a failure is stored in ``ccip_error``, and
+    the next call tries again. The field records the model and the reading policy; embeddings of different provenance
+    are never mixed:
 
-    - another model (or reading, or ``alpha``, ``force_square``) for the whole field replaces its content: the
-      embeddings are set to None first. For a part it is an error
-    - vectors of unknown origin are an error, unless ``overwrite`` replaces all of them or ``adopt`` declares which
-      model they are from
-    - when another process begins to fill the field in another way, this one stops with an error
+    - another model (or reading policy, ``alpha``, ``force_square``) for the whole field replaces its content: all
+      embeddings are set to None first. For a part of the field it is an error
+    - vectors without recorded provenance are an error, unless ``overwrite`` replaces all of them or ``adopt`` declares
+      their model
+    - if another process begins to write embeddings of another provenance into the field, this run stops with an error
 
     Args:
         samples: a dataset or view of images; a patches view stands for its detections
@@ -126,73 +126,72 @@ def compute_embeddings(
 
     Raises:
         TargetError: these samples, or this field, cannot be embedded
-        ProvenanceError: the embeddings would not match the origin of the stored ones
-        CCIPError: the model cannot be fetched or run
+        ProvenanceError: the embeddings would not match the provenance of the stored ones
+        CCIPError: the model cannot be downloaded or run
     """
     started = time.monotonic()
     store = embedding_store(samples, options.embeddings_field, patches_field)
-    wanted = _wanted(store, options.model_name, options.alpha, options.force_square)
+    provenance = _new_provenance(store, options.model_name, options.alpha, options.force_square)
     if options.adopt:
-        _adopt(store, wanted, options.model_name)
-    is_anew = _must_replace(store, wanted, options.overwrite) or options.overwrite
+        _adopt(store, provenance, options.model_name)
+    is_for_all = _must_replace(store, provenance, options.overwrite) or options.overwrite
     n_total = store.coverage().n_total
-    todo = store.keys() if is_anew else _unfinished(store, options.verify, n_total, progress)
-    record = _Record(store, wanted, n_total, len(todo), progress)
+    todo = store.keys() if is_for_all else _unfinished(store, options.verify, n_total, progress)
+    writer = _ResultWriter(store, provenance, n_total, len(todo), progress)
     if not todo:
-        return record.report(None, started)
+        return writer.report(None, started)
     store.declare()
     report(progress, "loading the model", 0, None)
     with Encoder.open(
-        wanted.model_name,
+        provenance.model_name,
         model_dir=options.model_dir,
         provider=options.provider,
         revision=options.revision,
         progress=progress,
     ) as encoder:
-        record.wanted = _of_encoder(wanted, encoder)
-        if _begin(store, record.wanted, options.overwrite):
+        writer.provenance = _of_encoder(provenance, encoder)
+        if _begin(store, writer.provenance, options.overwrite):
             todo = store.keys()
-            record.n_todo = len(todo)
+            writer.n_todo = len(todo)
         results = extract(
             store.items(todo),
             encoder,
             workers=options.workers,
-            alpha=wanted.alpha or 0.0,
-            force_square=wanted.force_square or False,
+            alpha=provenance.alpha or 0.0,
+            force_square=provenance.force_square or False,
             max_pixels=options.max_pixels,
             memory=options.memory,
         )
         with contextlib.closing(results):
-            record.take(results)
-    done = record.report(encoder.provider, started)
-    speeds.remember(done.model_name, speeds.Speed(encoder.provider, done.images_per_second), done.n_computed)
-    return done
+            writer.write_all(results)
+    result = writer.report(encoder.provider, started)
+    speeds.remember(result.model_name, speeds.Speed(encoder.provider, result.images_per_second), result.n_computed)
+    return result
 
 
-# -- which origin the embeddings have, and may have
+# -- provenance
 
 
-def _wanted(
+def _new_provenance(
     store: EmbeddingStore, model_name: str | None, alpha: float | None, force_square: bool | None
 ) -> Provenance:
-    """Where new embeddings would come from, as far as that is known without the model file."""
+    """The provenance of new embeddings, as far as it is known without the model file."""
     recorded = store.provenance
     spec = get_spec(model_name or (recorded.model_name if recorded else DEFAULT_MODEL))
     if store.target.is_patches:
-        before = recorded or Provenance(spec.name, READING_POLICY)
-        boxes = (
-            before.alpha if alpha is None else alpha,
-            before.force_square if force_square is None else force_square,
-        )
-        return Provenance(spec.name, READING_POLICY, alpha=float(boxes[0] or 0), force_square=bool(boxes[1]))
+        defaults = recorded or Provenance(spec.name, READING_POLICY)
+        alpha = defaults.alpha if alpha is None else alpha
+        force_square = defaults.force_square if force_square is None else force_square
+        return Provenance(spec.name, READING_POLICY, alpha=float(alpha or 0), force_square=bool(force_square))
     if alpha or force_square:
-        raise TargetError("alpha and force_square are about boxes: they need a patches_field")
+        raise TargetError("alpha and force_square apply to boxes: they need a patches_field")
     return Provenance(spec.name, READING_POLICY)
 
 
-def _of_encoder(wanted: Provenance, encoder: Encoder) -> Provenance:
+def _of_encoder(provenance: Provenance, encoder: Encoder) -> Provenance:
+    """Completes a provenance with the model file, revision and provider of an encoder."""
     return replace(
-        wanted,
+        provenance,
         sha256=encoder.fingerprint,
         revision=encoder.revision,
         providers=(encoder.provider,),
@@ -200,14 +199,14 @@ def _of_encoder(wanted: Provenance, encoder: Encoder) -> Provenance:
     )
 
 
-def _must_replace(store: EmbeddingStore, wanted: Provenance, overwrite: bool) -> bool:
-    """Whether all embeddings in the field have to go before new ones come.
+def _must_replace(store: EmbeddingStore, provenance: Provenance, overwrite: bool) -> bool:
+    """Whether all embeddings in the field have to be removed before new ones are written.
 
     Raises:
-        ProvenanceError: they would have to go, but may not
+        ProvenanceError: they would have to be removed, but are not all in the target, or ``overwrite`` is not given
     """
     recorded = store.provenance
-    contrast = wanted.contrast(recorded)
+    contrast = provenance.contrast(recorded)
     if contrast is None:
         return False
     everywhere = store.coverage(everywhere=True)
@@ -221,29 +220,29 @@ def _must_replace(store: EmbeddingStore, wanted: Provenance, overwrite: bool) ->
     return True
 
 
-def _begin(store: EmbeddingStore, wanted: Provenance, overwrite: bool) -> bool:
-    """Records the origin of what comes now; True when what was there had to go first.
+def _begin(store: EmbeddingStore, provenance: Provenance, overwrite: bool) -> bool:
+    """Records the provenance of new embeddings; removes existing ones first if necessary and then returns True.
 
-    The order matters: whenever this is interrupted, no embedding stands beside a record of another origin.
+    The order is essential: an interruption never leaves embeddings with the recorded provenance of others.
     """
     with lease(store.target.dataset, store.path):
-        is_replaced = _must_replace(store, wanted, overwrite)
+        is_replaced = _must_replace(store, provenance, overwrite)
         if is_replaced:
             store.clear()
         recorded = store.provenance
-        known = recorded if wanted.contrast(recorded) is None else None
-        write_provenance(store.target.dataset, store.path, wanted.joined(known))
+        joinable = recorded if provenance.contrast(recorded) is None else None
+        write_provenance(store.target.dataset, store.path, provenance.joined(joinable))
     return is_replaced
 
 
-def _adopt(store: EmbeddingStore, wanted: Provenance, model_name: str | None) -> None:
-    """Records that the vectors in the field are from a model, after checking that they can be.
+def _adopt(store: EmbeddingStore, provenance: Provenance, model_name: str | None) -> None:
+    """Validates and normalizes the vectors in the field and records that they are from a model.
 
     Raises:
-        BadVectorsError: some cannot be; nothing is changed
+        BadVectorsError: some vectors are not valid embeddings; nothing is changed
     """
     if model_name is None:
-        raise ValueError("adopt=True needs the model_name that the vectors are from")
+        raise ValueError("adopt=True needs the model_name of the vectors")
     dim = get_spec(model_name).dim
     with lease(store.target.dataset, store.path):
         everywhere = store.coverage(everywhere=True)
@@ -251,26 +250,26 @@ def _adopt(store: EmbeddingStore, wanted: Provenance, model_name: str | None) ->
             return
         store.declare()
         for _ in checked_vectors(store.path, store.vectors(everywhere=True), dim, unit=False):
-            pass  # all of them, before the first is changed
+            pass  # validate all of them before the first one is changed
         vectors = checked_vectors(store.path, store.vectors(everywhere=True), dim, unit=False)
-        odd = (Extracted(key, normalize(vector)) for key, vector in vectors if not is_unit(vector))
-        while chunk := list(itertools.islice(odd, FLUSH_RESULTS)):
+        raw = (Extracted(key, normalize(vector)) for key, vector in vectors if not is_unit(vector))
+        while chunk := list(itertools.islice(raw, FLUSH_RESULTS)):
             store.write(chunk)
-        write_provenance(store.target.dataset, store.path, replace(wanted, adopted=True))
+        write_provenance(store.target.dataset, store.path, replace(provenance, adopted=True))
 
 
-# -- what there is to do, and doing it
+# -- items to embed, and their results
 
 
 def _unfinished(store: EmbeddingStore, verify: bool, n_total: int, progress: ProgressCallback | None) -> Keys:
-    """The items without embedding; with ``verify`` also those whose file or box may not be what was embedded."""
+    """The items without embedding; with ``verify`` also those whose file or box may have changed."""
     if not verify:
         return store.missing()
     todo = Keys()
-    say = _Sparing(progress)
-    state_of = functools.lru_cache(maxsize=1)(_file_state)  # the detections of an image follow each other
+    report_progress = _Throttled(progress)
+    state_of = functools.lru_cache(maxsize=1)(_file_state)  # the detections of an image are adjacent
     for n, stored in enumerate(store.scan()):
-        say("checking files", n, n_total)
+        report_progress("checking files", n, n_total)
         is_done = stored.has_vector and stored.error is None and stored.source is not None
         state = state_of(stored.filepath)
         if state is not None and store.target.is_patches:
@@ -282,13 +281,13 @@ def _unfinished(store: EmbeddingStore, verify: bool, n_total: int, progress: Pro
 
 def _file_state(filepath: str) -> str | None:
     try:
-        return file_state(os.stat(filepath))  # noqa: PTH116 - a name may be no path
+        return file_state(os.stat(filepath))  # noqa: PTH116 - the name may be invalid
     except (OSError, ValueError):
         return None
 
 
-class _Sparing:
-    """Tells of progress a few times a second, not each time."""
+class _Throttled:
+    """Limits progress reports to a few per second."""
 
     def __init__(self, progress: ProgressCallback | None):
         self._progress, self._last = progress, 0.0
@@ -300,40 +299,45 @@ class _Sparing:
             report(self._progress, stage, done, total, note, unit)
 
 
-class _Record:
-    """Stores results, and counts them."""
+class _ResultWriter:
+    """Writes results into the store in batches, and counts them."""
 
     def __init__(
-        self, store: EmbeddingStore, wanted: Provenance, n_total: int, n_todo: int, progress: ProgressCallback | None
+        self,
+        store: EmbeddingStore,
+        provenance: Provenance,
+        n_total: int,
+        n_todo: int,
+        progress: ProgressCallback | None,
     ):
-        self.wanted, self.n_todo = wanted, n_todo
-        self._store, self._n_total, self._say = store, n_total, _Sparing(progress)
+        self.provenance, self.n_todo = provenance, n_todo
+        self._store, self._n_total, self._report_progress = store, n_total, _Throttled(progress)
         self._n_done = 0
         self._failures: dict[str, str] = {}
         self._reasons: dict[str, str] = {}
-        self._waiting: list[Extracted] = []
+        self._pending: list[Extracted] = []
         self._flushed = time.monotonic()
         self._seconds = 0.0
 
-    def take(self, results: Iterable[Extracted]) -> None:
-        """Stores results every few seconds, and what is there when the work is stopped.
+    def write_all(self, results: Iterable[Extracted]) -> None:
+        """Writes results every few seconds; writes pending results also if the run is interrupted.
 
         Raises:
-            OriginChangedError: another process began to fill the field in another way
+            OriginChangedError: another process began to write embeddings of another provenance
         """
         started = time.monotonic()
         try:
             for result in results:
                 self._add(result)
-                if len(self._waiting) >= FLUSH_RESULTS or time.monotonic() - self._flushed >= FLUSH_SECONDS:
+                if len(self._pending) >= FLUSH_RESULTS or time.monotonic() - self._flushed >= FLUSH_SECONDS:
                     self._flush()
-                self._say("embedding", self._n_done, self.n_todo, self._note(), "images")
+                self._report_progress("embedding", self._n_done, self.n_todo, self._note(), "images")
         finally:
             self._flush()
             self._seconds = time.monotonic() - started
 
     def report(self, provider: str | None, started: float) -> EmbeddingsReport:
-        """What was done since ``started``."""
+        """Creates the report of a run that began at ``started``."""
         return EmbeddingsReport(
             n_total=self._n_total,
             n_computed=self._n_done - len(self._failures),
@@ -341,7 +345,7 @@ class _Record:
             n_failed=len(self._failures),
             n_gone=self.n_todo - self._n_done,
             failures=self._failures,
-            model_name=self.wanted.model_name,
+            model_name=self.provenance.model_name,
             provider=provider,
             embeddings_field=self._store.path,
             seconds=time.monotonic() - started,
@@ -349,7 +353,7 @@ class _Record:
         )
 
     def _add(self, result: Extracted) -> None:
-        self._waiting.append(result)
+        self._pending.append(result)
         self._n_done += 1
         if result.error is not None:
             self._fail(result.key, result.error)
@@ -363,18 +367,15 @@ class _Record:
         return f"{len(self._failures):,} failed" if self._failures else ""
 
     def _flush(self) -> None:
-        if not self._waiting:
+        if not self._pending:
             return
         with lease(self._store.target.dataset, self._store.path, ttl=SHORT_SECONDS) as held:
-            contrast = self.wanted.contrast(self._store.provenance)
+            contrast = self.provenance.contrast(self._store.provenance)
             if contrast is not None:
-                self._waiting.clear()
+                self._pending.clear()
                 raise OriginChangedError(self._store.path, contrast)
             held.check()
-            for key, reason in self._store.write(self._waiting).items():
+            for key, reason in self._store.write(self._pending).items():
                 self._fail(key, reason)
-        self._waiting.clear()
+        self._pending.clear()
         self._flushed = time.monotonic()
-
-
-# -- stored vectors

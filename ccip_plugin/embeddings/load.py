@@ -27,28 +27,28 @@ NAMED_IDS = 5
 
 
 class BadVectorsError(CCIPError, ValueError):
-    """A field holds vectors that cannot be CCIP embeddings."""
+    """A field has vectors that are not valid CCIP embeddings."""
 
     def __init__(self, path: str, problem: str, ids: Sequence[str]):
         named = ", ".join(ids[:NAMED_IDS])
         others = f" and {len(ids) - NAMED_IDS:,} more" if len(ids) > NAMED_IDS else ""
         super().__init__(
             f"{path!r} has {len(ids):,} vectors that {problem} (ids {named}{others}); "
-            "compute_embeddings(..., overwrite=True) computes them anew"
+            "compute_embeddings(..., overwrite=True) recomputes them"
         )
         self.path, self.problem, self.ids = path, problem, tuple(ids)
 
 
 @dataclass(frozen=True, eq=False)
 class Embeddings:
-    """Embeddings and whose they are.
+    """Embeddings with the ids of their items.
 
     Attributes:
         ids: the ``n`` ids of the samples or detections
         sample_ids: the ``n`` ids of their samples
         vectors: ``(n, dim)`` float32, unit length
-        provenance: where they come from; None when there are none
-        n_missing: how many more were asked for that have no embedding
+        provenance: their provenance; None if there are no embeddings
+        n_missing: number of requested items without embedding
     """
 
     ids: list[str]
@@ -59,16 +59,16 @@ class Embeddings:
 
     @cached_property
     def unit(self) -> UnitVectors:
-        """The vectors as a source of unit vectors: normalized and hashed once. Takes another 4 bytes a number."""
+        """The vectors as a source of unit vectors: normalized and hashed once. May take as much memory again."""
         return UnitVectors(self.vectors)
 
     def select(self, indices: Sequence[int]) -> "Embeddings":
-        """Some of them, by their place."""
+        """Selects embeddings by index."""
         ids, sample_ids = ([names[i] for i in indices] for names in (self.ids, self.sample_ids))
         return replace(self, ids=ids, sample_ids=sample_ids, vectors=self.vectors[np.asarray(indices, dtype=np.intp)])
 
     def joined(self, other: "Embeddings") -> "Embeddings":
-        """These and then ``other``, of the same field."""
+        """Concatenates these and ``other`` embeddings of the same field."""
         return Embeddings(
             self.ids + other.ids,
             self.sample_ids + other.sample_ids,
@@ -89,12 +89,12 @@ def load_embeddings(
         patches_field (None): the field with the detections, None for whole images
 
     Returns:
-        the :class:`Embeddings`; those that have none are counted
+        the :class:`Embeddings`; items without embedding are counted
 
     Raises:
         TargetError: these samples, or this field, cannot have embeddings
-        UnknownOriginError: nothing is recorded about where the vectors come from
-        BadVectorsError: wrong length, not finite, or not unit length; names the ids
+        UnknownOriginError: the provenance of the vectors is not recorded
+        BadVectorsError: vectors have a wrong dimension, are not finite, or not of unit length; lists the ids
     """
     store = embedding_store(samples, embeddings_field, patches_field)
     coverage, provenance = store.coverage(), store.provenance
@@ -114,7 +114,7 @@ def load_embeddings(
 def count_missing(
     samples: Any, *, embeddings_field: str = EMBEDDINGS_FIELD, patches_field: str | None = None
 ) -> Coverage:
-    """Counts images or detections without embedding, quickly enough for a form.
+    """Counts images or detections without embedding, fast enough for a form.
 
     Args:
         samples: a dataset or view of images; a patches view stands for its detections
@@ -134,7 +134,7 @@ def embedding_store(samples: Any, embeddings_field: str, patches_field: str | No
 def checked_vectors(
     path: str, rows: Iterable[tuple[Key, Any]], dim: int, *, unit: bool = True
 ) -> Iterator[tuple[Key, NDArray[Any]]]:
-    """The vectors, decoded; at the end an error that names those that cannot be embeddings, if there are."""
+    """Yields the decoded vectors; raises BadVectorsError at the end if some are not valid embeddings."""
     bad: dict[str, list[str]] = {}
     for key, stored in rows:
         vector = _decode(stored)
@@ -149,13 +149,13 @@ def checked_vectors(
 
 def _problem(vector: NDArray[Any] | None, dim: int, unit: bool) -> str | None:
     if vector is None:
-        return "are no arrays"
+        return "are not arrays"
     if vector.shape != (dim,):
         return f"do not have {dim} numbers"
     if not np.isfinite(vector).all():
-        return "have NaN or infinite numbers"
+        return "have NaN or infinite values"
     if not vector.any():
-        return "have no length"
+        return "are zero"
     return "do not have unit length" if unit and not is_unit(vector) else None
 
 
@@ -164,7 +164,7 @@ def is_unit(vector: NDArray[Any]) -> bool:
 
 
 def _decode(stored: Any) -> NDArray[Any] | None:
-    """The array that FiftyOne stored; the usual kind of array without its slow general reader."""
+    """Decodes an array stored by FiftyOne; float32 vectors of the usual size without the slow reader of numpy."""
     if not isinstance(stored, bytes):
         return None
     try:
@@ -178,7 +178,7 @@ def _decode(stored: Any) -> NDArray[Any] | None:
 
 
 def _header() -> bytes:
-    """How the file of a usual vector begins."""
+    """The first bytes of a serialized vector of the usual size."""
     vector = np.zeros(get_spec(DEFAULT_MODEL).dim, np.float32)
     return zlib.decompress(fou.serialize_numpy_array(vector))[: -vector.nbytes]
 

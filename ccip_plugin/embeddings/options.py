@@ -1,4 +1,4 @@
-"""The options of computing embeddings, each defined once."""
+"""Options of ``compute_embeddings``, each defined once."""
 
 from dataclasses import dataclass
 
@@ -9,15 +9,15 @@ from ..core.registry import DEFAULT_MODEL
 from ..storage.fields import EMBEDDINGS_FIELD
 
 PROVIDERS = ("cpu", "cuda", "coreml", "directml", "openvino", "rocm", "tensorrt")
-"""Execution providers that a form offers; the functions take any that onnxruntime has."""
+"""Execution providers in a form; the functions accept any provider of onnxruntime."""
 
 
 @dataclass(frozen=True)
 class EmbeddingOptions(Options):
-    """Options of computing embeddings: keywords of the function, the form and the command line.
+    """Options of ``compute_embeddings``: keywords of the function, the form and the command line.
 
     Raises:
-        ParameterError: an option has a value that it cannot have
+        ParameterError: the value of an option is invalid
     """
 
     embeddings_field: str = option(
@@ -51,39 +51,43 @@ class EmbeddingOptions(Options):
     overwrite: bool = option(False, "also compute embeddings that are stored", in_form=False)
     verify: bool = option(
         False,
-        "also compute stored embeddings whose file has changed, by size and time, or whose box has, or of which that "
-        "is not recorded; where a file is missing, that is recorded and the embedding stays",
+        "also recompute embeddings whose file (size and modification time) or box has changed, or whose file state is "
+        "not recorded; an embedding whose file is missing is kept, with an error",
         in_form=False,
     )
     adopt: bool = option(
         False,
-        "declare that the stored vectors are from model_name: they are checked and normalized, and the rest is "
+        "declare that the stored vectors are from model_name: they are checked and normalized, and missing ones are "
         "computed",
         in_form=False,
         on_command_line=False,
     )
     provider: str = option(
         "auto",
-        "the execution provider of onnxruntime, such as cpu or cuda; auto is CUDA where it works, else the CPU",
+        "the execution provider of onnxruntime, such as cpu or cuda; auto is CUDA if it works, else the CPU",
         label="Compute on",
         metavar="NAME",
     )
     workers: int | None = option(
         None,
-        "the number of images that are embedded at once; default: one for each core, one more on a busy machine",
+        "the number of images to embed at once; default: one per core, one more on a busy machine",
         minimum=1,
         metavar="N",
         in_form=False,
     )
     max_pixels: int | None = option(
         MAX_PIXELS,
-        "larger images fail, None for no limit",
+        "the largest number of pixels of an image, None for no limit; larger images fail",
         minimum=1,
         metavar="N",
         in_form=False,
     )
     memory: int = option(
-        MEMORY, "bytes that decoded images may take together", minimum=1, in_form=False, on_command_line=False
+        MEMORY,
+        "the memory limit of the images that are read at once, in bytes",
+        minimum=1,
+        in_form=False,
+        on_command_line=False,
     )
     model_dir: str | None = option(
         None,
@@ -95,7 +99,7 @@ class EmbeddingOptions(Options):
 
 
 def provider_choices() -> list[Choice]:
-    """The execution providers that a form offers."""
+    """The choices of execution providers in a form."""
     return [
         Choice("auto", "auto: the GPU (CUDA) if it works, else the CPU"),
         *(Choice(name, f"{name}, or an error if it is not available") for name in PROVIDERS),

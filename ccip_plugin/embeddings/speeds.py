@@ -1,4 +1,4 @@
-"""How fast work was on this machine, so that a form can say in advance how long it will take."""
+"""Measured speeds of the models on this machine, for time estimates in forms."""
 
 import json
 import logging
@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 
 FILE = "speeds.json"
 LEAST = 20
-"""A run over fewer images says little about speed."""
+"""Runs over fewer images are not recorded: they say little about speed."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +34,12 @@ class Speed:
 
 
 def remember(model_name: str, speed: Speed, n: int) -> None:
-    """Notes how fast a model was; what cannot be noted is only logged.
+    """Records the speed of a model; write errors are only logged.
 
     Args:
         model_name: the model
-        speed: how fast it was
-        n: how many images that is about; few are not noted
+        speed: the measured speed
+        n: number of images of the run; runs over few images are not recorded
     """
     if n < LEAST or speed.per_second <= 0:
         return
@@ -49,16 +49,16 @@ def remember(model_name: str, speed: Speed, n: int) -> None:
         with atomic_write(path) as part:
             part.write_text(json.dumps({**_read(), model_name: asdict(speed)}, indent=1), encoding="utf-8")
     except OSError as error:
-        logger.info("cannot note the speed of %s: %s", model_name, error)
+        logger.info("cannot record the speed of %s: %s", model_name, error)
 
 
 def recall(model_name: str) -> Speed | None:
-    """How fast a model was on this machine, None when it is not known."""
-    found: Any = _read().get(model_name)
+    """The recorded speed of a model on this machine, None without a record."""
+    record: Any = _read().get(model_name)
     try:
-        return Speed(str(found["provider"]), float(found["per_second"]))
+        return Speed(str(record["provider"]), float(record["per_second"]))
     except (TypeError, KeyError, ValueError):
-        return None  # nothing, or what another version wrote
+        return None  # no record, or one of another version
 
 
 def _path() -> Path:
@@ -67,7 +67,7 @@ def _path() -> Path:
 
 def _read() -> dict[str, dict[str, Any]]:
     try:
-        found = json.loads(_path().read_text(encoding="utf-8"))
+        records = json.loads(_path().read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return records if isinstance(records, dict) else {}

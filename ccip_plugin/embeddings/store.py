@@ -1,4 +1,4 @@
-"""Embeddings in the database: what is there, what is missing, and writing them by id."""
+"""Reads and writes the embeddings of items in the database, by id."""
 
 import datetime
 import itertools
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 CHUNK = 500
 TOO_LARGE = (10334, 17419, 17420)  # MongoDB's codes for a document over 16 MB
-TOO_LARGE_REASON = "no room: MongoDB allows 16 MB for a sample with all its detections"
+TOO_LARGE_REASON = "too large: MongoDB allows 16 MB for a sample with all its detections"
 _VECTOR = fo.VectorField()
 _ID_SIZE = 12
 
@@ -35,12 +35,12 @@ class Key(NamedTuple):
 
     @property
     def item_id(self) -> str:
-        """The id that people know the item by."""
+        """The id of the sample or detection as a string."""
         return str(self.label_id or self.sample_id)
 
 
 class Keys:
-    """Many keys in little memory: 12 bytes for an id."""
+    """A compact list of keys: 12 bytes for each id."""
 
     def __init__(self, keys: Iterable[Key] = ()):
         self._samples, self._labels = bytearray(), bytearray()
@@ -48,7 +48,7 @@ class Keys:
             self.append(key)
 
     def append(self, key: Key) -> None:
-        """Adds a key; all have a ``label_id`` or none has."""
+        """Appends a key; either all keys have a ``label_id``, or none has."""
         self._samples += key.sample_id.binary
         if key.label_id is not None:
             self._labels += key.label_id.binary
@@ -63,12 +63,12 @@ class Keys:
 
 
 class Coverage(NamedTuple):
-    """How many items have an embedding.
+    """Number of items with and without embedding.
 
     Attributes:
-        n_total: the items
-        n_missing: those without embedding
-        n_failed: those of them for which a reason is recorded
+        n_total: number of items
+        n_missing: number of items without embedding
+        n_failed: number of items without embedding and with a recorded error
     """
 
     n_total: int
@@ -77,7 +77,7 @@ class Coverage(NamedTuple):
 
 
 class Stored(NamedTuple):
-    """What the database holds for an item; ``box`` is that of a detection."""
+    """The stored values of an item without its vector; ``box`` is the bounding box of a detection."""
 
     key: Key
     filepath: str
@@ -95,45 +95,45 @@ class EmbeddingStore:
         embeddings_field: the field (on detections: the attribute) with the embeddings
 
     Raises:
-        TargetError: no field can have that name
+        TargetError: the name is not a valid field name
     """
 
     def __init__(self, target: Target, embeddings_field: str = EMBEDDINGS_FIELD):
         check_field_name(embeddings_field)
         self.target, self.embeddings_field = target, embeddings_field
         is_default = embeddings_field == EMBEDDINGS_FIELD
-        # a failure is about the file, fields share it; which state of the file was embedded is a matter of each field
+        # an error is about the file, so all fields share it; each field has its own record of the embedded file state
         self._source_field = SOURCE_FIELD if is_default else f"{embeddings_field}_source"
 
     @property
     def path(self) -> str:
-        """The full path of the embeddings; it names the lease."""
+        """The full path of the embeddings, also the name of the lease."""
         return self.target.path(self.embeddings_field)
 
     @property
     def provenance(self) -> Provenance | None:
-        """Where the embeddings come from, as the database has it now."""
+        """The provenance of the embeddings, read from the database."""
         return read_provenance(self.target.dataset, self.path)
 
     def declare(self) -> None:
         """Declares the fields: the App shows undeclared vectors as bytes, and filters by declared fields only.
 
         Raises:
-            FieldTypeError: a field of that name holds something else
+            FieldTypeError: a field of that name has another type
             FieldReadOnlyError: the field is read-only
         """
         dataset, target = self.target.dataset, self.target
         declare(dataset, self.path, fo.VectorField, description="CCIP embedding")
         declare(dataset, target.path(ERROR_FIELD), fo.StringField, description="why there is no CCIP embedding")
-        declare(dataset, target.path(self._source_field), fo.StringField, description="the file as it was embedded")
+        declare(dataset, target.path(self._source_field), fo.StringField, description="state of the embedded file")
 
     # -- reading
 
     def coverage(self, *, everywhere: bool = False) -> Coverage:
-        """Counts the items with and without embedding; reads no vector.
+        """Counts the items with and without embedding, without reading vectors.
 
         Args:
-            everywhere (False): in the whole dataset, not in the target only
+            everywhere (False): whether to count in the whole dataset, not only in the target
         """
         has_vector, has_error = self._has(self.embeddings_field), self._has(ERROR_FIELD)
         counts = {
@@ -142,15 +142,15 @@ class EmbeddingStore:
             "n_failed": {"$sum": {"$cond": [{"$and": [has_error, {"$not": has_vector}]}, 1, 0]}},
         }
         group = [{"$group": {"_id": None, **counts}}]
-        found = list(self._aggregate(self.embeddings_field, ERROR_FIELD, then=group, everywhere=everywhere))
-        return Coverage(*(found[0][name] for name in Coverage._fields)) if found else Coverage(0, 0, 0)
+        rows = list(self._aggregate(self.embeddings_field, ERROR_FIELD, then=group, everywhere=everywhere))
+        return Coverage(*(rows[0][name] for name in Coverage._fields)) if rows else Coverage(0, 0, 0)
 
     def n_vectors_elsewhere(self) -> int:
-        """How many embeddings the field has outside of the target."""
+        """Number of embeddings of the field outside the target."""
         if self.target.is_whole:
             return 0
-        here = {key for key, _ in self._with_vectors({})}
-        return sum(key not in here for key, _ in self._with_vectors({}, everywhere=True))
+        in_target = {key for key, _ in self._with_vectors({})}
+        return sum(key not in in_target for key, _ in self._with_vectors({}, everywhere=True))
 
     def missing(self) -> Keys:
         """The items without embedding."""
@@ -162,7 +162,7 @@ class EmbeddingStore:
         return Keys(map(_key, self._aggregate(then=[{"$project": self._key_columns()}])))
 
     def scan(self) -> Iterator[Stored]:
-        """What the database holds for each item, without the vector."""
+        """Yields the stored values of each item, without its vector."""
         columns = {
             **self._key_columns(),
             "filepath": True,
@@ -179,53 +179,53 @@ class EmbeddingStore:
             yield Stored(_key(row), row["filepath"], row["has_vector"], *values)
 
     def vectors(self, *, everywhere: bool = False) -> Iterator[tuple[Key, Any]]:
-        """The embeddings that are there, as they are stored.
+        """Yields the existing embeddings as they are stored.
 
         Args:
-            everywhere (False): in the whole dataset, not in the target only
+            everywhere (False): whether to read the whole dataset, not only the target
         """
         return self._with_vectors({"vector": f"${self.path}"}, everywhere=everywhere)
 
     def items(self, keys: Iterable[Key]) -> Iterator[Item]:
-        """What there is to embed, as the database has it when an item's turn comes; items that are gone are left out.
+        """Yields the images and crops to embed, read from the database when they are needed; skips deleted items.
 
         Args:
-            keys: the items; detections of one sample follow each other
+            keys: the items; detections of one sample must be adjacent
 
         Yields:
-            an item per sample, with the keys of ``keys``
+            an item for each sample, with the keys of ``keys``
         """
         of_samples = itertools.groupby(keys, key=lambda key: key.sample_id)
         while chunk := {sample_id: list(group) for sample_id, group in itertools.islice(of_samples, CHUNK)}:
             documents = {document["_id"]: document for document in self._find(chunk)}
-            for sample_id, wanted in chunk.items():
-                if sample_id in documents and (item := self._item(documents[sample_id], wanted)):
+            for sample_id, keys_of_sample in chunk.items():
+                if sample_id in documents and (item := self._item(documents[sample_id], keys_of_sample)):
                     yield item
 
     # -- writing
 
     def write(self, results: Sequence[Extracted]) -> dict[Key, str]:
-        """Writes embeddings and failures; what was deleted meanwhile is left alone.
+        """Writes embeddings and errors; deleted items are skipped.
 
-        A failure takes away the embedding, which would not be that of the file. But where the file could not even be
-        opened, there is nothing newer, and it stays.
+        An error removes the embedding, which would not be of the current file. If the file could not be opened, the
+        embedding is kept, as there is no newer content.
 
         Args:
-            results: with a :class:`Key` as their key
+            results: results with a :class:`Key` as their key
 
         Returns:
-            the embeddings that the database had no room for, and why
+            the reasons for embeddings that are too large for the database
         """
-        refused = self._write(results)
-        if refused:
-            failures = [Extracted(results[index].key, error=TOO_LARGE_REASON) for index in refused]
+        too_large = self._write(results)
+        if too_large:
+            failures = [Extracted(results[index].key, error=TOO_LARGE_REASON) for index in too_large]
             if self._write(failures):
-                logger.warning("%s: no room for %s of some detections", self.path, ERROR_FIELD)
+                logger.warning("%s: %s of some detections is too large for the database", self.path, ERROR_FIELD)
         self._refresh(str(result.key.sample_id) for result in results)
-        return {results[index].key: TOO_LARGE_REASON for index in refused}
+        return {results[index].key: TOO_LARGE_REASON for index in too_large}
 
     def clear(self) -> None:
-        """Sets all embeddings of the field to None, in the whole dataset, with their errors and sources."""
+        """Sets all embeddings of the field, their errors and file states to None, in the whole dataset."""
         names = (self.embeddings_field, ERROR_FIELD, self._source_field)
         change: dict[str, Any] = {"$set": {"last_modified_at": _now()}}
         if self.target.is_patches:
@@ -239,7 +239,7 @@ class EmbeddingStore:
         self._samples.update_many(query, change, array_filters=filters)
         self._refresh(list(samples_in_memory(self.target.dataset)))
 
-    # -- the shape of documents
+    # -- documents
 
     @property
     def _samples(self) -> Any:
@@ -251,21 +251,21 @@ class EmbeddingStore:
             yield _key(row), row.get("vector")
 
     def _aggregate(self, *names: str, then: list[dict[str, Any]], everywhere: bool = False) -> Iterable[dict[str, Any]]:
-        """Runs stages over the items, one document each, with the named attributes."""
+        """Runs an aggregation pipeline over the items, one document each, with the named attributes."""
         stages: list[dict[str, Any]]
         stages = [{"$project": {"filepath": True, **{self.target.path(name): True for name in ("_id", *names)}}}]
         if self.target.is_patches:
             stages.append({"$unwind": f"${self.target.labels_path}"})
-        if everywhere:  # not the view of a dataset of groups, which has one slice only
-            documents: Iterable[dict[str, Any]] = self._samples.aggregate(stages + then, allowDiskUse=True)
-            return documents
+        if everywhere:  # the view of a grouped dataset has one slice only
+            rows: Iterable[dict[str, Any]] = self._samples.aggregate(stages + then, allowDiskUse=True)
+            return rows
         return aggregate(self.target.view, stages + then)
 
     def _key_columns(self) -> dict[str, Any]:
         return {"_id": True, "label_id": f"${self.target.labels_path}._id"} if self.target.is_patches else {"_id": True}
 
     def _has(self, name: str) -> dict[str, Any]:
-        return {"$gt": [f"${self.target.path(name)}", None]}  # a value that is not there is less than null
+        return {"$gt": [f"${self.target.path(name)}", None]}  # a missing value is less than null
 
     def _find(self, sample_ids: Iterable[ObjectId]) -> Iterable[Mapping[str, Any]]:
         columns = ["filepath"]
@@ -274,16 +274,16 @@ class EmbeddingStore:
         documents: Iterable[Mapping[str, Any]] = self._samples.find({"_id": {"$in": list(sample_ids)}}, columns)
         return documents
 
-    def _item(self, document: Mapping[str, Any], wanted: Sequence[Key]) -> Item | None:
+    def _item(self, document: Mapping[str, Any], keys: Sequence[Key]) -> Item | None:
         if self.target.patches_field is None:
-            return Item(wanted[0], document["filepath"])
+            return Item(keys[0], document["filepath"])
         labels = (document.get(self.target.patches_field) or {}).get("detections") or ()
-        boxes = {label["_id"]: label.get("bounding_box") for label in labels}
-        found = {key: boxes[key.label_id] for key in wanted if key.label_id in boxes}
-        return Item(wanted[0].sample_id, document["filepath"], found) if found else None
+        box_by_id = {label["_id"]: label.get("bounding_box") for label in labels}
+        boxes = {key: box_by_id[key.label_id] for key in keys if key.label_id in box_by_id}
+        return Item(keys[0].sample_id, document["filepath"], boxes) if boxes else None
 
     def _write(self, results: Sequence[Extracted]) -> list[int]:
-        """Writes results; gives the numbers of those that the database had no room for."""
+        """Writes results; returns the indices of results that are too large for the database."""
         if not results:
             return []
         now = _now()
@@ -301,14 +301,14 @@ class EmbeddingStore:
         if result.error is None or result.source is not None:
             values |= {self.embeddings_field: _VECTOR.to_mongo(result.vector), self._source_field: result.source}
         query: dict[str, Any] = {"_id": result.key.sample_id}
-        place = ""
+        prefix = ""
         if self.target.is_patches:
             query[f"{self.target.labels_path}._id"] = result.key.label_id
-            place = f"{self.target.labels_path}.$."
-        return UpdateOne(query, {"$set": {"last_modified_at": now, **{place + key: values[key] for key in values}}})
+            prefix = f"{self.target.labels_path}.$."
+        return UpdateOne(query, {"$set": {"last_modified_at": now, **{prefix + key: values[key] for key in values}}})
 
     def _refresh(self, sample_ids: Iterable[str]) -> None:
-        """Lets sample objects in memory see what was written; what they have unsaved in other fields stays."""
+        """Updates sample objects in memory with the written values; unsaved values of other fields are kept."""
         in_memory = samples_in_memory(self.target.dataset)
         own = (self.embeddings_field, ERROR_FIELD, self._source_field)
         names = (self.target.patches_field,) if self.target.is_patches else own

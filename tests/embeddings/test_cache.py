@@ -113,5 +113,5 @@ def test_holds_no_more_than_allowed(embedded, reads):
 def test_vectors_of_unknown_origin_are_refused(dataset):
     data = dataset("/a.png")
     data.set_values(EMBEDDINGS_FIELD, [np.ones(768)])
-    with pytest.raises(Exception, match="nothing is recorded"):
+    with pytest.raises(Exception, match="without recorded provenance"):
         VectorCache().load(resolve(data), EMBEDDINGS_FIELD)

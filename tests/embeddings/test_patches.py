@@ -158,7 +158,7 @@ def test_a_sample_without_room_for_more(detected, embed, monkeypatch):
     sample.save()
     report = embed(samples, **PATCHES)
     assert (report.n_computed, report.n_failed) == (2, 1)
-    assert [error and error[:7] for error in flat(samples.values(ERRORS))].count("no room") == 1
+    assert [error and error[:9] for error in flat(samples.values(ERRORS))].count("too large") == 1
     assert set(report.failures.values()) == {store.TOO_LARGE_REASON}
 
 

@@ -8,7 +8,7 @@ OTHER_MODEL = "ccip-caformer_b36-24"
 BAD_VECTORS = [
     pytest.param(np.ones(512), "768 numbers", id="another dimension"),
     pytest.param(np.full(768, np.nan), "NaN", id="nan"),
-    pytest.param(np.zeros(768), "no length", id="zero"),
+    pytest.param(np.zeros(768), "are zero", id="zero"),
 ]
 """Vectors that cannot be embeddings, and what their errors say."""
 

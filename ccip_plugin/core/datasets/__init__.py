@@ -1,1 +1,1 @@
-"""Published datasets: downloads and extracts their archives."""
+"""Downloads and extracts archives of published datasets."""

@@ -1,4 +1,4 @@
-"""Model files: finds, downloads and checks them."""
+"""Finds, downloads and checks model files."""
 
 from .download import Hub
 from .files import (
