@@ -38,11 +38,11 @@ def group(work: Work) -> int:
 
     summary = Summary(options.dataset, options.patches_field, options.embeddings_field)
     summary.seconds["start"] = time.monotonic() - started
-    work.before_stop = lambda: work.print(render(counted(summary)))
+    work.before_stop = lambda: work.print(f"{render(counted(summary))}\n")
     _check_field_names(work)
     dataset = _load(work, summary)
     _check_group_field(work, dataset)
-    work.before_failure = lambda: work.print(render(summary))
+    work.before_failure = lambda: work.print(f"{render(summary)}\n")
     run_stages(work, dataset, summary)
     work.print(f"{render(summary)}\n\nopen in the App:  {app_command(options.dataset)}")
     return PARTLY_DONE if summary.problems else DONE

@@ -16,6 +16,7 @@ else:
     _Tqdm = tqdm  # generic in its stubs only
 
 SECONDS_BETWEEN_LINES = 30.0
+_ERASE_LINE = "\x1b[K"
 
 
 class ProgressDisplay:
@@ -64,6 +65,7 @@ class ProgressBar(ProgressDisplay):
     def close(self) -> None:
         if self._bar is not None:
             self._bar.close()
+            self._stream.write(_ERASE_LINE)  # also the ^C that a terminal may have added
             self._stream.flush()
             self._bar = None
 
@@ -170,9 +172,9 @@ def _begins(progress: Progress, shown: Progress) -> bool:
 
 
 def _columns(stream: TextIO) -> int:
-    """The width of a terminal, less the column that the cursor may need; as on 80 columns where it has none."""
+    """The width for a bar: that of the terminal, or 80 if unknown, without the columns of the cursor and of ``^C``."""
     try:
         n_columns = os.get_terminal_size(stream.fileno()).columns
     except (OSError, ValueError):
         n_columns = 0
-    return (n_columns or 80) - 1
+    return max((n_columns or 80) - 3, 1)

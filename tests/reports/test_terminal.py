@@ -31,15 +31,15 @@ def shown(*reports, width=60):
 @pytest.mark.parametrize(
     "progress, expected",
     [
-        pytest.param(Progress("embedding", 1, 2), f"embedding:  50%|{'█' * 17}▌{' ' * 17}| 1 of 2", id="half"),
+        pytest.param(Progress("embedding", 1, 2), f"embedding:  50%|{'█' * 16}▌{' ' * 16}| 1 of 2", id="half"),
         pytest.param(Progress("reading", 0, None), "reading", id="no numbers"),
         pytest.param(Progress("looking", 1234, None), "looking: 1,234", id="no total"),
         pytest.param(Progress("embedding", 0, 0), "embedding", id="nothing to do"),
         pytest.param(Progress("checking", 0, None, "1 failed"), "checking: 1 failed", id="a note"),
-        pytest.param(Progress("a", 9, 4), f"a: 100%|{'█' * 43}| 9 of 4", id="over the total"),
+        pytest.param(Progress("a", 9, 4), f"a: 100%|{'█' * 41}| 9 of 4", id="over the total"),
         pytest.param(
             Progress("downloading", 30_000_000, 150_000_000, unit=BYTES),
-            f"downloading:  20%|████▊{' ' * 19}| 30.0MB of 150MB",
+            f"downloading:  20%|████▍{' ' * 17}| 30.0MB of 150MB",
             id="bytes",
         ),
         pytest.param(Progress("a\x1b[2Jb\nc", 0, None), r"a\x1b[2Jb\nc", id="controls"),
@@ -63,7 +63,7 @@ def test_a_stage_that_begins_from_the_start_is_a_new_one():
 @pytest.mark.parametrize("stage", ["downloading", "絵を読み込んでいます"])
 def test_it_fits_in_one_line(width, stage):
     (line,) = shown(Progress(stage, 1, 2, "ノート 1"), width=width)
-    assert line.startswith(stage[:3])
+    assert line.startswith(stage[:2])
 
 
 def test_a_terminal_that_is_made_narrower():
@@ -72,11 +72,27 @@ def test_a_terminal_that_is_made_narrower():
         display(Progress("embedding", 0, 2))
         screen.resize(30)
         display(Progress("embedding", 2, 2))
-        assert screen.written().rpartition("\r")[2].rstrip() == "embedding: 100%|█████| 2 of 2"
+        assert screen.written().rpartition("\r")[2].rstrip() == "embedding: 100%|███| 2 of 2"
 
 
-def test_a_terminal_whose_size_is_not_known():
-    assert shown(Progress("絵", 1, 2), width=0) == [f"絵:  50%|{'█' * 31}{' ' * 31}| 1 of 2"]
+def test_standard_error_as_a_terminal_whose_size_is_not_known(monkeypatch):
+    with Screen(0) as screen:
+        monkeypatch.setattr("sys.stderr", screen.stream)
+        display = ProgressBar(screen.stream)
+        display(Progress("絵", 1, 2))
+        assert screen.lines() == [f"絵:  50%|{'█' * 30}{' ' * 30}| 1 of 2"]
+
+
+def test_it_starts_no_thread(run_python):
+    code = """
+        import io, threading
+        from ccip_plugin.core.progress import Progress
+        from ccip_plugin.reports.terminal import ProgressBar
+        display = ProgressBar(io.StringIO())
+        display(Progress("embedding", 1, 2))
+        print(threading.active_count())
+    """
+    assert run_python(code).stdout == "1\n"
 
 
 def test_rate_and_time_left(monkeypatch):
@@ -123,6 +139,16 @@ def test_it_is_gone_when_it_is_closed():
         display.close()
         display.write("done")
         assert screen.lines() == ["done", ""]
+
+
+def test_the_echo_of_ctrl_c_is_erased():
+    with Screen(40) as screen:
+        display = ProgressBar(screen.stream)
+        display(Progress("embedding", 1, 2))
+        screen.stream.write("^C")
+        display.close()
+        display.write("stopped")
+        assert screen.lines() == ["stopped", ""]
 
 
 def test_bars_of_other_packages_do_not_move_it():

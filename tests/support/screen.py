@@ -50,7 +50,7 @@ class Screen:
         """The screen after everything that was written; the terminal is closed then."""
         rows: list[list[str]] = [[]]
         row = column = 0
-        for part in re.findall(r"\x1b\[A|.", self.written(), re.DOTALL):
+        for part in re.findall(r"\x1b\[[AK]|.", self.written(), re.DOTALL):
             if part == "\r":
                 column = 0
             elif part == "\n":
@@ -58,6 +58,8 @@ class Screen:
                 rows += [[]] if row == len(rows) else []
             elif part == "\x1b[A":
                 row -= 1
+            elif part == "\x1b[K":
+                del rows[row][column:]
             else:
                 cells = [part, ""] if unicodedata.east_asian_width(part) in "WF" else [part]
                 if column + len(cells) > (self._width or 80):
