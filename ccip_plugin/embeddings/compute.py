@@ -203,7 +203,8 @@ def _must_replace(store: EmbeddingStore, provenance: Provenance, overwrite: bool
     """Whether all embeddings in the field have to be removed before new ones are written.
 
     Raises:
-        ProvenanceError: they would have to be removed, but are not all in the target, or ``overwrite`` is not given
+        ProvenanceError: they would have to be removed, but are not all in the target, or have no recorded provenance
+            and ``overwrite`` is False
     """
     recorded = store.provenance
     contrast = provenance.contrast(recorded)

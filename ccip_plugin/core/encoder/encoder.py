@@ -1,4 +1,4 @@
-"""Encoder: computes CCIP embeddings of images. No vector depends on the other images of a batch."""
+"""Computes CCIP embeddings of images; on the CPU one by one, so that no vector depends on other images."""
 
 import itertools
 import logging

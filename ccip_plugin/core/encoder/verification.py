@@ -41,7 +41,7 @@ class CheckResult:
 
     Attributes:
         name: name of the check
-        ok: whether it passed; None if it could not be done
+        ok: whether it passed; None if there is nothing to compare with
         detail: the measured or expected values, or the error
     """
 

@@ -29,8 +29,8 @@ def find_or_choose(
 ) -> NeighborGraph | None:
     """Returns the cached graph of these vectors, or builds the chosen one; None if the caller has to compare them.
 
-    An exact graph is built and cached for many images, unless it would take more than 4 GiB of disk. The time and disk
-    space of the build are estimated and reported first.
+    From 20,000 images on, an exact graph is built and cached, unless it would take more than 4 GiB of disk. The time
+    and disk space of a build are estimated and reported first.
 
     Args:
         vectors: the embeddings

@@ -1,4 +1,4 @@
-"""Connected components of pairs that arrive in parts: memory for the images, none for the pairs."""
+"""Connected components of pairs that arrive in chunks, in O(n_images) memory."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,10 +9,10 @@ _PENDING = 1 << 20
 
 
 def connected_components(n: int, rows: NDArray[np.integer], cols: NDArray[np.integer]) -> tuple[int, NDArray[np.int32]]:
-    """Finds the connected components of ``n`` images of which ``rows[k]`` is connected with ``cols[k]``.
+    """Finds the connected components of ``n`` images with the edges ``(rows[k], cols[k])``.
 
     Returns:
-        the number of components, and the ``(n,)`` component of each image
+        the number of components, and the ``(n,)`` component labels
     """
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components as components_of_matrix
@@ -23,13 +23,13 @@ def connected_components(n: int, rows: NDArray[np.integer], cols: NDArray[np.int
 
 
 def number_by_first(labels: NDArray[np.integer]) -> IntArray:
-    """The same groups, numbered 0, 1, ... in the order of their first members."""
+    """Renumbers labels as 0, 1, ... in the order of their first members."""
     _, first, codes = np.unique(labels, return_index=True, return_inverse=True)
     return np.argsort(np.argsort(first))[codes]
 
 
 class Forest:
-    """The connected components of ``n`` images, from the pairs so far.
+    """The connected components of ``n`` images, from the pairs added so far.
 
     Args:
         n: number of images
@@ -43,7 +43,7 @@ class Forest:
         self._n_pending = 0
 
     def add(self, rows: NDArray[np.integer], cols: NDArray[np.integer]) -> None:
-        """Connects ``rows[k]`` with ``cols[k]``."""
+        """Adds the edges ``(rows[k], cols[k])``."""
         first, second = self._labels[rows], self._labels[cols]
         is_new = first != second
         if is_new.any():
@@ -53,23 +53,23 @@ class Forest:
             self._flush()
 
     def labels(self, among: NDArray[np.bool_] | None = None) -> IntArray:
-        """The components.
+        """Labels the components.
 
         Args:
-            among (None): an ``(n,)`` mask of images to number, the others get -1; all by default
+            among (None): an ``(n,)`` mask of the images to label, the others get -1; all by default
 
         Returns:
-            ``(n,)`` numbers 0, 1, ... in the order of their first images
+            ``(n,)`` labels 0, 1, ... in the order of their first images
         """
         self._flush()
         if among is None:
             return number_by_first(self._labels)
-        numbers = np.full(len(self._labels), -1, np.int64)
-        numbers[among] = number_by_first(self._labels[among])
-        return numbers
+        labels = np.full(len(self._labels), -1, np.int64)
+        labels[among] = number_by_first(self._labels[among])
+        return labels
 
     def _flush(self) -> None:
-        """Gives each component one label."""
+        """Merges the labels of connected images."""
         if not self._pending:
             return
         rows, cols = map(np.concatenate, zip(*self._pending, strict=True))
