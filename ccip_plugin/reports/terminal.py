@@ -1,8 +1,10 @@
 """Progress of long work on a terminal, or in the log of a job."""
 
+import contextlib
 import logging
 import os
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from tqdm.std import tqdm
@@ -59,7 +61,7 @@ class ProgressBar(ProgressDisplay):
         self._shown = progress
 
     def write(self, text: str) -> None:
-        with tqdm.external_write_mode(file=self._stream):
+        with self._bar.hidden() if self._bar is not None else contextlib.nullcontext():
             super().write(text)
 
     def close(self) -> None:
@@ -137,11 +139,11 @@ class _Bar(_Tqdm):
             file=stream,
             leave=False,
             position=0,
-            ncols=80,
-            nrows=20,  # with both sizes tqdm asks for neither: of a terminal without a size it would show nothing
             mininterval=0.1,
             miniters=1,
         )
+        self.nrows = 20  # tqdm shows nothing on a terminal whose size is unknown
+        self.refresh()
 
     def show(self, progress: Progress, per_second: float | None) -> None:
         """Shows the progress, unless the last was shown a moment ago; the end of the stage always."""
@@ -149,6 +151,14 @@ class _Bar(_Tqdm):
         self.total = progress.total or None
         is_shown = self.update(progress.done - self.n)
         if progress.done == progress.total and not is_shown:
+            self.refresh()
+
+    @contextlib.contextmanager
+    def hidden(self) -> Iterator[None]:
+        """Removes the bar while something else is written."""
+        with self.get_lock():  # type: ignore[no-untyped-call]
+            self.clear(nolock=True)
+            yield
             self.refresh()
 
     @property
