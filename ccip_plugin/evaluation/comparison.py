@@ -20,6 +20,7 @@ from ..embeddings.load import load_embeddings
 from ..embeddings.provenance import fields_by_model
 from ..grouping.proposals import load_proposal
 from ..labels.store import LabelStore
+from ..labels.tables import rows_of
 from ..reports.export import write_csv, write_json
 from ..storage.runs import RunKind, check_key, read_config, register_with_results
 from ..storage.targets import Target, items_view, resolve
@@ -266,8 +267,7 @@ def _proposed(target: Target, key: str, field_name: str) -> dict[str, object | N
         groups = _labels(target, field_name)
     except CCIPError:  # nothing is written yet
         groups = dict.fromkeys(target.values()[0])
-    changed = {change.id: change.label for change in found.changes.labels}
-    for item_id, label in changed.items():
+    for item_id, _, label in rows_of(found.plan.writes):
         if item_id in groups:
             groups[item_id] = None if label is None else label.group_name
     return groups

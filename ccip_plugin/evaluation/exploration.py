@@ -15,8 +15,8 @@ from ..core.neighbors.choice import AUTO, choose_graph
 from ..core.progress import ProgressCallback, report
 from ..core.tuning.sweep import Sweep, sweep
 from ..grouping.calibrated import calibrated_parameters
-from ..grouping.participants import line_up
-from ..labels.snapshot import take_snapshot
+from ..grouping.participants import read_participants
+from ..labels.snapshot import read_state
 from ..labels.store import LabelStore
 from ..storage.fields import ALL, EMBEDDINGS_FIELD, GROUP_FIELD
 from ..storage.targets import resolve
@@ -150,17 +150,17 @@ def explore_parameters(
     """
     store = LabelStore(resolve(samples, patches_field), group_field)
     report(progress, "reading embeddings", 0, None)
-    lineup = line_up(store, take_snapshot(store), embeddings_field, ALL)
-    marks = _marks(load_calibration(lineup.provenance.model_name, model_dir=model_dir))
+    participants = read_participants(store, read_state(store), embeddings_field, ALL)
+    marks = _marks(load_calibration(participants.provenance.model_name, model_dir=model_dir))
     calibrated = calibrated_parameters(store.target, embeddings_field, DBSCAN)
     if calibrated is not None:
         marks["calibrated"] = calibrated[0]
-    choice = choose_graph(graph, len(lineup.embeddings.ids))
+    choice = choose_graph(graph, len(participants))
     end = min(_BEYOND * max(marks.values()), 1.0) if max_eps is None else float(max_eps)
-    pairs = find_or_build(lineup.embeddings.unit, end, choice, progress=progress)
+    pairs = find_or_build(participants.vectors, end, choice, progress=progress)
     known = [eps for eps in marks.values() if eps <= end]
     found = sweep(pairs, np.concatenate([np.linspace(0, end, _N_VALUES), known]), progress=progress)
-    return Exploration(found, marks, lineup.provenance.model_name, lineup.embeddings.n_missing)
+    return Exploration(found, marks, participants.provenance.model_name, participants.n_missing)
 
 
 def _marks(published: PublishedParameters) -> dict[str, float]:

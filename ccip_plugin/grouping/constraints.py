@@ -1,4 +1,4 @@
-"""What people decided, and what detections tell by where they are, as constraints on a grouping."""
+"""Builds clustering constraints from user labels, rejections, detections of one image and tracks."""
 
 import itertools
 from collections import defaultdict
@@ -7,20 +7,21 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..core.arrays import IntArray
 from ..core.clustering.constraints import Constraints
-from ..labels.snapshot import Snapshot
+from ..core.identity.ids import ids_of, places_of, texts_of
+from ..core.identity.state import NONE, State
 from ..storage.targets import Target, TargetError
 from .options import APART
-from .participants import Lineup
+from .participants import Participants
 
-INDEX = "index"  # of a detection: which object of a video it is
+INDEX = "index"  # of a detection: the object of a video that it shows
 
 
 @dataclass(frozen=True)
 class Contradiction:
-    """Decisions that cannot all be kept.
+    """Decisions of users that cannot all be kept.
 
     Attributes:
         ids: the items that they are about
@@ -32,14 +33,14 @@ class Contradiction:
 
 
 @dataclass(frozen=True, eq=False)
-class Decisions:
-    """Constraints, and what was left out of them.
+class GroupingConstraints:
+    """Constraints of a run, and what was left out of them.
 
     Attributes:
-        constraints: for the items of a lineup, by their places; None where nothing is decided
-        contradictions: what contradicts decisions of people
-        n_fixed: how many items have a group that stays
-        n_tracks: how many tracks are held together
+        constraints: for the participants, by their places; None without any
+        contradictions: decisions of users that contradict each other
+        n_fixed: number of items whose group stays
+        n_tracks: number of tracks that are kept together
     """
 
     constraints: Constraints | None
@@ -48,103 +49,94 @@ class Decisions:
     n_tracks: int = 0
 
 
-def decisions_of(
-    lineup: Lineup, snapshot: Snapshot, target: Target, *, same_image: str = APART, tracks: str | None = None
-) -> Decisions:
-    """Collects what is known before images are compared.
+def build_constraints(
+    participants: Participants, state: State, target: Target, *, same_image: str = APART, tracks: str | None = None
+) -> GroupingConstraints:
+    """Builds the constraints of a run.
 
-    Items that people put into one group belong together, and those in two groups do not. Items that may not change,
-    such as those outside of a view, stay where they are. A person who put an item into a group from which it had been
-    rejected has decided anew: the rejection is left out, and reported.
+    Items that users put into one group stay together, and those in two groups stay apart. Items that may not change,
+    such as those outside of a view, stay where they are. A user who put an item into a group from which it had been
+    rejected decided again: the rejection is left out, and reported.
 
     Args:
-        lineup: who takes part
-        snapshot: the labels and groups
-        target: what is grouped
+        participants: the items
+        state: the labels and groups
+        target: the items to group
         same_image ("apart"): as :class:`~ccip_plugin.grouping.options.GroupingOptions` has it
-        tracks (None): for detections in frames of videos, the field of samples that says which video a frame is of;
-            detections of one video with the same ``index`` are then held together, unless people say otherwise
+        tracks (None): for detections in frames of videos, the field of samples that names the video of a frame;
+            detections of one video with the same ``index`` stay together, unless users decided otherwise
 
     Raises:
-        TargetError: there is no such field, or detections have no index
+        TargetError: the dataset has no such field, or the items are no detections
     """
-    keys = lineup.embeddings.ids
-    fixed = np.array([_fixed(key, lineup, snapshot) for key in keys], np.int64)
-    rejected, contradictions = _rejections(keys, fixed, snapshot)
-    scenes = _numbers(lineup.embeddings.sample_ids) if target.is_patches and same_image == APART else None
+    fixed = np.where(participants.is_open, NONE, participants.group_ids(state))
+    rejected, contradictions = _rejections(participants, fixed, state)
+    scenes = None
+    if target.is_patches and same_image == APART:
+        scenes = np.unique(participants.sample_ids, return_inverse=True)[1].astype(np.int64)
     links: list[tuple[int, int]] = []
     n_tracks = 0
-    refused: dict[int, set[int]] = defaultdict(set)
+    rejected_groups: dict[int, set[int]] = defaultdict(set)
     for place, group_id in rejected:
-        refused[place].add(group_id)
-    for rows in _tracks(lineup, target, tracks):
-        problem = _problem_of_track(rows, fixed, refused, lineup)
+        rejected_groups[place].add(group_id)
+    for rows in _tracks(participants, target, tracks):
+        problem = _problem_of_track(rows, fixed, rejected_groups, participants)
         if problem is not None:
             contradictions.append(problem)
             continue
         n_tracks += 1
         links += itertools.pairwise(rows)
     n_fixed = int((fixed >= 0).sum())
-    is_nothing = not n_fixed and not links and scenes is None  # a rejection is of a group, which somebody must be in
-    constraints = None if is_nothing else Constraints(fixed, rejected, must_link=links, same_image=scenes)
-    return Decisions(constraints, tuple(contradictions), n_fixed, n_tracks)
-
-
-def _fixed(key: str, lineup: Lineup, snapshot: Snapshot) -> int:
-    group_id = snapshot.current.get(key)
-    return -1 if group_id is None or key in lineup.open else group_id
+    is_empty = not n_fixed and not links and scenes is None  # a rejection alone has no effect: the group has no items
+    constraints = None if is_empty else Constraints(fixed, rejected, must_link=links, same_image=scenes)
+    return GroupingConstraints(constraints, tuple(contradictions), n_fixed, n_tracks)
 
 
 def _rejections(
-    keys: Sequence[str], fixed: NDArray[np.int64], snapshot: Snapshot
+    participants: Participants, fixed: IntArray, state: State
 ) -> tuple[list[tuple[int, int]], list[Contradiction]]:
-    """What people rejected, by places and groups; and the rejections that a later decision overrules."""
-    places = {key: place for place, key in enumerate(keys)}
+    """Rejections as places and groups, and those that a later decision overrules."""
+    draft = state.draft()
     rejected, contradictions = [], []
-    for group_id, ids in sorted(snapshot.draft.rejections.items()):
-        for key in sorted(ids & places.keys()):
-            if fixed[places[key]] != group_id:
-                rejected.append((places[key], group_id))
-                continue
-            if not snapshot.labels[key].is_human:
-                continue  # it may not change now
-            name = snapshot.draft.groups[group_id].name if group_id in snapshot.draft.groups else group_id
-            reason = f"it was rejected from {name!r}, and put there by hand: the label counts"
-            contradictions.append(Contradiction((key,), reason))
+    for group_id, texts in sorted(draft.rejections.items()):
+        ids = ids_of(sorted(texts))
+        places, rows = places_of(ids, participants.ids), places_of(ids, state.labels.ids)
+        for place, row in zip(places[places != NONE].tolist(), rows[places != NONE].tolist(), strict=True):
+            if fixed[place] != group_id:
+                rejected.append((place, group_id))
+            elif state.is_user_label[row]:  # else it may not change now
+                name = draft.groups[group_id].name if group_id in draft.groups else group_id
+                reason = f"it was rejected from {name!r}, and then put there by hand: the label counts"
+                contradictions.append(Contradiction(tuple(texts_of(participants.ids[[place]])), reason))
     return rejected, contradictions
 
 
-def _numbers(names: Sequence[str]) -> NDArray[np.int64]:
-    return np.unique(np.array(names), return_inverse=True)[1].astype(np.int64)
-
-
-def _tracks(lineup: Lineup, target: Target, field: str | None) -> Iterator[list[int]]:
+def _tracks(participants: Participants, target: Target, field: str | None) -> Iterator[list[int]]:
     """The places of the items of each track with more than one of them."""
     if field is None:
         return
     if not target.is_patches:
         raise TargetError("tracks are about detections: they need a patches_field")
     if target.dataset.get_field(field) is None:
-        raise TargetError(f"no field {field!r} in {target.dataset.name!r} that says which video a frame is of")
+        raise TargetError(f"{target.dataset.name!r} has no field {field!r} with the video of a frame")
     ids, sample_ids, columns = target.whole().values(INDEX)
     video_of = dict(zip(*target.dataset.values(["id", field]), strict=True))
-    places = {key: place for place, key in enumerate(lineup.embeddings.ids)}
-    rows: dict[Any, list[int]] = defaultdict(list)
-    for key, sample_id, index in zip(ids, sample_ids, columns[INDEX], strict=True):
-        if index is not None and video_of.get(sample_id) is not None and key in places:
-            rows[video_of[sample_id], index].append(places[key])
-    yield from (found for found in rows.values() if len(found) > 1)
+    places = places_of(ids_of(ids), participants.ids).tolist()
+    tracks: dict[Any, list[int]] = defaultdict(list)
+    for place, sample_id, index in zip(places, sample_ids, columns[INDEX], strict=True):
+        if index is not None and video_of.get(sample_id) is not None and place != NONE:
+            tracks[video_of[sample_id], index].append(place)
+    yield from (rows for rows in tracks.values() if len(rows) > 1)
 
 
 def _problem_of_track(
-    rows: Sequence[int], fixed: NDArray[np.int64], refused: Mapping[int, set[int]], lineup: Lineup
+    rows: Sequence[int], fixed: IntArray, rejected: Mapping[int, set[int]], participants: Participants
 ) -> Contradiction | None:
-    """Why a track cannot be held together, None when it can be."""
-    samples = [lineup.embeddings.sample_ids[row] for row in rows]
-    ids = tuple(lineup.embeddings.ids[row] for row in rows)
-    if len(set(samples)) < len(samples):
-        return Contradiction(ids, "a track has two detections in one image: it is not held together")
+    """Why a track cannot be kept together, None when it can."""
+    ids = tuple(texts_of(participants.ids[rows]))
+    if len(set(texts_of(participants.sample_ids[rows]))) < len(rows):
+        return Contradiction(ids, "a track has two detections in one image: it is not kept together")
     owners = {int(fixed[row]) for row in rows if fixed[row] >= 0}
-    if len(owners) > 1 or any(owners & refused.get(row, set()) for row in rows):
-        return Contradiction(ids, "one track, but people put it into different groups: it is not held together")
+    if len(owners) > 1 or any(owners & rejected.get(row, set()) for row in rows):
+        return Contradiction(ids, "one track, but users put it into different groups: it is not kept together")
     return None

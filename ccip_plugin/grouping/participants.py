@@ -1,17 +1,21 @@
-"""Who takes part in a grouping: what is grouped, what it is compared with, and the labels that are there."""
+"""Selects the items of a grouping run, with their embeddings, and the items that they are compared with."""
 
 import functools
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from fiftyone import ViewField as F
 
+from ..core.arrays import BoolArray, IntArray
 from ..core.errors import CCIPError
-from ..embeddings.load import Embeddings, load_embeddings
+from ..core.identity.ids import Ids, ids_of, places_of
+from ..core.identity.state import NONE, State
+from ..core.neighbors.vectors import UnitVectors
+from ..embeddings.load import load_embeddings
 from ..embeddings.provenance import Provenance
-from ..labels.snapshot import Snapshot, is_open
 from ..labels.store import LabelStore
-from ..storage.fields import UNASSIGNED
+from ..storage.fields import ADD, UNASSIGNED
 
 
 class NothingToGroupError(CCIPError):
@@ -27,28 +31,41 @@ class NothingToGroupError(CCIPError):
 
 
 @dataclass(frozen=True, eq=False)
-class Lineup:
-    """The items that take part in a grouping.
+class Participants:
+    """The ``p`` items of a grouping run: those to group, and those that they are compared with.
 
     Attributes:
-        embeddings: of the items to group, and of those with which they are compared
-        embedded: the ids of the items to group that have an embedding, whether they take part or not
-        open: the ids of those that may get another group; the others stay where they are
-        provenance: where the embeddings come from
+        ids: ``(p,)`` their ids
+        sample_ids: ``(p,)`` the ids of their samples
+        vectors: ``(p, dim)`` their embeddings
+        is_open: ``(p,)`` which may get another group; the others keep theirs
+        embedded: ids of all items to group that have an embedding, participants or not
+        provenance: model and settings of the embeddings
+        n_missing: number of items to group without embedding
     """
 
-    embeddings: Embeddings
-    embedded: frozenset[str]
-    open: frozenset[str]
+    ids: Ids
+    sample_ids: Ids
+    vectors: UnitVectors
+    is_open: BoolArray
+    embedded: Ids
     provenance: Provenance
+    n_missing: int
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def group_ids(self, state: State) -> IntArray:
+        """``(p,)`` the current group of each, -1 for none."""
+        return np.append(state.group_ids, NONE)[places_of(self.ids, state.labels.ids)]
 
 
-def line_up(store: LabelStore, snapshot: Snapshot, embeddings_field: str, mode: str) -> Lineup:
-    """Reads the embeddings of those who take part.
+def read_participants(store: LabelStore, state: State, embeddings_field: str, mode: str) -> Participants:
+    """Reads the embeddings of the participants of a run.
 
-    These are the items of the target, and for a part of a dataset the members of all groups outside of it. Items that
-    people ignored or put into no group take no part, and in the mode :data:`ADD` neither do those in no group: so they
-    are in no group afterwards, and no group forms around them.
+    These are the items of the target and, for a part of a dataset, the members of all groups outside of it. Items that
+    users ignored or removed from their group do not participate, nor do those in no group in the mode ``add``: they
+    stay in no group, and no group forms around them.
 
     Raises:
         NothingToGroupError: no item of the target has an embedding
@@ -58,16 +75,21 @@ def line_up(store: LabelStore, snapshot: Snapshot, embeddings_field: str, mode: 
     embeddings = read(target.view)
     if not len(embeddings.ids) or embeddings.provenance is None:
         raise NothingToGroupError(embeddings_field, embeddings.n_missing, target.noun)
-    of_target = frozenset(embeddings.ids)
+    embedded, n_missing = ids_of(embeddings.ids), embeddings.n_missing
     if not target.is_whole and store.is_declared():
         members = read(_grouped(store))
-        embeddings = embeddings.joined(members.select([i for i, key in enumerate(members.ids) if key not in of_target]))
-    may_change = functools.partial(is_open, snapshot, mode)
-    chosen = [i for i, key in enumerate(embeddings.ids) if may_change(key) or snapshot.current.get(key) is not None]
-    if len(chosen) < len(embeddings.ids):
-        embeddings = embeddings.select(chosen)
+        is_elsewhere = places_of(ids_of(members.ids), embedded) == NONE
+        embeddings = embeddings.joined(members.select(np.flatnonzero(is_elsewhere).tolist()))
+    ids, sample_ids = ids_of(embeddings.ids), ids_of(embeddings.sample_ids)
+    rows = places_of(ids, state.labels.ids)
+    may_change = np.append(state.is_open(adds_only=mode == ADD), True)[rows]
+    is_chosen = may_change | (np.append(state.group_ids, NONE)[rows] != NONE)
+    if not is_chosen.all():
+        embeddings = embeddings.select(np.flatnonzero(is_chosen).tolist())
+        ids, sample_ids = ids[is_chosen], sample_ids[is_chosen]
+    is_open = (may_change & (np.arange(len(rows)) < len(embedded)))[is_chosen]
     assert embeddings.provenance is not None
-    return Lineup(embeddings, of_target, frozenset(filter(may_change, of_target)), embeddings.provenance)
+    return Participants(ids, sample_ids, embeddings.unit, is_open, embedded, embeddings.provenance, n_missing)
 
 
 def _grouped(store: LabelStore) -> Any:
@@ -75,6 +97,4 @@ def _grouped(store: LabelStore) -> Any:
     target = store.target
     is_grouped = F(store.attribute_path("label").rpartition(".")[2])
     is_grouped = is_grouped.exists() & (is_grouped != UNASSIGNED)
-    if target.is_patches:
-        return target.dataset.filter_labels(target.patches_field, is_grouped)
-    return target.dataset.filter_labels(store.group_field, is_grouped)
+    return target.dataset.filter_labels(target.patches_field or store.group_field, is_grouped)

@@ -1,32 +1,36 @@
-"""What a grouping would change, kept with the dataset until somebody applies it.
+"""Proposals: the changes that a grouping would make, stored with the dataset until a user applies them.
 
 A proposal is a custom run, ``ccip_proposal_<field>``: its configuration has the counts, its results the ids of the
 items by kind of change and the labels to write. So it loads in any process, with or without this plugin.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import astuple, dataclass, replace
 from typing import Any
 
+import numpy as np
 from fiftyone import ViewField as F
 
 from ..core.errors import CCIPError, ParameterError
+from ..core.identity.groups import IdentityChanges, Registry
+from ..core.identity.ids import ids_of, texts_of
 from ..core.identity.matching import GroupChange
+from ..core.identity.planning import ItemChange, Plan
 from ..core.progress import ProgressCallback
-from ..labels.changes import Changes, LabelChange, apply
-from ..labels.identities import Draft, Registry, load_registry, loaded_delta, registry_revision, stored_delta
-from ..labels.store import GroupLabel, LabelStore
+from ..labels.changes import apply
+from ..labels.identities import load_registry, loaded_delta, registry_revision, stored_delta
+from ..labels.store import LabelStore
+from ..labels.tables import GroupLabel, rows_of, table_of
 from ..reports.facts import Facts
 from ..storage.fields import GROUP_FIELD, STATUS_AUTO
 from ..storage.internals import refresh_run
 from ..storage.runs import RunKind, proposal_key, read_config, register, restore
 from ..storage.targets import field_path, items_view, resolve
-from .plan import KINDS
 from .report import CHANGE_LABELS, GroupingReport, describe_changes, describe_group_change
 
 
 class NoProposalError(CCIPError):
-    """There is no proposal to look at or to apply."""
+    """No proposal is stored."""
 
     def __init__(self, path: str):
         super().__init__(f"there is no proposal for the character groups of {path!r}: make one with propose_groups")
@@ -35,47 +39,57 @@ class NoProposalError(CCIPError):
 
 @dataclass(frozen=True, eq=False)
 class Proposal:
-    """What a grouping would change.
+    """The changes that a grouping would make.
 
     Attributes:
         store: the items, and where their labels are
-        changes: the labels and groups to write
-        ids: per kind of change (:data:`~ccip_plugin.grouping.plan.KINDS`), the ids of the items
-        groups: what would become of whole groups
+        plan: the labels and groups to write
         report: the grouping, as it will be when it is applied
+        run_key: the run that will record it, None for none
+        run: the configuration of that run
     """
 
     store: LabelStore
-    changes: Changes
-    ids: Mapping[str, Sequence[str]]
-    groups: Sequence[GroupChange]
+    plan: Plan
     report: GroupingReport
+    run_key: str | None
+    run: Mapping[str, Any]
+
+    @property
+    def ids(self) -> dict[str, list[str]]:
+        """The ids of the items by kind of change (:class:`~ccip_plugin.core.identity.planning.ItemChange`)."""
+        return {kind.value: texts_of(ids) for kind, ids in self.plan.ids_by_kind().items()}
 
     @property
     def counts(self) -> dict[str, int]:
-        """Per kind of change, how many items it is about."""
-        return {kind: len(ids) for kind, ids in self.ids.items()}
+        """The number of items by kind of change."""
+        return self.plan.n_by_kind()
+
+    @property
+    def groups(self) -> tuple[GroupChange, ...]:
+        """What would happen to whole groups."""
+        return self.plan.group_changes
 
     @property
     def key(self) -> str:
-        """The key of the run that holds it."""
+        """The key of the run that stores it."""
         return proposal_key(self.store.path)
 
     def view(self, kind: str) -> Any:
         """The items of one kind of change, as a view of the dataset.
 
         Args:
-            kind: one of :data:`~ccip_plugin.grouping.plan.KINDS`
+            kind: one of :class:`~ccip_plugin.core.identity.planning.ItemChange`
         """
-        if kind not in KINDS:
-            raise ParameterError("kind", kind, f"one of {', '.join(KINDS)}")
-        return items_view(self.store.target, self.ids[kind])
+        if kind not in list(ItemChange):
+            raise ParameterError("kind", kind, f"one of {', '.join(ItemChange)}")
+        return items_view(self.store.target, texts_of(self.plan.ids_by_kind()[ItemChange(kind)]))
 
     def __str__(self) -> str:
         return str(self.facts())
 
     def facts(self) -> Facts:
-        """The proposal as text: items by kind of change, and what becomes of groups."""
+        """The proposal as text: items by kind of change, and what happens to groups."""
         groups = [
             (change.name, f"{describe_group_change(change)} ({change.n_items:,} {self.store.target.noun})")
             for change in self.groups
@@ -86,43 +100,46 @@ class Proposal:
 
 
 def save_proposal(proposal: Proposal) -> None:
-    """Keeps a proposal with the dataset, in place of an earlier one for the same field."""
-    store, changes = proposal.store, proposal.changes
+    """Stores a proposal with the dataset; it replaces an earlier one for the same field."""
+    store, plan = proposal.store, proposal.plan
     dataset = store.target.dataset
     register(
         dataset,
         proposal.key,
         RunKind.PROPOSAL,
-        at=changes.run["at"],
+        at=proposal.run["at"],
         group_field=store.group_field,
         patches_field=store.target.patches_field,
-        revision=changes.draft.registry.revision,
-        next_id=changes.draft.next_id,
-        run_key=changes.run_key,
-        run=dict(changes.run),
+        revision=plan.identities.registry.revision,
+        next_id=plan.identities.next_id,
+        run_key=proposal.run_key,
+        run=dict(proposal.run),
         counts=proposal.counts,
         report=proposal.report.as_dict(),
     )
     results = dataset.init_run_results(
         proposal.key,
-        ids={kind: list(ids) for kind, ids in proposal.ids.items()},
-        groups=[vars(change) for change in proposal.groups],
-        labels=[[i, sample_id, None if label is None else astuple(label)] for i, sample_id, label in changes.labels],
-        registry=stored_delta(changes.draft.delta()),
+        ids=proposal.ids,
+        groups=[change.as_dict() for change in plan.group_changes],
+        labels=[
+            [item_id, sample_id, None if label is None else astuple(label)]
+            for item_id, sample_id, label in rows_of(plan.writes)
+        ],
+        registry=stored_delta(plan.identities.groups),
     )
     dataset.save_run_results(proposal.key, results, cache=False)
 
 
 def load_proposal(samples: Any, *, group_field: str = GROUP_FIELD, patches_field: str | None = None) -> Proposal:
-    """Reads the proposal that is kept with a dataset.
+    """Reads the proposal that is stored with a dataset.
 
     Args:
         samples: the dataset, or any view of it
-        group_field ("character_group"): the field that it is for
-        patches_field (None): the field with the detections, when it is for detections
+        group_field ("character_group"): the field of the proposal
+        patches_field (None): the field with the detections, for a proposal about detections
 
     Raises:
-        NoProposalError: there is none
+        NoProposalError: none is stored
     """
     store = LabelStore(resolve(samples, patches_field).whole(), group_field)
     dataset, key = store.target.dataset, proposal_key(store.path)
@@ -132,12 +149,18 @@ def load_proposal(samples: Any, *, group_field: str = GROUP_FIELD, patches_field
     if config is None or results is None:
         raise NoProposalError(store.path)
     registry = load_registry(dataset, store.path)
-    draft = Draft(registry if registry.revision == config["revision"] else _outdated(config["revision"]))
-    draft.take(loaded_delta(results.registry), config["next_id"])
-    labels = [LabelChange(i, s, None if label is None else GroupLabel(*label)) for i, s, label in results.labels]
-    changes = Changes("group_characters", labels, draft, run_key=config["run_key"], run=config["run"])
-    groups = tuple(GroupChange(**change) for change in results.groups)
-    return Proposal(store, changes, results.ids, groups, GroupingReport.from_dict(config["report"]))
+    if registry.revision != config["revision"]:
+        registry = Registry(config["revision"])  # which is outdated: the proposal can be inspected, not applied
+    plan = Plan(
+        table_of(
+            (item, sample, None if label is None else GroupLabel(*label)) for item, sample, label in results.labels
+        ),
+        IdentityChanges(registry, max(registry.next_id, config["next_id"]), loaded_delta(results.registry)),
+        ids_of(item_id for kind in ItemChange for item_id in results.ids[kind]),
+        np.repeat(np.arange(len(ItemChange), dtype=np.int8), [len(results.ids[kind]) for kind in ItemChange]),
+        tuple(map(GroupChange.from_dict, results.groups)),
+    )
+    return Proposal(store, plan, GroupingReport.from_dict(config["report"]), config["run_key"], config["run"])
 
 
 def apply_proposal(
@@ -147,22 +170,22 @@ def apply_proposal(
     patches_field: str | None = None,
     progress: ProgressCallback | None = None,
 ) -> GroupingReport:
-    """Writes the proposal that is kept with a dataset, and drops it.
+    """Writes the proposal that is stored with a dataset, and deletes it.
 
-    Labels that people decided since then are kept. :func:`~ccip_plugin.labels.history.undo` takes it back.
+    Labels that users edited since then are kept. :func:`~ccip_plugin.labels.history.undo` reverts it.
 
     Args:
         samples: the dataset, or any view of it; the whole proposal is applied
-        group_field ("character_group"): the field that it is for
-        patches_field (None): the field with the detections, when it is for detections
+        group_field ("character_group"): the field of the proposal
+        patches_field (None): the field with the detections, for a proposal about detections
         progress (None): called with the number of labels written
 
     Returns:
         a :class:`~ccip_plugin.grouping.report.GroupingReport`
 
     Raises:
-        NoProposalError: there is none
-        StaleGroupsError: the groups were changed since it was made; make another
+        NoProposalError: none is stored
+        StaleGroupsError: the groups were changed since it was made; make a new one
         LeaseHeldError: another process is writing
     """
     proposal = load_proposal(samples, group_field=group_field, patches_field=patches_field)
@@ -172,21 +195,28 @@ def apply_proposal(
 
 
 def write(proposal: Proposal, *, progress: ProgressCallback | None = None) -> GroupingReport:
-    """Writes a proposal that is in memory; the report says what became of it. Raises as :func:`apply_proposal`."""
-    done = apply(proposal.store, proposal.changes, progress=progress)
+    """Writes a proposal in memory; the report has the result. Raises as :func:`apply_proposal`."""
+    done = apply(
+        proposal.store,
+        proposal.plan,
+        action="group_characters",
+        run_key=proposal.run_key,
+        run=proposal.run,
+        progress=progress,
+    )
     return replace(proposal.report, n_written=done.n_written, n_left=done.n_left, number=done.number, proposal_key=None)
 
 
 def rescued_view(samples: Any, *, group_field: str = GROUP_FIELD, patches_field: str | None = None) -> Any:
-    """The images or detections that the rescue put into their groups, and that no person has confirmed.
+    """The images or detections that were rescued into their groups and that no user confirmed.
 
-    Their mean difference to the group alone would have left them out, so they are worth a look: confirm them, or give
-    them another label.
+    Their mean difference to the group exceeds the limit, so they should be reviewed: confirm them, or give them another
+    label.
 
     Args:
         samples: a dataset or view
         group_field ("character_group"): the field with the groups
-        patches_field (None): the field with the detections, when they were grouped
+        patches_field (None): the field with the detections, if these were grouped
     """
     store = LabelStore(resolve(samples, patches_field), group_field)
     view = store.target.view.view()
@@ -197,16 +227,11 @@ def rescued_view(samples: Any, *, group_field: str = GROUP_FIELD, patches_field:
 
 
 def _drop(proposal: Proposal) -> None:
-    """Drops a stored proposal, unless another has taken its place meanwhile."""
+    """Deletes a stored proposal, unless a new one replaced it meanwhile."""
     dataset = proposal.store.target.dataset
     config = read_config(dataset, proposal.key, ("run",))
-    if config is not None and config["run"]["at"] == proposal.changes.run["at"]:
+    if config is not None and config["run"]["at"] == proposal.run["at"]:
         restore(dataset, proposal.key, None)
-
-
-def _outdated(revision: int) -> Registry:
-    """Stands for a registry that is not there any more."""
-    return Registry(revision)
 
 
 @dataclass(frozen=True)

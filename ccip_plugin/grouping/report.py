@@ -1,11 +1,16 @@
 """What a grouping was made with, and what it found and wrote."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import numpy as np
+
+from ..core.arrays import FloatArray
 from ..core.clustering.methods import DEFAULT_METHOD, METHODS
 from ..core.identity.matching import GroupChange
+from ..core.identity.planning import Plan
 from ..core.neighbors.quality import Quality
 from ..core.tuning.sweep import looks_chained
 from ..reports.facts import Facts, counted
@@ -25,6 +30,7 @@ CHANGE_LABELS = {
 """What a run does to an item, see :data:`~ccip_plugin.grouping.plan.KINDS`."""
 
 _NAMED_IDS = 5
+_DIGITS = 6  # of stored numbers; the vectors are not more exact
 
 
 @dataclass(frozen=True)
@@ -110,7 +116,8 @@ class GroupingReport:
     def as_dict(self) -> dict[str, Any]:
         """The report as plain values."""
         plain = {**asdict(self), "parameters": self.parameters.record()}
-        lists = {name: list(plain[name]) for name in ("groups", "shapes", "contradictions", "warnings")}
+        lists = {name: list(plain[name]) for name in ("shapes", "contradictions", "warnings")}
+        lists["groups"] = [change.as_dict() for change in self.groups]
         for contradiction in lists["contradictions"]:
             contradiction["ids"] = list(contradiction["ids"])
         return {**plain, **lists, "sizes": {str(size): count for size, count in sorted(self.sizes.items())}}
@@ -126,7 +133,7 @@ class GroupingReport:
         values = {
             "parameters": GroupingParameters.from_record(plain["parameters"]),
             "sizes": {int(size): count for size, count in plain["sizes"].items()},
-            "groups": tuple(GroupChange(**change) for change in plain["groups"]),
+            "groups": tuple(map(GroupChange.from_dict, plain["groups"])),
             "shapes": tuple(GroupShape(**shape) for shape in plain.get("shapes", ())),
             "quality": Quality(**plain["quality"]) if plain.get("quality") else None,
             "contradictions": tuple(Contradiction(tuple(c["ids"]), c["reason"]) for c in plain["contradictions"]),
@@ -171,6 +178,34 @@ class GroupingReport:
 
     def __str__(self) -> str:
         return str(self.facts())
+
+
+def shapes_of(plan: Plan) -> tuple[GroupShape, ...]:
+    """The largest groups of a plan, the largest first."""
+    shapes, names = plan.shapes, plan.names
+    if shapes is None:
+        return ()
+    order = np.lexsort((shapes.labels, -shapes.sizes)).tolist()
+    ids, sizes, rivals = (column.tolist() for column in (shapes.labels, shapes.sizes, shapes.rivals))
+    cohesion, diameter, apart = (_numbers(column) for column in (shapes.cohesion, shapes.diameter, shapes.apart))
+    return tuple(
+        GroupShape(
+            ids[row],
+            names[ids[row]],
+            sizes[row],
+            cohesion[row],
+            diameter[row] or 0.0,
+            rivals[row] if rivals[row] >= 0 else None,
+            names.get(rivals[row]),
+            apart[row],
+        )
+        for row in order
+    )
+
+
+def _numbers(column: FloatArray) -> list[float | None]:
+    """Numbers as they are stored, None for those that are not finite."""
+    return [round(number, _DIGITS) if math.isfinite(number) else None for number in column.tolist()]
 
 
 def describe_changes(counts: Mapping[str, int]) -> str:

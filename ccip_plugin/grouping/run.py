@@ -8,39 +8,38 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-import numpy as np
 from fiftyone.core.collections import SampleCollection
 
 from ..core.calibration import load as load_calibration
 from ..core.clustering.constraints import Constraints, resolve_constraints
 from ..core.clustering.dispatch import run_method
 from ..core.clustering.methods import Clustering, ClusteringMethod, ClusteringTask, get_method
-from ..core.identity.matching import NEW
+from ..core.identity.matching import GroupChange, GroupChangeKind
+from ..core.identity.planning import Plan
 from ..core.identity.stability import steady
+from ..core.identity.state import State
 from ..core.neighbors.cache import find_or_choose
 from ..core.neighbors.choice import APPROXIMATE, EXACT, GraphChoice, choose_graph
 from ..core.neighbors.files import find_graph, graphs_folder
 from ..core.options import takes
 from ..core.progress import ProgressCallback, report
-from ..labels.changes import Changes
 from ..labels.identities import StaleGroupsError
-from ..labels.snapshot import Snapshot, take_snapshot
+from ..labels.snapshot import read_state
 from ..labels.store import LabelStore
 from ..storage.fields import ALL, GROUP_FIELD, RUN_KEY
 from ..storage.runs import RunKind, check_key, key_of, read_config
 from ..storage.targets import resolve
-from .constraints import Decisions, decisions_of
+from .constraints import GroupingConstraints, build_constraints
 from .options import GroupingOptions
 from .parameters import GroupingParameters, calibrated_values, choose_parameters
-from .participants import Lineup, line_up
-from .plan import Plan, make_plan
+from .participants import Participants, read_participants
+from .plan import make_plan
 from .proposals import Proposal, save_proposal, write
-from .report import GroupingReport, warnings_of
+from .report import GroupingReport, shapes_of, warnings_of
 
 logger = logging.getLogger(__name__)
 
 _ATTEMPTS = 3
-_MOST_SHAPES = 2_000  # groups of which a report, and so a run, tells how they are: about 400 kB
 _OTHER_METRIC = (
     "the metric file of this model is not (1 - cos) / 2, and the groups are made by (1 - cos) / 2: the published "
     "thresholds may not fit"
@@ -101,7 +100,7 @@ def group_characters(
         return _propose_groups(samples, patches_field, options, run_key, progress).report
     work = _compare(LabelStore(resolve(samples, patches_field), options.group_field), options, run_key, progress)
     for attempt in range(_ATTEMPTS):
-        proposal = _propose(work, take_snapshot(work.store) if attempt else work.snapshot, progress)
+        proposal = _propose(work, read_state(work.store) if attempt else work.state, progress)
         try:
             done = write(proposal, progress=progress)
         except StaleGroupsError:
@@ -152,7 +151,7 @@ def _propose_groups(
     progress: ProgressCallback | None,
 ) -> Proposal:
     work = _compare(LabelStore(resolve(samples, patches_field), options.group_field), options, run_key, progress)
-    return _saved(work, work.snapshot, progress)
+    return _saved(work, work.state, progress)
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,9 +159,9 @@ class _Compared:
     """What was found before anything is planned; it stays the same when the plan has to be made again."""
 
     store: LabelStore
-    snapshot: Snapshot
-    lineup: Lineup
-    decisions: Decisions
+    state: State
+    participants: Participants
+    constraints: GroupingConstraints
     clusters: Clustering
     parameters: GroupingParameters
     graph: GraphChoice
@@ -180,21 +179,23 @@ def _compare(
     fields = {"group_field": store.group_field, "patches_field": store.target.patches_field}
     check_key(store.target.dataset, run_key, RunKind.GROUPING, **fields)
     report(progress, "reading embeddings", 0, None)
-    snapshot = take_snapshot(store)
-    lineup = line_up(store, snapshot, options.embeddings_field, options.mode)
-    published = load_calibration(lineup.provenance.model_name, model_dir=options.model_dir)
+    state = read_state(store)
+    participants = read_participants(store, state, options.embeddings_field, options.mode)
+    published = load_calibration(participants.provenance.model_name, model_dir=options.model_dir)
     parameters = choose_parameters(published, options, calibrated=calibrated_values(options, store.target))
-    decisions = decisions_of(lineup, snapshot, store.target, same_image=options.same_image, tracks=options.tracks)
+    constraints = build_constraints(
+        participants, state, store.target, same_image=options.same_image, tracks=options.tracks
+    )
     method = get_method(parameters.method)
-    size = _size(lineup, decisions, method)
+    size = _size(participants, constraints, method)
     graph = choose_graph(options.graph, size, needs_all_neighbors=method.needs_all_neighbors)
     clock.lap("read")
     limit = _previous_limit(store, run_key, parameters)
-    clusters = _cluster(lineup, snapshot, decisions, parameters, graph, limit, published.threshold, progress)
+    clusters = _cluster(participants, state, constraints, parameters, graph, limit, published.threshold, progress)
     parameters = replace(parameters, graph=EXACT if clusters.quality is None else APPROXIMATE)
     clock.lap("cluster")
     return _Compared(
-        store, snapshot, lineup, decisions, clusters, parameters, graph, published.threshold, run_key, clock
+        store, state, participants, constraints, clusters, parameters, graph, published.threshold, run_key, clock
     )
 
 
@@ -206,32 +207,31 @@ def _previous_limit(store: LabelStore, run_key: str, parameters: GroupingParamet
     return last.get("limit") if is_alike else None
 
 
-def _size(lineup: Lineup, decisions: Decisions, method: ClusteringMethod) -> int:
+def _size(participants: Participants, constraints: GroupingConstraints, method: ClusteringMethod) -> int:
     """How many images take as long to compare all with all as what is to be compared here."""
-    n = len(lineup.embeddings.ids)
-    n_free = n - (decisions.n_fixed if method.keeps_constraints else 0)
+    n = len(participants)
+    n_free = n - (constraints.n_fixed if method.keeps_constraints else 0)
     return int((2 * n_free * n) ** 0.5) if 2 * n_free < n else n
 
 
 def _cluster(
-    lineup: Lineup,
-    snapshot: Snapshot,
-    decisions: Decisions,
+    participants: Participants,
+    state: State,
+    constraints: GroupingConstraints,
     parameters: GroupingParameters,
     choice: GraphChoice,
     previous_limit: float | None,
     threshold: float,
     progress: ProgressCallback | None,
 ) -> Clustering:
-    vectors, method = lineup.embeddings.unit, get_method(parameters.method)
-    if not lineup.open:  # nothing may change
-        groups = [snapshot.current.get(key) for key in lineup.embeddings.ids]
-        labels = np.array([-1 if group_id is None else group_id for group_id in groups], np.int64)
-        return ClusteringTask(vectors, method.name, parameters.eps, parameters.min_samples).result(labels)
-    constraints = decisions.constraints if method.keeps_constraints else None
+    vectors, method = participants.vectors, get_method(parameters.method)
+    if not participants.is_open.any():  # nothing may change
+        task = ClusteringTask(vectors, method.name, parameters.eps, parameters.min_samples)
+        return task.result(participants.group_ids(state))
+    kept = constraints.constraints if method.keeps_constraints else None
     graph = None
     if not method.needs_all_neighbors:
-        keep = _size(lineup, decisions, method) == len(vectors)
+        keep = _size(participants, constraints, method) == len(vectors)
         graph = find_or_choose(vectors, parameters.eps, choice, keep=keep, progress=progress)
     elif len(vectors) > method.max_dense:
         graph = find_graph(vectors, parameters.eps, graphs_folder())
@@ -241,22 +241,22 @@ def _cluster(
         eps=parameters.eps,
         min_samples=parameters.min_samples,
         threshold=threshold,
-        constraints=constraints,
+        constraints=kept,
         previous_limit=previous_limit,
         progress=progress,
     )
-    return _steadied(found, lineup, snapshot, constraints) if method.has_hysteresis else found
+    return _steadied(found, participants, state, kept) if method.has_hysteresis else found
 
 
-def _steadied(found: Clustering, lineup: Lineup, snapshot: Snapshot, constraints: Constraints | None) -> Clustering:
+def _steadied(
+    found: Clustering, participants: Participants, state: State, constraints: Constraints | None
+) -> Clustering:
     """The clusters without merges and splits of known groups on weak evidence."""
-    groups = [snapshot.current.get(key) for key in lineup.embeddings.ids]
-    previous = np.array([-1 if group_id is None else group_id for group_id in groups], np.int64)
-    resolved = None if constraints is None else resolve_constraints(constraints, len(previous))
+    resolved = None if constraints is None else resolve_constraints(constraints, len(participants))
     labels = steady(
         found.labels,
-        previous,
-        lineup.embeddings.vectors,
+        participants.group_ids(state),
+        participants.vectors,
         limit=found.limit,
         threshold=found.eps,
         min_samples=found.min_samples,
@@ -266,21 +266,17 @@ def _steadied(found: Clustering, lineup: Lineup, snapshot: Snapshot, constraints
     return replace(found, labels=labels)
 
 
-def _propose(work: _Compared, snapshot: Snapshot, progress: ProgressCallback | None) -> Proposal:
-    """Plans from the labels of a snapshot."""
+def _propose(work: _Compared, state: State, progress: ProgressCallback | None) -> Proposal:
+    """Plans from labels and groups that may be newer than the clusters."""
     report(progress, "matching groups", 0, None)
-    plan = make_plan(
-        work.store, snapshot, work.lineup, work.clusters, mode=work.parameters.mode, threshold=work.threshold
-    )
+    plan = make_plan(state, work.participants, work.clusters, mode=work.parameters.mode, threshold=work.threshold)
     work.clock.lap("match")
-    is_run = work.parameters.mode == ALL or bool(work.lineup.open)  # adding nothing is not worth a record
-    run_key = work.run_key if is_run else None
-    changes = Changes("group_characters", plan.labels, plan.draft, run_key=run_key, run=_run(work, plan))
-    return Proposal(work.store, changes, plan.kinds, plan.groups, _report(work, plan))
+    is_run = work.parameters.mode == ALL or bool(work.participants.is_open.any())  # adding nothing is not recorded
+    return Proposal(work.store, plan, _report(work, plan), work.run_key if is_run else None, _run(work, plan))
 
 
-def _saved(work: _Compared, snapshot: Snapshot, progress: ProgressCallback | None) -> Proposal:
-    proposal = _propose(work, snapshot, progress)
+def _saved(work: _Compared, state: State, progress: ProgressCallback | None) -> Proposal:
+    proposal = _propose(work, state, progress)
     proposal = replace(proposal, report=replace(proposal.report, proposal_key=proposal.key, seconds=work.clock.laps))
     report(progress, "storing the proposal", 0, None)
     save_proposal(proposal)
@@ -299,18 +295,18 @@ def _run(work: _Compared, plan: Plan) -> dict[str, Any]:
         "parameters": work.parameters.record(),
         "limit": work.clusters.limit,
         "quality": asdict(work.clusters.quality) if work.clusters.quality else None,
-        "provenance": work.lineup.provenance.as_dict(),
+        "provenance": work.participants.provenance.as_dict(),
         "counts": {name: plan.counts[name] for name in _RECORDED},
         "changes": {
-            "items": {kind: len(ids) for kind, ids in plan.kinds.items()},
-            "groups": [vars(change) for change in _notable(plan)],
+            "items": plan.n_by_kind(),
+            "groups": [change.as_dict() for change in _notable(plan)],
         },
-        "groups": [asdict(shape) for shape in plan.shapes[:_MOST_SHAPES]],
+        "groups": [asdict(shape) for shape in shapes_of(plan)],
     }
 
 
 def _report(work: _Compared, plan: Plan) -> GroupingReport:
-    counts, contradictions = plan.counts, work.decisions.contradictions
+    counts, contradictions = plan.counts, work.constraints.contradictions
     notes = warnings_of(
         plan.sizes,
         counts["items"],
@@ -321,7 +317,7 @@ def _report(work: _Compared, plan: Plan) -> GroupingReport:
     )
     if work.graph.note:
         notes += (work.graph.note,)
-    if not work.lineup.provenance.closed_form:
+    if not work.participants.provenance.closed_form:
         notes += (_OTHER_METRIC,)
     return GroupingReport(
         work.run_key,
@@ -338,18 +334,18 @@ def _report(work: _Compared, plan: Plan) -> GroupingReport:
         n_left=0,
         n_rescued=counts["rescued"],
         sizes=plan.sizes,
-        changes={kind: len(ids) for kind, ids in plan.kinds.items()},
+        changes=plan.n_by_kind(),
         groups=_notable(plan),
-        shapes=tuple(plan.shapes[:_MOST_SHAPES]),
+        shapes=shapes_of(plan),
         quality=work.clusters.quality,
         contradictions=contradictions,
         warnings=notes,
     )
 
 
-def _notable(plan: Plan) -> tuple[Any, ...]:
-    """What becomes of groups that is more than that they are new."""
-    return tuple(change for change in plan.groups if change.kind != NEW)
+def _notable(plan: Plan) -> tuple[GroupChange, ...]:
+    """What happens to groups, other than that they are new."""
+    return tuple(change for change in plan.group_changes if change.kind != GroupChangeKind.NEW)
 
 
 def _run_key(store: LabelStore) -> str:

@@ -1,10 +1,14 @@
-"""Takes a grouping away again: what runs wrote goes, what people decided stays."""
+"""Deletes a grouping: labels that runs wrote are removed, user labels stay."""
 
 from dataclasses import dataclass, replace
 from typing import Any
 
 import fiftyone as fo
+import numpy as np
 
+from ..core.identity.groups import Draft
+from ..core.identity.planning import Plan
+from ..core.identity.state import LabelTable, State
 from ..core.progress import ProgressCallback
 from ..reports.facts import Facts, counted
 from ..storage.fields import GROUP_FIELD
@@ -12,9 +16,9 @@ from ..storage.lease import lease
 from ..storage.runs import RunKind, proposal_key, read_config, restore
 from ..storage.schema import refresh_field
 from ..storage.targets import resolve
-from .changes import Changes, LabelChange, apply
+from .changes import apply
 from .identities import StaleGroupsError
-from .snapshot import Snapshot, take_snapshot
+from .snapshot import read_state
 from .store import LabelStore
 
 
@@ -87,52 +91,48 @@ def delete_grouping(
     """
     store = LabelStore(resolve(samples, patches_field).whole(), group_field)
     if dry_run:
-        return _plan(store, take_snapshot(store))
+        return _deletion(store, read_state(store))
     try:
         return _delete(store, progress)
-    except StaleGroupsError:  # as after a change that was interrupted, which is finished by now
+    except StaleGroupsError:  # as after an interrupted change, which is finished by now
         return _delete(store, progress)
 
 
 def _delete(store: LabelStore, progress: ProgressCallback | None) -> Deletion:
-    snapshot = take_snapshot(store)
-    found = _plan(store, snapshot)
-    run_key = next((key for key in found.run_keys if key != proposal_key(store.path)), None)
-    done = apply(store, _changes(store, snapshot, run_key), progress=progress)
-    for key in found.run_keys:
+    state = read_state(store)
+    planned = _deletion(store, state)
+    run_key = next((key for key in planned.run_keys if key != proposal_key(store.path)), None)
+    done = apply(store, _plan(state), action="delete_grouping", run_key=run_key, progress=progress)
+    for key in planned.run_keys:
         restore(store.target.dataset, key, None)
-    gone = _delete_empty_fields(store) if found.fields else ()
-    return replace(found, n_labels=done.n_written, n_kept=found.n_kept + done.n_left, fields=gone, is_done=True)
+    fields = _delete_empty_fields(store) if planned.fields else ()
+    n_kept = planned.n_kept + done.n_left
+    return replace(planned, n_labels=done.n_written, n_kept=n_kept, fields=fields, is_done=True)
 
 
-def _plan(store: LabelStore, snapshot: Snapshot) -> Deletion:
-    n_kept = sum(label.is_human for label in snapshot.labels.values())
-    dataset = store.target.dataset
+def _deletion(store: LabelStore, state: State) -> Deletion:
+    n_kept, draft, dataset = int(state.is_user_label.sum()), state.draft(), store.target.dataset
     return Deletion(
         store.path,
-        n_labels=len(snapshot.labels) - n_kept,
+        n_labels=int(state.labels.is_labeled.sum()) - n_kept,
         n_kept=n_kept,
-        n_groups=sum(snapshot.draft.root(key) == key for key in _groups_that_go(snapshot)),
+        n_groups=sum(draft.root(group_id) == group_id for group_id in _deleted_groups(state, draft)),
         run_keys=_run_keys(store),
         fields=() if n_kept else tuple(path for path in store.own_fields() if dataset.get_field(path) is not None),
     )
 
 
-def _groups_that_go(snapshot: Snapshot) -> set[int]:
-    """The groups of which no label stays, and those that became a part of one of them."""
-    stays = {snapshot.current[key] for key, label in snapshot.labels.items() if label.is_human}
-    return {key for key in snapshot.draft.groups if snapshot.draft.root(key) not in stays}
+def _deleted_groups(state: State, draft: Draft) -> set[int]:
+    """The groups without user labels, and those that were merged into one of them."""
+    kept = set(np.unique(state.group_ids[state.is_user_label]).tolist())
+    return {group_id for group_id in draft.groups if draft.root(group_id) not in kept}
 
 
-def _changes(store: LabelStore, snapshot: Snapshot, run_key: str | None) -> Changes:
-    ids, sample_ids, _ = store.read(store.target)
-    labels = [
-        LabelChange(key, sample_id, None)
-        for key, sample_id in zip(ids, sample_ids, strict=True)
-        if key in snapshot.labels and not snapshot.labels[key].is_human
-    ]
-    snapshot.draft.drop(_groups_that_go(snapshot))
-    return Changes("delete_grouping", labels, snapshot.draft, run_key=run_key)
+def _plan(state: State) -> Plan:
+    labels, draft = state.labels, state.draft()
+    rows = np.flatnonzero(labels.is_labeled & ~state.is_user_label)
+    draft.drop(_deleted_groups(state, draft))
+    return Plan(LabelTable.empty(labels.ids[rows], labels.sample_ids[rows]), draft.changes())
 
 
 def _run_keys(store: LabelStore) -> tuple[str, ...]:

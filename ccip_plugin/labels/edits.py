@@ -3,17 +3,20 @@
 import itertools
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..core.errors import CCIPError
+from ..core.identity.groups import Draft
+from ..core.identity.planning import Plan
 from ..core.progress import ProgressCallback
 from ..reports.facts import Facts
 from ..storage.fields import GROUP_FIELD, STATUS_AUTO, UNASSIGNED
 from ..storage.targets import TargetError, resolve
-from .changes import Changes, LabelChange, apply
-from .identities import Draft, StaleGroupsError, load_registry
-from .store import GroupLabel, LabelStore
+from .changes import apply
+from .identities import StaleGroupsError, load_registry
+from .store import LabelStore
+from .tables import GroupLabel, table_of
 
 _NAMED = 5  # groups that are named in a sentence
 
@@ -113,20 +116,21 @@ def reject(
 
 def _reject(store: LabelStore, dry_run: bool, progress: ProgressCallback | None) -> Rejection:
     draft = Draft(load_registry(store.target.dataset, store.path))
-    ids, sample_ids, labels = store.read()
-    changes = []
+    removed = GroupLabel(UNASSIGNED, None, STATUS_AUTO, assigned=UNASSIGNED)
+    rows = []
     groups: Counter[str] = Counter()
-    nobody = GroupLabel(UNASSIGNED, None, STATUS_AUTO, assigned=UNASSIGNED)
-    for key, sample_id, label in zip(ids, sample_ids, labels, strict=True):
-        group_id = None if label is None else draft.id_of(label)
+    ids, sample_ids, labels = store.read()
+    for item_id, sample_id, label in zip(ids, sample_ids, labels, strict=True):
+        group_id = None if label is None else draft.id_of(label.group_name, label.group_id)
         if group_id is not None:
-            draft.reject(group_id, [key])
+            draft.reject(group_id, [item_id])
             groups[draft.groups[group_id].name] += 1
-            changes.append(LabelChange(key, sample_id, nobody))
-    if not changes:
+            rows.append((item_id, sample_id, removed))
+    if not rows:
         raise NothingToRejectError(store.path, len(ids))
-    found = Rejection(store.path, dict(groups.most_common()), len(ids) - len(changes))
+    rejection = Rejection(store.path, dict(groups.most_common()), len(ids) - len(rows))
     if dry_run:
-        return found
-    done = apply(store, Changes("reject", changes, draft, is_automatic=False), progress=progress)
-    return Rejection(found.path, found.groups, found.n_without, done.n_left)
+        return rejection
+    plan = Plan(table_of(rows), draft.changes())
+    done = apply(store, plan, action="reject", is_automatic=False, progress=progress)
+    return replace(rejection, n_left=done.n_left)

@@ -1,15 +1,18 @@
-"""The changes of a field: list, undo, redo."""
+"""The history of a field: its last changes, undo, redo."""
 
 from collections.abc import Callable
 from typing import Any
+
+import fiftyone as fo
 
 from ..core.errors import CCIPError
 from ..core.progress import ProgressCallback
 from ..storage.fields import GROUP_FIELD
 from ..storage.lease import SHORT_SECONDS, lease
 from ..storage.targets import resolve
-from .changes import ApplyReport, recover, write_entry
-from .journal import DONE, REDOING, UNDOING, UNDONE, Entry, Journal
+from .changes import recover, write_entry
+from .journal import Entry, EntryState, Journal
+from .reports import ApplyReport, PastChange
 from .store import LabelStore, install_label_schema
 
 
@@ -41,7 +44,7 @@ def undo(
         NothingToUndoError: there is nothing to take back
     """
     store = LabelStore(resolve(samples, patches_field).whole(), group_field)
-    return _turn(store, last_done, UNDOING, "undo", progress)
+    return _turn(store, _last_done, EntryState.UNDOING, "undo", progress)
 
 
 def redo(
@@ -53,13 +56,13 @@ def redo(
 ) -> ApplyReport:
     """Brings back the change that was last undone, unless another one was made since. See :func:`undo`."""
     store = LabelStore(resolve(samples, patches_field).whole(), group_field)
-    return _turn(store, last_undone, REDOING, "redo", progress)
+    return _turn(store, _last_undone, EntryState.REDOING, "redo", progress)
 
 
 def _turn(
     store: LabelStore,
     choose: Callable[[list[Entry]], Entry | None],
-    state: str,
+    state: EntryState,
     action: str,
     progress: ProgressCallback | None,
 ) -> ApplyReport:
@@ -71,7 +74,7 @@ def _turn(
         if entry is None:
             raise NothingToUndoError(f"there is no change of {store.path!r} to {action}")
         store.check()
-        if not store.is_declared():  # the change may have taken the field away
+        if not store.is_declared():  # the change may have deleted the field
             store.declare()
             install_label_schema(store)
         entry = journal.put(entry, state=state)
@@ -79,10 +82,36 @@ def _turn(
         return ApplyReport(entry.number, f"{action} {entry.action}", written, 0, entry.n_labels - written)
 
 
-def last_done(entries: list[Entry]) -> Entry | None:
-    return max((entry for entry in entries if entry.state == DONE), key=lambda entry: entry.number, default=None)
+def last_done(dataset: fo.Dataset, path: str) -> PastChange | None:
+    """The change that :func:`undo` would revert, None without any.
+
+    Args:
+        dataset: the dataset
+        path: the full path of the field with the groups
+    """
+    return _past_change(_last_done(Journal(dataset, path).entries()))
 
 
-def last_undone(entries: list[Entry]) -> Entry | None:
-    """The change that was undone last: the oldest, as they are undone from the newest on and go after another one."""
-    return min((entry for entry in entries if entry.state == UNDONE), key=lambda entry: entry.number, default=None)
+def last_undone(dataset: fo.Dataset, path: str) -> PastChange | None:
+    """The change that :func:`redo` would write again, None without any.
+
+    Args:
+        dataset: the dataset
+        path: the full path of the field with the groups
+    """
+    return _past_change(_last_undone(Journal(dataset, path).entries()))
+
+
+def _past_change(entry: Entry | None) -> PastChange | None:
+    return None if entry is None else PastChange(entry.number, entry.action, entry.at, entry.n_labels)
+
+
+def _last_done(entries: list[Entry]) -> Entry | None:
+    done = [entry for entry in entries if entry.state == EntryState.DONE]
+    return max(done, key=lambda entry: entry.number, default=None)
+
+
+def _last_undone(entries: list[Entry]) -> Entry | None:
+    """The oldest undone change: changes are undone from the newest on, and another change deletes them."""
+    undone = [entry for entry in entries if entry.state == EntryState.UNDONE]
+    return min(undone, key=lambda entry: entry.number, default=None)

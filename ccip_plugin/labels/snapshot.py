@@ -1,38 +1,57 @@
-"""The labels and identities of a field at one moment."""
+"""Reads the labels of a field and its groups, as arrays."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 
-from ..storage.fields import ALL
-from .identities import Draft, load_registry
-from .store import GroupLabel, LabelStore
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.arrays import IntArray
+from ..core.identity.groups import Draft, Registry
+from ..core.identity.ids import places_of
+from ..core.identity.state import NONE, LabelTable, State, Status
+from ..storage.fields import UNASSIGNED
+from .identities import load_registry
+from .store import LabelStore
 
 
-@dataclass(frozen=True, eq=False)
-class Snapshot:
-    """The labels of a whole dataset and its groups, as they were at one moment.
+def read_state(store: LabelStore) -> State:
+    """Reads all labels of a dataset, the groups, and which items a store is about.
 
-    Attributes:
-        labels: by the ids of the items that have one
-        current: the ids of the groups that these labels mean, None for those in no group
-        draft: the groups; names that people used for the first time are new groups in it
+    Costs one query for the labels, and one more for the ids of a view.
     """
-
-    labels: Mapping[str, GroupLabel]
-    current: Mapping[str, int | None]
-    draft: Draft
-
-
-def take_snapshot(store: LabelStore) -> Snapshot:
-    """Reads all labels and groups."""
     target = store.target.whole()
-    ids, _, labels = store.read(target)
-    now = {key: label for key, label in zip(ids, labels, strict=True) if label is not None}
-    draft = Draft(load_registry(target.dataset, store.path))
-    return Snapshot(now, {key: draft.id_of(label) for key, label in now.items()}, draft)
+    labels, names = _with_names(store.read_table(target))
+    registry = load_registry(target.dataset, store.path)
+    group_ids, named = _group_ids(labels, names, registry)
+    rows = np.arange(len(labels))
+    if not store.target.is_whole:
+        rows = places_of(store.read_ids(), labels.ids)
+    return State(labels, group_ids, names, registry, named, rows[rows != NONE])
 
 
-def is_open(snapshot: Snapshot, mode: str, key: str) -> bool:
-    """Whether a run may give an item another label."""
-    label = snapshot.labels.get(key)
-    return label is None or (mode == ALL and not label.is_human)
+def _with_names(labels: LabelTable) -> tuple[LabelTable, NDArray[np.int32]]:
+    """The labels, and for each text the code of the group name in it; names are added to the texts where needed."""
+    codes = {text: code for code, text in enumerate(labels.texts)}
+    stripped = [text.strip() for text in labels.texts]
+    names = [NONE if name in ("", UNASSIGNED) else codes.setdefault(name, len(codes)) for name in stripped]
+    names += range(len(names), len(codes))
+    return replace(labels, texts=tuple(codes)), np.array(names, np.int32)
+
+
+def _group_ids(
+    labels: LabelTable, names: NDArray[np.int32], registry: Registry
+) -> tuple[IntArray, tuple[tuple[int, str], ...]]:
+    """The group that each label names, and the groups that the registry does not have yet."""
+    name = np.where(labels.is_labeled & (labels.status != Status.IGNORED), names[labels.label], NONE)
+    rows = np.flatnonzero(name != NONE)
+    stored, codes = np.unique(labels.group_ids[rows], return_inverse=True)
+    pairs, first, places = np.unique(name[rows] * np.int64(len(stored)) + codes, return_index=True, return_inverse=True)
+    draft, ids = Draft(registry), np.empty(len(pairs), np.int64)
+    for number in np.argsort(first).tolist():  # new groups get their ids in the order of the items
+        text, code = divmod(int(pairs[number]), len(stored))
+        group_id = None if stored[code] == NONE else int(stored[code])
+        ids[number] = draft.id_of(labels.texts[text], group_id) or NONE
+    group_ids = np.full(len(labels), NONE, np.int64)
+    group_ids[rows] = ids[places]
+    added = [group_id for group_id in draft.groups if group_id not in registry.groups]
+    return group_ids, tuple((group_id, draft.groups[group_id].name) for group_id in added)

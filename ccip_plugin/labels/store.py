@@ -1,78 +1,24 @@
-"""How a character group is kept on a sample or a detection: the fields, reading them, writing them safely."""
+"""Reads and writes character groups in the fields of samples or detections."""
 
 import datetime
 from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields
 from typing import Any
 
 import fiftyone as fo
 from bson import ObjectId
+from fiftyone import ViewField as F
 from pymongo import UpdateOne
 
-from ..storage.fields import STATUS_AUTO, STATUS_CONFIRMED, STATUS_IGNORED, STATUSES, UNASSIGNED
-from ..storage.internals import reload_fields, sample_documents, samples_in_memory
+from ..core.identity.ids import Ids, ids_from
+from ..core.identity.state import LabelTable
+from ..storage.fields import STATUS_AUTO, STATUSES
+from ..storage.internals import aggregate, reload_fields, sample_documents, samples_in_memory
 from ..storage.schema import ForeignFieldError, check_type, check_writable, declare, stored_field
 from ..storage.targets import CHUNK, Target, batched, check_field_name
+from .tables import GroupLabel, TableBuilder
 
 Raw = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class GroupLabel:
-    """The character group of one item.
-
-    Attributes:
-        label: the name of the group, or :data:`~ccip_plugin.storage.fields.UNASSIGNED`
-        group_id: the id of the group, None when in no group
-        status: ``auto``, ``confirmed`` or ``ignored``
-        confidence: in (0, 1], 0.5 at the threshold; None when in no group
-        difference: the mean difference to the other images of the group, None when in no group
-        margin: how much larger the difference to the nearest other group is, None when there is none
-        assigned: the label that this plugin last wrote; another ``label`` means that a person changed it
-        rescued: True where the image alone was too far from the group, and other strong evidence put it there; see
-            :func:`~ccip_plugin.core.clustering.linkage.rescue.rescue`. None otherwise
-    """
-
-    label: str | None
-    group_id: int | None = None
-    status: str | None = None
-    confidence: float | None = None
-    difference: float | None = None
-    margin: float | None = None
-    assigned: str | None = None
-    rescued: bool | None = None
-
-    @property
-    def is_human(self) -> bool:
-        """Whether a person decided this label: it has a status of theirs, was changed, or was there before us."""
-        return self._has_status_of_people or self.label != self.assigned
-
-    @property
-    def is_settled(self) -> bool:
-        """Whether the label says itself that it is human; one that does not is still to be promoted."""
-        return self._has_status_of_people and self.label == self.assigned
-
-    @property
-    def _has_status_of_people(self) -> bool:
-        """Whether it is not ours: confirmed, ignored, or any other word, which only a person can have put there."""
-        return self.status not in (None, STATUS_AUTO)
-
-    @property
-    def is_ignored(self) -> bool:
-        """Whether a person said that this is not a character."""
-        return self.status == STATUS_IGNORED
-
-    @property
-    def group_name(self) -> str | None:
-        """The name of the group, None for images in no group. Blanks around a name are no part of it."""
-        name = (self.label or "").strip()
-        return None if not name or name == UNASSIGNED or self.is_ignored else name
-
-    def confirmed(self, group_id: int | None) -> "GroupLabel":
-        """The same label as a person's decision, with the id of the group of that name; without blanks around it."""
-        status = STATUS_IGNORED if self.is_ignored else STATUS_CONFIRMED
-        label = self.group_name or self.label
-        return replace(self, label=label, status=status, assigned=label, group_id=group_id)
 
 
 _NAMES = tuple(field.name for field in fields(GroupLabel))
@@ -227,6 +173,50 @@ class LabelStore:
         ids, sample_ids, columns = target.values(*names)
         rows = zip(*(columns[name] for name in names), strict=True)
         return ids, sample_ids, [GroupLabel(*row) if row[0] is not None else None for row in rows]
+
+    def read_table(self, target: Target | None = None) -> LabelTable:
+        """Reads the groups of the items into arrays, in one query.
+
+        Args:
+            target (None): other items than the ones of this store
+        """
+        builder = TableBuilder()
+        for document in self._rows(target or self.target, _NAMES):
+            values = [document.get(name) for name in _NAMES]
+            builder.add(document["item_id"].binary, document["_id"].binary, values)
+        return builder.build()
+
+    def read_ids(self) -> Ids:
+        """Reads the ids of the items."""
+        return ids_from(b"".join(document["item_id"].binary for document in self._rows(self.target, ())))
+
+    def _rows(self, target: Target, names: Iterable[str]) -> Iterable[Raw]:
+        """A document for each item: ``item_id``, the id of its sample as ``_id``, and the named values."""
+        schema = target.dataset.get_field_schema(flat=True)
+        paths = {name: self.attribute_path(name) for name in names if self.attribute_path(name) in schema}
+        item_id = f"{target.labels_path}._id" if target.is_patches else "_id"
+        stages: list[Raw] = [{"$project": dict.fromkeys(("_id", item_id, *paths.values()), True)}]
+        if target.is_patches:
+            stages.append({"$unwind": f"${target.labels_path}"})
+        columns = {name: f"${path}" for name, path in {"item_id": item_id, **paths}.items()}
+        return aggregate(target.view, [*stages, {"$project": columns}], batch_size=CHUNK)
+
+    def user_label_expression(self) -> Any:
+        """Whether a user decided a label, as an expression of the database on samples or detections.
+
+        The same as :func:`~ccip_plugin.core.identity.state.is_user_label`.
+        """
+        is_patches = self.target.is_patches
+        paths = (self.attribute_path(name) for name in ("status", "label", "assigned"))
+        status, label, assigned = (F(path.rpartition(".")[2] if is_patches else path) for path in paths)
+        return label.exists() & ((status.exists() & (status != STATUS_AUTO)) | (label != assigned))
+
+    def count_user_labels(self) -> int:
+        """The number of user labels among the items, counted by the database."""
+        target, expression = self.target, self.user_label_expression()
+        if not target.is_patches:
+            return int(target.view.match(expression).count())
+        return int(target.view.filter_labels(target.patches_field, expression).count(target.labels_path))
 
     # -- what the journal keeps: the stored form, exactly as it is in the database
 

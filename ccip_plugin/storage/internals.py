@@ -44,14 +44,22 @@ def sample_documents(dataset: fo.Dataset) -> Collection[Document]:
     return dataset._sample_collection
 
 
-def aggregate(samples: SampleCollection, pipeline: Sequence[Document]) -> Iterable[Document]:
+def aggregate(
+    samples: SampleCollection, pipeline: Sequence[Document], *, batch_size: int | None = None
+) -> Iterable[Document]:
     """Runs MongoDB stages over the samples of a dataset or view.
 
-    Assumes ``_aggregate(post_pipeline=)``. Public aggregations give fixed results only, and the ``Mongo`` view stage
-    has to give samples.
+    Assumes ``_aggregate(post_pipeline=)``, which gives a cursor. Public aggregations give fixed results only, and the
+    ``Mongo`` view stage has to give samples.
+
+    Args:
+        samples: the samples
+        pipeline: the stages
+        batch_size (None): documents to hold at a time, 16 MB of them by default
     """
-    documents: Iterable[Document] = samples._aggregate(post_pipeline=list(pipeline))
-    return documents
+    documents: Any = samples._aggregate(post_pipeline=list(pipeline))
+    cursor: Iterable[Document] = documents if batch_size is None else documents.batch_size(batch_size)
+    return cursor
 
 
 def dataset_document(dataset: fo.Dataset, *names: str) -> Document | None:

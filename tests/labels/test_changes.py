@@ -8,13 +8,15 @@ import pytest
 from bson import ObjectId
 
 from ccip_plugin.core.errors import ParameterError
-from ccip_plugin.labels.changes import Changes, LabelChange, apply
 from ccip_plugin.labels.history import NothingToUndoError, redo, undo
-from ccip_plugin.labels.identities import Draft, StaleGroupsError, TooManyGroupsError, load_registry
-from ccip_plugin.labels.journal import Journal
-from ccip_plugin.labels.store import GroupLabel, LabelStore
+from ccip_plugin.labels.identities import StaleGroupsError, TooManyGroupsError, load_registry
+from ccip_plugin.labels.journal import EntryState, Journal
+from ccip_plugin.labels.store import LabelStore
+from ccip_plugin.labels.tables import GroupLabel
 from ccip_plugin.storage.schema import FieldReadOnlyError, FieldTypeError, ForeignFieldError
 from ccip_plugin.storage.targets import resolve
+from tests.support.planned_labels import apply
+from tests.support.planned_labels import plan_names as plan
 
 pytestmark = pytest.mark.mongo
 
@@ -33,18 +35,6 @@ def store(request, dataset):
         sample[DETECTIONS] = fo.Detections(detections=boxes)
         sample.save()
     return LabelStore(resolve(new, DETECTIONS), FIELD)
-
-
-def plan(store, names, **options):
-    """Gives the items the groups that ``names`` says; None for unassigned."""
-    ids, sample_ids, _ = store.read()
-    draft = Draft(load_registry(store.target.dataset, store.path))
-    labels = []
-    for item_id, sample_id, name in zip(ids, sample_ids, names, strict=True):
-        group_id = draft.id_of(GroupLabel(name)) if name else None
-        label = name or "unassigned"
-        labels.append(LabelChange(item_id, sample_id, GroupLabel(label, group_id, "auto", 0.5, 0.1, 0.2, label)))
-    return Changes("group_characters", labels, draft, **options)
 
 
 def names_in(store):
@@ -139,8 +129,8 @@ def test_promotes_an_edited_label(store):
     changes = plan(store, "aabbcc")
     label = store.read()[2][0]
     assert label.is_human and not label.is_settled
-    group_id = changes.draft.id_of(label)
-    changes.labels[0] = changes.labels[0]._replace(label=label.confirmed(group_id))
+    group_id = changes.draft.id_of(label.group_name, label.group_id)
+    changes.replace(0, label.confirmed(group_id))
     apply(store, changes)
     label = store.read()[2][0]
     assert (label.label, label.status, label.assigned, label.group_id) == ("Rei", "confirmed", "Rei", 4)
@@ -149,8 +139,7 @@ def test_promotes_an_edited_label(store):
 @pytest.mark.parametrize("status", ["confirmed", "ignored", "見た"])
 def test_keeps_what_a_person_settled(store, status):
     changes = plan(store, "aabbcc", is_automatic=False)
-    first = changes.labels[0]
-    changes.labels[0] = first._replace(label=GroupLabel("a", 1, status, assigned="a"))
+    changes.replace(0, GroupLabel("a", 1, status, assigned="a"))
     apply(store, changes)
     done = apply(store, plan(store, "bbbbbb"))
     assert names_in(store) == list("abbbbb")
@@ -336,7 +325,7 @@ def test_a_plan_on_old_groups_is_refused(store):
 def test_an_item_deleted_meanwhile_is_left_out(store):
     changes = plan(store, "aabbcc")
     dataset = store.target.dataset
-    dataset.delete_samples(changes.labels[0].sample_id)
+    dataset.delete_samples(changes.labels[0][1])
     done = apply(store, changes)
     assert done.n_written == (3 if store.target.is_patches else 5)
 
@@ -353,9 +342,9 @@ CRASH = """
     import os, sys
     import fiftyone as fo
     from ccip_plugin.labels import changes, history
-    from ccip_plugin.labels.identities import Draft, load_registry
-    from ccip_plugin.labels.store import GroupLabel, LabelStore
+    from ccip_plugin.labels.store import LabelStore
     from ccip_plugin.storage.targets import resolve
+    from tests.support.planned_labels import apply, plan_names
 
     name, patches_field, where, action = sys.argv[1:]
     dataset = fo.load_dataset(name)
@@ -365,7 +354,7 @@ CRASH = """
         os._exit(9)
 
     if where == "journal":  # heads are written, labels are not
-        changes.Journal.put_plan = crash
+        changes.Journal.put_content = crash
     elif where == "labels":  # half of the labels are written
         write = LabelStore.write_raw
         LabelStore.write_raw = lambda self, rows: (write(self, rows[:3]), crash())
@@ -375,15 +364,7 @@ CRASH = """
         changes.register = changes.restore = crash
     if action == "undo":
         history.undo(dataset, patches_field=patches_field or None)
-    ids, sample_ids, _ = store.read()
-    draft = Draft(load_registry(dataset, store.path))
-    labels = []
-    for item_id, sample_id, letter in zip(ids, sample_ids, "ccbbaa"):
-        group_id = draft.id_of(GroupLabel(letter))
-        label = GroupLabel(letter, group_id, "auto", assigned=letter)
-        labels.append(changes.LabelChange(item_id, sample_id, label))
-    run = {"method": "ccip_groups", "second": True}
-    changes.apply(store, changes.Changes("group", labels, draft, run_key="k", run=run))
+    apply(store, plan_names(store, "ccbbaa", run_key="k", run={"method": "ccip_groups", "second": True}))
 """
 
 
@@ -428,22 +409,18 @@ def impatient(store):
 RACE = """
     import sys
     import fiftyone as fo
-    from ccip_plugin.labels.changes import Changes, LabelChange, apply
-    from ccip_plugin.labels.identities import Draft, StaleGroupsError, TooManyGroupsError, load_registry
-    from ccip_plugin.labels.store import GroupLabel, LabelStore
+    from ccip_plugin.labels.identities import StaleGroupsError
+    from ccip_plugin.labels.store import LabelStore
     from ccip_plugin.storage.targets import resolve
+    from tests.support.planned_labels import apply, plan_names
 
     name, patches_field, letter = sys.argv[1:]
     dataset = fo.load_dataset(name)
     store = LabelStore(resolve(dataset, patches_field or None), "character_group")
     written = 0
     for number in range(12):
-        ids, sample_ids, _ = store.read()
-        draft = Draft(load_registry(dataset, store.path))
-        name = f"{letter}{number}"
-        label = GroupLabel(name, draft.id_of(GroupLabel(name)), "auto", assigned=name)
         try:
-            done = apply(store, Changes("group", [LabelChange(i, s, label) for i, s in zip(ids, sample_ids)], draft))
+            done = apply(store, plan_names(store, [f"{letter}{number}"] * 6))
         except StaleGroupsError:
             continue
         assert done.n_written == 6, done
@@ -565,7 +542,7 @@ def test_says_when_the_number_of_changes_to_keep_means_nothing(store, monkeypatc
 def test_what_a_crash_left_of_an_old_change_goes(store):
     apply(store, plan(store, "aabbcc"))
     journal = Journal(store.target.dataset, store.path)
-    journal.put(journal.entries()[0], state="pruned")
+    journal.put(journal.entries()[0], state=EntryState.PRUNED)
     apply(store, plan(store, "abcabc"))
     assert [entry.number for entry in journal.entries()] in ([1], [2])
     assert [entry.state for entry in journal.entries()] == ["done"]

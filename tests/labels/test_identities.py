@@ -2,17 +2,9 @@
 
 import pytest
 
-from ccip_plugin.labels.identities import (
-    Draft,
-    Group,
-    GroupNameError,
-    Registry,
-    StaleGroupsError,
-    check_name,
-    load_registry,
-    save_delta,
-)
-from ccip_plugin.labels.store import GroupLabel
+from ccip_plugin.core.identity.groups import Draft, Group, Registry
+from ccip_plugin.labels.identities import GroupNameError, StaleGroupsError, check_name, load_registry, save_delta
+from ccip_plugin.labels.tables import GroupLabel
 
 pytestmark = pytest.mark.mongo
 
@@ -41,8 +33,8 @@ def registry_of(**names):
 )
 def test_says_which_group_a_label_means(label, expected):
     draft = Draft(registry_of(Rei=3, Asuka=4))
-    assert draft.id_of(label) == expected
-    assert draft.id_of(label) == expected
+    assert draft.id_of(label.group_name, label.group_id) == expected
+    assert draft.id_of(label.group_name, label.group_id) == expected
     if expected is not None:
         assert draft.next_id > max(draft.groups)
 
@@ -66,7 +58,7 @@ def test_the_delta_has_only_what_changed():
     draft = Draft(registry_of(Rei=3, character_0004=4))
     draft.drop([4])
     new = draft.new_group("Misato")
-    delta = draft.delta()
+    delta = draft.changes().groups
     assert set(delta) == {4, new}
     assert (delta[4][1], delta[new][0]) == (None, None)
 
@@ -76,7 +68,7 @@ def test_saves_and_loads(dataset):
     assert load_registry(new, "x") == Registry()
     draft = Draft(Registry())
     draft.new_group("綾波.レイ$")
-    save_delta(new, "x", revision=0, next_id=draft.next_id, groups=draft.delta())
+    save_delta(new, "x", revision=0, next_id=draft.next_id, groups=draft.changes().groups)
     loaded = load_registry(new, "x")
     assert loaded.groups == draft.groups
     assert (loaded.revision, loaded.next_id) == (1, 2)
@@ -95,7 +87,8 @@ def test_sees_what_another_process_registered(dataset, run_python):
     run_python(
         """
         import sys, fiftyone as fo
-        from ccip_plugin.labels.identities import Group, save_delta
+        from ccip_plugin.core.identity.groups import Group
+        from ccip_plugin.labels.identities import save_delta
         dataset = fo.load_dataset(sys.argv[1])
         save_delta(dataset, "x", revision=0, next_id=2, groups={1: (None, Group("a", "now"))})
         """,

@@ -1,22 +1,31 @@
-"""Which cluster is which group of before, and what became of the groups."""
+"""Matches clusters to the groups of earlier runs, and lists what changes about groups."""
 
-from collections import Counter
-from collections.abc import Container, Iterable, Mapping, Sequence
+import functools
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, NamedTuple, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from ..arrays import BoolArray, FloatArray, IntArray
+from ..neighbors.vectors import UnitRows
 from .prototypes import prototype_differences
+from .state import NONE
 
-NEW, SPLIT, MERGED, GONE = "new", "split", "merged", "gone"
-"""What can become of a group: it was not there before; it was a part of another; it went into another; it has no
-members any more."""
+_CLAIM, _CLAIM_SHARE = 5, 0.1  # user labels of one group in a cluster, and their share of it, that make it that group
+_ROWS = 512  # vectors that are copied at a time
+_SIMILAR = 0.5  # thresholds; up to this difference of their prototypes, a cluster is a group that lost its members
 
-_CLAIM, _CLAIM_SHARE = 5, 0.1  # images that people put into a group, and share of a cluster, that make it that group's
-_ALIKE = 0.5  # thresholds; up to this difference of their prototypes, a cluster is a group that lost its members
 
-Numbers = NDArray[np.integer]
+class GroupChangeKind(StrEnum):
+    """What a run does to a group as a whole."""
+
+    NEW = "new"
+    SPLIT = "split"
+    MERGED = "merged"
+    GONE = "gone"
 
 
 @dataclass(frozen=True)
@@ -24,100 +33,155 @@ class GroupChange:
     """What a run does to a group as a whole.
 
     Attributes:
-        kind: :data:`NEW`, :data:`SPLIT`, :data:`MERGED` or :data:`GONE`
+        kind: new group, part of another, merged into another, or without members
         group_id: the group
         name: its name
-        other: for a split, the group that it was a part of; for a merge, the group that it becomes a part of; else None
+        other: for a split, the group that it was a part of; for a merge, the group that it is merged into; else None
         n_items: members after the change; for a group that is merged or gone, before it
     """
 
-    kind: str
+    kind: GroupChangeKind
     group_id: int
     name: str
     other: int | None
     n_items: int
 
+    def as_dict(self) -> dict[str, Any]:
+        """The change as plain values."""
+        return {**vars(self), "kind": str(self.kind)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The opposite of :meth:`as_dict`."""
+        return cls(**{**values, "kind": GroupChangeKind(values["kind"])})
+
+
+class PairCounts(NamedTuple):
+    """How often each pair of numbers occurs; sorted by ``left``, then ``right``.
+
+    Attributes:
+        left: ``(k,)`` first number of each distinct pair
+        right: ``(k,)`` second number
+        counts: ``(k,)`` how often it occurs
+        n_marked: ``(k,)`` how often it occurs among marked pairs
+    """
+
+    left: IntArray
+    right: IntArray
+    counts: IntArray
+    n_marked: IntArray
+
+
+def count_pairs(left: IntArray, right: IntArray, is_marked: BoolArray | None = None) -> PairCounts:
+    """Counts the pairs of numbers that two arrays hold at the same places.
+
+    Args:
+        left: ``(n,)`` whole numbers
+        right: ``(n,)`` whole numbers
+        is_marked (None): ``(n,)`` which pairs to count in ``n_marked``, none by default
+    """
+    order = np.lexsort((right, left))
+    first, second = left[order], right[order]
+    is_start = np.append(np.ones(min(len(order), 1), np.bool_), (first[1:] != first[:-1]) | (second[1:] != second[:-1]))
+    starts = np.flatnonzero(is_start)
+    counts = np.diff(np.append(starts, len(order)))
+    n_marked = np.zeros(len(starts), np.int64)
+    if is_marked is not None and len(starts):
+        n_marked = np.add.reduceat(is_marked[order], starts, dtype=np.int64)
+    return PairCounts(first[starts].astype(np.int64), second[starts].astype(np.int64), counts, n_marked)
+
+
+def largest_of_each(numbers: IntArray, candidates: IntArray, counts: IntArray) -> dict[int, tuple[int, int]]:
+    """For each number the candidate with the largest count, and that count; the smallest of several candidates.
+
+    Args:
+        numbers: ``(k,)`` numbers
+        candidates: ``(k,)`` a candidate for each
+        counts: ``(k,)`` its count
+    """
+    order = np.lexsort((candidates, -counts, numbers))
+    unique, first = np.unique(numbers[order], return_index=True)
+    best = zip(candidates[order][first].tolist(), counts[order][first].tolist(), strict=True)
+    return dict(zip(unique.tolist(), best, strict=True))
+
 
 def match_clusters(
-    clusters: Numbers,
-    group_ids: Sequence[int | None],
-    old: Iterable[int],
+    clusters: IntArray,
+    group_ids: IntArray,
+    known: IntArray,
     *,
-    is_decided: NDArray[np.bool_] | None = None,
+    is_decided: BoolArray | None = None,
     named: Container[int] = (),
     claimed: Mapping[int, int] | None = None,
 ) -> dict[int, int]:
-    """Matches new clusters to old groups by the members that they share, the largest share first.
+    """Matches new clusters to existing groups by shared members, the largest share first.
 
-    Two things come before the size of the share. A cluster in which people put at least five images, and a tenth of
-    all, into one group that has most of its members there, is that group: naming a part of a group names the group.
-    And a group that people named, other than image by image, keeps its name where it is merged with a nameless one.
+    Two rules come before the size of the share. A cluster in which users put at least five images, and a tenth of all,
+    into one group that has most of its members there, is that group: naming a part of a group names the group. And a
+    group that users named, other than image by image, keeps its name when it is merged with one that has a default
+    name.
 
     Args:
         clusters: the ``(n,)`` cluster of each item, negative for none
-        group_ids: the ``n`` ids of the groups in which the items are now, None for none
-        old: the ids that may be matched
-        is_decided (None): ``(n,)`` whether people put an item into its group
-        named (): the groups with a name that a person gave
-        claimed (None): clusters of which the group is known already
+        group_ids: the ``(n,)`` group of each item before the run, negative for none
+        known: the ids of groups that may be matched
+        is_decided (None): ``(n,)`` whether users put an item into its group
+        named (): the groups that users named
+        claimed (None): clusters whose group is given
 
     Returns:
-        the id of the old group of a cluster, for each cluster that has one; no id is given twice but by ``claimed``
+        the group id of each cluster that matches one; no id is given twice but by ``claimed``
     """
-    allowed = set(old)
     decided = np.zeros(len(clusters), np.bool_) if is_decided is None else is_decided
-    pairs = [
-        (int(cluster), group_id, bool(is_human))
-        for cluster, group_id, is_human in zip(clusters, group_ids, decided, strict=True)
-        if cluster >= 0 and group_id in allowed and group_id is not None
-    ]
-    shared = Counter((cluster, group_id) for cluster, group_id, _ in pairs)
-    by_people = Counter((cluster, group_id) for cluster, group_id, is_human in pairs if is_human)
-    totals = Counter(group_ids)
-    sizes = np.bincount(clusters[clusters >= 0]) if len(pairs) else np.empty(0, np.int64)
-    n_deciders = Counter(cluster for cluster, _ in by_people)
-
-    def rank(pair: tuple[int, int]) -> tuple[bool, bool, int, int, int]:
-        cluster, group_id = pair
-        n, n_people = shared[pair], by_people[pair]
-        has_most = 2 * n > totals[group_id]
-        is_claim = n_people >= _CLAIM and n_people >= _CLAIM_SHARE * sizes[cluster] and n_deciders[cluster] == 1
-        is_named = group_id in named and n > n_people
-        return not (has_most and is_claim), not (has_most and is_named), -n, group_id, cluster
-
+    rows = np.flatnonzero((clusters >= 0) & np.isin(group_ids, known[known >= 0]))
+    pairs = count_pairs(clusters[rows], group_ids[rows], decided[rows])
     matched = dict(claimed or {})
     taken = set(matched.values())
-    for cluster, group_id in sorted(shared, key=rank):
+    order = _ranked(pairs, clusters, group_ids, named)
+    for cluster, group_id in zip(pairs.left[order].tolist(), pairs.right[order].tolist(), strict=True):
         if cluster not in matched and group_id not in taken:
             matched[cluster] = group_id
             taken.add(group_id)
     return matched
 
 
+def _ranked(pairs: PairCounts, clusters: IntArray, group_ids: IntArray, named: Container[int]) -> IntArray:
+    """The order in which pairs of a cluster and a group are matched."""
+    counts, n_decided = pairs.counts, pairs.n_marked
+    sizes = np.bincount(clusters[clusters >= 0], minlength=1)[pairs.left]
+    ids, totals = np.unique(group_ids, return_counts=True)
+    has_most = 2 * counts > totals[np.searchsorted(ids, pairs.right)]
+    n_decided_groups = np.bincount(pairs.left, n_decided > 0, minlength=1)[pairs.left]
+    is_claim = has_most & (n_decided >= _CLAIM) & (n_decided >= _CLAIM_SHARE * sizes) & (n_decided_groups == 1)
+    has_name = np.array([group_id in named for group_id in pairs.right.tolist()], np.bool_)
+    is_named = has_most & has_name & (counts > n_decided)
+    return np.lexsort((pairs.left, pairs.right, -counts, ~is_named, ~is_claim))
+
+
 def match_prototypes(
-    found: Mapping[int, str], known: Mapping[int, str], threshold: float, rejected: Mapping[int, Container[int]]
+    clusters: Mapping[int, str], groups: Mapping[int, str], threshold: float, rejected: Mapping[int, Container[int]]
 ) -> dict[int, int]:
-    """Matches clusters to groups that have no members any more, by what these looked like.
+    """Matches clusters to groups without members, by their prototypes.
 
     Args:
-        found: the prototypes of clusters
-        known: the prototypes of groups without members
+        clusters: the prototypes of clusters
+        groups: the prototypes of groups without members
         threshold: the difference up to which two images are one character
-        rejected: for a cluster, the groups of which people said that some of it are not
+        rejected: for a cluster, the groups from which users rejected some of its images
 
     Returns:
-        the id of the group of a cluster, for each cluster that has one; no id is given twice
+        the group id of each cluster that matches one; no id is given twice
     """
-    if not found or not known:
+    if not clusters or not groups:
         return {}
-    clusters, groups = list(found), list(known)
-    apart = prototype_differences(list(found.values()), list(known.values()))
+    numbers, group_ids = list(clusters), list(groups)
+    apart = prototype_differences(list(clusters.values()), list(groups.values()))
     matched: dict[int, int] = {}
     for flat in np.argsort(apart, axis=None, kind="stable"):
-        row, column = divmod(int(flat), len(groups))
-        if apart[row, column] > _ALIKE * threshold:
+        row, column = divmod(int(flat), len(group_ids))
+        if apart[row, column] > _SIMILAR * threshold:
             break
-        cluster, group_id = clusters[row], groups[column]
+        cluster, group_id = numbers[row], group_ids[column]
         is_free = cluster not in matched and group_id not in matched.values()
         if is_free and group_id not in rejected.get(cluster, ()):
             matched[cluster] = group_id
@@ -125,56 +189,68 @@ def match_prototypes(
 
 
 def changes_of_groups(
-    before: Sequence[int | None], after: Sequence[int | None], names: Mapping[int, str], is_old: Container[int]
+    before: IntArray, after: IntArray, known: IntArray, name_of: Callable[[int], str]
 ) -> list[GroupChange]:
-    """Says what became of whole groups.
+    """Lists what becomes of whole groups.
 
     Args:
-        before: the ``n`` ids of the groups in which the items were, None for none
-        after: those in which they will be
-        names: the names of the groups
-        is_old: the ids of groups that were there before
+        before: the ``(n,)`` group of each item before a run, negative for none
+        after: that after it
+        known: the ids of groups that existed before
+        name_of: gives the name of a group
 
     Returns:
-        the changes: new groups, splits, merges, groups without members, each by id
+        new groups, splits, merges, groups without members, each by id
     """
-    flows = Counter(zip(before, after, strict=True))
-    n_before, n_after = Counter(before), Counter(after)
-    main_source, main_target = _largest(flows, 1), _largest(flows, 0)
+    pairs = count_pairs(before, after)
+    is_both = (pairs.left >= 0) & (pairs.right >= 0)
+    left, right, counts = pairs.left[is_both], pairs.right[is_both], pairs.counts[is_both]
+    sources, targets = largest_of_each(right, left, counts), largest_of_each(left, right, counts)
+    n_before, n_after = _sizes(before), _sizes(after)
     changes = []
-    for group_id in sorted(key for key in n_after if key is not None and key not in is_old):
-        source = main_source.get(group_id)
-        is_part = source is not None and n_after[source] and 2 * flows[source, group_id] > n_after[group_id]
-        kind = SPLIT if is_part else NEW
-        changes.append(GroupChange(kind, group_id, names[group_id], source if is_part else None, n_after[group_id]))
-    for group_id in sorted(key for key in n_before if key is not None and not n_after[key]):
-        target = main_target.get(group_id)
-        is_whole = target is not None and 2 * flows[group_id, target] > n_before[group_id]
-        kind = MERGED if is_whole else GONE
-        changes.append(GroupChange(kind, group_id, names[group_id], target if is_whole else None, n_before[group_id]))
-    order = (NEW, SPLIT, MERGED, GONE)
+    for group_id in sorted(n_after.keys() - set(known.tolist())):
+        source, n = sources.get(group_id, (NONE, 0))
+        is_part = source in n_after and 2 * n > n_after[group_id]
+        kind = GroupChangeKind.SPLIT if is_part else GroupChangeKind.NEW
+        changes.append(GroupChange(kind, group_id, name_of(group_id), source if is_part else None, n_after[group_id]))
+    for group_id in sorted(n_before.keys() - n_after.keys()):
+        target, n = targets.get(group_id, (NONE, 0))
+        is_whole = 2 * n > n_before[group_id]
+        kind = GroupChangeKind.MERGED if is_whole else GroupChangeKind.GONE
+        changes.append(GroupChange(kind, group_id, name_of(group_id), target if is_whole else None, n_before[group_id]))
+    order = list(GroupChangeKind)
     return sorted(changes, key=lambda change: (order.index(change.kind), change.group_id))
 
 
-def _largest(flows: Counter[tuple[int | None, int | None]], side: int) -> dict[int, int]:
-    """For each group on one side of the flows, the group on the other with which it shares most."""
-    best: dict[int, tuple[int, int]] = {}
-    for pair, n in flows.items():
-        group_id, other = pair[side], pair[1 - side]
-        if group_id is not None and other is not None and (-n, other) < best.get(group_id, (0, 0)):
-            best[group_id] = (-n, other)
-    return {group_id: other for group_id, (_, other) in best.items()}
+def _sizes(group_ids: IntArray) -> dict[int, int]:
+    """The number of members of each group."""
+    ids, sizes = np.unique(group_ids[group_ids >= 0], return_counts=True)
+    return dict(zip(ids.tolist(), sizes.tolist(), strict=True))
 
 
-def means_of(vectors: NDArray[np.float32], labels: ArrayLike, wanted: Iterable[int]) -> dict[int, NDArray[np.float64]]:
-    """The mean vectors of some of the groups or clusters that labels number; those without members are left out."""
+def means_of(vectors: UnitRows, labels: ArrayLike, wanted: Iterable[int]) -> Iterator[tuple[int, FloatArray]]:
+    """The mean vectors of some groups or clusters, one after the other; those without members are left out.
+
+    Args:
+        vectors: ``(n, dim)`` vectors
+        labels: ``(n,)`` numbers of groups or clusters
+        wanted: the numbers to compute means for
+
+    Yields:
+        the number and the ``(dim,)`` mean
+    """
     numbers = np.asarray(labels)
     order = np.argsort(numbers, kind="stable")
-    names, starts = np.unique(numbers[order], return_index=True)
-    ends = dict(zip(names.tolist(), zip(starts, [*starts[1:], len(order)], strict=True), strict=True))
-    found = {}
+    names, sizes = np.unique(numbers, return_counts=True)
+    ends = np.cumsum(sizes)
+    places = {name: place for place, name in enumerate(names.tolist())}
     for name in wanted:
-        if name in ends:
-            start, end = ends[name]
-            found[name] = vectors[order[start:end]].mean(axis=0, dtype=np.float64)
-    return found
+        if name in places:
+            place = places[name]
+            yield name, _sum(vectors, order[ends[place] - sizes[place] : ends[place]]) / sizes[place]
+
+
+def _sum(vectors: UnitRows, rows: IntArray) -> FloatArray:
+    """The sum of some vectors, of a few at a time."""
+    parts = (vectors[rows[start : start + _ROWS]].sum(axis=0, dtype=np.float64) for start in range(0, len(rows), _ROWS))
+    return functools.reduce(np.add, parts)

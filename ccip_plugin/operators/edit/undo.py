@@ -7,9 +7,8 @@ import fiftyone.operators as foo
 from fiftyone.operators import types
 
 from ...app import ask_groups, execution, forms, outputs
-from ...labels.changes import ApplyReport
 from ...labels.history import last_done, last_undone, redo, undo
-from ...labels.journal import Entry, Journal
+from ...labels.reports import ApplyReport, PastChange
 
 
 class Undo(foo.Operator):
@@ -65,17 +64,17 @@ def _config(name: str, label: str, description: str) -> foo.OperatorConfig:
 
 
 def _form(
-    ctx: Any, title: str, button: str, choose: Callable[[list[Entry]], Entry | None], nothing: str
+    ctx: Any, title: str, button: str, find: Callable[[Any, str], PastChange | None], nothing: str
 ) -> types.Property:
     form = forms.Form(ctx, title)
     path = ask_groups.ask(form, nothing)
     if path is None:
         return form.property()
-    entry = choose(Journal(ctx.dataset, path).entries())
-    if entry is None:
+    change = find(ctx.dataset, path)
+    if change is None:
         form.error("nothing", f"{nothing}.")
     else:
-        form.hint("change", f"{button} {_described(entry)}. Labels that were edited since then stay as they are.")
+        form.hint("change", f"{button} {change}. Labels that were edited since then stay as they are.")
     return form.property(button)
 
 
@@ -91,12 +90,6 @@ def _execute(ctx: Any, turn: Callable[..., ApplyReport], title: str) -> Any:
         outputs_of=_outputs,
         message_of=lambda done: f"CCIP: {_words(done.action)}, {done.n_written:,} labels",
     )
-
-
-def _described(entry: Entry) -> str:
-    """A change in words."""
-    at = entry.at.replace("T", " ").removesuffix("+00:00")
-    return f"'{_words(entry.action)}' of {at} (UTC), which changed {entry.n_labels:,} labels"
 
 
 def _words(action: str) -> str:

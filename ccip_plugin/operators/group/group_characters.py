@@ -7,7 +7,6 @@ from typing import Any
 
 import fiftyone as fo
 import fiftyone.operators as foo
-from fiftyone import ViewField as F
 from fiftyone.operators import types
 
 from ...app import ask_embeddings, execution, forms, outputs
@@ -21,7 +20,7 @@ from ...grouping.parameters import GroupingParameters, choose_parameters
 from ...grouping.report import GroupingReport, GroupShape, describe_quality
 from ...grouping.run import group_characters, propose_groups
 from ...labels.store import LabelStore
-from ...storage.fields import GROUP_FIELD, STATUS_AUTO
+from ...storage.fields import GROUP_FIELD
 from ...storage.targets import CCIPError, Target, is_field_name
 
 TITLE = "CCIP: group by character"
@@ -178,7 +177,7 @@ def _ask_group_field(form: forms.Form, option: Option, target: Target, embedding
     is_new = target.dataset.get_field(store.attribute_path("label")) is None
     if is_new or forms.n_samples(target.dataset) > forms.COUNT_LIMIT:
         return
-    n = forms.remembered(target, store.path, lambda: _count_human(store))
+    n = forms.remembered(target, store.path, store.count_user_labels)
     if n:
         form.hint("human", f"Kept as they are: {forms.things(target, n)} with a label in {name!r} that people decided.")
 
@@ -207,17 +206,6 @@ def _ask_tracks(form: forms.Form, option: Option, target: Target) -> None:
         if isinstance(field, fo.StringField | fo.ObjectIdField) and name not in ("id", "filepath")
     ]
     ask_option(form, option, choices=[Choice(name, name) for name in names])
-
-
-def _count_human(store: LabelStore) -> int:
-    """How many labels people decided, as :attr:`~ccip_plugin.labels.store.GroupLabel.is_human` has it."""
-    target = store.target
-    paths = (store.attribute_path(name) for name in ("status", "label", "assigned"))
-    status, label, assigned = (F(path.rpartition(".")[2] if target.is_patches else path) for path in paths)
-    is_human = label.exists() & ((status.exists() & (status != STATUS_AUTO)) | (label != assigned))
-    if not target.is_patches:
-        return target.view.match(is_human).count()
-    return target.view.filter_labels(target.patches_field, is_human).count(target.labels_path)
 
 
 def message_of(report: GroupingReport) -> str:

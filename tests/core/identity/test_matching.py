@@ -6,7 +6,14 @@ import pytest
 from ccip_plugin.core.identity.matching import changes_of_groups, match_clusters, match_prototypes, means_of
 from ccip_plugin.core.identity.prototypes import prototypes
 
-pytestmark = pytest.mark.mongo
+
+def group_ids(ids):
+    """As an array; None is no group."""
+    return np.array([-1 if group_id is None else group_id for group_id in ids], np.int64)
+
+
+def match(clusters, now, known, **options):
+    return match_clusters(group_ids(clusters), group_ids(now), group_ids(known), **options)
 
 
 @pytest.mark.parametrize(
@@ -25,7 +32,7 @@ pytestmark = pytest.mark.mongo
     ],
 )
 def test_matches_clusters_to_the_groups_they_share_most_with(clusters, now, expected):
-    assert match_clusters(np.array(clusters, dtype=int), now, [7, 8]) == expected
+    assert match(clusters, now, [7, 8]) == expected
 
 
 H, A = True, False  # a person put the image there, or a run did
@@ -46,7 +53,7 @@ H, A = True, False  # a person put the image there, or a run did
     ],
 )
 def test_naming_a_part_of_a_group_names_the_group(clusters, now, decided, expected):
-    assert match_clusters(np.array(clusters), now, [7, 8], is_decided=np.array(decided)) == expected
+    assert match(clusters, now, [7, 8], is_decided=np.array(decided)) == expected
 
 
 @pytest.mark.parametrize(
@@ -58,11 +65,11 @@ def test_naming_a_part_of_a_group_names_the_group(clusters, now, decided, expect
     ],
 )
 def test_a_named_group_keeps_its_name_in_a_merge(now, decided, expected):
-    assert match_clusters(np.zeros(11, int), now, [7, 8, 9], is_decided=np.array(decided), named={8}) == expected
+    assert match([0] * 11, now, [7, 8, 9], is_decided=np.array(decided), named={8}) == expected
 
 
 def test_what_is_claimed_is_not_given_again():
-    found = match_clusters(np.array([0, 0, 1, 1]), [7, 7, 7, 7], [7], claimed={1: 7})
+    found = match([0, 0, 1, 1], [7, 7, 7, 7], [7], claimed={1: 7})
     assert found == {1: 7}
 
 
@@ -105,11 +112,12 @@ def test_recognizes_groups_by_their_looks(found, known, rejected, expected):
     ],
 )
 def test_says_what_became_of_groups(before, after, expected):
-    found = changes_of_groups(before, after, {1: "綾波", 2: "b", 3: "c"}, {1, 2})
+    names = {1: "綾波", 2: "b", 3: "c"}
+    found = changes_of_groups(group_ids(before), group_ids(after), group_ids([1, 2]), names.__getitem__)
     assert [(change.kind, change.group_id, change.other, change.n_items) for change in found] == expected
 
 
 def test_means():
     vectors = np.arange(12, dtype=np.float32).reshape(6, 2)
-    found = means_of(vectors, [5, -1, 5, 2, 2, 2], [2, 5, 9])
+    found = dict(means_of(vectors, [5, -1, 5, 2, 2, 2], [2, 5, 9]))
     assert {key: value.tolist() for key, value in found.items()} == {2: [8, 9], 5: [2, 3]}

@@ -1,0 +1,191 @@
+"""Character groups with stable ids and names, and drafts of changes to them."""
+
+import datetime
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+GroupDelta = Mapping[int, tuple["Group | None", "Group | None"]]
+"""Changed groups by their ids: before and after, None where the group does not exist."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A character group. Its id never changes and is never used again.
+
+    Attributes:
+        name: its name
+        created: when, in UTC
+        merged_into: the id of the group that it was merged into, None for a group of its own
+        prototype: its mean embedding, shortened; see :func:`~ccip_plugin.core.identity.prototypes.prototypes`
+        model: the model of that embedding; prototypes of different models are not comparable
+    """
+
+    name: str
+    created: str
+    merged_into: int | None = None
+    prototype: str | None = None
+    model: str | None = None
+
+    @property
+    def is_auto_named(self) -> bool:
+        """Whether the name is a default one, which no user gave."""
+        return self.name.startswith("character_") and self.name.removeprefix("character_").isdigit()
+
+
+@dataclass(frozen=True)
+class Registry:
+    """The groups of one field.
+
+    Attributes:
+        revision: number of changes so far; 0 before the first
+        next_id: the id of the next new group
+        groups: the groups by id
+        rejections: per group id, the ids of the items that users rejected from it
+    """
+
+    revision: int = 0
+    next_id: int = 1
+    groups: Mapping[int, Group] = field(default_factory=dict)
+    rejections: Mapping[int, frozenset[str]] = field(default_factory=dict)
+
+    def ids_by_name(self) -> dict[str, int]:
+        """The ids of the groups by their names."""
+        return {group.name: group_id for group_id, group in self.groups.items() if group.merged_into is None}
+
+
+@dataclass(frozen=True)
+class IdentityChanges:
+    """Planned changes of the groups of a field.
+
+    Attributes:
+        registry: the groups that the plan was made from; changes apply to its revision only
+        next_id: the id of the next new group after the changes
+        groups: the changed groups
+        rejected: rejections to add: per group id, ids of items
+    """
+
+    registry: Registry
+    next_id: int
+    groups: GroupDelta = field(default_factory=dict)
+    rejected: Mapping[int, frozenset[str]] = field(default_factory=dict)
+
+    def after(self) -> dict[int, Group]:
+        """All groups after the changes."""
+        groups = dict(self.registry.groups)
+        for group_id, (_, group) in self.groups.items():
+            if group is None:
+                groups.pop(group_id, None)
+            else:
+                groups[group_id] = group
+        return groups
+
+
+class Draft:
+    """A copy of a registry while a change is planned; the registry itself stays as it is.
+
+    Args:
+        registry: the groups to start from
+        created (None): the time for new groups, now by default
+    """
+
+    def __init__(self, registry: Registry, *, created: str | None = None):
+        self.registry, self.next_id = registry, registry.next_id
+        self.groups: dict[int, Group] = dict(registry.groups)
+        self._created = created or datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        self._rejected: dict[int, set[str]] = {}  # added by this draft
+        self._dropped: dict[int, Group] = {}
+        self._ids = registry.ids_by_name()
+
+    def new_group(self, name: str | None = None, group_id: int | None = None) -> int:
+        """Adds a group and returns its id.
+
+        Args:
+            name (None): its name, the default one of its id if not given
+            group_id (None): its id, the next free one if not given
+        """
+        group_id = self.next_id if group_id is None else group_id
+        while name is None and default_name(group_id) in self._ids:  # a user gave another group the name of a later id
+            group_id += 1
+        name = default_name(group_id) if name is None else name
+        self.next_id = max(self.next_id, group_id + 1)
+        self.groups[group_id] = Group(name, self._created)
+        self._ids[name] = group_id
+        return group_id
+
+    def id_of(self, name: str | None, group_id: int | None = None) -> int | None:
+        """The id of the group that a label names; an unknown name becomes a new group.
+
+        Args:
+            name: the name in the label, which takes precedence over the id; None for no group
+            group_id (None): the id in the label
+        """
+        if name is None:
+            return None
+        group = self.groups.get(group_id) if group_id is not None else None
+        if group is not None and group.name == name and group.merged_into is None:
+            return group_id
+        if name in self._ids:
+            return self._ids[name]
+        # labels that came here by an export or a merge have the ids of their old registry
+        is_foreign = group_id is not None and group_id >= self.next_id
+        return self.new_group(name, group_id if is_foreign else None)
+
+    def set_prototype(self, group_id: int, prototype: str, model: str) -> None:
+        """Records the mean embedding of a group."""
+        self.groups[group_id] = replace(self.groups[group_id], prototype=prototype, model=model)
+
+    @property
+    def rejections(self) -> dict[int, frozenset[str]]:
+        """All rejections; those of a merged group count for the group that it was merged into."""
+        rejections: dict[int, frozenset[str]] = {}
+        for group_id, ids in (*self.registry.rejections.items(), *self._rejected.items()):
+            root = self.root(group_id)
+            rejections[root] = rejections.get(root, frozenset()) | ids
+        return rejections
+
+    def root(self, group_id: int) -> int:
+        """The group that a group was merged into, itself if none."""
+        while (group := self.groups.get(group_id)) is not None and group.merged_into is not None:
+            group_id = group.merged_into
+        return group_id
+
+    def merge(self, group_id: int, into: int) -> None:
+        """Merges a group without members into another; its name is free again."""
+        self.groups[group_id] = replace(self.groups[group_id], merged_into=into)
+        self._ids.pop(self.groups[group_id].name, None)
+
+    def reject(self, group_id: int, ids: Iterable[str]) -> None:
+        """Records that items do not belong to a group."""
+        new = set(ids) - self.registry.rejections.get(group_id, frozenset())
+        if new:
+            self._rejected.setdefault(group_id, set()).update(new)
+
+    def drop(self, group_ids: Iterable[int]) -> None:
+        """Removes groups without members. Their ids are not used again."""
+        for group_id in group_ids:
+            self._dropped[group_id] = self.groups.pop(group_id)
+            self._ids.pop(self._dropped[group_id].name, None)
+
+    def name_of(self, group_id: int) -> str:
+        """The name of a group, also of one that was dropped."""
+        for groups in (self.groups, self._dropped, self.registry.groups):
+            if group_id in groups:
+                return groups[group_id].name
+        raise KeyError(group_id)
+
+    def changes(self) -> IdentityChanges:
+        """What this draft changes in the registry."""
+        before, after = self.registry.groups, self.groups
+        keys = sorted(before.keys() | after.keys())
+        delta = {
+            key: (before.get(key), after.get(key))
+            for key in keys
+            if before.get(key) is not after.get(key) and before.get(key) != after.get(key)
+        }
+        rejected = {group_id: frozenset(ids) for group_id, ids in self._rejected.items()}
+        return IdentityChanges(self.registry, self.next_id, delta, rejected)
+
+
+def default_name(group_id: int) -> str:
+    """The name of a group that no user named."""
+    return f"character_{group_id:04d}"

@@ -1,0 +1,153 @@
+"""The label of one item, and tables of the labels of many."""
+
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ..core.identity.ids import ids_from, texts_of
+from ..core.identity.state import NONE, LabelTable, Status, is_user_label
+from ..storage.fields import STATUS_AUTO, STATUS_CONFIRMED, STATUS_IGNORED, UNASSIGNED
+
+_CODES = {STATUS_AUTO: Status.AUTO, STATUS_CONFIRMED: Status.CONFIRMED, STATUS_IGNORED: Status.IGNORED}
+_OTHER = max(Status) + 1  # code of a status that is none of ours
+_NAN = float("nan")
+
+
+@dataclass(frozen=True)
+class GroupLabel:
+    """The character group of one item.
+
+    Attributes:
+        label: the name of the group, or :data:`~ccip_plugin.storage.fields.UNASSIGNED`
+        group_id: the id of the group, None when in no group
+        status: ``auto``, ``confirmed`` or ``ignored``
+        confidence: in (0, 1], 0.5 at the threshold; None when in no group
+        difference: the mean difference to the other images of the group, None when in no group
+        margin: the mean difference to the nearest other group minus ``difference``, None when there is none
+        assigned: the label that this plugin last wrote; another ``label`` is a user's edit
+        rescued: True for an image that exceeds the limit and was assigned on other strong evidence, see
+            :func:`~ccip_plugin.core.clustering.linkage.rescue.rescue`; None otherwise
+    """
+
+    label: str | None
+    group_id: int | None = None
+    status: str | None = None
+    confidence: float | None = None
+    difference: float | None = None
+    margin: float | None = None
+    assigned: str | None = None
+    rescued: bool | None = None
+
+    @property
+    def is_human(self) -> bool:
+        """Whether a user decided this label; see :func:`~ccip_plugin.core.identity.state.is_user_label`."""
+        return bool(is_user_label(self._status_code, self.label, self.assigned))
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it is stored as a user label; an edited one is not until the next run confirms it."""
+        return self._status_code > Status.AUTO and self.label == self.assigned
+
+    @property
+    def is_ignored(self) -> bool:
+        """Whether a user marked the image as showing no character."""
+        return self.status == STATUS_IGNORED
+
+    @property
+    def group_name(self) -> str | None:
+        """The name of the group without blanks around it, None in no group."""
+        name = (self.label or "").strip()
+        return None if not name or name == UNASSIGNED or self.is_ignored else name
+
+    def confirmed(self, group_id: int | None) -> "GroupLabel":
+        """The same label as a user label, with the id of the group of that name."""
+        status = STATUS_IGNORED if self.is_ignored else STATUS_CONFIRMED
+        label = self.group_name or self.label
+        return replace(self, label=label, status=status, assigned=label, group_id=group_id)
+
+    @property
+    def _status_code(self) -> int:
+        return Status.NONE if self.status is None else _CODES.get(self.status, _OTHER)
+
+
+class TableBuilder:
+    """Builds a :class:`~ccip_plugin.core.identity.state.LabelTable` row by row, without an object for each row."""
+
+    def __init__(self) -> None:
+        self._ids, self._sample_ids = bytearray(), bytearray()
+        self._texts, self._statuses = {UNASSIGNED: 0}, {status: int(code) for status, code in _CODES.items()}
+        self._label, self._assigned, self._group_ids = array("i"), array("i"), array("q")
+        self._status, self._rescued = array("h"), array("b")
+        self._numbers = array("d"), array("d"), array("d")
+
+    def add(self, item_id: bytes, sample_id: bytes, values: Sequence[Any]) -> None:
+        """Adds an item.
+
+        Args:
+            item_id: its id, 12 bytes
+            sample_id: the id of its sample
+            values: the values of a :class:`GroupLabel` in their order; an item without a text has no label
+        """
+        label, group_id, status, *numbers, assigned, rescued = values if values[0] is not None else (None,) * 8
+        self._ids += item_id
+        self._sample_ids += sample_id
+        self._label.append(NONE if label is None else self._texts.setdefault(label, len(self._texts)))
+        self._assigned.append(NONE if assigned is None else self._texts.setdefault(assigned, len(self._texts)))
+        self._group_ids.append(NONE if group_id is None else int(group_id))
+        self._status.append(NONE if status is None else self._statuses.setdefault(status, len(self._statuses)))
+        for column, number in zip(self._numbers, numbers, strict=True):
+            column.append(_NAN if number is None else number)
+        self._rescued.append(NONE if rescued is None else bool(rescued))
+
+    def build(self) -> LabelTable:
+        """The table of the items added so far."""
+        confidence, difference, margin = (np.frombuffer(column, np.float64) for column in self._numbers)
+        return LabelTable(
+            ids_from(self._ids),
+            ids_from(self._sample_ids),
+            tuple(self._texts),
+            np.frombuffer(self._label, np.int32),
+            np.frombuffer(self._assigned, np.int32),
+            np.frombuffer(self._group_ids, np.int64),
+            np.frombuffer(self._status, np.int16),
+            tuple(self._statuses),
+            confidence,
+            difference,
+            margin,
+            np.frombuffer(self._rescued, np.int8),
+        )
+
+
+def table_of(labels: Iterable[tuple[str, str, GroupLabel | None]]) -> LabelTable:
+    """A table of labels.
+
+    Args:
+        labels: for each item its id, the id of its sample, and its label, None for no label
+    """
+    builder = TableBuilder()
+    for item_id, sample_id, label in labels:
+        values = (None,) * 8 if label is None else tuple(vars(label).values())
+        builder.add(bytes.fromhex(item_id), bytes.fromhex(sample_id), values)
+    return builder.build()
+
+
+def rows_of(table: LabelTable) -> list[tuple[str, str, GroupLabel | None]]:
+    """The opposite of :func:`table_of`; makes an object for each row, so it is for parts of a large table."""
+    columns = (table.group_ids, table.confidence, table.difference, table.margin, table.rescued)
+    group_ids, *numbers, rescued = (column.tolist() for column in columns)
+    texts, words = [*table.texts, None], [*table.statuses, None]  # the last is that of the code -1
+    labels, assigned = ([texts[code] for code in codes.tolist()] for codes in (table.label, table.assigned))
+    values = zip(
+        labels,
+        (None if group_id == NONE else group_id for group_id in group_ids),
+        (words[code] for code in table.status.tolist()),
+        *([None if number != number else number for number in column] for column in numbers),
+        assigned,
+        (None if value == NONE else bool(value) for value in rescued),
+        strict=True,
+    )
+    made = (None if row[0] is None else GroupLabel(*row) for row in values)
+    return list(zip(texts_of(table.ids), texts_of(table.sample_ids), made, strict=True))
