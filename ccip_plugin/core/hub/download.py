@@ -25,7 +25,7 @@ _COMMIT = re.compile("[0-9a-f]{40}")  # becomes a folder name
 _REVISION = re.compile(r"(?!.*\.\.)[\w.-]+(?:/[\w.-]+)*")  # becomes a path
 
 
-class _Announced(NamedTuple):
+class _Metadata(NamedTuple):
     """Metadata of a file from the hub, before the download."""
 
     commit: str
@@ -81,7 +81,7 @@ class Hub:
             UnknownRevisionError: the hub has no such revision
             DownloadError: the hub cannot be reached, or answers with an error
         """
-        announced = self._run(filename, revision, progress, lambda _: self._announced(filename, revision))
+        announced = self._run(filename, revision, progress, lambda _: self._request_metadata(filename, revision))
         return announced.commit if announced else None
 
     def download(
@@ -108,8 +108,8 @@ class Hub:
             DownloadError: no connection, no such repository, no disk space, or not the announced file
         """
 
-        def work(transfer: Transfer) -> tuple[Path, _Announced] | None:
-            announced = self._announced(filename, revision)
+        def work(transfer: Transfer) -> tuple[Path, _Metadata] | None:
+            announced = self._request_metadata(filename, revision)
             if announced is None:
                 return None
             self._refuse(filename, announced, published)
@@ -127,10 +127,10 @@ class Hub:
                 filename, "the received file is not what the hub announced (other hash); it was deleted, try again"
             )
         report(progress, f"downloading {filename}", announced.size, announced.size, unit=BYTES)
-        self.note_revision(revision, announced.commit)
+        self.record_revision(revision, announced.commit)
         return path
 
-    def note_revision(self, revision: str, commit: str) -> None:
+    def record_revision(self, revision: str, commit: str) -> None:
         """Records the commit of a tag or branch as ``huggingface_hub`` does, so that it resolves without network."""
         if revision == commit or not _REVISION.fullmatch(revision):
             return
@@ -162,7 +162,7 @@ class Hub:
         stage = f"downloading {filename}"
         return transfer.run(guarded, lambda: report(progress, stage, transfer.done, transfer.total, unit=BYTES))
 
-    def _announced(self, filename: str, revision: str) -> _Announced | None:
+    def _request_metadata(self, filename: str, revision: str) -> _Metadata | None:
         """Requests the metadata of a file; None if the hub has no such file."""
         from huggingface_hub import get_hf_file_metadata, hf_hub_url
         from huggingface_hub.utils import EntryNotFoundError, LocalEntryNotFoundError
@@ -181,9 +181,9 @@ class Hub:
             )
         if _COMMIT.fullmatch(revision) and commit != revision:
             raise DownloadError(filename, f"the hub answered with commit {commit} instead of {revision}")
-        return _Announced(commit, etag, size)
+        return _Metadata(commit, etag, size)
 
-    def _refuse(self, filename: str, announced: _Announced, published: PublishedFile | None) -> None:
+    def _refuse(self, filename: str, announced: _Metadata, published: PublishedFile | None) -> None:
         """Refuses a file whose metadata exceed the size limit, or differ from the published file."""
         if announced.size > self.max_bytes:
             raise DownloadError(filename, f"it has {announced.size:,} bytes, more than the limit of {self.max_bytes:,}")
@@ -198,7 +198,7 @@ class Hub:
             )
             raise DownloadError(filename, problem)
 
-    def _load(self, filename: str, announced: _Announced, transfer: Transfer) -> Path:
+    def _load(self, filename: str, announced: _Metadata, transfer: Transfer) -> Path:
         """Downloads a file under a lock: before version 1, concurrent downloads delete each other's link."""
         from huggingface_hub import hf_hub_download
 

@@ -27,9 +27,9 @@ from . import onnx_file
 from .download import Hub
 from .fingerprints import (
     compare_with_record,
+    delete_fingerprints,
     fingerprint,
     fingerprint_in_cache,
-    forget,
     record_commit,
     recorded_commit,
     recorded_fingerprints,
@@ -166,7 +166,7 @@ def remove(model_name: str, *, revision: str | None = None, hub: Hub | None = No
         return 0
     freed, requested = 0, _revision(spec, revision)
     while paths := _in_cache(spec, hub, requested):  # at the pinned commit, then at others with the same model
-        forget(spec.name, _commit_of(paths))
+        delete_fingerprints(spec.name, _commit_of(paths))
         freed += sum(hub.delete(path) for path in paths.values())
     for path in _partial_downloads(spec, hub):
         freed += path.stat().st_size
@@ -296,7 +296,7 @@ def _download(spec: ModelSpec, hub: Hub, requested: _Revision, progress: Progres
     except DownloadError as error:
         remedy = _other_revisions(spec, hub, requested) + how_to_fetch(spec.name)
         raise DownloadError(error.what, error.problem, remedy=remedy) from error
-    hub.note_revision(requested.name, commit)
+    hub.record_revision(requested.name, commit)
     return paths
 
 

@@ -37,10 +37,10 @@ def matches_etag(path: Path, etag: str) -> bool:
 
 def fingerprint_in_cache(path: Path) -> str:
     """sha256 of a file in the cache of ``huggingface_hub``: from the name of its content if possible, else computed."""
-    return hash_of_hub(path) or fingerprint(path)
+    return hash_in_name(path) or fingerprint(path)
 
 
-def hash_of_hub(path: Path) -> str | None:
+def hash_in_name(path: Path) -> str | None:
     """The sha256 that is the name of a large file's content in the cache, None for other files."""
     name = path.resolve().name
     return name if len(name) == 64 and not set(name) - set("0123456789abcdef") else None
@@ -73,7 +73,7 @@ def compare_with_record(
     """
     record = recorded_fingerprints(model_name, revision)
     for name, path in paths.items():
-        recorded = record.get(name) or hash_of_hub(path)
+        recorded = record.get(name) or hash_in_name(path)
         if recorded and recorded != digests[name]:
             problem = f"changed since it was downloaded (its sha256 is {digests[name]})"
             raise ModelFileChangedError(path, problem, expected=f"sha256 {recorded}", remedy=remedy)
@@ -81,7 +81,7 @@ def compare_with_record(
         _write(_fingerprints_path(model_name, revision), record | dict(digests))
 
 
-def forget(model_name: str, revision: str) -> None:
+def delete_fingerprints(model_name: str, revision: str) -> None:
     """Deletes the recorded fingerprints of a model."""
     _fingerprints_path(model_name, revision).unlink(missing_ok=True)
 

@@ -317,7 +317,7 @@ def test_a_branch_is_noted_where_the_library_looks_for_it(hub):
 
 @pytest.mark.parametrize("revision", ["../../outside", "/outside", "a/../../../outside", COMMIT])
 def test_what_is_no_name_of_a_branch_is_not_noted(hub, tmp_path, revision):
-    hub.note_revision(revision, COMMIT)
+    hub.record_revision(revision, COMMIT)
     assert [path for path in tmp_path.rglob("*") if path.name == "outside" or path.name == "refs"] == []
 
 
