@@ -35,7 +35,7 @@ def kept_share(n: int, seed: int, setting: str) -> tuple[float, float, float, fl
     """Shares of the old images: as before, newly in none, newly in one, in another group."""
     from ccip_plugin.core.clustering.dispatch import run_method
     from ccip_plugin.core.identity.matching import match_clusters
-    from ccip_plugin.core.identity.stability import steady
+    from ccip_plugin.core.identity.stability import apply_hysteresis
     from ccip_plugin.core.registry import DEFAULT_MODEL, get_spec
 
     vectors, _ = engine_data.characters(int(n * GROWTH), seed, engine_data.SETTINGS[setting])
@@ -44,9 +44,8 @@ def kept_share(n: int, seed: int, setting: str) -> tuple[float, float, float, fl
     first = run_method(vectors[:n], "linkage", **options)
     before, found = first.labels, run_method(vectors, "linkage", previous_limit=first.limit, **options)
     previous = np.concatenate([before, np.full(len(vectors) - n, -1)])
-    after = steady(found.labels, previous, vectors, limit=found.limit, threshold=found.eps)
-    groups = [int(group) if group >= 0 else None for group in before] + [None] * (len(vectors) - n)
-    group_of = match_clusters(after, groups, {group for group in groups if group is not None})
+    after = apply_hysteresis(found.labels, previous, vectors, limit=found.limit, threshold=found.eps)
+    group_of = match_clusters(after, previous, np.unique(before[before >= 0]))
     now = np.array([group_of.get(int(number), -2) if number >= 0 else -1 for number in after[:n]])
     lost, found = (before >= 0) & (now == -1), (before < 0) & (now != -1)
     moved = (before >= 0) & (now != -1) & (now != before)

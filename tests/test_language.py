@@ -16,7 +16,6 @@ IDENTIFIER = re.compile(r"[a-z_]+")  # a key, or the name of a kind
 NOT_YET = {
     "",
     "app",
-    "core/identity",
     "embeddings",
     "evaluation",
     "grouping",

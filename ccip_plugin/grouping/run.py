@@ -16,7 +16,7 @@ from ..core.clustering.dispatch import run_method
 from ..core.clustering.methods import Clustering, ClusteringMethod, ClusteringTask, get_method
 from ..core.identity.matching import GroupChange, GroupChangeKind
 from ..core.identity.planning import Plan
-from ..core.identity.stability import steady
+from ..core.identity.stability import apply_hysteresis
 from ..core.identity.state import State
 from ..core.neighbors.cache import find_or_choose
 from ..core.neighbors.choice import APPROXIMATE, EXACT, GraphChoice, choose_graph
@@ -245,23 +245,23 @@ def _cluster(
         previous_limit=previous_limit,
         progress=progress,
     )
-    return _steadied(found, participants, state, kept) if method.has_hysteresis else found
+    return _with_hysteresis(found, participants, state, kept) if method.has_hysteresis else found
 
 
-def _steadied(
+def _with_hysteresis(
     found: Clustering, participants: Participants, state: State, constraints: Constraints | None
 ) -> Clustering:
-    """The clusters without merges and splits of known groups on weak evidence."""
+    """The clusters with merges and splits within a margin of the limit reverted."""
     resolved = None if constraints is None else resolve_constraints(constraints, len(participants))
-    labels = steady(
+    labels = apply_hysteresis(
         found.labels,
         participants.group_ids(state),
         participants.vectors,
         limit=found.limit,
         threshold=found.eps,
         min_samples=found.min_samples,
-        is_bound=None if resolved is None else resolved.is_constrained,
-        shared=None if resolved is None else resolved.co_occurring,
+        is_constrained=None if resolved is None else resolved.is_constrained,
+        co_occurring=None if resolved is None else resolved.co_occurring,
     )
     return replace(found, labels=labels)
 

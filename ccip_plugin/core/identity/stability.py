@@ -18,7 +18,7 @@ _LARGE = 5  # images from which a group is large
 _PART = 2  # images of an earlier group that count as a part of it
 
 
-def steady(
+def apply_hysteresis(
     labels: ArrayLike,
     previous: ArrayLike,
     embeddings: ArrayLike,
@@ -26,8 +26,8 @@ def steady(
     limit: float,
     threshold: float,
     min_samples: int = 2,
-    is_bound: BoolArray | None = None,
-    shared: IntArray | None = None,
+    is_constrained: BoolArray | None = None,
+    co_occurring: IntArray | None = None,
     margin: float = MARGIN,
 ) -> Labels:
     """Reverts merges and splits of earlier groups whose mean difference is within a margin of the limit (hysteresis).
@@ -44,8 +44,8 @@ def steady(
         limit: mean difference up to which large groups were merged
         threshold: mean difference up to which other groups were merged
         min_samples (2): number of images that make a group
-        is_bound (None): ``(n,)`` whether an image is constrained
-        shared (None): ``(k, 2)`` pairs of detections in one image; groups with such a pair are not joined
+        is_constrained (None): ``(n,)`` whether an image is constrained
+        co_occurring (None): ``(k, 2)`` pairs of detections in one image; groups with such a pair are not joined
         margin: margin around the limit, as a share of it
 
     Returns:
@@ -55,10 +55,12 @@ def steady(
     known = np.flatnonzero((groups >= 0) & (before >= 0))
     if not len(known):
         return groups
-    unit, is_constrained = normalize(embeddings), np.zeros(len(groups), np.bool_) if is_bound is None else is_bound
+    unit = normalize(embeddings)
+    fixed = np.zeros(len(groups), np.bool_) if is_constrained is None else is_constrained
+    pairs = np.empty((0, 2), np.int64) if co_occurring is None else co_occurring
     for step in (_Groups.split_merged, _Groups.join_split):  # split first: then what went elsewhere can come back
-        touched = np.unique(groups[is_constrained & (groups >= 0)]).tolist()
-        rivals = set() if shared is None else {frozenset(pair) for pair in groups[shared].tolist()}
+        touched = np.unique(groups[fixed & (groups >= 0)]).tolist()
+        rivals = {frozenset(pair) for pair in groups[pairs].tolist()}
         state = _Groups(groups, before, known, unit, _Limits(limit, threshold, margin, min_samples), touched, rivals)
         step(state)
         groups = state.labels

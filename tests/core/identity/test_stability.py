@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ccip_plugin.core.identity.stability import steady
+from ccip_plugin.core.identity.stability import apply_hysteresis
 
 LIMIT = 0.178  # 50 degrees
 
@@ -40,34 +40,35 @@ def groups(labels) -> str:
 )
 def test_weak_evidence_changes_no_group(angle, found, previous, expected):
     vectors = at_angles(0, 0, 0, angle, angle, angle)
-    steadied = steady(of(found), of(previous), vectors, limit=LIMIT, threshold=LIMIT)
+    steadied = apply_hysteresis(of(found), of(previous), vectors, limit=LIMIT, threshold=LIMIT)
     assert groups(steadied) == expected
-    again = steady(of(found), steadied, vectors, limit=LIMIT, threshold=LIMIT)
+    again = apply_hysteresis(of(found), steadied, vectors, limit=LIMIT, threshold=LIMIT)
     assert groups(again) == expected, "the next run gives the same"
 
 
 def test_what_was_split_comes_back_from_a_group_that_is_parted():
     """Most of one group went to another one: that is undone, and then its parts are one again."""
     vectors = at_angles(*[0] * 7, *[49] * 3)
-    steadied = steady(of("aaabbbbbbb"), of("aaaaaaaccc"), vectors, limit=LIMIT, threshold=LIMIT)
+    steadied = apply_hysteresis(of("aaabbbbbbb"), of("aaaaaaaccc"), vectors, limit=LIMIT, threshold=LIMIT)
     assert groups(steadied) == "aaaaaaabbb"
 
 
 def test_leaves_alone_what_people_decided_on():
     vectors, bound = at_angles(0, 0, 0, 51, 51, 51), np.arange(6) == 4
     options = {"limit": LIMIT, "threshold": LIMIT}
-    assert groups(steady(of("aaabbb"), of("aaaaaa"), vectors, is_bound=bound, **options)) == "aaabbb"
-    assert groups(steady(of("aaabbb"), of("aaaaaa"), vectors, shared=np.array([[1, 5]]), **options)) == "aaabbb"
+    split, together, pair = of("aaabbb"), of("aaaaaa"), np.array([[1, 5]])
+    assert groups(apply_hysteresis(split, together, vectors, is_constrained=bound, **options)) == "aaabbb"
+    assert groups(apply_hysteresis(split, together, vectors, co_occurring=pair, **options)) == "aaabbb"
     vectors = at_angles(0, 0, 0, 49, 49, 49)
-    assert groups(steady(of("aaaaaa"), of("aaabbb"), vectors, is_bound=bound, **options)) == "aaaaaa"
-    assert groups(steady(of("aaaaaa"), of("aaabbb"), vectors, min_samples=4, **options)) == "aaaaaa"
+    assert groups(apply_hysteresis(of("aaaaaa"), of("aaabbb"), vectors, is_constrained=bound, **options)) == "aaaaaa"
+    assert groups(apply_hysteresis(of("aaaaaa"), of("aaabbb"), vectors, min_samples=4, **options)) == "aaaaaa"
 
 
 def test_large_groups_have_a_limit_of_their_own():
     vectors = at_angles(*[0] * 5, *[46] * 5)
     found, previous = of("a" * 10), of("aaaaabbbbb")
-    assert groups(steady(found, previous, vectors, limit=LIMIT, threshold=LIMIT)) == "a" * 10
-    assert groups(steady(found, previous, vectors, limit=0.9 * LIMIT, threshold=LIMIT)) == "aaaaabbbbb"
+    assert groups(apply_hysteresis(found, previous, vectors, limit=LIMIT, threshold=LIMIT)) == "a" * 10
+    assert groups(apply_hysteresis(found, previous, vectors, limit=0.9 * LIMIT, threshold=LIMIT)) == "aaaaabbbbb"
 
 
 @settings(max_examples=60, deadline=None)
@@ -76,5 +77,5 @@ def test_images_in_no_group_stay_there_and_the_rest_in_one(n, seed):
     random = np.random.default_rng(seed)
     vectors = random.normal(size=(n, 8)) + 1.5
     labels, previous = random.integers(-1, 6, n), random.integers(-1, 6, n)
-    steadied = steady(labels, previous, vectors.reshape(n, 8), limit=0.1, threshold=0.12)
+    steadied = apply_hysteresis(labels, previous, vectors.reshape(n, 8), limit=0.1, threshold=0.12)
     np.testing.assert_array_equal(steadied < 0, labels < 0)
