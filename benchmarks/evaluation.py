@@ -91,7 +91,7 @@ def tuning(n: int = 500, n_tries: int = 200) -> None:
     """Against settings at random, as the published ones were searched: eps up to 0.5, min_samples from 2 to 5."""
     from ccip_plugin.core.clustering.dbscan import dbscan_of_embeddings
     from ccip_plugin.core.evaluation.rand_index import rand_index_of
-    from ccip_plugin.core.neighbors.pairs import unit_vectors
+    from ccip_plugin.core.neighbors.vectors import unit_array
     from ccip_plugin.core.tuning.dbscan import dendrogram_of, tune_dbscan_2
     from ccip_plugin.core.tuning.optics import OpticsSearch, tune_optics
 
@@ -101,7 +101,7 @@ def tuning(n: int = 500, n_tries: int = 200) -> None:
         labels = np.unique(labels, return_inverse=True)[1]
         random = np.random.default_rng(seed)
         settings = list(zip(random.uniform(0, 0.5, n_tries), random.integers(2, 6, n_tries).tolist(), strict=True))
-        optics = OpticsSearch(unit_vectors(vectors), labels)  # the groups of scikit-learn's, much faster
+        optics = OpticsSearch(unit_array(vectors), labels)  # the groups of scikit-learn's, much faster
         at_random = {
             "DBSCAN": (dbscan_of_embeddings(vectors, eps=eps, min_samples=2) for eps, _ in settings),
             "OPTICS": (optics.labels(eps, min_samples) for eps, min_samples in settings),
