@@ -6,6 +6,7 @@ files. Nothing in a block is changed, only the lines of :data:`NOT_RUN` are left
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -17,11 +18,15 @@ import pytest
 
 from demo.world import make_world
 from scripts.local_services import free_port
-from tests.docs.pages import README, ROOT, blocks
+from tests.docs.pages import PAGES, README, ROOT, blocks
 from tests.support import network_guard, services, tiny_models
 from tests.support.published import served_archive
 
 NOT_RUN = {"make test": "it runs all tests, and this one is among them"}
+EXAMPLES_NOT_RUN = {
+    "install.md": "asks the address of the repository",
+    "videos.md": "needs videos and a grouped dataset",
+}
 
 pytestmark = [pytest.mark.mongo, pytest.mark.slow]
 
@@ -33,6 +38,20 @@ DATASET, N_PICTURES = "anime", 6
 UNREACHABLE = ("No matching distribution", "NewConnectionError", "Could not find a version", "Connection refused")
 MODELS = ("ccip-caformer-24-randaug-pruned", "ccip-demo")
 SAFE = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": "*"}  # for git in CI
+PREPARED = """
+import fiftyone as fo
+import ccip_plugin as ccip
+
+dataset = fo.load_dataset("anime")
+ccip.compute_embeddings(dataset)
+ccip.group_characters(dataset)
+"""
+RUN_EXAMPLES = """
+import json
+for text in json.load(open("examples.json", encoding="utf-8")):
+    print(text, flush=True)
+    exec(compile(text, "example", "exec"), {"__name__": "__main__"})
+"""
 OWN_PYTHON = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from ccip_plugin.__main__ import main; sys.exit(main())"
 
 
@@ -72,10 +91,11 @@ def environment(mongo, world, tmp_path_factory):
 
 @pytest.fixture
 def pictures(dataset, world):
-    """The dataset of a reader, of some of these images, with a detection on each."""
-    paths = [world.folder / image.path for image in world.images if image.kind != "broken"][:N_PICTURES]
-    data = dataset(*paths, name=DATASET, persistent=True)
-    for sample in data:
+    """The dataset of a reader, of some of these images, with the true name and a detection on each."""
+    images = [image for image in world.images if image.kind == "single"][:N_PICTURES]
+    data = dataset(*(world.folder / image.path for image in images), name=DATASET, persistent=True)
+    for sample, image in zip(data, images, strict=True):
+        sample["character"] = fo.Classification(label=image.seen[0].character)
         boxes = [fo.Detection(label="person", bounding_box=[0.1, 0.1, 0.8, 0.8])]
         sample["detections"] = fo.Detections(detections=boxes)
         sample.save()
@@ -192,6 +212,31 @@ def test_the_example(environment, pictures, tmp_path):
     pictures.reload()
     assert pictures.count("character_group.label") == N_PICTURES
     assert pictures.count("detections.detections.character_group") == N_PICTURES
+
+
+def test_examples_of_other_pages(environment, pictures, world, tmp_path):
+    """One after the other in one process, on a dataset that is embedded and grouped, with a folder of references."""
+    pages = [page for page in PAGES if page != README and page.name not in EXAMPLES_NOT_RUN]
+    examples = [block.text for page in pages for block in blocks(page.read_text(encoding="utf-8"), "python")]
+    assert len(examples) > 8
+    for name, sample in zip("abcdef", pictures, strict=True):
+        references = Path(environment["HOME"]) / "characters" / sample["character"].label
+        references.mkdir(parents=True, exist_ok=True)
+        shutil.copy(sample.filepath, references)
+        shutil.copy(sample.filepath, tmp_path / f"{name}.png")
+    (tmp_path / "examples.json").write_text(json.dumps([PREPARED, *examples]), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-c", RUN_EXAMPLES],
+        cwd=tmp_path,
+        env=environment
+        | {"PYTHONPATH": os.pathsep.join([os.environ["PYTHONPATH"], str(ROOT)])}
+        | {"FIFTYONE_PLUGINS_DIR": os.environ["FIFTYONE_PLUGINS_DIR"]},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_nothing_else_is_fenced():
