@@ -250,9 +250,7 @@ def delete_run(dataset: fo.Dataset, key: str) -> None:
     run = dataset._doc.runs[key]
     del dataset._doc.runs[key]
     dataset.save()
-    if run.results:
-        run.results.delete()
-    run.delete()
+    run.delete()  # and the file with its results
 
 
 def reload_brain_runs(dataset: fo.Dataset) -> None:

@@ -274,6 +274,9 @@ def test_refreshes_runs_that_another_process_has_changed(dataset, run_python):
             run_python(code, data.name, n)
             internals.refresh_run(data, "mine")
             assert (data.get_run_info("mine").config.n, data.load_run_results("mine").n) == (n, n)
+        internals.update_run_document(data, "mine", {}, {"$set": {"config.n": 3}})
+        internals.refresh_run(data, "mine")
+        assert data.get_run_info("mine").config.n == 3
         run_python("import sys, fiftyone as fo; fo.load_dataset(sys.argv[1]).delete_run('mine')", data.name)
         internals.refresh_run(data, "mine")
         assert data.list_runs() == []
@@ -294,9 +297,11 @@ def test_overwrites_and_deletes_runs_without_a_moment_in_between(dataset):
         assert data.get_run_info("mine").config.n == 2
         assert n_files() == n_before
         register(data, "other")
+        assert n_files() == n_before + 1
         internals.delete_run(data, "other")
         data.reload()
         assert data.list_runs() == ["mine"]
+        assert internals.run_document(data, "other", ["_id"]) is None
         assert n_files() == n_before
 
 
