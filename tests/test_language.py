@@ -15,18 +15,9 @@ IDENTIFIER = re.compile(r"[a-z_]+")  # a key, or the name of a kind
 
 NOT_YET = {
     "",
-    "app",
     "embeddings",
-    "evaluation",
     "grouping",
     "labels",
-    "operators",
-    "operators/edit",
-    "operators/embed",
-    "operators/evaluate",
-    "operators/group",
-    "operators/models",
-    "operators/search",
     "review",
     "search",
 }

@@ -1,1 +1,1 @@
-"""What operators and panels share."""
+"""The base, forms, execution and outputs of the operators."""

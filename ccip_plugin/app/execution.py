@@ -1,10 +1,10 @@
-"""From a progress callable to what the App shows: live progress, the summary at the end, or what went wrong."""
+"""Runs the work of an operator: live progress, result or error in the App; results in a delegated run."""
 
 import logging
 import os
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any, TypeVar
 
 import fiftyone as fo
@@ -12,100 +12,81 @@ import fiftyone.operators as foo
 from fiftyone.operators import types
 from fiftyone.operators.message import GeneratedMessage
 
+from ..core.progress import Progress, ProgressCallback
 from ..reports.words import Speed, describe
 from .live import fraction, run_live
+from .outputs import Output, Results, as_property
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-Results = dict[str, Any]
 
 WRITING_LABELS = "writing labels"
-"""The stage that is finished even when the browser is closed; otherwise the next change would have to finish it."""
+"""The stage that is finished even when the browser is closed; else the next change would have to finish it."""
 DELEGATED_SECONDS = 2.0
-
-
-class FunctionOperator(foo.Operator):
-    """An operator that, called from Python, is a function of this package."""
-
-    function: Callable[..., Any]
-    """It takes samples and options; a ``staticmethod``."""
-
-    def __call__(self, samples: Any, *, delegate: bool = False, **options: Any) -> Any:
-        """Calls the function; however long it takes, it is one ordinary call.
-
-        Args:
-            samples: a dataset or view
-            delegate (False): schedule it instead, for a worker
-            options: those of the function
-
-        Returns:
-            what the function returns; what ``execute_operator`` returns when it is delegated
-        """
-        if delegate:
-            return schedule(self.uri, samples, options)
-        return self.function(samples, **options)
+"""Time between two reports of progress in a delegated run, each of which is a write to the database."""
 
 
 def execute(
     ctx: Any,
-    work: Callable[[Any], T],
+    work: Callable[[ProgressCallback], T],
+    show: Callable[[T], Output],
     *,
-    title: str,
-    results_of: Callable[[T], Results],
-    outputs_of: Callable[[Results], types.Property],
-    message_of: Callable[[T], str],
-    is_clean: Callable[[T], bool] = lambda report: True,
-    has_changed: Callable[[T], bool] = lambda report: True,
-    also: Callable[[T], Iterable[GeneratedMessage]] = lambda report: (),
+    failure: str,
+    is_live: bool = True,
 ) -> Results | Iterator[GeneratedMessage]:
     """Runs the work of an operator, as its ``execute`` was asked to.
 
-    Delegated, it runs here and its results are returned. Otherwise a generator is returned: FiftyOne sends what it
-    yields to the App at once, and its time is not limited. When the browser is closed the generator is, too, and the
-    work stops at its next report of progress.
+    A delegated operator runs here and its results are returned: FiftyOne drops the result of a generator. Otherwise a
+    generator is returned: FiftyOne sends what it yields to the App at once, and its time is not limited. When the
+    browser is closed the generator is, too, and the work stops at its next report of progress.
 
     Args:
         ctx: the execution context
         work: takes a progress callable, gives a report
-        title: what is being done, as the head of an error
-        results_of: turns the report into plain values
-        outputs_of: says how the results are shown
-        message_of: the report in one line
-        is_clean: whether there is nothing in the report to worry about
-        has_changed: whether the App has to load the dataset anew
-        also: what else the App is to do, such as show a view
+        show: the report as the App shows it
+        failure: the title of an error
+        is_live (True): whether the App shows progress and result in a dialog of their own
 
     Returns:
         the results, or a generator of messages to the App
     """
     if ctx.delegated:
-        return results_of(work(_delegated_progress(ctx)))
+        return show(work(_delegated_progress(ctx))).results()
+    if not is_live:
+        return show(work(_no_progress)).results()
+    return _live(ctx, work, show, failure)
 
-    def summary_of(report: T) -> Iterator[GeneratedMessage]:
-        results = results_of(report)
-        if has_changed(report):
-            yield ctx.ops.reload_dataset()
-        yield from also(report)
-        yield ctx.ops.notify(message_of(report), variant="success" if is_clean(report) else "warning")
-        # takes the place of the progress; what a generator gives otherwise would be a second dialog behind it
-        yield ctx.ops.show_output(outputs_of(results).to_json(), results)
 
-    return _live(ctx, work, title, summary_of)
+def _summary(ctx: Any, out: Output) -> Iterator[GeneratedMessage]:
+    if out.reloads:
+        yield ctx.ops.reload_dataset()
+    if out.clears_selection:
+        yield ctx.ops.clear_selected_samples()
+    if out.view is not None:
+        yield ctx.ops.set_view(view=out.view)
+    yield ctx.ops.notify(out.message, variant="success" if out.is_clean else "warning")
+    # replaces the progress; a result of the generator would be a second dialog behind it
+    results = out.results()
+    yield ctx.ops.show_output(as_property(results).to_json(), results)
+
+
+def _no_progress(progress: Progress) -> None:
+    """For work that is done at once."""
 
 
 def _live(
-    ctx: Any, work: Callable[[Any], T], title: str, summary_of: Callable[[T], Iterator[GeneratedMessage]]
+    ctx: Any, work: Callable[[ProgressCallback], T], show: Callable[[T], Output], failure: str
 ) -> Iterator[GeneratedMessage]:
     try:
         report = yield from _progress_messages(ctx, run_live(work, not_stopped_in={WRITING_LABELS}))
-        yield from summary_of(report)
+        yield from _summary(ctx, show(report))
     except Exception as error:
-        yield from _failure(ctx, title, error)
+        yield from _failure(ctx, failure, error)
 
 
-def _progress_messages(ctx: Any, running: Any) -> Any:
-    """Turns progress into messages; gives what the work gave."""
+def _progress_messages(ctx: Any, running: Generator[Progress | None, None, T]) -> Generator[GeneratedMessage, None, T]:
+    """Turns progress into messages; returns the result of the work."""
     speed = Speed()
     try:
         while True:
@@ -113,35 +94,36 @@ def _progress_messages(ctx: Any, running: Any) -> Any:
             label = describe(progress, speed.update(progress)) if progress is not None else "starting"
             yield ctx.ops.set_progress(label=label, progress=fraction(progress))
     except StopIteration as end:
-        return end.value
+        result: T = end.value
+        return result
     finally:
         running.close()
 
 
 def _failure(ctx: Any, title: str, error: Exception) -> Iterator[GeneratedMessage]:
-    """Shows an error. An exception that left a generator would reach the App as "network error", so it is sent.
+    """Shows an error. An exception that leaves a generator reaches the App as "network error", so it is sent.
 
     Raises:
-        Exception: the error, when nobody read it: then it is not the App that runs this
+        Exception: the error, when the message was not sent: then a script runs this, not the App
     """
     logger.error("%s", title, exc_info=error)
     yield ctx.ops.notify(title, variant="error")
-    shown = _Watched(ctx.ops.show_output(_error_outputs(title).to_json(), _error_results(error)))
+    shown = _Receipt(ctx.ops.show_output(_error_outputs(title).to_json(), _error_results(error)))
     yield shown
-    if not shown.was_read:
+    if not shown.was_sent:
         raise error
 
 
-class _Watched(GeneratedMessage):
-    """A message that knows whether it was sent."""
+class _Receipt(GeneratedMessage):
+    """A message that records whether it was sent."""
 
     def __init__(self, message: GeneratedMessage):
         super().__init__(message.type, message.cls, message.body)
-        self.was_read = False
+        self.was_sent = False
 
     def to_json_line(self) -> str:
-        self.was_read = True
-        return super().to_json_line()
+        self.was_sent = True
+        return str(super().to_json_line())
 
 
 def _error_outputs(title: str) -> types.Property:
@@ -156,12 +138,12 @@ def _error_results(error: Exception) -> Results:
     return {"errors": [{"reason": str(error) or type(error).__name__, "details": details}]}
 
 
-def _delegated_progress(ctx: Any) -> Callable[[Any], None]:
-    """A progress callable that writes to the record of the operation now and then."""
+def _delegated_progress(ctx: Any) -> ProgressCallback:
+    """A progress callable that writes to the record of the operation every few seconds."""
     speed = Speed()
     last = [-DELEGATED_SECONDS]
 
-    def take(progress: Any) -> None:
+    def take(progress: Progress) -> None:
         now = time.monotonic()
         if now - last[0] >= DELEGATED_SECONDS or progress.done == progress.total:
             last[0] = now

@@ -1,111 +1,139 @@
-"""Pieces of what operators show when they are done."""
+"""The result of an operator as the App shows it: facts, tables and plots, values and views made in one place."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import fiftyone as fo
 from fiftyone.operators import types
 
-from ..storage.targets import field_path
+from ..reports.charts import Chart, Heatmap
+from ..reports.facts import Facts
+from ..reports.plotly import layout, traces
 
 Results = dict[str, Any]
-Rows = list[dict[str, Any]]
 
-_LAYOUT = {
-    "height": 260,
-    "margin": {"t": 10, "b": 45, "l": 50, "r": 10},
-    "xaxis": {"title": {"text": "images in a group"}, "type": "category"},
-    "yaxis": {"title": {"text": "groups"}, "rangemode": "tozero"},
-    "bargap": 0.15,
-}
-_MOST_ROWS = 50
-_BINS = (2, 3, 4, 5, 10, 20, 50, 100, 200, 500, 1000)
+MAX_ROWS = 50
+"""Rows of a table that an operator shows."""
+
+_ELEMENTS = "elements"
+_FACTS = {"kind": "table", "key": "facts", "label": "", "columns": {"fact": " ", "value": "  "}}
 
 
-def facts(pairs: Sequence[tuple[str, object]]) -> Rows:
-    """Names and what there is to say of them, as the rows of a table; what is None or empty is left out."""
-    return [{"fact": name, "value": _text(value)} for name, value in pairs if value is not None and value != ""]
+class Output:
+    """What an operator shows when it is done.
 
-
-def add_facts(outputs: types.Object, label: str) -> None:
-    """Shows the rows of :func:`facts` under the key ``facts``."""
-    add_table(outputs, "facts", {"fact": " ", "value": "  "}, label)
-
-
-def add_warnings(outputs: types.Object, warnings: Sequence[str]) -> None:
-    """Shows each warning."""
-    for number, warning in enumerate(warnings):
-        outputs.view(f"warning_{number}", types.Warning(label=warning))
-
-
-def add_failures(outputs: types.Object, label: str) -> None:
-    """Shows the rows of the key ``failures``, each with ``image`` and ``reason``."""
-    add_table(outputs, "failures", {"image": "Image", "reason": "Why"}, label)
-
-
-def group_changes(changes: Sequence[Mapping[str, Any]]) -> Rows:
-    """What became of whole groups, as the rows of a table; the first 50.
+    A delegated run stores :meth:`results`; :func:`as_property` gives their view, in whatever process.
 
     Args:
-        changes: the values of :class:`~ccip_plugin.core.identity.matching.GroupChange`
+        ctx: the execution context
+        title: the title of the summary
+        reloads (True): whether the App has to reload the dataset
+
+    Attributes:
+        message: the result in one line
+        is_clean: whether nothing needs attention
+        view: the view that the App shows then, None for the current one
+        clears_selection: whether the App clears the selection before it shows the view
     """
-    words = {"split": "split off from group {other}", "merged": "merged into group {other}", "gone": "fallen apart"}
-    return [
-        {"group": change["name"], "change": words[change["kind"]].format(**change), "n": f"{change['n_items']:,}"}
-        for change in changes[:_MOST_ROWS]
-    ]
+
+    def __init__(self, ctx: Any, title: str, *, reloads: bool = True):
+        self.ctx, self.title, self.reloads = ctx, title, reloads
+        self.message, self.is_clean = title, True
+        self.view: fo.DatasetView | None = None
+        self.clears_selection = False
+        self._values: Results = {}
+        self._elements: list[dict[str, Any]] = []
+        self._warnings: list[str] = []
+
+    def facts(self, facts: Facts, label: str) -> None:
+        """Shows the facts of a report as a table, its warnings above, and its headline as the message.
+
+        Args:
+            facts: the facts
+            label: the title of the table
+        """
+        self.message = f"CCIP: {facts.headline}"
+        self.is_clean = not facts.warnings
+        self._warnings += facts.warnings
+        self._add(_FACTS | {"label": label}, [{"fact": label, "value": value} for label, value in facts.pairs])
+
+    def text(self, text: str, label: str) -> None:
+        """Shows a single sentence.
+
+        Args:
+            text: the sentence, without a full stop
+            label: the title
+        """
+        self.facts(Facts(text, (("Result", text),)), label)
+
+    def table(
+        self,
+        key: str,
+        label: str,
+        rows: Iterable[Mapping[str, object]],
+        columns: Mapping[str, str] | None = None,
+    ) -> None:
+        """Shows rows as a table; nothing without any.
+
+        Args:
+            key: the key of the rows in the results
+            label: the title
+            rows: the rows, of plain values
+            columns (None): the titles of the columns by the keys of a row, the keys themselves by default
+        """
+        shown = [dict(row) for row in rows]
+        if shown:
+            titles = {name: name for name in shown[0]} if columns is None else dict(columns)
+            self._add({"kind": "table", "key": key, "label": label, "columns": titles}, shown)
+
+    def chart(self, chart: Chart | Heatmap) -> None:
+        """Shows a chart; its traces are in the results, by its number: ``plot_0``."""
+        n = sum(element["kind"] == "plot" for element in self._elements)
+        element = {"kind": "plot", "key": f"plot_{n}", "label": chart.title, "layout": layout(chart)}
+        self._add(element, traces(chart))
+
+    def show_view(self, view: fo.DatasetView, *, clears_selection: bool = False) -> None:
+        """Lets the App show a view."""
+        self.view, self.clears_selection = view, clears_selection
+
+    def results(self) -> Results:
+        """The values, and what it takes to show them; all of them plain."""
+        return {**self._values, "title": self.title, "warnings": self._warnings, _ELEMENTS: self._elements}
+
+    def _add(self, element: dict[str, Any], value: Any) -> None:
+        self._elements.append(element)
+        self._values[element["key"]] = value
 
 
-def add_group_changes(outputs: types.Object) -> None:
-    """Shows the rows of :func:`group_changes` under the key ``groups``."""
-    add_table(outputs, "groups", {"group": "Group", "change": "What became of it", "n": "Images"}, "Changed groups")
+def as_property(results: Mapping[str, Any] | None) -> types.Property:
+    """How the App shows results. Those of an older version have no description: of them it shows the facts."""
+    results = results or {}
+    shown = types.Object()
+    for number, warning in enumerate(results.get("warnings") or ()):
+        shown.view(f"warning_{number}", types.Warning(label=warning))
+    for element in results.get(_ELEMENTS, [_FACTS] if "facts" in results else []):
+        _show(shown, element)
+    return types.Property(shown, view=types.View(label=results.get("title")))
 
 
-def filepaths(dataset: Any, ids: Iterable[str], patches_field: str | None) -> dict[str, str]:
-    """The files of some images, or of the images of some detections, by id."""
+def file_paths(dataset: fo.Dataset, ids: Sequence[str], patches_field: str | None) -> dict[str, str]:
+    """The files of some samples, or of the samples of some detections, by their ids."""
     wanted = set(ids)
+    if not wanted:
+        return {}
     if patches_field is None:
         return dict(zip(*dataset.select(list(wanted)).values(["id", "filepath"]), strict=True))
-    path = field_path("id", patches_field)
-    files, labels = dataset.select_labels(ids=list(wanted), fields=patches_field).values(["filepath", path])
-    return {label: file for file, found in zip(files, labels, strict=True) for label in found or () if label in wanted}
+    view = dataset.select_labels(ids=list(wanted), fields=patches_field)
+    paths, nested = view.values(["filepath", f"{patches_field}.detections.id"])
+    return {label_id: path for path, label_ids in zip(paths, nested, strict=True) for label_id in label_ids or ()}
 
 
-def add_sizes(outputs: types.Object) -> None:
-    """Shows the plot of the key ``sizes``."""
-    outputs.plot("sizes", label="How many groups have how many images", layout=_LAYOUT, height=260)
-
-
-def sizes_plot(sizes: Mapping[int, int]) -> list[dict[str, Any]]:
-    """A bar per size of groups; large sizes share bars. Nothing without groups.
-
-    Args:
-        sizes: per size, how many groups have it
-    """
-    counts: dict[str, int] = {}
-    for size in sorted(sizes):
-        counts[_bin(size)] = counts.get(_bin(size), 0) + sizes[size]
-    if not counts:
-        return []
-    return [{"type": "bar", "x": list(counts), "y": list(counts.values())}]
-
-
-def _bin(size: int) -> str:
-    first = max((edge for edge in _BINS if edge <= size), default=size)
-    after = next((edge for edge in _BINS if edge > first), None)
-    if size < _BINS[0] or after == first + 1:
-        return f"{size}"
-    return f"{first} or more" if after is None else f"{first} to {after - 1}"
-
-
-def add_table(outputs: types.Object, key: str, columns: Mapping[str, str], label: str) -> None:
-    """Shows the rows of a key as a table; ``columns`` has a title for each value of a row."""
+def _show(shown: types.Object, element: Mapping[str, Any]) -> None:
+    if element["kind"] == "plot":
+        look = element["layout"]
+        shown.plot(element["key"], label=element["label"], layout=look, height=look["height"])
+        return
     view = types.TableView()
-    for name, title in columns.items():
+    for name, title in element["columns"].items():
         view.add_column(name, label=title)
-    outputs.list(key, types.Object(), label=label, view=view)
-
-
-def _text(value: object) -> str:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return str(value)
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.1f}"
+    shown.list(element["key"], types.Object(), label=element["label"], view=view)

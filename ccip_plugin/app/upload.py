@@ -1,13 +1,13 @@
-"""Files that people upload in a form."""
+"""Files uploaded in a form."""
 
 import base64
 import binascii
 from typing import Any
 
-from ..storage.targets import CCIPError
+from ..core.errors import CCIPError
 
 MAX_BYTES = 32 << 20
-"""Of an uploaded image."""
+"""The limit of an uploaded image."""
 _SIZE = f"{MAX_BYTES >> 20} MB"
 
 
@@ -16,7 +16,7 @@ class UploadError(CCIPError, ValueError):
 
 
 def content(uploaded: Any) -> bytes:
-    """The content of an uploaded file. One that is too large is refused before it is decoded.
+    """The content of an uploaded file. Too large files are refused before they are decoded.
 
     Args:
         uploaded: what the App sends: the ``name`` of the file and its ``content`` in base64
@@ -39,7 +39,7 @@ def content(uploaded: Any) -> bytes:
 
 
 def problem_with(uploaded: Any) -> str | None:
-    """What is wrong with an uploaded file, as far as its name and size tell; None when nothing is."""
+    """The problem with an uploaded file, by its name and size; None without one."""
     if not isinstance(uploaded, dict) or not uploaded:
         return "no image was uploaded"
     size = uploaded.get("size")

@@ -111,7 +111,7 @@ def compute_similarity(
     provenance = read_provenance(target.dataset, path)
     if provenance is None:
         raise UnknownOriginError(path, n_vectors)
-    brain_key = brain_key or default_key(SIMILARITY_KEY, path)
+    brain_key = brain_key or similarity_key(path)
     with lease(target.dataset, brain_key):
         existing = find_run(target.dataset, brain_key, "similarity")
         backend = backend or (SKLEARN if existing is None else str(existing.method))
@@ -123,6 +123,11 @@ def compute_similarity(
         else:
             index.copy_vectors(existing, progress)
     return SimilarityReport(brain_key, backend, n_vectors, coverage.n_missing, existing is None)
+
+
+def similarity_key(path: str) -> str:
+    """The default key of the similarity index of the embeddings at a path."""
+    return default_key(SIMILARITY_KEY, path)
 
 
 @dataclass(frozen=True)

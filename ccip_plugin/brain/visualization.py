@@ -104,7 +104,7 @@ def compute_visualization(
     if method not in (None, *METHODS):
         raise VisualizationError(f"unknown method {method!r}; available: {', '.join(METHODS)}")
     target = resolve(samples, patches_field)
-    brain_key = brain_key or default_key(VISUALIZATION_KEY, target.path(embeddings_field))
+    brain_key = brain_key or visualization_key(target.path(embeddings_field))
     report(progress, "reading embeddings", 0, None)
     embeddings = load_embeddings(target.view, embeddings_field=embeddings_field, patches_field=target.patches_field)
     n_points, n_missing = len(embeddings.ids), embeddings.n_missing
@@ -119,6 +119,11 @@ def compute_visualization(
             report(progress, f"computing the visualization ({method})", 0, None)
             _compute(target, embeddings_field, brain_key, method, origin)
     return VisualizationReport(brain_key, method, n_points, n_missing, is_new, note)
+
+
+def visualization_key(path: str) -> str:
+    """The default key of the visualization of the embeddings at a path."""
+    return default_key(VISUALIZATION_KEY, path)
 
 
 def has_umap() -> bool:

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from fiftyone.core.collections import SampleCollection
 
@@ -21,7 +22,7 @@ from ..core.registry import DEFAULT_MODEL, get_spec
 from ..reports.facts import Facts
 from ..storage.fields import ERROR_FIELD
 from ..storage.lease import SHORT_SECONDS, lease
-from ..storage.targets import TargetError
+from ..storage.targets import TargetError, split_path
 from . import speeds
 from .load import checked_vectors, embedding_store, is_unit
 from .options import EmbeddingOptions
@@ -50,6 +51,7 @@ class EmbeddingsReport:
         embeddings_field: the field with the embeddings
         seconds: how long everything took
         images_per_second: how fast images or detections were embedded, 0.0 when there was nothing to do
+        error_field: the field with the reasons of failures
     """
 
     n_total: int
@@ -63,6 +65,12 @@ class EmbeddingsReport:
     embeddings_field: str
     seconds: float
     images_per_second: float
+    error_field: ClassVar[str] = ERROR_FIELD
+
+    @property
+    def patches_field(self) -> str | None:
+        """The field with the detections, None for whole images."""
+        return split_path(self.embeddings_field)[0]
 
     def facts(self) -> Facts:
         """The report as text."""
@@ -86,7 +94,7 @@ class EmbeddingsReport:
     def _speed(self) -> str | None:
         if self.provider is None:
             return None
-        noun = "detections" if "." in self.embeddings_field else "images"
+        noun = "detections" if self.patches_field else "images"
         provider = self.provider.removesuffix("ExecutionProvider")
         return f"{self.images_per_second:,.1f} {noun}/s on {provider}"
 

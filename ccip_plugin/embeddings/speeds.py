@@ -28,9 +28,17 @@ class Speed:
     provider: str
     per_second: float
 
-    def words(self, n: int) -> str:
-        """How long ``n`` images will take, in words."""
-        return f"about {duration(n / self.per_second)} on {self.provider}, if it goes as fast as the last time"
+    def is_of(self, provider: str) -> bool:
+        """Whether it is the speed of an execution provider, as it is named in options; "auto" is any."""
+        return provider in ("auto", self._provider.lower())
+
+    def estimate(self, n: int) -> str:
+        """The time for ``n`` images, as text."""
+        return f"about {duration(n / self.per_second)} on {self._provider}, at the speed of the last run"
+
+    @property
+    def _provider(self) -> str:
+        return self.provider.removesuffix("ExecutionProvider")
 
 
 def remember(model_name: str, speed: Speed, n: int) -> None:

@@ -1,4 +1,4 @@
-"""Thresholds and parameters that fit the user's own images, kept with the dataset."""
+"""Fits the threshold and the clustering parameters to the images of a dataset."""
 
 import datetime
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ _MOST_REJECTED = 200  # members that a rejected item is compared with
 
 
 class NothingToCalibrateError(CCIPError):
-    """There is no evidence."""
+    """There are no embeddings, or no evidence about any pair."""
 
 
 def calibrate(
@@ -39,30 +39,29 @@ def calibrate(
     keep: bool = True,
     progress: ProgressCallback | None = None,
 ) -> Calibrated:
-    """Recommends threshold, eps and min_samples from what is known of these images, with intervals.
+    """Recommends threshold, eps and min_samples for these images, with confidence intervals.
 
-    Evidence is who is who in ``ground_truth_field`` or, without one, the groups that people confirmed, and either way
-    the images that they rejected from groups, and their answers about pairs (:mod:`~ccip_plugin.labels.answers`).
-    Images of which nothing is known count, too: they tell how many pairs have which difference. So the threshold is for
-    these samples as they are, not for the known characters alone. See
-    :func:`~ccip_plugin.core.tuning.recommendation.recommend`.
+    The evidence is the names in ``ground_truth_field`` or, without one, the groups with user labels; and in either case
+    the rejections and the answers about pairs (:mod:`~ccip_plugin.labels.answers`). Images without evidence are used as
+    well: they give the distribution of differences over all pairs. So the threshold is for these samples as they are,
+    not for the named characters alone. See :func:`~ccip_plugin.core.tuning.recommendation.recommend`.
 
     Args:
         samples: a dataset, a view or a patches view, with embeddings
-        ground_truth_field (None): who is who; a field of samples with a ``Classification`` or names, on detections an
-            attribute. Confirmed groups by default
+        ground_truth_field (None): a field of samples with a ``Classification`` or names, on detections an attribute;
+            groups with user labels by default
         group_field ("character_group"): the field (on detections: the attribute) with the groups
         patches_field (None): the field with the detections, None for whole samples
         embeddings_field ("ccip_embedding"): the field with the embeddings
         model_dir (None): a folder of models, for thresholds that differ from the published ones
-        keep (True): whether to keep it with the dataset, as the run ``ccip_calibration_<field>``
-        progress (None): called with the stage and how far it is
+        keep (True): whether to store the result with the dataset, as the run ``ccip_calibration_<field>``
+        progress (None): progress callable
 
     Returns:
-        a :class:`Calibrated`; it says when the evidence is too thin, and why
+        a :class:`~ccip_plugin.grouping.calibrated.Calibrated`; it says whether the evidence is sufficient
 
     Raises:
-        NothingToCalibrateError: there are no embeddings, or nothing is known of any pair
+        NothingToCalibrateError: there are no embeddings, or no evidence about any pair
         TargetError: there is no such field
     """
     target = resolve(samples, patches_field)
@@ -75,28 +74,27 @@ def calibrate(
     codes, rejected = _evidence(store, embeddings, names)
     model_name = embeddings.provenance.model_name
     threshold = load_calibration(model_name, model_dir=model_dir).threshold
-    answers = _fitted(target, embeddings, threshold, progress)
-    if len(np.flatnonzero(codes >= 0)) < 2 and not rejected and answers is None:
-        where = f"in {ground_truth_field!r}" if ground_truth_field else "in confirmed groups"
+    answers = _fit_answers(target, embeddings, threshold, progress)
+    if np.count_nonzero(codes >= 0) < 2 and not rejected and answers is None:
+        source = f"a name in {ground_truth_field!r}" if ground_truth_field else "a user label (confirmed groups)"
         raise NothingToCalibrateError(
-            f"fewer than two images with an embedding are of a known character {where}, and no pair was answered"
+            f"fewer than two images with an embedding have {source}, and no pair was answered"
         )
-    found = recommend(
+    recommendation = recommend(
         embeddings.vectors, codes, threshold=threshold, rejected=rejected, answers=answers, progress=progress
     )
     key = key_of(CALIBRATION_KEY, target.path(embeddings_field)) if keep else None
     at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     evidence = ground_truth_field or "confirmed groups"
-    made = Calibrated(found, model_name, threshold, embeddings_field, evidence, key, at)
+    calibrated = Calibrated(recommendation, model_name, threshold, embeddings_field, evidence, key, at)
     if key is not None:
-        register(
-            target.dataset, key, RunKind.CALIBRATION, **plain_values(made), provenance=embeddings.provenance.as_dict()
-        )
-    return made
+        record = {**plain_values(calibrated), "provenance": embeddings.provenance.as_dict()}
+        register(target.dataset, key, RunKind.CALIBRATION, **record)
+    return calibrated
 
 
 def _names(store: LabelStore, ground_truth_field: str | None) -> dict[str, str]:
-    """Names of items by their ids: who is who, or the groups that people confirmed."""
+    """Names of items by their ids: of the ground truth field, or of the groups of user labels."""
     if ground_truth_field is not None:
         ids, _, names = read_names(store.target, ground_truth_field)
         return {key: name for key, name in zip(ids, names, strict=True) if name is not None}
@@ -110,7 +108,7 @@ def _names(store: LabelStore, ground_truth_field: str | None) -> dict[str, str]:
 def _evidence(
     store: LabelStore, embeddings: Embeddings, names: Mapping[str, str]
 ) -> tuple[np.ndarray, list[tuple[int, int]]]:
-    """The number of the character of each embedding, -1 for not known; pairs that rejections tell apart."""
+    """The number of the character of each embedding, -1 without a name; pairs that rejections separate."""
     numbers: dict[str, int] = {}
     codes = np.array(
         [numbers.setdefault(names[key], len(numbers)) if key in names else -1 for key in embeddings.ids], np.int64
@@ -122,14 +120,16 @@ def _evidence(
     for group_id, ids in sorted(registry.rejections.items()):
         for key in sorted(ids & places.keys()):
             others = [place for place in members.get(group_id, ()) if place != places[key]]
-            if codes[places[key]] >= 0:  # what follows from who is who is counted already
+            if codes[places[key]] >= 0:  # pairs of two named items are counted already
                 others = [place for place in others if codes[place] < 0]
             rejected += [(places[key], place) for place in others[:_MOST_REJECTED]]
     return codes, rejected
 
 
-def _fitted(target: Target, embeddings: Embeddings, threshold: float, progress: ProgressCallback | None) -> Fit | None:
-    """What follows from the answers of people about pairs, None without any."""
+def _fit_answers(
+    target: Target, embeddings: Embeddings, threshold: float, progress: ProgressCallback | None
+) -> Fit | None:
+    """The threshold that fits the answers about pairs; None without answers."""
     answers = [answer for answer in answers_among(load_answers(target), embeddings.ids) if answer.is_same is not None]
     if not answers:
         return None
@@ -137,10 +137,10 @@ def _fitted(target: Target, embeddings: Embeddings, threshold: float, progress: 
 
 
 def _members(store: LabelStore, wanted: Mapping[int, object], places: Mapping[str, int]) -> dict[int, list[int]]:
-    """The places of the items that people put into groups."""
+    """The places of the items with user labels, by group."""
     ids, _, labels = store.read()
-    found: dict[int, list[int]] = {}
+    members: dict[int, list[int]] = {}
     for key, label in zip(ids, labels, strict=True):
         if label is not None and label.is_human and label.group_id in wanted and key in places:
-            found.setdefault(int(label.group_id or 0), []).append(places[key])
-    return found
+            members.setdefault(int(label.group_id or 0), []).append(places[key])
+    return members

@@ -1,4 +1,4 @@
-"""How good models and groups are on the user's own images, where it is known who is who."""
+"""Evaluates models and character groups against a ground truth field."""
 
 import datetime
 import re
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..core.errors import CCIPError
 from ..core.evaluation.costs import GroupCosts, group_costs
 from ..core.evaluation.groups import group_metrics
-from ..core.progress import Progress, ProgressCallback, report
+from ..core.progress import ProgressCallback, report
 from ..core.registry import get_spec
 from ..core.tuning.model_card import card_row
 from ..embeddings.compute import compute_embeddings
@@ -25,28 +25,27 @@ from ..storage.internals import refresh_run
 from ..storage.runs import RunKind, check_key, key_of, read_config, register_with_results
 from ..storage.targets import Target, items_view, resolve
 from .ground_truth import read_names
-from .report import (
+from .group_evaluation import (
     MISPLACED,
     SCATTERED,
     UNASSIGNED_ITEMS,
     WORST_GROUP,
     GroupEvaluation,
-    ModelEvaluation,
     loaded_groups,
-    loaded_models,
 )
+from .model_evaluation import ModelEvaluation, loaded_models
 
 
 class NothingToEvaluateError(CCIPError):
-    """There is nothing to measure with."""
+    """There are no embeddings, no names, or too few."""
 
 
 class NoEvaluationError(CCIPError):
-    """A dataset keeps no such evaluation."""
+    """The dataset has no evaluation of that key."""
 
-    def __init__(self, run_key: str, known: Sequence[str]):
-        super().__init__(f"there is no evaluation {run_key!r}; there are: {', '.join(known) or 'none'}")
-        self.run_key, self.known = run_key, tuple(known)
+    def __init__(self, run_key: str, available: Sequence[str]):
+        super().__init__(f"no evaluation {run_key!r}; available: {', '.join(available) or 'none'}")
+        self.run_key, self.available = run_key, tuple(available)
 
 
 def evaluate_model(
@@ -62,32 +61,32 @@ def evaluate_model(
     keep: bool = True,
     progress: ProgressCallback | None = None,
 ) -> ModelEvaluation:
-    """Computes the row of the model card for models, on images of which it is known who is who.
+    """Computes the row of the model card for models on the images of a dataset.
 
-    Over all pairs of these images: F1, precision and recall where F1 is the best, and at the published threshold; ROC
-    AUC and average precision; the best DBSCAN and OPTICS; each with an interval. See
-    :func:`~ccip_plugin.core.tuning.model_card.card_row`. Images without a name in ``ground_truth_field`` are ignored.
+    Over all pairs of images with a name: F1, precision and recall at the threshold with the best F1 and at the
+    published threshold; ROC AUC and average precision; the best DBSCAN and OPTICS; each with a confidence interval. See
+    :func:`~ccip_plugin.core.tuning.model_card.card_row`. Images without a name in ``ground_truth_field`` are left out.
 
     Args:
         samples: a dataset, a view or a patches view
         ground_truth_field: a field of samples with a ``Classification`` or names; on detections an attribute
-        models (None): names of models; those whose embeddings are there by default. Where a model has none, they are
-            computed into a field of its own, ``ccip_embedding_<model>``, for the images that are evaluated
+        models (None): names of models; by default those with embeddings in the dataset. Missing embeddings are
+            computed into a field for each model, ``ccip_embedding_<model>``, for the evaluated images
         patches_field (None): the field with the detections to evaluate on, None for whole samples
         clusters (True): whether to tune DBSCAN and OPTICS
         model_dir (None): a folder of models
-        provider ("auto"): the execution provider, where embeddings have to be computed
-        run_key (None): the key of the run that keeps the result, ``ccip_evaluation`` by default
-        keep (True): whether to keep it with the dataset
-        progress (None): called with the stage and how far it is
+        provider ("auto"): the execution provider for missing embeddings
+        run_key (None): the key of the run that stores the result, ``ccip_evaluation`` by default
+        keep (True): whether to store the result with the dataset
+        progress (None): progress callable
 
     Returns:
-        a :class:`~ccip_plugin.evaluation.report.ModelEvaluation`: print it, draw it, write it into files
+        a :class:`~ccip_plugin.evaluation.model_evaluation.ModelEvaluation`: tables, charts, views, files
 
     Raises:
         NothingToEvaluateError: no embeddings, or fewer than two images with a name
         TargetError: these samples, or this field, cannot be evaluated
-        CCIPError: the embeddings cannot be used, or computed; the text says why
+        CCIPError: the embeddings cannot be used, or computed; the message says why
     """
     started = time.monotonic()
     target = resolve(samples, patches_field)
@@ -95,32 +94,31 @@ def evaluate_model(
     if key is not None:
         check_key(target.dataset, key, RunKind.MODEL_EVALUATION)
     ids, _, names = read_names(target, ground_truth_field)
-    known = {key: name for key, name in zip(ids, names, strict=True) if name is not None}
-    if len(known) < 2:
+    names_by_id = {key: name for key, name in zip(ids, names, strict=True) if name is not None}
+    if len(names_by_id) < 2:
         raise NothingToEvaluateError(
-            f"{len(known)} of {len(ids)} images have a name in {ground_truth_field!r}; a comparison needs two"
+            f"{len(names_by_id)} of {len(ids)} images have a name in {ground_truth_field!r}; an evaluation needs two"
         )
-    there = fields_by_model(target)
-    wanted = [get_spec(name).name for name in models] if models else list(there)
-    if not wanted:
+    existing = fields_by_model(target)
+    model_names = [get_spec(name).name for name in models] if models else list(existing)
+    if not model_names:
         raise NothingToEvaluateError("there are no CCIP embeddings: name the models, or compute embeddings first")
-    fields = {name: there.get(name) or _new_field(target, name) for name in wanted}
-    measured = []
-    for name in wanted:
-        told = progress if len(wanted) == 1 else _named(progress, name)
-        if name not in there:
-            _embed(target, name, fields[name], known, model_dir=model_dir, provider=provider, progress=told)
-        vectors, labels = _known_vectors(target, fields[name], known, told)
-        row = card_row(vectors, labels, model_name=name, model_dir=model_dir, clusters=clusters, progress=told)
-        measured.append(replace(row, n_left_out=len(ids) - len(known)))
-    missing = {row.model_name: len(known) - row.n_images for row in measured}
+    fields = {name: existing.get(name) or _new_field(target, name) for name in model_names}
+    rows = []
+    for name in model_names:
+        staged = progress if len(model_names) == 1 else _with_model(progress, name)
+        if name not in existing:
+            _embed(target, name, fields[name], names_by_id, model_dir=model_dir, provider=provider, progress=staged)
+        vectors, labels = _named_vectors(target, fields[name], names_by_id, staged)
+        row = card_row(vectors, labels, model_name=name, model_dir=model_dir, clusters=clusters, progress=staged)
+        rows.append(replace(row, n_left_out=len(ids) - len(names_by_id)))
+    missing = {row.model_name: len(names_by_id) - row.n_images for row in rows}
     seconds = time.monotonic() - started
-    found = ModelEvaluation(target, ground_truth_field, tuple(measured), fields, missing, key, _now(), seconds)
+    evaluation = ModelEvaluation(target, ground_truth_field, tuple(rows), fields, missing, key, _now(), seconds)
     if key is not None:
-        register_with_results(
-            target.dataset, key, RunKind.MODEL_EVALUATION, found.summary(), rows=found.as_dict()["rows"]
-        )
-    return found
+        tables = {"rows": evaluation.as_dict()["rows"]}
+        register_with_results(target.dataset, key, RunKind.MODEL_EVALUATION, evaluation.summary(), **tables)
+    return evaluation
 
 
 def evaluate_groups(
@@ -133,23 +131,22 @@ def evaluate_groups(
     keep: bool = True,
     progress: ProgressCallback | None = None,
 ) -> GroupEvaluation:
-    """Measures how well groups agree with who is who, and what it takes to put them right.
+    """Measures the agreement of groups with a ground truth field, and the edits that would correct them.
 
-    Items that are in no group count as groups of their own, and in ``metrics.grouped`` not at all. Items that people
-    ignored, and items without a name in ``ground_truth_field``, take no part.
+    Unassigned items count as groups of their own, and not at all in ``metrics.grouped``. Ignored items, and items
+    without a name in ``ground_truth_field``, are left out.
 
     Args:
         samples: a dataset, a view or a patches view
         group_field: the field (on detections: the attribute) with the groups
-        ground_truth_field: who is who; a field of samples with a ``Classification`` or names, on
-            detections an attribute
+        ground_truth_field: a field of samples with a ``Classification`` or names; on detections an attribute
         patches_field (None): the field with the detections, None for whole samples
-        run_key (None): the key of the run that keeps the result, ``ccip_evaluation_<field>`` by default
-        keep (True): whether to keep it with the dataset
-        progress (None): called with the stage
+        run_key (None): the key of the run that stores the result, ``ccip_evaluation_<field>`` by default
+        keep (True): whether to store the result with the dataset
+        progress (None): progress callable
 
     Returns:
-        a :class:`~ccip_plugin.evaluation.report.GroupEvaluation`: metrics, tables, clicks to clean, views
+        a :class:`~ccip_plugin.evaluation.group_evaluation.GroupEvaluation`: metrics, tables, clicks to clean, views
 
     Raises:
         NothingToEvaluateError: no item has a name
@@ -165,14 +162,14 @@ def evaluate_groups(
         raise NothingToEvaluateError(f"no image has a name in {ground_truth_field!r}")
     report(progress, "comparing groups", 0, None)
     metrics, costs = group_metrics(groups, names), group_costs(groups, names)
-    is_alone = np.array([group is None for group in groups], np.bool_)
+    is_unassigned = np.array([group is None for group in groups], np.bool_)
     masks = {
         MISPLACED: costs.misplaced,
-        SCATTERED: costs.to_join & ~is_alone,
-        UNASSIGNED_ITEMS: costs.to_join & is_alone,
+        SCATTERED: costs.to_join & ~is_unassigned,
+        UNASSIGNED_ITEMS: costs.to_join & is_unassigned,
         WORST_GROUP: _of_worst_group(groups, costs),
     }
-    found = GroupEvaluation(
+    evaluation = GroupEvaluation(
         target,
         group_field,
         ground_truth_field,
@@ -187,23 +184,21 @@ def evaluate_groups(
         _now(),
     )
     if key is not None:
-        plain = found.as_dict()
-        tables = {name: plain[name] for name in ("groups", "characters")}
-        register_with_results(
-            target.dataset, key, RunKind.GROUP_EVALUATION, found.summary(), ids=dict(found.ids), **tables
-        )
-    return found
+        values = evaluation.as_dict()
+        tables = {"groups": values["groups"], "characters": values["characters"], "ids": dict(evaluation.ids)}
+        register_with_results(target.dataset, key, RunKind.GROUP_EVALUATION, evaluation.summary(), **tables)
+    return evaluation
 
 
 def load_evaluation(samples: Any, run_key: str = EVALUATION_KEY) -> ModelEvaluation | GroupEvaluation:
-    """Reads an evaluation that is kept with a dataset.
+    """Reads an evaluation that is stored with a dataset.
 
     Args:
         samples: the dataset, or any view of it
         run_key ("ccip_evaluation"): the key of the run
 
     Raises:
-        NoEvaluationError: there is none; names those that there are
+        NoEvaluationError: there is none; names the available ones
     """
     dataset = resolve(samples).dataset
     config = read_config(dataset, run_key)
@@ -224,46 +219,43 @@ def _new_field(target: Target, model_name: str) -> str:
     return EMBEDDINGS_FIELD if is_free else f"{EMBEDDINGS_FIELD}_{re.sub(r'[^0-9A-Za-z]', '_', model_name)}"
 
 
-def _embed(target: Target, model_name: str, field: str, known: Mapping[str, str], **options: Any) -> None:
-    view = items_view(target, list(known))
+def _embed(target: Target, model_name: str, field: str, names_by_id: Mapping[str, str], **options: Any) -> None:
+    view = items_view(target, list(names_by_id))
     compute_embeddings(
         view, model_name=model_name, embeddings_field=field, patches_field=target.patches_field, **options
     )
 
 
-def _known_vectors(
-    target: Target, field: str, known: Mapping[str, str], progress: ProgressCallback | None
+def _named_vectors(
+    target: Target, field: str, names_by_id: Mapping[str, str], progress: ProgressCallback | None
 ) -> tuple[NDArray[np.float32], list[str]]:
     """The embeddings of items with a name, and their names."""
     report(progress, "reading embeddings", 0, None)
     embeddings = load_embeddings(target.view, embeddings_field=field, patches_field=target.patches_field)
-    chosen = [i for i, key in enumerate(embeddings.ids) if key in known]
-    if len(chosen) < 2:
-        raise NothingToEvaluateError(f"{len(chosen)} images with a name have an embedding in {field!r}, two are needed")
-    return embeddings.vectors[np.array(chosen)], [known[embeddings.ids[i]] for i in chosen]
+    places = [i for i, key in enumerate(embeddings.ids) if key in names_by_id]
+    if len(places) < 2:
+        raise NothingToEvaluateError(f"{len(places)} images with a name have an embedding in {field!r}, two are needed")
+    return embeddings.vectors[np.array(places)], [names_by_id[embeddings.ids[i]] for i in places]
 
 
-def _named(progress: ProgressCallback | None, model_name: str) -> ProgressCallback | None:
+def _with_model(progress: ProgressCallback | None, model_name: str) -> ProgressCallback | None:
+    """A progress callable whose stages name the model."""
     if progress is None:
         return None
-
-    def take(now: Progress) -> None:
-        progress(replace(now, stage=f"{model_name}: {now.stage}"))
-
-    return take
+    return lambda now: progress(replace(now, stage=f"{model_name}: {now.stage}"))
 
 
 def _groups_and_names(
     target: Target, group_field: str, ground_truth_field: str
 ) -> tuple[list[str], list[str | None], list[str | None], int]:
-    """Items, their groups and their names; without those that people ignored, and how many these are."""
+    """Items, their groups and their names, without ignored items; and the number of these."""
     ids, _, names = read_names(target, ground_truth_field)
     store = LabelStore(target, group_field)
     if store.is_declared():
         _, _, labels = store.read()
         ignored = [label is not None and label.is_ignored for label in labels]
         groups = [None if label is None else label.group_name for label in labels]
-    else:  # somebody else's groups
+    else:  # groups of another tool
         _, _, groups = read_names(target, group_field)
         ignored = [False] * len(ids)
     kept = [i for i, is_ignored in enumerate(ignored) if not is_ignored]

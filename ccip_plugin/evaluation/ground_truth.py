@@ -1,4 +1,4 @@
-"""Who is who: the names of characters in a field that people, or a published dataset, have filled."""
+"""Ground truth fields: the true character names of items."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ _NAMES = (fo.StringField, fo.IntField, fo.ObjectIdField)
 
 
 def name_attribute(target: Target, field: str) -> str:
-    """The attribute of the items that has the names, as :meth:`~ccip_plugin.storage.targets.Target.values` wants it.
+    """The attribute of the items with the names, as :meth:`~ccip_plugin.storage.targets.Target.values` takes it.
 
     Args:
         target: the items
@@ -20,23 +20,23 @@ def name_attribute(target: Target, field: str) -> str:
             ``label``, or its full path
 
     Raises:
-        TargetError: there is no such field, or it has something else; names those that would do
+        TargetError: there is no such field, or it has other values; names the fields that can be used
     """
     name = field.removeprefix(f"{target.labels_path}.") if target.is_patches else field
-    found = target.dataset.get_field(target.path(name))
-    if isinstance(found, _NAMES):
+    kind = target.dataset.get_field(target.path(name))
+    if isinstance(kind, _NAMES):
         return name
-    if getattr(found, "document_type", None) is fo.Classification:
+    if getattr(kind, "document_type", None) is fo.Classification:
         return f"{name}.label"
-    problem = f"there is no field {field!r}" if found is None else f"{field!r} holds {found}, not one name for each"
-    known = ", ".join(name_fields(target)) or "none"
-    raise TargetError(f"{problem}; fields with names in {target.dataset.name!r}: {known}")
+    problem = f"there is no field {field!r}" if kind is None else f"{field!r} contains {kind}, not one name per item"
+    usable = ", ".join(name_fields(target)) or "none"
+    raise TargetError(f"{problem}; fields with names in {target.dataset.name!r}: {usable}")
 
 
 def name_fields(target: Target) -> list[str]:
-    """The fields, on detections the attributes, that can say who is who; without those that are there for others."""
+    """The fields (on detections: the attributes) that can hold names; without those of FiftyOne and of this plugin."""
     schema = target.schema()
-    found = [
+    names = [
         name
         for name, field in schema.items()
         if type(field) in (fo.StringField, fo.IntField) or getattr(field, "document_type", None) is fo.Classification
@@ -44,13 +44,13 @@ def name_fields(target: Target) -> list[str]:
     helpers = {"filepath", ERROR_FIELD, SOURCE_FIELD, "index", "mask_path"}  # detections have the last two
     helpers.update(f"{name}_source" for name, field in schema.items() if isinstance(field, fo.VectorField))
     if target.is_patches:
-        stores = (LabelStore(target, name) for name in found)
+        stores = (LabelStore(target, name) for name in names)
         helpers.update(name for store in stores if store.is_declared() for name in store.helper_attributes)
-    return [name for name in found if name not in helpers]
+    return [name for name in names if name not in helpers]
 
 
 def read_names(target: Target, field: str) -> tuple[list[str], list[str], list[str | None]]:
-    """Reads who is who.
+    """Reads the names of items.
 
     Args:
         target: the items

@@ -9,11 +9,12 @@ import numpy as np
 
 from ..core.clustering.methods import get_method
 from ..core.evaluation.jackknife import Interval
+from ..core.plain import number, plain
 from ..core.tuning.parameters import RecommendedParameters
 from ..core.tuning.recommendation import Recommendation
 from ..embeddings.provenance import read_provenance
 from ..reports.export import write_json
-from ..reports.facts import Facts
+from ..reports.facts import Facts, decimals
 from ..reports.tables import records_text
 from ..storage.fields import CALIBRATION_KEY, EMBEDDINGS_FIELD
 from ..storage.runs import key_of, read_config
@@ -76,8 +77,8 @@ class Calibrated:
                 "eps": f"{each.eps:.4f}",
                 "95% interval": _interval_text(each.interval),
                 "min_samples": f"{each.min_samples}",
-                "Adjusted Rand index": _score_text(each.score),
-                "with the published threshold": _score_text(each.published),
+                "Adjusted Rand index": decimals(each.score),
+                "with the published threshold": decimals(each.published),
             }
             for name, each in self.recommendation.methods.items()
         ]
@@ -139,41 +140,29 @@ def _interval_text(interval: Interval, before: str = "", after: str = "") -> str
     return f"{before}{interval.low:.4f} to {interval.high:.4f}{after}" if np.isfinite(interval.width) else ""
 
 
-def _score_text(score: float) -> str:
-    return f"{score:.4f}" if np.isfinite(score) else ""
-
-
-def plain_values(made: Calibrated) -> dict[str, Any]:
-    """As a run has it: None for what is no number."""
-    values: dict[str, Any] = _finite(asdict(made))
+def plain_values(calibrated: Calibrated) -> dict[str, Any]:
+    """The record of a run: plain values, without its key."""
+    values: dict[str, Any] = plain(asdict(calibrated))
     values.pop("run_key")
     return values
 
 
-def _finite(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _finite(each) for key, each in value.items()}
-    if isinstance(value, tuple):
-        return list(value)
-    return None if isinstance(value, float) and not np.isfinite(value) else value
-
-
 def _loaded(config: Mapping[str, Any], key: str) -> Calibrated:
-    plain = config["recommendation"]
+    record = config["recommendation"]
     methods = {
         name: RecommendedParameters(**{**_numbers(each, "score", "published"), "interval": _interval(each["interval"])})
-        for name, each in plain["methods"].items()
+        for name, each in record["methods"].items()
     }
-    values = _numbers(plain, "threshold", "f1", "published_f1")
-    values |= {"interval": _interval(plain["interval"]), "methods": methods, "thin": tuple(plain["thin"])}
+    values = _numbers(record, "threshold", "f1", "published_f1")
+    values |= {"interval": _interval(record["interval"]), "methods": methods, "thin": tuple(record["thin"])}
     names: Sequence[str] = ("model_name", "published_threshold", "embeddings_field", "evidence", "at")
     return Calibrated(Recommendation(**values), run_key=key, **{name: config[name] for name in names})
 
 
-def _numbers(plain: Mapping[str, Any], *names: str) -> dict[str, Any]:
-    """The values, with NaN for None where numbers are."""
-    return {**plain, **{name: float("nan") if plain[name] is None else plain[name] for name in names}}
+def _numbers(record: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """The values of a record, with NaN for None where numbers are."""
+    return {**record, **{name: number(record[name]) for name in names}}
 
 
-def _interval(plain: Mapping[str, float | None]) -> Interval:
-    return Interval(*(float("nan") if plain[name] is None else float(plain[name] or 0) for name in ("low", "high")))
+def _interval(record: Mapping[str, float | None]) -> Interval:
+    return Interval(number(record["low"]), number(record["high"]))

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import fiftyone as fo
 import numpy as np
 
 from ..core.arrays import IntArray
@@ -140,3 +141,12 @@ def _problem_of_track(
     if len(owners) > 1 or any(owners & rejected.get(row, set()) for row in rows):
         return Contradiction(ids, "one track, but users put it into different groups: it is not kept together")
     return None
+
+
+def track_fields(target: Target) -> list[str]:
+    """The fields that can name the video of a frame; none where detections have no index."""
+    if target.dataset.get_field(target.path(INDEX)) is None:
+        return []
+    schema = target.dataset.get_field_schema().items()
+    is_name = (fo.StringField, fo.ObjectIdField)
+    return [name for name, field in schema if isinstance(field, is_name) and name not in ("id", "filepath")]

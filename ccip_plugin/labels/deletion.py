@@ -44,6 +44,11 @@ class Deletion:
     fields: tuple[str, ...]
     is_done: bool = False
 
+    @property
+    def counts(self) -> str:
+        """What is deleted, as text."""
+        return f"{counted(self.n_labels, 'label')} and {counted(self.n_groups, 'group')}"
+
     def facts(self) -> Facts:
         """The report as text."""
         return Facts.of(

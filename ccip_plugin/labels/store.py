@@ -12,7 +12,7 @@ from pymongo import UpdateOne
 
 from ..core.identity.ids import Ids, ids_from
 from ..core.identity.state import LabelTable
-from ..storage.fields import STATUS_AUTO, STATUSES
+from ..storage.fields import STATUS_AUTO, STATUSES, UNASSIGNED
 from ..storage.internals import aggregate, reload_fields, sample_documents, samples_in_memory
 from ..storage.schema import ForeignFieldError, check_type, check_writable, declare, stored_field
 from ..storage.targets import CHUNK, Target, batched, check_field_name
@@ -158,6 +158,15 @@ class LabelStore:
     def is_declared(self) -> bool:
         """Whether a run has declared the field before."""
         return self.target.dataset.get_field(self.attribute_path("assigned")) is not None
+
+    def exists(self) -> bool:
+        """Whether the field is there, of a run or of another tool."""
+        return self.target.dataset.get_field(self.attribute_path("label")) is not None
+
+    def group_names(self) -> list[str]:
+        """The names of all groups in the dataset."""
+        names = self.target.dataset.distinct(self.attribute_path("label"))
+        return [name for name in names if name and name != UNASSIGNED]
 
     def read(self, target: Target | None = None) -> tuple[list[str], list[str], list[GroupLabel | None]]:
         """Reads the groups of the items, None where an item has none.

@@ -4,7 +4,7 @@ from typing import Any
 
 
 def register(plugin: Any) -> None:
-    """Tells FiftyOne of the operators.
+    """Registers the operators with FiftyOne.
 
     Args:
         plugin: the plugin context

@@ -7,22 +7,19 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-
-def finite_values(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: finite_values(each) for key, each in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+from ..core.plain import plain
 
 
-def write_json(path: str | Path, plain: Mapping[str, Any]) -> Path:
-    """Writes plain values into a file; gives its path."""
+def write_json(path: str | Path, values: Mapping[str, Any]) -> Path:
+    """Writes values into a file; gives its path."""
     path = Path(path)
-    path.write_text(json.dumps(plain, ensure_ascii=False, indent=1, allow_nan=False), encoding="utf-8")
+    text = json.dumps(plain(values), ensure_ascii=False, indent=1, allow_nan=False)
+    path.write_text(text, encoding="utf-8")
     return path
 
 
 def write_csv(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> Path:
-    """Writes rows into a file, with a mark at its beginning by which spreadsheets know that it is UTF-8."""
+    """Writes rows into a file that begins with a byte order mark, by which spreadsheets recognize UTF-8."""
     path, rows = Path(path), list(rows)
     columns = list(dict.fromkeys(name for row in rows for name in row))
     with path.open("w", encoding="utf-8-sig", newline="") as file:

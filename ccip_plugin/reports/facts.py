@@ -1,5 +1,6 @@
 """The content of a report as text: a headline, labeled values and warnings."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -49,6 +50,11 @@ class Facts:
 
     def __str__(self) -> str:
         return "\n".join([printable(self.headline), *self.lines()])
+
+
+def decimals(value: float | None, digits: int = 4) -> str:
+    """A number with a fixed number of decimals; empty where there is none."""
+    return "" if value is None or not math.isfinite(value) else f"{value:.{digits}f}"
 
 
 def counted(n: int, noun: str) -> str:

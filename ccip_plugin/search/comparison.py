@@ -13,12 +13,15 @@ from numpy.typing import NDArray
 from ..core.calibration import load as load_calibration
 from ..core.differences import differences
 from ..core.errors import CCIPError
+from ..core.progress import ProgressCallback, report
 from ..core.ranking import similarity_order
 from ..embeddings.load import load_embeddings
 from ..embeddings.store import EmbeddingStore
+from ..reports.charts import Heatmap
 from ..reports.facts import Facts
 from ..storage.fields import EMBEDDINGS_FIELD
 from ..storage.targets import Target, resolve
+from .heatmap import difference_heatmap, thumbnail
 
 MIN_ITEMS, MAX_ITEMS = 2, 50
 
@@ -87,6 +90,29 @@ class Comparison:
         """The indices in an order that puts similar images side by side."""
         return [int(place) for place in similarity_order(self.differences)]
 
+    def table(self) -> list[dict[str, str]]:
+        """Every pair, the most similar first."""
+        return [
+            {
+                "a": self.names[pair.a],
+                "b": self.names[pair.b],
+                "difference": f"{pair.difference:.4f}",
+                "verdict": "same character" if pair.is_same else "different",
+            }
+            for pair in self.pairs
+        ]
+
+    def chart(self, *, with_thumbnails: bool = True) -> Heatmap:
+        """The differences as a heatmap, similar images next to each other.
+
+        Args:
+            with_thumbnails (True): read the images; one that cannot be read has no thumbnail
+        """
+        order = self.order
+        pictures = [thumbnail(self.filepaths[i], self.boxes[i]) for i in order] if with_thumbnails else []
+        names = [self.names[i] for i in order]
+        return difference_heatmap(names, self.differences[order][:, order], self.threshold, pictures)
+
     def facts(self) -> Facts:
         """The result as text."""
         pairs = self.pairs
@@ -114,6 +140,7 @@ def compare_images(
     patches_field: str | None = None,
     embeddings_field: str = EMBEDDINGS_FIELD,
     model_dir: str | Path | None = None,
+    progress: ProgressCallback | None = None,
 ) -> Comparison:
     """Compares 2 to 50 images or detections pairwise. Writes nothing.
 
@@ -124,6 +151,7 @@ def compare_images(
         patches_field (None): the field with the detections, None for whole images
         embeddings_field ("ccip_embedding"): the field (on detections: the attribute) with the embeddings
         model_dir (None): a folder of models, for the threshold beside them
+        progress (None): called when the embeddings are read
 
     Returns:
         a :class:`Comparison`
@@ -143,6 +171,7 @@ def compare_images(
     if requested is not None and len(keys) < len(requested):
         absent = ", ".join([key for key in requested if key not in files][:MAX_ITEMS])
         raise ComparisonError(f"there are no {noun} with the ids {absent}")
+    report(progress, "reading embeddings", 0, None)
     embeddings = load_embeddings(target.view, embeddings_field=embeddings_field, patches_field=target.patches_field)
     places = {key: place for place, key in enumerate(embeddings.ids)}
     embedded = [key for key in keys if key in places]

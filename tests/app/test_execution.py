@@ -5,12 +5,13 @@ import threading
 from pathlib import Path
 
 import pytest
-from fiftyone.operators import types
 from fiftyone.operators.executor import ExecutionContext, Executor
 from fiftyone.operators.server import create_response_generator
 
 from ccip_plugin.app import execution
+from ccip_plugin.app.outputs import Output
 from ccip_plugin.core.progress import Cancelled, Progress
+from ccip_plugin.reports.facts import Facts
 
 pytestmark = pytest.mark.mongo
 
@@ -23,22 +24,14 @@ def ctx():
     return ExecutionContext({"params": {}}, executor=Executor())
 
 
-def outputs_of(results):
-    outputs = types.Object()
-    outputs.str("answer", label="Answer")
-    return types.Property(outputs)
+def run(ctx, work, *, is_clean=True, show=None):
+    def shown(report):
+        out = Output(ctx, "The title")
+        out.facts(Facts.of(f"done: {report}", [("Answer", report)]), "Answers")
+        out.is_clean = is_clean
+        return out
 
-
-def run(ctx, work, **options):
-    return execution.execute(
-        ctx,
-        work,
-        title="Could not do it",
-        results_of=lambda report: {"answer": report},
-        outputs_of=outputs_of,
-        message_of=lambda report: f"done: {report}",
-        **options,
-    )
+    return execution.execute(ctx, work, show or shown, failure="Could not do it")
 
 
 def sent(messages):
@@ -64,16 +57,15 @@ def test_the_app_gets_progress_and_then_the_summary(ctx):
     assert json.loads(line)["body"] == {"operator_uri": "set_progress", "params": shown}
     go_on.set()
     rest = [(name, params) for name, params in sent(messages) if name != "set_progress"]
-    assert rest == [
-        ("reload_dataset", {}),
-        ("notify", {"message": "done: 42", "variant": "success"}),
-        ("show_output", {"outputs": outputs_of(None).to_json(), "results": {"answer": "42"}}),
-    ]
+    assert [name for name, _ in rest] == ["reload_dataset", "notify", "show_output"]
+    assert rest[1][1] == {"message": "CCIP: done: 42", "variant": "success"}
+    assert rest[2][1]["results"]["facts"] == [{"fact": "Answer", "value": "42"}]
+    assert list(rest[2][1]["outputs"]["type"]["properties"]) == ["facts"]
 
 
 def test_a_result_to_worry_about_has_another_colour(ctx):
-    messages = dict(sent(run(ctx, lambda progress: "half", is_clean=lambda report: False)))
-    assert messages["notify"] == {"message": "done: half", "variant": "warning"}
+    messages = dict(sent(run(ctx, lambda progress: "half", is_clean=False)))
+    assert messages["notify"] == {"message": "CCIP: done: half", "variant": "warning"}
 
 
 def broken(progress):
@@ -100,14 +92,7 @@ def test_errors_are_raised_when_it_is_not_the_app_that_runs_it(ctx):
 
 
 def test_errors_of_the_summary_are_shown_too(ctx):
-    messages = execution.execute(
-        ctx,
-        lambda progress: "42",
-        title="Could not do it",
-        results_of=lambda report: {}["missing"],
-        outputs_of=outputs_of,
-        message_of=str,
-    )
+    messages = run(ctx, lambda progress: "42", show=lambda report: {}["missing"])
     assert dict(sent(messages))["notify"]["variant"] == "error"
 
 
@@ -161,7 +146,7 @@ def test_a_delegated_operation_gives_its_results():
             progress(Progress("embedding", done, 4))
         return "42"
 
-    assert run(ctx, work) == {"answer": "42"}
+    assert run(ctx, work)["facts"] == [{"fact": "Answer", "value": "42"}]
     assert seen == [(0.25, "embedding: 1 of 4"), (1.0, "embedding: 4 of 4")], "each is a write to the database"
 
 

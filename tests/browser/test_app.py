@@ -239,7 +239,7 @@ def test_closing_the_browser_stops_the_work_which_can_be_gone_on_with(app, app_s
         app.shot("compute-closing")
     context = app.page.context
     app.page.close()
-    wait_until(lambda: "nobody waits" in app_server.log.read_text(encoding="utf-8"), "the work goes on")
+    wait_until(lambda: "the client has disconnected" in app_server.log.read_text(encoding="utf-8"), "the work goes on")
     done = load_embeddings(dataset)
     assert 0 < len(done.ids) < 1500
     again = App(context.new_page(), app_server.url, tmp_path / "shots")

@@ -19,7 +19,8 @@ def test_the_last_speed_counts():
     remember("b", Speed("CUDAExecutionProvider", 900.0), 100)
     remember("a", Speed("CPUExecutionProvider", 10.0), 100)
     assert (recall("a"), recall("b")) == (Speed("CPUExecutionProvider", 10.0), Speed("CUDAExecutionProvider", 900.0))
-    assert recall("a").words(5400) == "about 9 min on CPUExecutionProvider, if it goes as fast as the last time"
+    assert recall("a").estimate(5400) == "about 9 min on CPU, at the speed of the last run"
+    assert [recall("a").is_of(provider) for provider in ("auto", "cpu", "cuda")] == [True, True, False]
 
 
 @pytest.mark.parametrize("n, per_second", [(speeds.LEAST - 1, 10.0), (100, 0.0)], ids=["few images", "no speed"])

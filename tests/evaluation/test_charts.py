@@ -1,20 +1,13 @@
-"""Plots of evaluations: what plotly gets, what matplotlib draws, names in any script."""
-
-import json
-import warnings
+"""Charts of evaluations: which there are, what they contain."""
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from ccip_plugin.core.tuning.model_card import card_row
-from ccip_plugin.evaluation import charts as evaluation_charts
-from ccip_plugin.evaluation.charts import model_charts
-from ccip_plugin.reports import charts as reports_charts
-from ccip_plugin.reports.charts import CJK_FONTS, NO_FONT, Chart, Line, save_charts
+from ccip_plugin.core.tuning.sweep import Sweep
+from ccip_plugin.evaluation.charts import model_charts, sweep_chart, thinned
+from ccip_plugin.reports.images import save_charts
 from tests.support.named_vectors import people
-
-NAMES = ("初音ミク", "洛天依", "아이유", "KAITO $x$ <b>", "ハク")
 
 
 @pytest.fixture(scope="module")
@@ -24,11 +17,11 @@ def rows():
     ]
 
 
-def test_one_model_has_every_plot(rows):
+def test_one_model_has_every_chart(rows):
     charts = {chart.name: chart for chart in model_charts(rows[:1])}
     assert charts.keys() == {"scores", "differences", "ari", "confused", "precision_recall", "roc"}
     row = rows[0]
-    assert [at for at, _ in charts["scores"].marks] == [row.scores["threshold"], row.published["threshold"]]
+    assert [x for x, _ in charts["scores"].marks] == [row.scores["threshold"], row.published["threshold"]]
     f1 = charts["scores"].lines[0]
     assert max(f1.y) == pytest.approx(row.scores["f1"], abs=2e-3)
     counted = sum(sum(line.y) for line in charts["differences"].lines)
@@ -48,77 +41,26 @@ def test_the_area_under_the_drawn_curve_is_the_score(rows):
     assert np.trapezoid(roc.lines[0].y, roc.lines[0].x) == pytest.approx(rows[0].scores["roc_auc"], abs=5e-3)
 
 
-def test_plotly_gets_plain_values(rows):
-    for chart in model_charts(rows):
-        plain = [chart.traces(), chart.layout()]
-        assert json.loads(json.dumps(plain, allow_nan=False)) == plain, chart.name
-
-
-def test_words_of_marks_stand_over_the_curves_in_rows_of_their_own(rows):
-    for chart in model_charts(rows[:1]):
-        notes = chart.layout()["annotations"]
-        assert all(note["y"] >= 1 and note["yanchor"] == "bottom" for note in notes)
-        assert len({note["y"] for note in notes}) == len(notes) == len(chart.marks)
-    chart = Chart("a", "a", "x", "y", [Line("F1", [0, 1], [0, 1])], [(0.1, "left"), (0.9, "right")])
-    assert [note["xanchor"] for note in chart.layout()["annotations"]] == ["left", "right"]
-
-
-def test_names_are_no_markup():
-    chart = Chart("confused", "a < b", "x", "y", bars=[("<b>ミク</b> & co", 2.0)])
-    assert chart.traces()[0]["y"] == ["&lt;b&gt;ミク&lt;/b&gt; &amp; co"]
-
-
-@pytest.mark.parametrize("kind", ["png", "svg"])
-def test_files(rows, tmp_path, kind):
-    paths = save_charts(model_charts(rows[:1]), tmp_path / "図 1", [kind])
+def test_all_are_drawn_into_files(rows, tmp_path):
+    paths = save_charts(model_charts(rows[:1]), tmp_path / "図 1", ["png"])
     assert len(paths) == 6 and all(path.stat().st_size > 5_000 for path in paths)
-    if kind == "png":
-        for path in paths:
-            with Image.open(path) as image:
-                assert image.width == 960
 
 
-def bars():
-    return Chart("names", "キャラ", "pairs", "", bars=[(name, 1.0 + i) for i, name in enumerate(NAMES)])
-
-
-def has_font() -> bool:
-    return len(reports_charts._fonts()[0]) > 1
-
-
-def test_japanese_and_chinese_names_are_drawn(tmp_path):
-    if not has_font():
-        pytest.skip("no font here shows Japanese: install one such as Noto Sans CJK")
-    shown = reports_charts._fonts()[1]
-    assert all(reports_charts._fitting(name, shown) == name for name in ("初音ミク", "洛天依", "ハク"))
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")  # matplotlib warns of a glyph that it does not find
-        (path,) = save_charts([bars()], tmp_path, ["png"])
-    other = Chart("others", "キャラ", "pairs", "", bars=[(name[::-1], 1.0 + i) for i, name in enumerate(NAMES)])
-    (path_of_other,) = save_charts([other], tmp_path, ["png"])
-    assert path.read_bytes() != path_of_other.read_bytes(), "letters, not squares"
-
-
-def test_says_in_words_that_there_is_no_font(tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(reports_charts, "CJK_FONTS", ())
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        (path,) = save_charts([bars()], tmp_path, ["svg"])
-    assert NO_FONT in caplog.text
-    assert path.exists()
-    assert reports_charts._fitting("ミ a", reports_charts._fonts()[1]) == "□ a"
-
-
-def test_dollars_are_no_formula(tmp_path):
-    chart = Chart("a", "$\\frac{$", "x", "y", bars=[("$\\broken{", 1.0)])
-    assert save_charts([chart], tmp_path, ["png"])
-
-
-def test_fonts_are_named_once():
-    assert len(set(CJK_FONTS)) == len(CJK_FONTS)
+@pytest.mark.parametrize("plateau, band", [(None, None), ((0.1, 0.2), (0.1, 0.2, "stable"))])
+def test_groups_against_eps(plateau, band):
+    eps, shares = np.array([0.0, 0.1, 0.2]), np.array([0.5, 0.25, 0.1])
+    sweep = Sweep(10, eps, np.array([0, 3, 2]), shares, shares[::-1], np.zeros(3), np.zeros(3))
+    chart = sweep_chart(sweep, {"threshold": 0.18, "far": 0.3, "dbscan_2": 0.12}, plateau)
+    assert {line.name: list(line.y) for line in chart.lines} == {
+        "groups": [0, 3, 2],
+        "unassigned, %": [50, 25, 10],
+        "largest group, %": [10, 25, 50],
+    }
+    assert [line.is_right for line in chart.lines] == [False, True, True]
+    assert chart.marks == [(0.12, "dbscan_2"), (0.18, "threshold")], "one beyond the end is not drawn"
+    assert (chart.band, chart.x_range, chart.right_range) == (band, (0, 0.2), (0, 100))
 
 
 def test_lines_keep_their_corners():
-    x, y = evaluation_charts._thinned(np.array([0, 0, 0, 0.5, 1, 1, 1]), np.array([0, 0, 0.5, np.nan, 1, 1, 1.0]))
-    assert (x, y) == ([0, 0, 1, 1], [0, 0.5, 1, 1]) or (x[0], x[-1], y[0], y[-1]) == (0, 1, 0, 1)
-    assert Line("a", x, y).name == "a"
+    x, y = thinned(np.array([0, 0, 0, 0.5, 1, 1, 1]), np.array([0, 0, 0.5, np.nan, 1, 1, 1.0]))
+    assert (x[0], x[-1], y[0], y[-1]) == (0, 1, 0, 1) and 0.5 in y and not np.isnan(y).any()

@@ -10,7 +10,8 @@ import sklearn.metrics
 from ccip_plugin.core.preprocessing import READING_POLICY
 from ccip_plugin.embeddings.provenance import Provenance, write_provenance
 from ccip_plugin.evaluation import evaluate_groups, evaluate_model
-from ccip_plugin.evaluation.comparison import KINDS, MOVED, NotComparableError, comparable, compare_runs
+from ccip_plugin.evaluation.comparison import NotComparableError, comparable, compare_runs
+from ccip_plugin.evaluation.comparison_report import DIFFERENCE_LABELS, MOVED
 from ccip_plugin.grouping import group_characters, propose_groups
 from ccip_plugin.storage.fields import EMBEDDINGS_FIELD
 from ccip_plugin.storage.targets import TargetError, resolve
@@ -36,7 +37,7 @@ def test_what_moved(made):
     samples.set_values("other", ["g1", "g1", "g2", "g2", "g2", None, "g3", "g4"])
     found = compare_runs(samples, "one", "other")
     ids = samples.values("id")
-    assert {kind: list(found.ids[kind]) for kind in KINDS} == {
+    assert {kind: list(found.ids[kind]) for kind in DIFFERENCE_LABELS} == {
         "same": [ids[0], ids[1], ids[3], ids[4], ids[7]],
         "moved": [ids[2]],
         "newly_grouped": [ids[6]],
@@ -48,7 +49,9 @@ def test_what_moved(made):
     assert groups == {"ミク": ("g1", 3, 2, 2), "リン": ("g2", 3, 3, 2), "solo": ("g4", 1, 1, 1)}
     assert found.n_new_groups == 1
     assert samples.list_runs() == []
-    assert "1 moved" in str(found) and found.as_dict()["counts"]["same"] == 5
+    assert found.facts()["Moved to another group"] == "1" and found.as_dict()["counts"]["same"] == 5
+    assert found.facts()["Groups of the second without a counterpart"] == "1"
+    assert "Adjusted Rand index" in str(found)
 
 
 def test_agreement_is_that_of_scikit_learn(made):
@@ -123,7 +126,10 @@ def test_is_kept_when_asked_and_readable_without_the_plugin(made, run_python, tm
     """
     ids = samples.values("id")
     assert json.loads(run_python(code).stdout) == [1, [ids[2]], [each.first for each in found.groups]]
-    assert json.loads(found.to_json(tmp_path / "a.json").read_text(encoding="utf-8")) == found.as_dict()
+    assert json.loads(found.to_json(tmp_path / "a.json").read_text(encoding="utf-8")) == {
+        "facts": found.facts().as_dict(),
+        **found.as_dict(),
+    }
     with found.to_csv(tmp_path / "a.csv").open(encoding="utf-8-sig", newline="") as file:
         assert [row["first"] for row in csv.DictReader(file)] == [each.first for each in found.groups]
     for name in ("one", "other"):

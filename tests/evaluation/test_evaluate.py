@@ -16,7 +16,7 @@ from ccip_plugin.embeddings import compute_embeddings
 from ccip_plugin.embeddings.load import load_embeddings
 from ccip_plugin.evaluation import evaluate_groups, evaluate_model, load_evaluation
 from ccip_plugin.evaluation.evaluate import NoEvaluationError, NothingToEvaluateError
-from ccip_plugin.evaluation.report import KINDS
+from ccip_plugin.evaluation.group_evaluation import COST_LABELS
 from ccip_plugin.grouping import group_characters
 from ccip_plugin.storage.fields import EMBEDDINGS_FIELD
 from tests.support import tiny_models
@@ -185,7 +185,7 @@ class TestGroups:
     def test_views_of_what_costs_most(self, grouped):
         found = evaluate_groups(grouped, "groups", "ground_truth")
         ids = grouped.values("id")
-        assert {kind: list(found.ids[kind]) for kind in KINDS} == {
+        assert {kind: list(found.ids[kind]) for kind in COST_LABELS} == {
             "misplaced": [ids[4]],
             "scattered": [ids[2]],
             "unassigned": [ids[3]],
@@ -232,7 +232,7 @@ class TestGroups:
     def test_no_such_evaluation(self, made):
         samples = made("aab")
         evaluate_groups(samples, "ground_truth", "ground_truth", run_key="there")
-        with pytest.raises(NoEvaluationError, match="there are: there"):
+        with pytest.raises(NoEvaluationError, match="available: there"):
             load_evaluation(samples)
 
 

@@ -95,11 +95,15 @@ def test_warns_past_the_safe_range(found, safe, warned):
     assert [name for name in found.marks if any(f"({name})" in warning for warning in found.warnings)] == warned
 
 
-def test_in_words():
-    lines = str(explored()).splitlines()
-    assert lines[0] == "1000 images of m, groups of DBSCAN by eps; stable stretch of eps: 0.1000 to 0.2000"
-    assert lines[1] == "dbscan_2 0.1200: 30 groups, 50.0% of the images in none, 1.0% in the largest"
-    assert lines[3].startswith("warning: with eps 0.2000 (threshold) the largest group of DBSCAN has 40% of the 1,000")
+def test_facts():
+    facts = explored().facts()
+    assert facts.headline == "1,000 images compared"
+    assert (facts["Stable range of eps"], facts["No chained groups up to eps"]) == ("0.1000 to 0.2000", "0.1500")
+    assert facts["eps 0.1200 (dbscan_2)"] == "30 groups, 50% of the images unassigned, 1.0% in the largest"
+    (warning,) = facts.warnings
+    assert warning.startswith("with eps 0.2000 (threshold) the largest group of DBSCAN has 40% of the 1,000 images")
+    assert str(explored()).splitlines()[-1] == f"warning: {warning}"
+    assert "No chained groups up to eps" not in explored(largest=(0.3, 0.3, 0.3, 0.4)).facts()
 
 
 def test_the_plot(tmp_path):
@@ -108,8 +112,8 @@ def test_the_plot(tmp_path):
     found = explored()
     figure = json.loads(json.dumps(found.figure()))
     assert figure["data"][0]["y"] == [0, 30, 30, 9] and figure["data"][2]["y"][-1] == 40
-    assert [note["text"] for note in figure["layout"]["annotations"]] == ["stable", "dbscan_2", "threshold"]
-    assert figure["layout"]["shapes"][0]["x0"] == 0.1 and found.plateau == (0.1, 0.2)
+    assert [note["text"] for note in figure["layout"]["annotations"]] == ["dbscan_2", "threshold", "stable"]
+    assert figure["layout"]["shapes"][-1]["x0"] == 0.1 and found.plateau == (0.1, 0.2)
     assert found.save(tmp_path / "図 eps.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -122,17 +122,15 @@ def test_the_form_shows_what_will_go(embedded):
     }
     group_characters(data)
     asked = form(DELETE, data)
-    assert said(asked, "goes_warning") == "What runs made goes: 3 labels and 1 group."
-    assert said(asked, "stays_hint").endswith("so the field 'character_group' goes, too.")
+    assert said(asked, "deleted_warning") == "To be deleted, as runs wrote them: 3 labels and 1 group."
+    assert said(asked, "kept_hint").endswith("so the field 'character_group' is deleted, too.")
     first = data.first()
     first.character_group.label = "Rei"
     first.save()
-    assert said(form(DELETE, data), "stays_hint") == "What people decided stays: 1 label, with the groups of these."
+    assert said(form(DELETE, data), "kept_hint") == "User labels to be kept, with their groups: 1."
     run(DELETE, data)
     found = problems(form(DELETE, data))
-    assert found == {
-        "nothing_error": "There is nothing to delete: no label in 'character_group' is one that a run wrote."
-    }
+    assert found == {"nothing_error": "There is nothing to delete: no label in 'character_group' was written by a run."}
 
 
 def test_the_operator_deletes_and_can_be_undone(with_faces):
@@ -140,8 +138,8 @@ def test_the_operator_deletes_and_can_be_undone(with_faces):
     group_characters(data, patches_field="faces")
     before = labels(data, "faces.detections.character_group")
     shown = run(DELETE, data)
-    assert shown["notify"]["message"] == "CCIP: 4 labels taken away, 0 kept"
-    assert facts(shown["show_output"]["results"])["Records that went"].startswith("ccip_groups")
+    assert shown["notify"]["message"] == "CCIP: 4 labels deleted, 0 kept"
+    assert facts(shown["show_output"]["results"])["Runs deleted"].startswith("ccip_groups")
     run(UNDO, data)
     assert labels(data, "faces.detections.character_group") == before
 

@@ -251,12 +251,12 @@ def test_rescued_images_are_undone_so(embedded):
 
 def test_the_form_says_what_is_rejected(embedded):
     data = embedded("aaabb")
-    assert "Tick" in problems(form(REJECT, data))["ticked_error"]
+    assert "Select" in problems(form(REJECT, data))["selection_error"]
     ids = data.values("id")
     assert "images have no character groups" in problems(form(REJECT, data, selected=ids[:1]))["nothing_error"]
     group_characters(data)
     asked = form(REJECT, data, selected=ids[1:4])
-    assert said(asked, "what_hint").startswith(f"Will leave their group: 2 of '{ONE}', 1 of '{TWO}'.")
+    assert said(asked, "what_hint").startswith(f"To be removed from their group: 2 of '{ONE}', 1 of '{TWO}'.")
     run(REJECT, data, selected=ids[3:])
     assert "there is nothing to reject" in problems(form(REJECT, data, selected=ids[3:]))["groups_error"]
 
@@ -267,7 +267,7 @@ def test_the_operator_rejects_and_can_be_undone(embedded):
     before = labels(data)
     shown = run(REJECT, data, selected=data.values("id")[:1])
     assert shown["notify"]["message"] == f"CCIP: rejected: 1 of '{ONE}'"
-    assert facts(shown["show_output"]["results"])["Left their group"] == f"1 of '{ONE}'"
+    assert facts(shown["show_output"]["results"])["Removed from their group"] == f"1 of '{ONE}'"
     data.reload()
     assert labels(data)[0] == UNASSIGNED
     run(UNDO, data)

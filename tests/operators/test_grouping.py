@@ -1,4 +1,4 @@
-"""The form and the summary of the grouping operator: graph, calibrated parameters, the table of groups."""
+"""The operators that group, propose and explore: forms, results, what they write."""
 
 import importlib
 import sys
@@ -8,13 +8,20 @@ import fiftyone.operators as foo
 import numpy as np
 import pytest
 
+from ccip_plugin.app.execution import WRITING_LABELS
 from ccip_plugin.evaluation.calibration import calibrate
+from ccip_plugin.grouping import group_characters
+from ccip_plugin.labels.history import undo
+from tests.operators.conftest import OTHER_MODEL
+from tests.support import tiny_models
 from tests.support.groups import embed
-from tests.support.operator_tools import choices, facts, form, problems, run
+from tests.support.operator_tools import choices, facts, form, problems, run, said
 
-pytestmark = pytest.mark.mongo
+pytestmark = [pytest.mark.mongo, pytest.mark.usefixtures("models")]
 
+COMPUTE, UNDO = "@ccip/characters/compute_embeddings", "@ccip/characters/undo"
 GROUP, EXPLORE = "@ccip/characters/group_characters", "@ccip/characters/explore_parameters"
+APPLY = "@ccip/characters/apply_proposal"
 LETTERS = "".join(letter * 6 for letter in "abcdefgh") + "A" * 4
 
 
@@ -67,7 +74,7 @@ def test_calibrated_parameters_are_offered_where_there_are_any(made):
         "calibrated on these images"
     )
     asked = form(GROUP, samples, parameters="calibrated", method="optics")
-    assert problems(asked) == {"parameters": "Calibration found nothing for this method: take what is published"}
+    assert problems(asked) == {"parameters": "Calibration has no parameters for this method: use the published ones"}
     assert list(choices(asked, "parameters")) == ["published"]
     assert "parameters" not in form(GROUP, samples, method="optics")
 
@@ -76,8 +83,8 @@ def test_the_plot_marks_the_calibrated_value(made):
     samples = made(LETTERS)
     eps = calibrate(samples, ground_truth_field="who").parameters("dbscan").eps
     results = results_of(run(EXPLORE, samples))
-    assert facts(results)[f"With eps {eps:.4f} (calibrated)"].startswith("9 groups")
-    assert "calibrated" in [note["text"] for note in results["layout"]["annotations"]]
+    assert facts(results)[f"eps {eps:.4f} (calibrated)"].startswith("9 groups")
+    assert "calibrated" in [note["text"] for note in results["elements"][0]["layout"]["annotations"]]
 
 
 def test_shows_a_table_of_the_groups(made):
@@ -113,3 +120,235 @@ def test_a_method_that_is_added_to_the_registry_is_in_the_form_and_runs(made, mo
     found = facts(results_of(run(GROUP, samples, method="one_group")))
     assert found["Character groups"] == "1" and found["Method"].startswith("One group")
     assert len(set(samples.values("character_group.label"))) == 1
+
+
+def labels(dataset, path="character_group.label"):
+    return dataset.values(path)
+
+
+def test_says_to_compute_embeddings_first(boxes):
+    first = "Run 'CCIP: compute embeddings' first."
+    assert problems(form(GROUP, boxes)) == {"embeddings_error": f"The images have no CCIP embeddings yet. {first}"}
+    asked = form(GROUP, boxes, patches_field="faces")
+    assert problems(asked) == {"embeddings_error": f"The detections have no CCIP embeddings yet. {first}"}
+    run(COMPUTE, boxes.limit(1))
+    expected = f"None of the 3 images has an embedding in 'ccip_embedding' yet. {first}"
+    assert problems(form(GROUP, boxes.skip(1))) == {"count_error": expected}
+
+
+def test_says_what_is_embedded(gallery):
+    dataset = gallery("aabb")
+    run(COMPUTE, dataset.limit(3))
+    expected = f"4 images, 3 of them embedded with {tiny_models.NAME}; 1 without an embedding will be in no group."
+    assert said(form(GROUP, dataset), "count_hint") == expected
+    run(COMPUTE, dataset)
+    assert said(form(GROUP, dataset), "count_hint") == f"4 images, all embedded with {tiny_models.NAME}."
+
+
+def test_methods_are_explained_and_show_what_was_published(gallery):
+    dataset = gallery("aabb")
+    run(COMPUTE, dataset)
+    asked = form(GROUP, dataset)
+    assert asked["method"]["default"] == "linkage"
+    offered = choices(asked, "method")
+    assert next(iter(offered.items())) == ("linkage", "Average linkage (recommended)")
+    assert offered.keys() >= {"dbscan", "dbscan_2", "dbscan_free", "optics", "optics_best"}
+    words = {choice["value"]: choice["description"] for choice in asked["method"]["view"]["choices"]}
+    assert all(words.values())
+    for method, published in (
+        ("linkage", ("0.1785", "2")),
+        ("dbscan_2", ("0.1292", "2")),
+        ("optics_best", ("0.1836", "5")),
+    ):
+        asked = form(GROUP, dataset, method=method)
+        assert tuple(asked[name]["view"]["placeholder"] for name in ("eps", "min_samples")) == published
+
+
+@pytest.mark.parametrize(
+    "name, value, problem",
+    [
+        pytest.param("eps", 0, None, id="eps 0"),
+        pytest.param("eps", 1, None, id="eps 1"),
+        pytest.param("eps", "", None, id="no eps"),
+        pytest.param("eps", 1.01, "A difference from 0 to 1", id="eps too large"),
+        pytest.param("eps", -0.1, "A difference from 0 to 1", id="eps negative"),
+        pytest.param("eps", "much", "A difference from 0 to 1", id="eps no number"),
+        pytest.param("min_samples", 1, None, id="one image is a group"),
+        pytest.param("min_samples", 0, "A whole number, at least 1", id="no image is a group"),
+        pytest.param("min_samples", 2.5, "A whole number, at least 1", id="half an image"),
+        pytest.param("group_field", "キャラ", None, id="Japanese"),
+        pytest.param("group_field", "", None, id="empty is the default"),
+        pytest.param("group_field", "my groups", "Letters, digits and _ only, a letter first", id="a space"),
+        pytest.param("group_field", "ccip_embedding", "This field contains the embeddings", id="the embeddings"),
+        pytest.param(
+            "group_field",
+            "faces",
+            "'faces' contains other values, not character groups: choose another name",
+            id="another type",
+        ),
+    ],
+)
+def test_answers_are_checked(boxes, name, value, problem):
+    run(COMPUTE, boxes)
+    expected = {} if problem is None else {name: problem}
+    assert problems(form(GROUP, boxes, **{name: value})) == expected
+
+
+@pytest.mark.parametrize("patches_field", [None, "faces"], ids=["images", "detections"])
+def test_says_how_many_labels_people_decided(boxes, patches_field):
+    options = {"patches_field": patches_field}
+    run(COMPUTE, boxes, **options)
+    run(GROUP, boxes, **options)
+    assert said(form(GROUP, boxes, **options), "human_hint") is None
+    sample = boxes.first()
+    if patches_field:
+        sample.faces.detections[0]["character_group"] = "Rei"
+    else:
+        sample.character_group.label = "Rei"
+    sample.save()
+    noun = "detection" if patches_field else "image"
+    expected = f"User labels to be kept: 1 {noun} in 'character_group'."
+    assert said(form(GROUP, boxes, **options), "human_hint") == expected
+
+
+def test_asks_which_embeddings_when_there_are_several(gallery):
+    dataset = gallery("aabb")
+    run(COMPUTE, dataset, embeddings_field="a_other", model_name=OTHER_MODEL)
+    assert "embeddings_field" not in form(GROUP, dataset)
+    run(COMPUTE, dataset)
+    asked = form(GROUP, dataset)
+    assert list(choices(asked, "embeddings_field")) == ["ccip_embedding", "a_other"], "the default first"
+    assert OTHER_MODEL in said(form(GROUP, dataset, embeddings_field="a_other"), "count_hint")
+    results = run(GROUP, dataset, embeddings_field="a_other", group_field="other_group")["show_output"]["results"]
+    assert facts(results)["Embeddings"] == f"a_other, {OTHER_MODEL}"
+
+
+def test_groups_and_shows_a_summary(gallery):
+    dataset = gallery("aabbbc")
+    run(COMPUTE, dataset)
+    shown = run(GROUP, dataset)
+    assert labels(dataset) == ["character_0002"] * 2 + ["character_0001"] * 3 + ["unassigned"]
+    assert shown["notify"] == {"message": "CCIP: 2 character groups with 5 images", "variant": "success"}
+    results = shown["show_output"]["results"]
+    found = facts(results)
+    assert (found["Character groups"], found["In a group"], found["Unassigned"]) == ("2", "5 of 6 images", "1")
+    assert found["Method"] == "Average linkage: linkage, eps 0.1785, min_samples 2"
+    assert (results["plot_0"][0]["x"], results["plot_0"][0]["y"]) == (["2", "3"], [1, 1])
+    outputs = shown["show_output"]["outputs"]["type"]["properties"]
+    assert list(outputs) == ["facts", "plot_0", "shapes"]
+
+
+def test_eps_and_min_samples_override_the_published_values(gallery):
+    dataset = gallery("aab")
+    run(COMPUTE, dataset)
+    results = run(GROUP, dataset, eps=0, min_samples=1)["show_output"]["results"]
+    assert facts(results)["Method"] == "Average linkage: linkage, eps 0.0000, min_samples 1"
+    assert len(set(labels(dataset))) == 3
+
+
+def test_a_human_label_survives_and_undo_restores(gallery):
+    dataset = gallery("aabb")
+    run(COMPUTE, dataset)
+    run(GROUP, dataset)
+    sample = dataset.first()
+    sample.character_group.label = "綾波レイ"
+    sample.save()
+    before = labels(dataset)
+    run(GROUP, dataset, eps=0)
+    assert labels(dataset)[0] == "綾波レイ"
+    assert labels(dataset) != before
+    run(UNDO, dataset)
+    assert labels(dataset) == before
+
+
+def test_proposes_and_applies(gallery):
+    dataset = gallery("aabb")
+    run(COMPUTE, dataset)
+    assert "mode" not in form(GROUP, dataset), "the first grouping has nothing to keep"
+    assert list(problems(form(APPLY, dataset))) == ["nothing_error"]
+    run(GROUP, dataset)
+    before = labels(dataset)
+    asked = form(GROUP, dataset)
+    assert (asked["mode"]["default"], asked["apply"]["default"]) == ("all", True)
+    shown = run(GROUP, dataset, apply=False, min_samples=3)
+    assert labels(dataset) == before
+    assert shown["notify"]["message"].endswith(", proposed; no label is written")
+    assert facts(shown["show_output"]["results"])["Labels written"] == "none, this is a proposal"
+    assert said(form(APPLY, dataset), "counts_hint").endswith(": 4 newly unassigned.")
+    results = run(APPLY, dataset)["show_output"]["results"]
+    assert labels(dataset) == ["unassigned"] * 4
+    assert facts(results)["Labels written"] == "4"
+    assert [row["change"] for row in results["groups"]] == ["no members left"] * 2
+    assert list(problems(form(APPLY, dataset))) == ["nothing_error"]
+    assert "no proposal" in run(APPLY, dataset)["show_output"]["results"]["errors"][0]["reason"]
+
+
+def test_an_outdated_proposal_is_refused(gallery):
+    dataset = gallery("aabb")
+    run(COMPUTE, dataset)
+    run(GROUP, dataset, apply=False)
+    run(GROUP, dataset)
+    assert list(problems(form(APPLY, dataset))) == ["outdated_error"]
+    assert "run it again" in run(APPLY, dataset)["show_output"]["results"]["errors"][0]["reason"]
+
+
+def test_asks_which_proposal(boxes):
+    for patches_field in (None, "faces"):
+        run(COMPUTE, boxes, patches_field=patches_field)
+        run(GROUP, boxes, patches_field=patches_field, apply=False)
+    assert sorted(choices(form(APPLY, boxes), "path")) == ["character_group", "faces.detections.character_group"]
+    assert foo.get_operator(APPLY)(boxes, patches_field="faces").n_written == 8
+    run(APPLY, boxes, group_field="character_group")
+    assert boxes.count("character_group.label") == 4
+
+
+def test_adds_only_what_is_new(gallery, images):
+    dataset = gallery("aabb")
+    run(COMPUTE, dataset)
+    run(GROUP, dataset)
+    dataset.add_samples([fo.Sample(filepath=str(path)) for path in images("ac")])
+    run(COMPUTE, dataset)
+    assert facts(run(GROUP, dataset, mode="add")["show_output"]["results"])["Labels written"] == "2"
+
+
+def test_asks_about_boxes_in_one_image(boxes):
+    run(COMPUTE, boxes, patches_field="faces")
+    assert "same_image" not in form(GROUP, boxes, patches_field="faces")
+    asked = form(GROUP, boxes, patches_field="faces", advanced=True)
+    assert list(choices(asked, "same_image")) == ["apart", "ignore"]
+    run(GROUP, boxes, patches_field="faces", same_image="ignore")
+    assert (
+        boxes.get_run_info("ccip_groups_faces_detections_character_group").config.parameters["same_image"] == "ignore"
+    )
+
+
+def test_shows_what_eps_would_give(gallery, monkeypatch, tmp_path):
+    monkeypatch.setenv("CCIP_CACHE_DIR", str(tmp_path / "cache"))
+    dataset = gallery("aabbc")
+    assert list(problems(form(EXPLORE, dataset))) == ["embeddings_error"]
+    run(COMPUTE, dataset)
+    assert problems(form(EXPLORE, dataset)) == {}
+    results = run(EXPLORE, dataset)["show_output"]["results"]
+    assert [trace["name"] for trace in results["plot_0"]] == ["groups", "unassigned, %", "largest group, %"]
+    assert facts(results)["eps 0.1785 (threshold)"] == "2 groups, 20% of the images unassigned, 40.0% in the largest"
+    assert not dataset.has_field("character_group")
+    assert foo.get_operator(EXPLORE)(dataset).sweep.n == 5
+
+
+def test_the_groups_are_the_ones_of_the_function(gallery):
+    by_operator, by_function = gallery("aabbc"), gallery("aabbc")
+    for dataset in (by_operator, by_function):
+        run(COMPUTE, dataset)
+    run(GROUP, by_operator)
+    group_characters(by_function)
+    assert labels(by_operator) == labels(by_function)
+
+
+def test_the_stage_that_is_always_finished_is_the_one_that_writes(gallery):
+    dataset = gallery("aabb")
+    run(COMPUTE, dataset)
+    stages = []
+    group_characters(dataset, progress=lambda progress: stages.append(progress.stage))
+    undo(dataset, progress=lambda progress: stages.append(progress.stage))
+    assert stages.count(WRITING_LABELS) == 2
+    assert stages[-1] == WRITING_LABELS

@@ -150,7 +150,7 @@ class TestNothingThere:
         data = dataset(*images("ab"))
         shown = run(uri, data, selected=data.values("id"))
         if uri == VISUALIZATION:
-            assert shown["notify"]["message"] == "CCIP: no map: 0 embeddings, at least 3 are needed"
+            assert shown["notify"]["message"] == "CCIP: no visualization: 0 embeddings, at least 3 are needed"
         else:
             assert len(errors(shown)) == 1
             assert "embedding" in errors(shown)[0]
@@ -179,24 +179,24 @@ class TestSimilarity:
         assert "view_target" not in asked, "an index is always of the whole dataset"
         assert problems(asked) == {}
 
-    def test_makes_an_index_and_brings_it_up_to_date(self, gallery):
+    def test_creates_and_updates_an_index(self, gallery):
         data = gallery("aabb")
         shown = run(SIMILARITY, data.limit(1))
-        assert shown["notify"]["message"] == "CCIP: similarity index 'ccip_similarity' made, 4 embeddings"
+        assert shown["notify"]["message"] == "CCIP: similarity index 'ccip_similarity' created, 4 embeddings"
         first, twin, *_ = data.values("id")
         assert data.sort_by_similarity(first, k=2, brain_key=SIMILARITY_KEY).values("id") == [first, twin]
         data.add_sample(fo.Sample("/no/such/image.png"))
-        assert "will be brought up to date" in said(form(SIMILARITY, data), "update_hint")
+        assert "will be updated" in said(form(SIMILARITY, data), "update_hint")
         found = facts(results(run(SIMILARITY, data)))
-        assert found["Index"] == "ccip_similarity (brought up to date)"
-        assert (found["Embeddings in it"], found["Not in it, without embedding"]) == ("4", "1")
+        assert found["Index"] == "ccip_similarity (updated)"
+        assert (found["Embeddings in the index"], found["Without embedding, not in the index"]) == ("4", "1")
 
     def test_detections(self, boxes):
         for samples, options in ((boxes, {"patches_field": "faces"}), (boxes.to_patches("faces").limit(2), {})):
             asked = form(SIMILARITY, samples, **options)
             assert said(asked, "count_hint").startswith("8 detections, all embedded")
             assert asked["brain_key"]["default"] == "ccip_similarity_faces_detections_ccip_embedding"
-            assert facts(results(run(SIMILARITY, samples, **options)))["Embeddings in it"] == "8"
+            assert facts(results(run(SIMILARITY, samples, **options)))["Embeddings in the index"] == "8"
 
     def test_offers_the_backends_that_can_work(self, gallery, monkeypatch):
         data = gallery("ab")
@@ -216,11 +216,14 @@ class TestSimilarity:
         data = gallery("abca")
         run(SIMILARITY, data)
         asked = form(SIMILARITY, data, backend="lancedb")
-        assert said(asked, "backend_warning") == "The index is kept by sklearn so far; it will be made anew."
+        assert (
+            said(asked, "backend_warning")
+            == "The backend of the index is sklearn so far; the index will be created again."
+        )
         assert "CCIP: register models" in said(asked, "register_hint")
         words = {choice["value"]: choice["description"] for choice in asked["backend"]["view"]["choices"]}
         assert str(tmp_path / "lance") in words["lancedb"]
-        assert facts(results(run(SIMILARITY, data, backend="lancedb")))["Kept by"] == "lancedb"
+        assert facts(results(run(SIMILARITY, data, backend="lancedb")))["Backend"] == "lancedb"
         assert form(SIMILARITY, data)["backend"]["default"] == "lancedb"
 
     @pytest.mark.parametrize("uri, key", [(SIMILARITY, "map"), (VISUALIZATION, "index")])
@@ -239,7 +242,7 @@ class TestSimilarity:
         service = DelegatedOperationService()
         service.execute_queued_operations()
         done = {operation.operator: operation for operation in service.list_operations(dataset_name=data.name)}
-        assert facts(done[SIMILARITY].result.result)["Embeddings in it"] == "4"
+        assert facts(done[SIMILARITY].result.result)["Embeddings in the index"] == "4"
         assert facts(done[VISUALIZATION].result.result)["Points"] == "4"
 
 
@@ -277,7 +280,7 @@ class TestVisualization:
         asked = form(VISUALIZATION, data)
         assert choices(asked, "method") == {"umap": "UMAP", "tsne": "t-SNE", "pca": "PCA (recommended)"}
         words = {choice["value"]: choice["description"] for choice in asked["method"]["view"]["choices"]}
-        assert words["umap"].endswith("not installed here: pip install umap-learn")
+        assert words["umap"].endswith("not installed: pip install umap-learn")
         assert said(asked, "method_hint") == "Too few images for t-SNE."
         assert "umap-learn" in problems(form(VISUALIZATION, data, method="umap"))["method_error"]
         assert "Tsne needs 50" in problems(form(VISUALIZATION, data, method="tsne"))["method_error"]
@@ -285,15 +288,15 @@ class TestVisualization:
 
     def test_needs_some_images(self, gallery):
         (problem,) = problems(form(VISUALIZATION, gallery("ab"))).values()
-        assert problem == "A map needs at least 3 embeddings, there are 2."
+        assert problem == "A visualization needs at least 3 embeddings, there are 2."
 
     def test_draws_what_was_chosen(self, boxes):
         shown = run(VISUALIZATION, boxes.limit(3), method="pca")
-        assert shown["notify"]["message"] == "CCIP: map 'ccip_visualization' of 3 embeddings (pca)"
+        assert shown["notify"]["message"] == "CCIP: visualization 'ccip_visualization' of 3 embeddings (pca)"
         assert "(pca): it is replaced" in said(form(VISUALIZATION, boxes), "replace_hint")
         assert facts(results(run(VISUALIZATION, boxes, method="pca")))["Points"] == "4"
         again = facts(results(run(VISUALIZATION, boxes, method="pca")))
-        assert again["Map"] == "ccip_visualization (was there, nothing has changed)"
+        assert again["Visualization"] == "ccip_visualization (unchanged, same embeddings)"
         assert facts(results(run(VISUALIZATION, boxes.to_patches("faces"), method="pca")))["Points"] == "8"
         assert sorted(boxes.list_brain_runs()) == [
             VISUALIZATION_KEY,
@@ -313,28 +316,28 @@ def shown_ids(shown):
 
 
 class TestFind:
-    def test_asks_for_ticked_tiles(self, gallery):
+    def test_asks_for_selected_samples(self, gallery):
         data = gallery("abab")
         asked = form(FIND, data)
         assert asked["look_for"]["default"] == "upload"
         assert problems(form(FIND, data, look_for="ticked")) == {
-            "ticked_error": "No image is ticked: tick one tile or several."
+            "selection_error": "No sample is selected: select one or several."
         }
         asked = form(FIND, data, selected=data.values("id")[:2])
         assert asked["look_for"]["default"] == "ticked"
-        assert choices(asked, "look_for")["ticked"] == "Ticked tiles (2)"
+        assert choices(asked, "look_for")["ticked"] == "Selected samples (2)"
         assert list(choices(asked, "combine")) == ["mean", "nearest"]
-        assert asked["view_target"]["default"] == "DATASET", "ticked ones are looked for, not searched"
+        assert asked["view_target"]["default"] == "DATASET", "selected samples are the query"
         asked = form(FIND, data, current_sample=data.first().id)
         assert (asked["look_for"]["default"], "combine" in asked) == ("ticked", False)
 
     @pytest.mark.parametrize("n", [1, 2])
-    def test_shows_what_is_alike_and_writes_nothing(self, gallery, n):
+    def test_shows_similar_images_and_writes_nothing(self, gallery, n):
         data = gallery("abcabc")
         before = state(data)
-        ticked = data.values("id")[:n]
-        shown = run(FIND, data, selected=ticked, look_for="ticked", limit=4)
-        expected = find_similar(data, ids=ticked, limit=4)
+        selected_ids = data.values("id")[:n]
+        shown = run(FIND, data, selected=selected_ids, look_for="ticked", limit=4)
+        expected = find_similar(data, ids=selected_ids, limit=4)
         assert shown_ids(shown) == expected.ids
         assert "reload_dataset" not in shown
         rows = results(shown)["found"]
@@ -392,24 +395,24 @@ class TestFind:
         shown = run(FIND, data, look_for="group", group="綾波 レイ 💙", combine="nearest")
         expected = find_similar(data, group="綾波 レイ 💙", combine="nearest")
         assert shown_ids(shown) == expected.ids
-        assert facts(results(shown))["Compared with"] == "2 (to any of them)"
+        assert facts(results(shown))["Compared with"] == "2 (smallest difference)"
 
     def test_patches(self, boxes):
         patches = boxes.to_patches("faces")
         ids = patches.values("id")
         asked = form(FIND, patches, selected=ids[:1])
-        assert choices(asked, "look_for")["ticked"] == "Ticked patches or boxes (1)"
+        assert choices(asked, "look_for")["ticked"] == "Selected patches or labels (1)"
         shown = run(FIND, patches, selected=ids[:1], look_for="ticked", limit=3)
         expected = find_similar(boxes, ids=ids[0], patches_field="faces", limit=3)
         assert shown_ids(shown) == expected.ids
         json.dumps(shown["set_view"])
 
-    def test_boxes_ticked_in_an_opened_image(self, boxes):
+    def test_labels_selected_in_an_opened_sample(self, boxes):
         label = boxes.first().faces.detections[1]
         selected = [{"label_id": label.id, "sample_id": boxes.first().id, "field": "faces"}]
         options = {"patches_field": "faces", "look_for": "ticked"}
-        assert problems(form(FIND, boxes, selected=boxes.values("id"), **options))["ticked_error"].startswith(
-            "No detection is ticked: show the patches of 'faces'"
+        assert problems(form(FIND, boxes, selected=boxes.values("id"), **options))["selection_error"].startswith(
+            "No detection is selected: show the patches of 'faces'"
         )
         assert problems(form(FIND, boxes, selected_labels=selected, **options)) == {}
         shown = run(FIND, boxes, selected_labels=selected, **options)
@@ -417,31 +420,31 @@ class TestFind:
 
     def test_only_the_same_character(self, gallery):
         data = gallery("abcabc")
-        ticked = data.values("id")[:1]
-        asked = form(FIND, data, selected=ticked)
+        selected_ids = data.values("id")[:1]
+        asked = form(FIND, data, selected=selected_ids)
         assert said(asked, "only_same") == "Only the same character (difference up to 0.1785)"
-        shown = run(FIND, data, selected=ticked, look_for="ticked", only_same=True)
+        shown = run(FIND, data, selected=selected_ids, look_for="ticked", only_same=True)
         assert shown_ids(shown) == [data.values("id")[0], data.values("id")[3]]
-        shown = run(FIND, data.skip(1).limit(2), selected=ticked, look_for="ticked", only_same=True)
+        shown = run(FIND, data.skip(1).limit(2), selected=selected_ids, look_for="ticked", only_same=True)
         assert "set_view" not in shown
         assert shown["notify"]["variant"] == "warning"
 
     def test_writes_the_differences_when_asked_to(self, gallery):
         data = gallery("abcabc")
         data.set_values("score", [1.0] * 6)
-        ticked = data.values("id")[:1]
-        assert "difference_field" not in form(FIND, data, selected=ticked)
-        asked = form(FIND, data, selected=ticked, is_written=True)
+        selected_ids = data.values("id")[:1]
+        assert "difference_field" not in form(FIND, data, selected=selected_ids)
+        asked = form(FIND, data, selected=selected_ids, is_written=True)
         assert asked["difference_field"]["default"] == "ccip_difference"
         for name, problem in (
             ("score", "It holds other values; choose another name"),
             ("a b", "Use letters, digits and _"),
         ):
-            found = problems(form(FIND, data, selected=ticked, is_written=True, difference_field=name))
+            found = problems(form(FIND, data, selected=selected_ids, is_written=True, difference_field=name))
             assert found["difference_field"].startswith(problem)
-        shown = run(FIND, data, selected=ticked, look_for="ticked", is_written=True, limit=2)
+        shown = run(FIND, data, selected=selected_ids, look_for="ticked", is_written=True, limit=2)
         assert "reload_dataset" in shown
-        assert facts(results(shown))["Written into the field"] == "ccip_difference"
+        assert facts(results(shown))["Differences written to"] == "ccip_difference"
         assert data.get_field("ccip_difference").info == {MARK: True}
         assert data.count("ccip_difference") == 2
 
@@ -462,7 +465,7 @@ class TestFind:
         shown = run(FIND, data, images=[str(path) for path in images("b")], limit=2)
         assert len(shown_ids(shown)) == 2
         foo.execute_operator(FIND, {"dataset": data}, params={"ids": [first]})
-        with pytest.raises(ExecutionError, match="No image is ticked"):
+        with pytest.raises(ExecutionError, match="No sample is selected"):
             foo.execute_operator(FIND, {"dataset": data}, params={"look_for": "ticked"})
 
 
@@ -477,11 +480,11 @@ def test_the_button_asks_the_database_nothing():
 
 
 class TestCompare:
-    @pytest.mark.parametrize("n, text", [(0, "nothing is ticked"), (1, "1 is ticked"), (51, "51 are ticked")])
-    def test_needs_some_ticked_tiles(self, gallery, n, text):
+    @pytest.mark.parametrize("n, text", [(0, "nothing is selected"), (1, "1 is selected"), (51, "51 are selected")])
+    def test_needs_a_selection(self, gallery, n, text):
         data = gallery("ab")
-        problem = problems(form(COMPARE, data, selected=[f"{i:024x}" for i in range(n)]))["ticked_error"]
-        assert problem == f"Tick 2 to 50 tiles, or boxes in an opened image: {text}."
+        problem = problems(form(COMPARE, data, selected=[f"{i:024x}" for i in range(n)]))["selection_error"]
+        assert problem == f"Select 2 to 50 samples, or labels in an opened sample: {text}."
 
     def test_shows_differences_verdicts_and_nearest_pairs(self, gallery):
         data = gallery("abab")
@@ -493,12 +496,12 @@ class TestCompare:
         shown = run(COMPARE, data, selected=ids[:3])
         found = results(shown)
         assert facts(found)["Pairs of the same character"] == "1 of 3"
-        (trace,) = found["matrix"]
+        (trace,) = found["plot_0"]
         stored = load_embeddings(data.limit(3))
         order = compare_images(data.limit(3)).order
         np.testing.assert_allclose(trace["z"], differences(stored.vectors[order]), atol=1e-4)
         assert [row["verdict"] for row in found["pairs"]] == ["same character", "different", "different"]
-        assert len(found["layout"]["images"]) == 3
+        assert len(found["elements"][1]["layout"]["images"]) == 3
         assert "reload_dataset" not in shown
         assert state(data) == before
 
@@ -506,9 +509,9 @@ class TestCompare:
         patches = boxes.to_patches("faces")
         ids = patches.values("id")[:3]
         labels = [{"label_id": key, "sample_id": boxes.first().id, "field": "faces"} for key in ids]
-        for samples, ticked in ((patches, {"selected": ids}), (boxes, {"selected_labels": labels})):
-            assert said(form(COMPARE, samples, **ticked), "count_hint").startswith("3 detections, all")
-            assert facts(results(run(COMPARE, samples, **ticked)))["Compared"] == "3"
+        for samples, selected_ids in ((patches, {"selected": ids}), (boxes, {"selected_labels": labels})):
+            assert said(form(COMPARE, samples, **selected_ids), "count_hint").startswith("3 detections, all")
+            assert facts(results(run(COMPARE, samples, **selected_ids)))["Compared"] == "3 detections"
 
     @pytest.mark.parametrize("threshold, is_wrong", [("", False), (0, False), (1, False), (1.1, True), ("x", True)])
     def test_another_threshold(self, gallery, threshold, is_wrong):
@@ -523,7 +526,7 @@ class TestCompare:
         data = gallery("ab")
         data.add_sample(fo.Sample("/no/such/image.png"))
         shown = run(COMPARE, data, selected=data.values("id"))
-        assert facts(results(shown))["Left out, without embedding"] == "1"
+        assert facts(results(shown))["Without embedding, left out"] == "1"
         assert shown["notify"]["variant"] == "warning"
 
     def test_from_python(self, gallery):

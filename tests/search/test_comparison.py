@@ -2,7 +2,6 @@
 
 import base64
 import io
-import json
 
 import fiftyone as fo
 import numpy as np
@@ -12,7 +11,7 @@ from PIL import Image
 from ccip_plugin.core.differences import difference
 from ccip_plugin.embeddings.load import load_embeddings
 from ccip_plugin.search.comparison import MAX_ITEMS, ComparisonError, compare_images
-from ccip_plugin.search.heatmap import THUMBNAIL, plotly_layout, plotly_traces
+from ccip_plugin.search.heatmap import THUMBNAIL
 from ccip_plugin.storage.targets import TargetError
 from tests.support import tiny_models
 
@@ -114,21 +113,17 @@ def test_ids_that_are_not_there(embedded):
 class TestPlot:
     def test_shows_every_pair_with_its_verdict(self, embedded):
         found = compare_images(embedded("abab"))
-        (trace,) = plotly_traces(found)
-        order = found.order
-        np.testing.assert_allclose(trace["z"], found.differences[order][:, order], atol=1e-4)
-        assert trace["text"][0][1].endswith("same character")
-        assert trace["text"][0][2].endswith("different characters")
-        cut = tiny_models.THRESHOLD / 0.5
-        assert [stop for stop, _ in trace["colorscale"]] == [0, cut, cut, 1]
-        json.dumps([trace, plotly_layout(found)], allow_nan=False)
+        chart, order = found.chart(), found.order
+        np.testing.assert_allclose(chart.values, found.differences[order][:, order], atol=1e-4)
+        assert chart.texts[0][1].endswith("same character")
+        assert chart.texts[0][2].endswith("different characters")
+        assert (chart.limit, chart.maximum) == (tiny_models.THRESHOLD, 0.5)
+        assert [row["verdict"] for row in found.table()] == ["same character"] * 2 + ["different"] * 4
 
     def test_has_the_crops_of_detections_beside_it(self, boxed):
         found = compare_images(boxed, patches_field="faces")
-        layout = plotly_layout(found)
-        assert [picture["y"] for picture in layout["images"]] == [0, 1, 2, 3]
-        for picture, place in zip(layout["images"], found.order, strict=True):
-            head, _, content = picture["source"].partition(",")
+        for picture, place in zip(found.chart().pictures, found.order, strict=True):
+            head, _, content = picture.partition(",")
             assert head == "data:image/jpeg;base64"
             with Image.open(io.BytesIO(base64.b64decode(content))) as image:
                 width, height = 64 * found.boxes[place][2], 48 * found.boxes[place][3]
@@ -140,15 +135,13 @@ class TestPlot:
         found = compare_images(data)
         for path in found.filepaths[:2]:
             (tmp_path / "images" / path.rpartition("/")[2]).unlink()
-        layout = plotly_layout(found)
-        assert len(layout["images"]) == 1
-        assert len(layout["yaxis"]["ticktext"]) == 3
-        assert plotly_layout(found, with_thumbnails=False)["images"] == []
+        assert sorted(picture is None for picture in found.chart().pictures) == [False, True, True]
+        assert len(found.chart().labels) == 3
+        assert found.chart(with_thumbnails=False).pictures == []
 
-    def test_names_are_no_markup(self, embedded, tmp_path):
+    def test_long_names_are_shortened(self, embedded, tmp_path):
         data = embedded("ab")
         sample = data.first()
         sample.filepath = str(tmp_path / "<b>絵 & a very long name that fits nowhere.png")
         sample.save()
-        names = plotly_layout(compare_images(data))["yaxis"]["ticktext"]
-        assert "&lt;b&gt;絵 &amp; a ve… nowhere.png" in names
+        assert "<b>絵 & a ve… nowhere.png" in compare_images(data).chart().labels

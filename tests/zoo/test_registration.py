@@ -182,14 +182,14 @@ class TestOperator:
     def test_registers_and_takes_out(self):
         assert "not in FiftyOne's model zoo" in self.form()[0]
         table = self.run()
-        assert table["State"] == "registered now"
+        assert table["State"] == "registered"
         assert table["In Python"] == f'foz.load_zoo_model("{registration.DEFAULT_MODEL}")'
         state, action = self.form()
         assert "up to date" in state
         assert [choice["value"] for choice in action["view"]["choices"]] == ["register", "remove"]
-        assert self.run()["State"] == "were there, nothing done"
-        assert self.run(action="remove")["State"] == "taken out"
-        assert self.run(action="remove")["Done"] == "nothing, there was no registration"
+        assert self.run()["State"] == "already registered"
+        assert self.run(action="remove")["State"] == "removed"
+        assert self.run(action="remove")["Result"] == "there was no registration"
 
     def test_says_what_is_there(self, zoo_dir):
         as_downloaded(zoo_dir / "ccip_characters", "0.0.1")
@@ -200,7 +200,7 @@ class TestOperator:
             self.run()
         self.run(overwrite=True)
         (zoo_dir / "ccip_characters" / "manifest.json").unlink()
-        assert "another state of the plugin" in self.form()[0]
+        assert "another version of the plugin" in self.form()[0]
 
     def test_from_python(self, dataset):
         operator = foo.get_operator(URI)

@@ -20,6 +20,7 @@ from ..evaluation.pairs import PairMetrics, pair_metrics
 from ..evaluation.rand_index import rand_index_without
 from ..neighbors.pairs import Pairs
 from ..neighbors.vectors import unit_array
+from ..plain import number, plain
 from ..progress import ProgressCallback
 from ..registry import DEFAULT_MODEL, ModelSpec, get_spec
 from .dbscan import ALL_PAIRS, dendrogram_of, tune_dbscan_2
@@ -105,14 +106,14 @@ class CardRow:
 
     def as_dict(self) -> dict[str, Any]:
         """Values for JSON: None instead of NaN."""
-        return {name: _json_value(value) for name, value in asdict(self).items()}
+        return dict(plain(asdict(self)))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "CardRow":
         """The inverse of :meth:`as_dict`."""
         names = ("scores", "errors", "with_selves")
-        numbers = {name: {key: _number(value) for key, value in values[name].items()} for name in names}
-        intervals = {key: Interval(*map(_number, ends.values())) for key, ends in values["intervals"].items()}
+        numbers = {name: {key: number(value) for key, value in values[name].items()} for name in names}
+        intervals = {key: Interval(*map(number, ends.values())) for key, ends in values["intervals"].items()}
         return cls(
             **{
                 **values,
@@ -274,15 +275,3 @@ def _notes(pairs: PairMetrics, n: int, clusters: bool) -> list[str]:
     if clusters and n > MAX_FREE:
         notes.append(f"Cluster_Free is tuned for at most {MAX_FREE:,} images, not {n:,}: evaluate a sample to get it")
     return notes
-
-
-def _json_value(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _json_value(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_json_value(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else value

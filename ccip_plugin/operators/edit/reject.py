@@ -1,97 +1,59 @@
-"""Operator: ticked images, or detections, are not the character whose group they are in."""
+"""Operator: the selected images or detections do not show the character of their group."""
 
 from typing import Any
 
-import fiftyone.operators as foo
 from fiftyone.operators import types
 
-from ...app import ask_groups, execution, forms, outputs, selection
+from ...app.ask.groups import ask_group_path, group_arguments, path_arguments
+from ...app.forms import Form, sentence
+from ...app.operator import CCIPOperator
+from ...app.outputs import Output
+from ...app.selection import NothingSelectedError, selected_target
+from ...core.errors import CCIPError
 from ...labels.edits import Rejection, reject
-from ...storage.targets import CCIPError, Target, TargetError
-
-TITLE = "CCIP: not this character"
 
 
-class Reject(execution.FunctionOperator):
-    """Takes what is ticked out of its groups, for good; see :func:`~ccip_plugin.labels.edits.reject`."""
+class Reject(CCIPOperator):
+    """Removes the selected items from their groups, permanently; see :func:`~ccip_plugin.labels.edits.reject`."""
 
+    name, label, button = "reject", "CCIP: not this character", "Reject"
+    description = "Remove the selected images, or detections, from their groups; no run assigns them there again"
+    risk = types.RiskLevel.MEDIUM
+    failure = "CCIP could not reject the selection"
     function = staticmethod(reject)
 
-    @property
-    def config(self) -> foo.OperatorConfig:
-        return foo.OperatorConfig(
-            name="reject",
-            label=TITLE,
-            description="Take the ticked images, or detections, out of their groups; no run puts them there again",
-            **forms.AT_ONCE,
-            risk_level=types.RiskLevel.MEDIUM,
-        )
+    def ask(self, form: Form) -> None:
+        if not form.has_dataset():
+            return
+        try:
+            target = selected_target(form.ctx)
+        except NothingSelectedError:
+            form.error("selection", "Select the samples, or labels in an opened sample, to remove from their group.")
+            return
+        except CCIPError as error:
+            form.error("target", sentence(error))
+            return
+        path = ask_group_path(form, "There is nothing to reject", target)
+        if path is not None:
+            _show_consequences(form, target.view, path)
 
-    def resolve_input(self, ctx: Any) -> types.Property:
-        form = forms.Form(ctx, TITLE)
-        target = _ask_for_ticked(form)
-        path = None if target is None else ask_groups.ask(form, "There is nothing to reject them from", target)
-        if target is not None and path is not None:
-            _say_what_is_rejected(form, target, path)
-        return form.property("Reject")
+    def samples(self, ctx: Any) -> Any:
+        return selected_target(ctx).view
 
-    def execute(self, ctx: Any) -> Any:
-        def work(progress: Any) -> Rejection:
-            target = selection.target(ctx)
-            if target is None:
-                raise TargetError("nothing is ticked")
-            path = ask_groups.chosen(ctx, ask_groups.paths_in(ctx, target))
-            return reject(target.view, progress=progress, **ask_groups.split(path))
+    def options(self, ctx: Any) -> dict[str, Any]:
+        return group_arguments(ctx, selected_target(ctx))
 
-        return execution.execute(
-            ctx,
-            work,
-            title="CCIP could not reject them",
-            results_of=_results,
-            outputs_of=_outputs,
-            message_of=lambda done: f"CCIP: {done.facts().headline}",
-        )
-
-    def resolve_output(self, ctx: Any) -> types.Property:
-        return _outputs(ctx.results)
+    def show(self, report: Rejection, out: Output) -> None:
+        out.facts(report.facts(), self.label)
 
 
-def _ask_for_ticked(form: forms.Form) -> Target | None:
-    if form.ctx.dataset is None:
-        form.error("dataset", "Open a dataset first.")
-        return None
+def _show_consequences(form: Form, samples: Any, path: str) -> None:
     try:
-        target = selection.target(form.ctx)
+        planned = reject(samples, dry_run=True, **path_arguments(path))
     except CCIPError as error:
-        form.error("target", forms.sentence(error))
-        return None
-    if target is None:
-        form.error("ticked", "Tick the tiles, or boxes in an opened image, that are not the character of their group.")
-    return target
-
-
-def _say_what_is_rejected(form: forms.Form, target: Target, path: str) -> None:
-    try:
-        found = reject(target.view, dry_run=True, **ask_groups.split(path))
-    except CCIPError as error:
-        form.error("groups", forms.sentence(error))
+        form.error("groups", sentence(error))
         return
-    form.hint("what", f"Will leave their group: {found.counts}. No run puts them there again.")
-    if found.n_without:
-        form.hint("without", f"{found.n_without:,} of them are in no group, and stay as they are.")
-    form.hint("undo", "'CCIP: undo the last change of character groups' takes it back.")
-
-
-def _results(done: Rejection) -> dict[str, Any]:
-    pairs = [
-        ("Left their group", done.counts),
-        ("In no group, as before", done.n_without or None),
-        ("Changed by others meanwhile, left as they are", done.n_left or None),
-    ]
-    return {"facts": outputs.facts(pairs)}
-
-
-def _outputs(results: dict[str, Any]) -> types.Property:
-    shown = types.Object()
-    outputs.add_facts(shown, TITLE)
-    return types.Property(shown, view=types.View(label=TITLE))
+    form.hint("what", f"To be removed from their group: {planned.counts}. No run assigns them there again.")
+    if planned.n_without:
+        form.hint("without", f"{planned.n_without:,} of the selected items are in no group and stay as they are.")
+    form.hint("undo", "'CCIP: undo the last change of character groups' restores them.")

@@ -1,84 +1,57 @@
-"""Operator: write what a grouping has proposed."""
+"""Operator: write the labels that a grouping has proposed."""
 
 from typing import Any
 
-import fiftyone.operators as foo
 from fiftyone.operators import types
 
-from ...app import ask_groups, execution, forms
+from ...app.ask.groups import path_arguments, path_of
+from ...app.forms import Form
+from ...app.operator import CCIPOperator
+from ...app.outputs import Output
+from ...core.options import Choice
 from ...grouping.proposals import Pending, apply_proposal, pending_proposals
-from ...grouping.report import GroupingReport
-from ...storage.fields import GROUP_FIELD
-from .group_characters import CHANGES, message_of, outputs_of, results_of
-
-TITLE = "CCIP: apply the proposal"
+from ...grouping.report import GroupingReport, describe_changes
+from .group_characters import show_report
 
 
-class ApplyProposal(foo.Operator):
+class ApplyProposal(CCIPOperator):
     """Writes a proposal; see :func:`~ccip_plugin.grouping.proposals.apply_proposal`."""
 
-    @property
-    def config(self) -> foo.OperatorConfig:
-        return foo.OperatorConfig(
-            name="apply_proposal",
-            label=TITLE,
-            description="Write the labels that a grouping has proposed; labels that people decided since then are kept",
-            **forms.AT_ONCE,
-            risk_level=types.RiskLevel.MEDIUM,
-        )
+    name, label, button = "apply_proposal", "CCIP: apply the proposal", "Apply"
+    description = "Write the labels that a grouping has proposed; user labels made since then are kept"
+    risk = types.RiskLevel.MEDIUM
+    failure = "CCIP could not apply the proposal"
+    function = staticmethod(apply_proposal)
 
-    def resolve_input(self, ctx: Any) -> types.Property:
-        form = forms.Form(ctx, TITLE)
-        if ctx.dataset is None:
-            form.error("dataset", "Open a dataset first.")
-            return form.property()
-        found = {pending.path: pending for pending in pending_proposals(ctx.dataset)}
-        if not found:
+    def ask(self, form: Form) -> None:
+        if not form.has_dataset():
+            return
+        proposals = pending_proposals(form.ctx.dataset)
+        if not proposals:
             form.error("nothing", "There is no proposal: run 'CCIP: group by character' and switch writing off.")
-            return form.property()
-        if len(found) > 1:
-            choices = types.RadioGroup()
-            for path in found:
-                choices.add_choice(path, label=path)
-            form.inputs.enum("path", choices.values(), label="For the field", default=next(iter(found)), view=choices)
-        pending = _chosen(ctx, list(found.values()))
+            return
+        if len(proposals) > 1:
+            choices = [Choice(pending.path, pending.path) for pending in proposals]
+            form.choose("path", "Group field", choices, default=proposals[0].path)
+        pending = _chosen(form.ctx, proposals)
         if pending is None or pending.is_outdated:
             form.error("outdated", "The groups were changed since this was proposed: propose it again.")
         else:
-            form.hint("counts", f"Proposed {pending.at[:19].replace('T', ' ')} (UTC): {_in_words(pending)}.")
-        return form.property("Apply")
+            at = pending.at[:19].replace("T", " ")
+            form.hint("counts", f"Proposed {at} (UTC): {describe_changes(pending.counts)}.")
 
-    def execute(self, ctx: Any) -> Any:
-        def work(progress: Any) -> GroupingReport:
-            pending = _chosen(ctx, pending_proposals(ctx.dataset))
-            group_field = pending.group_field if pending is not None else GROUP_FIELD
-            patches_field = pending.patches_field if pending is not None else None
-            return apply_proposal(ctx.dataset, group_field=group_field, patches_field=patches_field, progress=progress)
+    def samples(self, ctx: Any) -> Any:
+        return ctx.dataset
 
-        return execution.execute(
-            ctx,
-            work,
-            title="CCIP could not apply the proposal",
-            results_of=results_of,
-            outputs_of=outputs_of,
-            is_clean=lambda done: not done.warnings,
-            message_of=message_of,
-        )
+    def options(self, ctx: Any) -> dict[str, Any]:
+        pending = _chosen(ctx, pending_proposals(ctx.dataset))
+        return {} if pending is None else path_arguments(pending.path)
 
-    def resolve_output(self, ctx: Any) -> types.Property:
-        return outputs_of(ctx.results)
-
-    def __call__(self, samples: Any, **options: Any) -> GroupingReport:
-        """Applies from Python; takes what :func:`~ccip_plugin.grouping.proposals.apply_proposal` takes."""
-        return apply_proposal(samples, **options)
+    def show(self, report: GroupingReport, out: Output) -> None:
+        show_report(report, out)
 
 
-def _chosen(ctx: Any, found: list[Pending]) -> Pending | None:
-    """The proposal that was chosen: by its path, by the names that Python uses, else the first."""
-    path = ask_groups.path_of(ctx)
-    return next((pending for pending in found if path in (None, pending.path)), None)
-
-
-def _in_words(pending: Pending) -> str:
-    parts = [f"{n:,} {CHANGES[kind].lower()}" for kind, n in pending.counts.items() if n]
-    return ", ".join(parts) or "nothing would change"
+def _chosen(ctx: Any, proposals: list[Pending]) -> Pending | None:
+    """The proposal of the chosen field, the first one by default."""
+    path = path_of(ctx)
+    return next((pending for pending in proposals if path in (None, pending.path)), None)

@@ -1,135 +1,151 @@
-"""Operator: the images, or detections, that are most alike to others."""
+"""Operator: the images, or detections, most similar to others."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import fiftyone.operators as foo
 from fiftyone.operators import types
 
-from ...app import ask_embeddings, execution, forms, outputs, selection, upload
+from ...app import upload
+from ...app.answers import number_of, text_of
+from ...app.ask.embeddings import ask_embeddings
+from ...app.counts import remembered
+from ...app.forms import Form, field_description, sentence
+from ...app.operator import CCIPOperator
+from ...app.outputs import Output, file_paths
+from ...app.selection import selected_ids
+from ...core.options import Choice
 from ...labels.store import LabelStore
-from ...search.similar import COMBINE, LIMIT, MEAN, Similar, field_problem, find_similar
-from ...storage.fields import EMBEDDINGS_FIELD, GROUP_FIELD, UNASSIGNED
-from ...storage.targets import Target, resolve
+from ...search.similar import Similar, field_problem, find_similar
 
-TITLE = "CCIP: find similar"
-TICKED, GROUP, UPLOAD = "ticked", "group", "upload"
-FIELD = "ccip_difference"
-ICON = "/assets/ccip-find.svg"
+SELECTED, GROUP, UPLOAD = "ticked", "group", "upload"
+DIFFERENCE_FIELD = "ccip_difference"
 FILES = ".png,.jpg,.jpeg,.webp,.gif,.bmp,.tif,.tiff,.avif"
 N_ROWS = 20
 MANY_GROUPS = 1000
-WORDS = {"mean": "to all of them, on average", "nearest": "to any of them"}
+COMBINE = (Choice("mean", "By the mean difference to all"), Choice("nearest", "By the difference to the nearest"))
 
 
-class FindSimilar(foo.Operator):
-    """Shows what is alike; see :func:`~ccip_plugin.search.similar.find_similar`."""
+class FindSimilar(CCIPOperator):
+    """Shows similar items; see :func:`~ccip_plugin.search.similar.find_similar`."""
 
-    @property
-    def config(self) -> foo.OperatorConfig:
-        return foo.OperatorConfig(
-            name="find_similar",
-            label=TITLE,
-            description="Show the images, or detections, most alike to ticked ones, to a character group or to a file",
-            **forms.AT_ONCE,
-            risk_level=types.RiskLevel.MEDIUM,
+    name, label, button = "find_similar", "CCIP: find similar", "Find"
+    description = "Show the images, or detections, most similar to the selected ones, to a character group or to a file"
+    risk = types.RiskLevel.MEDIUM
+    failure = "CCIP could not find similar images"
+    function = staticmethod(find_similar)
+    parameters = (
+        *("combine", "limit", "only_same", "threshold", "ids", "images", "embeddings_field", "group_field"),
+        *("model_dir", "revision", "provider", "max_pixels"),
+    )
+    toolbar_icon = "/assets/ccip-find.svg"
+
+    def ask(self, form: Form) -> None:
+        if form.ask_target("Search") is None:
+            return
+        embeddings = ask_embeddings(form, without="cannot be found")
+        if embeddings is not None:
+            if not _is_named(form.ctx):
+                self._ask_query(form)
+            self._ask_result(form, embeddings.published.threshold)
+
+    def options(self, ctx: Any) -> dict[str, Any]:
+        options = super().options(ctx)
+        if "limit" in options:
+            options["limit"] = int(options["limit"])  # numbers of a form may arrive as floats
+        if ctx.params.get("is_written", "difference_field" in ctx.params):
+            options["difference_field"] = text_of(ctx, "difference_field") or DIFFERENCE_FIELD
+        if _is_named(ctx):
+            return options
+        ids = selected_ids(ctx, self.samples(ctx), options["patches_field"])
+        kind = _query_kind(ctx, ids)
+        if kind == UPLOAD:
+            return {**options, "images": upload.content(ctx.params.get("image"))}
+        return {**options, "group": ctx.params.get("group")} if kind == GROUP else {**options, "ids": ids}
+
+    def show(self, report: Similar, out: Output) -> None:
+        out.facts(report.facts(), "CCIP: similar images")
+        out.is_clean, out.reloads = bool(report.ids), report.difference_field is not None
+        out.table(
+            "found",
+            f"The first {min(N_ROWS, len(report.ids))}",
+            _rows(report),
+            {"image": "Image", "difference": "Difference", "verdict": "Result"},
         )
+        if report.ids:
+            out.show_view(report.view, clears_selection=True)
 
-    def resolve_placement(self, ctx: Any) -> types.Placement:
-        button = types.Button(label=TITLE, icon=ICON, prompt=True)
-        return types.Placement(types.Places.SAMPLES_GRID_SECONDARY_ACTIONS, button)
+    def _ask_query(self, form: Form) -> None:
+        """Asks for the images to compare with."""
+        ids = selected_ids(form.ctx, form.target.view, form.target.patches_field)
+        noun = "patches or labels" if form.target.is_patches else "samples"
+        choices = [
+            Choice(SELECTED, f"Selected {noun} ({len(ids):,})", "also the opened sample"),
+            Choice(GROUP, "A character group"),
+            Choice(UPLOAD, "An image file", "of one character; it need not be in the dataset"),
+        ]
+        kind = _query_kind(form.ctx, ids)
+        form.choose("look_for", "Search by", choices, default=kind)
+        if kind == GROUP:
+            _ask_group(form, text_of(form.ctx, "group_field") or self.default("group_field"))
+        elif kind == UPLOAD:
+            _ask_upload(form)
+        elif not ids:
+            form.error("selection", _how_to_select(form))
+        if kind == GROUP or (kind == SELECTED and len(ids) > 1):
+            form.choose("combine", "Sort", COMBINE, default=self.default("combine"))
 
-    def resolve_input(self, ctx: Any) -> types.Property:
-        form = forms.Form(ctx, TITLE)
-        target = form.target("Search")
-        found = ask_embeddings.ask(form, target, without="cannot be found") if target is not None else None
-        if target is not None and found is not None:
-            _ask_for_query(form, target)
-            _ask_for_rest(form, target, found[2].threshold)
-        return form.property("Find")
-
-    def execute(self, ctx: Any) -> Any:
-        def work(progress: Any) -> Similar:
-            samples = ctx.target_view(require_flat=True)
-            return find_similar(samples, progress=progress, **_options(ctx, samples))
-
-        return execution.execute(
-            ctx,
-            work,
-            title="CCIP could not find similar images",
-            results_of=_results,
-            outputs_of=_outputs,
-            is_clean=lambda found: bool(found.ids),
-            has_changed=lambda found: found.difference_field is not None,
-            also=lambda found: _show(ctx, found),
-            message_of=lambda found: f"CCIP: {found.facts().headline}",
+    def _ask_result(self, form: Form, threshold: float) -> None:
+        limit = number_of(form.ctx, "limit")
+        is_valid = limit is None or (isinstance(limit, int | float) and limit == int(limit) and limit >= 1)
+        problem = None if is_valid else "A whole number, 1 or more"
+        form.number("limit", "Show at most", kind=int, default=self.default("limit"), problem=problem)
+        form.switch("only_same", f"Only the same character (difference up to {threshold:.4f})")
+        is_written = form.switch(
+            "is_written",
+            "Write the differences into a field",
+            description="Off: nothing is written; the differences are listed in the result",
         )
-
-    def resolve_output(self, ctx: Any) -> types.Property:
-        return _outputs(ctx.results)
-
-    def __call__(self, samples: Any, **options: Any) -> Similar:
-        """Finds from Python; takes what :func:`~ccip_plugin.search.similar.find_similar` takes."""
-        return find_similar(samples, **options)
-
-
-def _ask_for_query(form: forms.Form, target: Target) -> None:
-    """Asks for what is looked for, unless a script has named it."""
-    if _is_named(form.ctx):
-        return
-    chosen = selection.ids(form.ctx, target)
-    noun = "patches or boxes" if target.is_patches else "tiles"
-    choices = types.RadioGroup(orientation="vertical")
-    choices.add_choice(TICKED, label=f"Ticked {noun} ({len(chosen):,})", description="also the image that is opened")
-    choices.add_choice(GROUP, label="A character group")
-    choices.add_choice(UPLOAD, label="An image file", description="of one character; it need not be in the dataset")
-    answer = _kind_of_query(form.ctx, chosen)
-    form.inputs.enum("look_for", choices.values(), label="Look for what is alike to", default=answer, view=choices)
-    if answer == GROUP:
-        _ask_for_group(form, target)
-    elif answer == UPLOAD:
-        _ask_for_upload(form)
-    elif not chosen:
-        form.error("ticked", _how_to_tick(target))
-    if answer == GROUP or (answer == TICKED and len(chosen) > 1):
-        how = types.RadioGroup()
-        for name in COMBINE:
-            how.add_choice(name, label=WORDS[name])
-        form.inputs.enum("combine", how.values(), label="Alike", default=MEAN, view=how)
+        if is_written:
+            name = text_of(form.ctx, "difference_field") or DIFFERENCE_FIELD
+            problem = field_problem(form.target, name)
+            form.text(
+                "difference_field",
+                "Field",
+                default=DIFFERENCE_FIELD,
+                description=field_description(form.target),
+                problem=problem and sentence(problem),
+            )
 
 
 def _is_named(ctx: Any) -> bool:
+    """Whether a script names the images to compare with."""
     return bool(ctx.params.get("ids") or ctx.params.get("images"))
 
 
-def _kind_of_query(ctx: Any, chosen: list[str]) -> str:
-    """What is looked for: as it was answered, else by what there is."""
-    if answer := ctx.params.get("look_for"):
+def _query_kind(ctx: Any, ids: list[str]) -> str:
+    """The answer, else what is given."""
+    if answer := text_of(ctx, "look_for"):
         return answer
     if ctx.params.get("group"):
         return GROUP
-    return TICKED if chosen and not ctx.params.get("image") else UPLOAD
+    return SELECTED if ids and not ctx.params.get("image") else UPLOAD
 
 
-def _how_to_tick(target: Target) -> str:
-    if target.is_patches:
-        return (
-            f"No detection is ticked: show the patches of {target.patches_field!r} and tick some, or click boxes in an "
-            "opened image."
-        )
-    return "No image is ticked: tick one tile or several."
+def _how_to_select(form: Form) -> str:
+    if not form.target.is_patches:
+        return "No sample is selected: select one or several."
+    patches = f"the patches of {form.target.patches_field!r}"
+    return f"No detection is selected: show {patches} and select some, or select labels in an opened sample."
 
 
-def _ask_for_group(form: forms.Form, target: Target) -> None:
-    field = forms.text_of(form.ctx, "group_field", GROUP_FIELD) or GROUP_FIELD
-    path = LabelStore(target, field).attribute_path("label")
-    if target.dataset.get_field(path) is None:
+def _ask_group(form: Form, field: str) -> None:
+    store = LabelStore(form.target, field)
+    if not store.exists():
         form.error("group", f"There are no character groups in {field!r} yet. Run 'CCIP: group by character' first.")
         return
-    names: list[str] = forms.remembered(target.whole(), f"names {path}", lambda: target.dataset.distinct(path))
+    names = remembered(form.target.whole(), f"names {store.path}", store.group_names)
     choices = types.AutocompleteView(allow_user_input=True)
-    for name in [name for name in names if name and name != UNASSIGNED][:MANY_GROUPS]:
+    for name in names[:MANY_GROUPS]:
         choices.add_choice(name, label=name)
     asked = form.inputs.str("group", label="Character group", required=True, view=choices)
     chosen = form.ctx.params.get("group")
@@ -137,7 +153,7 @@ def _ask_for_group(form: forms.Form, target: Target) -> None:
         asked.invalid, asked.error_message = True, f"There is no character group {chosen!r}"
 
 
-def _ask_for_upload(form: forms.Form) -> None:
+def _ask_upload(form: Form) -> None:
     view = types.FileView(max_size=upload.MAX_BYTES, types=FILES, lite=True)
     asked = form.inputs.uploaded_file("image", label="Image file", required=True, view=view)
     sent = form.ctx.params.get("image")
@@ -145,92 +161,14 @@ def _ask_for_upload(form: forms.Form) -> None:
         asked.invalid, asked.error_message = True, problem
 
 
-def _ask_for_rest(form: forms.Form, target: Target, threshold: float) -> None:
-    asked = form.inputs.int("limit", label="Show at most", default=LIMIT, view=types.TextFieldView(space=6))
-    limit = forms.number_of(form.ctx, "limit")
-    if limit is not None and not (isinstance(limit, int | float) and limit == int(limit) and limit >= 1):
-        asked.invalid, asked.error_message = True, "A whole number, 1 or more"
-    label = f"Only the same character (difference up to {threshold:.4f})"
-    form.inputs.bool("only_same", label=label, default=False)
-    form.inputs.bool(
-        "is_written",
-        label="Write the differences into a field",
-        description="Without it nothing is written; the differences are listed when it is done",
-        default=False,
-    )
-    if not form.ctx.params.get("is_written"):
-        return
-    described = "An attribute of each detection" if target.is_patches else "A field of each image"
-    named = form.inputs.str("difference_field", label="Field", description=described, default=FIELD)
-    name = forms.text_of(form.ctx, "difference_field", FIELD) or FIELD
-    if problem := field_problem(target, name):
-        named.invalid, named.error_message = True, problem[:1].upper() + problem[1:]
-
-
-def _options(ctx: Any, samples: Any) -> dict[str, Any]:
-    """The arguments of the function; a script may give them by the names that they have there."""
-    names = ("combine", "only_same", "threshold", "model_dir", "revision", "provider", "max_pixels", "ids", "images")
-    options = forms.options(ctx, names)
-    limit = forms.number_of(ctx, "limit")
-    options["limit"] = LIMIT if limit is None else int(limit)
-    options["embeddings_field"] = forms.text_of(ctx, "embeddings_field", EMBEDDINGS_FIELD)
-    options["group_field"] = forms.text_of(ctx, "group_field", GROUP_FIELD)
-    options["patches_field"] = forms.patches_field_of(ctx)
-    if ctx.params.get("is_written", "difference_field" in ctx.params):
-        options["difference_field"] = forms.text_of(ctx, "difference_field", FIELD)
-    return options | _query(ctx, samples, options["patches_field"])
-
-
-def _query(ctx: Any, samples: Any, patches_field: str | None) -> dict[str, Any]:
-    """What is looked for, as the form asks it."""
-    if _is_named(ctx):
-        return {}
-    chosen = selection.ids(ctx, resolve(samples, patches_field))
-    kind = _kind_of_query(ctx, chosen)
-    if kind == UPLOAD:
-        return {"images": upload.content(ctx.params.get("image"))}
-    return {"group": ctx.params.get("group")} if kind == GROUP else {"ids": chosen}
-
-
-def _show(ctx: Any, found: Similar) -> Iterator[Any]:
-    """Lets the App show what was found."""
-    if found.ids:
-        yield ctx.ops.clear_selected_samples()
-        yield ctx.ops.set_view(view=found.view)
-
-
-def _results(found: Similar) -> dict[str, Any]:
-    several = f"{found.n_queries:,} ({WORDS[found.combine]})" if found.n_queries > 1 else "1"
-    pairs = [
-        ("Found", f"{len(found.ids):,}, the most alike first"),
-        ("Compared with", several),
-        (f"The same character, of all {found.n_searched:,} {found.target.noun}", found.n_within),
-        ("Same character up to", f"a difference of {found.threshold:.4f}"),
-        ("Could not be searched, without embedding", found.n_missing or None),
-        ("Written into the field", found.difference_field),
-        ("Model", found.model_name),
-    ]
-    return {"facts": outputs.facts(pairs), "found": _rows(found)}
-
-
-def _rows(found: Similar) -> list[dict[str, Any]]:
-    """The most alike ones."""
-    ids = found.ids[:N_ROWS]
-    names = outputs.filepaths(found.target.dataset, ids, found.target.patches_field) if ids else {}
+def _rows(report: Similar) -> list[dict[str, str]]:
+    ids = report.ids[:N_ROWS]
+    paths = file_paths(report.target.dataset, ids, report.target.patches_field)
     return [
         {
-            "image": Path(names.get(key, key)).name,
-            "difference": f"{apart:.4f}",
-            "verdict": "same character" if apart <= found.threshold else "",
+            "image": Path(paths.get(item_id, item_id)).name,
+            "difference": f"{difference:.4f}",
+            "verdict": "same character" if difference <= report.threshold else "",
         }
-        for key, apart in zip(ids, found.differences.astype(float), strict=False)
+        for item_id, difference in zip(ids, report.differences.astype(float), strict=False)
     ]
-
-
-def _outputs(results: dict[str, Any]) -> types.Property:
-    shown = types.Object()
-    outputs.add_facts(shown, "CCIP: what is alike")
-    if results.get("found"):
-        columns = {"image": "Image", "difference": "Difference", "verdict": "Verdict"}
-        outputs.add_table(shown, "found", columns, f"The first {len(results['found'])}")
-    return types.Property(shown, view=types.View(label=TITLE))

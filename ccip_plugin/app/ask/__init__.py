@@ -1,0 +1,1 @@
+"""Questions that the forms of several operators share."""

@@ -1,0 +1,62 @@
+"""Asks for a field with character groups."""
+
+from typing import Any
+
+from ...core.options import Choice
+from ...storage.fields import GROUP_FIELD
+from ...storage.runs import RunKind, read_config
+from ...storage.targets import Target, field_path, split_path
+from ..answers import patches_field_of, text_of
+from ..forms import Form
+
+
+def ask_group_path(form: Form, nothing: str, target: Target | None = None) -> str | None:
+    """Asks for a field with character groups, where there is a choice.
+
+    Args:
+        form: the form
+        nothing: what cannot be done without groups
+        target (None): take only fields for this kind of item
+
+    Returns:
+        its path; None when there is none, and then the form says so
+    """
+    if not form.has_dataset():
+        return None
+    paths = paths_in(form.ctx, target)
+    if not paths:
+        subject = "this dataset has" if target is None else f"{target.noun} have"
+        form.error("nothing", f"{nothing}: {subject} no character groups.")
+        return None
+    if len(paths) > 1:
+        form.choose("path", "Group field", [Choice(path, path) for path in paths], default=paths[0])
+    return path_of(form.ctx) or paths[0]
+
+
+def paths_in(ctx: Any, target: Target | None = None) -> list[str]:
+    """The paths of the fields with character groups in the dataset; with a target, those for its kind of item."""
+    keys = ctx.dataset.list_runs(method=RunKind.REGISTRY)
+    configs = [read_config(ctx.dataset, key, ("path",)) for key in keys]
+    paths = [config["path"] for config in configs if config is not None]
+    return [path for path in paths if target is None or split_path(path)[0] == target.patches_field]
+
+
+def path_of(ctx: Any) -> str | None:
+    """The chosen field: as a path, or by the parameters of the functions; None when none was chosen."""
+    if path := text_of(ctx, "path"):
+        return path
+    group_field, patches_field = text_of(ctx, "group_field"), patches_field_of(ctx)
+    if group_field is None and patches_field is None:
+        return None
+    return field_path(group_field or GROUP_FIELD, patches_field)
+
+
+def group_arguments(ctx: Any, target: Target | None = None) -> dict[str, Any]:
+    """The chosen field, the first one by default, as the functions take it: ``patches_field`` and ``group_field``."""
+    return path_arguments(path_of(ctx) or next(iter(paths_in(ctx, target)), GROUP_FIELD))
+
+
+def path_arguments(path: str) -> dict[str, Any]:
+    """A path as the functions take it: ``patches_field``, None for whole images, and ``group_field``."""
+    patches_field, group_field = split_path(path)
+    return {"patches_field": patches_field, "group_field": group_field}

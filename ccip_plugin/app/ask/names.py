@@ -1,0 +1,52 @@
+"""Asks for a field with names, such as a ground truth field, and what the App shows afterwards."""
+
+from collections.abc import Mapping
+
+from ...core.errors import CCIPError
+from ...core.options import Choice
+from ...evaluation.ground_truth import name_attribute, name_fields
+from ...storage.fields import GROUP_FIELD
+from ..answers import text_of
+from ..forms import Form, sentence
+
+LIKELY = ("ground_truth", "character", "label")
+"""Usual names of ground truth fields; proposed first."""
+NO_VIEW = "nothing"
+
+
+def ask_ground_truth(form: Form) -> str | None:
+    """Asks for the ground truth field; None when there is none, and then the form says so."""
+    return _ask(form, "ground_truth_field", "Ground truth field", LIKELY)
+
+
+def ask_group_field(form: Form) -> str | None:
+    """Asks for the field with the groups; None when there is none, and then the form says so."""
+    return _ask(form, "group_field", "Group field", (GROUP_FIELD, *LIKELY))
+
+
+def ask_view(form: Form, views: Mapping[str, str]) -> None:
+    """Asks what the App shows when the operator is done.
+
+    Args:
+        form: the form
+        views: the views, with their labels
+    """
+    choices = [Choice(NO_VIEW, "The current view"), *(Choice(name, label) for name, label in views.items())]
+    form.choose("show", "Show afterwards", choices, default=NO_VIEW)
+
+
+def _ask(form: Form, name: str, label: str, proposed: tuple[str, ...]) -> str | None:
+    fields = name_fields(form.target)
+    if not fields:
+        form.error(name, "This dataset has no field with names, such as a ground truth field.")
+        return None
+    default = next((field for field in proposed if field in fields), fields[0])
+    choices = [Choice(field, field) for field in fields]
+    form.choose(name, label, choices, default=default, is_list=True, is_searchable=True, is_required=True)
+    chosen = text_of(form.ctx, name) or default
+    try:
+        name_attribute(form.target, chosen)
+    except CCIPError as error:
+        form.error(name, sentence(error))
+        return None
+    return chosen

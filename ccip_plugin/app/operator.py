@@ -1,0 +1,165 @@
+"""The base of the operators: configuration, form, execution, result and the call from Python, written once.
+
+An operator is its name, label, description and risk, and four methods: what it asks, the options that it takes from the
+answers, the function that it calls, and what it shows of the result::
+
+    class Undo(CCIPOperator):
+        name, label, button = "undo", "CCIP: undo", "Undo"
+        description = "Undo the last change of character groups"
+        risk = types.RiskLevel.MEDIUM
+        failure = "CCIP could not undo the change"
+        function = staticmethod(undo)
+
+        def ask(self, form): ...
+        def options(self, ctx): ...
+        def show(self, report, out): ...
+"""
+
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar
+
+import fiftyone.operators as foo
+from fiftyone.operators import types
+from fiftyone.operators.message import GeneratedMessage
+
+from ..core.progress import ProgressCallback
+from . import execution, outputs
+from .answers import given, patches_field_of
+from .forms import Form
+
+ICONS = {
+    "icon": "/assets/ccip.svg",
+    "light_icon": "/assets/ccip-light.svg",
+    "dark_icon": "/assets/ccip-dark.svg",
+}
+
+
+class CCIPOperator(foo.Operator):
+    """An operator of this plugin.
+
+    Attributes:
+        name: the name in its URI
+        label: the label in the App
+        description: one sentence for the list of operators
+        risk: what FiftyOne tells agents; without it an operator counts as dangerous
+        failure: the title of an error
+        function: the function that it calls, as a ``staticmethod``
+        parameters: the parameters that :meth:`options` takes from the answers as they are
+        button: the text of the button, "Execute" by default
+        is_delegable: whether it can be delegated
+        is_live: whether it shows its progress and its result in a dialog of its own
+        reloads: whether the App has to reload the dataset afterwards
+        takes_samples: whether its function works on samples
+        toolbar_icon: the icon of a button above the grid, None for no button
+    """
+
+    name: ClassVar[str]
+    label: ClassVar[str]
+    description: ClassVar[str]
+    risk: ClassVar[types.RiskLevel]
+    failure: ClassVar[str]
+    function: ClassVar[Callable[..., Any]]
+    parameters: ClassVar[tuple[str, ...]] = ()
+    button: ClassVar[str | None] = None
+    is_delegable: ClassVar[bool] = False
+    is_live: ClassVar[bool] = True
+    reloads: ClassVar[bool] = True
+    takes_samples: ClassVar[bool] = True
+    toolbar_icon: ClassVar[str | None] = None
+
+    # -- what an operator says
+
+    def ask(self, form: Form) -> None:
+        """Adds the inputs to a form. It must not write: FiftyOne calls it at each keystroke."""
+        raise NotImplementedError
+
+    def samples(self, ctx: Any) -> Any:
+        """The samples to work on, as the form asked for them."""
+        return ctx.target_view(require_flat=True)
+
+    def options(self, ctx: Any) -> dict[str, Any]:
+        """The keywords of the function, from the answers; a script gives them under the same names."""
+        return {**given(ctx, self.parameters), "patches_field": patches_field_of(ctx)}
+
+    def call(self, samples: Any, progress: ProgressCallback, **options: Any) -> Any:
+        """Calls the function."""
+        given = (samples,) if self.takes_samples else ()
+        return self.function(*given, progress=progress, **options)
+
+    def show(self, report: Any, out: outputs.Output) -> None:
+        """Shows what the function returned."""
+        raise NotImplementedError
+
+    # -- what FiftyOne asks
+
+    @property
+    def config(self) -> foo.OperatorConfig:
+        return foo.OperatorConfig(
+            name=self.name,
+            label=self.label,
+            description=self.description,
+            dynamic=True,
+            execute_as_generator=self.is_live,
+            allow_immediate_execution=True,
+            allow_delegated_execution=self.is_delegable,
+            risk_level=self.risk,
+            **ICONS,
+        )
+
+    def resolve_placement(self, ctx: Any) -> types.Placement | None:
+        """The button above the grid. FiftyOne asks at each request: no database here."""
+        if self.toolbar_icon is None:
+            return None
+        button = types.Button(label=self.label, icon=self.toolbar_icon, prompt=True)
+        return types.Placement(types.Places.SAMPLES_GRID_SECONDARY_ACTIONS, button)
+
+    def resolve_input(self, ctx: Any) -> types.Property:
+        form = Form(ctx, self.label, self.button)
+        self.ask(form)
+        return form.as_property()
+
+    def execute(self, ctx: Any) -> outputs.Results | Iterator[GeneratedMessage]:
+        def work(progress: ProgressCallback) -> Any:
+            samples = self.samples(ctx) if self.takes_samples else None
+            return self.call(samples, progress, **self.options(ctx))
+
+        def shown(report: Any) -> outputs.Output:
+            out = outputs.Output(ctx, self.label, reloads=self.reloads)
+            self.show(report, out)
+            return out
+
+        return execution.execute(ctx, work, shown, failure=self.failure, is_live=self.is_live)
+
+    def resolve_output(self, ctx: Any) -> types.Property:
+        return outputs.as_property(ctx.results)
+
+    # -- from Python
+
+    def __call__(self, samples: Any = None, *arguments: Any, delegate: bool = False, **options: Any) -> Any:
+        """Calls the function as an ordinary call, without FiftyOne's time limit.
+
+        Args:
+            samples: a dataset or view
+            arguments: further arguments of the function
+            delegate (False): schedule the operator for a worker instead
+            options: the keywords of the function
+
+        Returns:
+            what the function returns; what ``execute_operator`` returns for a delegated call
+        """
+        given = (samples, *arguments) if self.takes_samples else arguments
+        if not delegate:
+            return self.function(*given, **options)
+        names = list(inspect.signature(self.function).parameters)
+        named = dict(zip(names[1:], arguments, strict=False))
+        return execution.schedule(self.uri, samples, {**named, **options})
+
+    def default(self, option: str) -> Any:
+        """The default of an option of the function."""
+        return default_of(self.function, option)
+
+
+def default_of(function: Callable[..., Any], option: str) -> Any:
+    """The default of an option of a function."""
+    return inspect.signature(function).parameters[option].default
