@@ -15,7 +15,6 @@ IDENTIFIER = re.compile(r"[a-z_]+")  # a key, or the name of a kind
 
 NOT_YET = {
     "",
-    "embeddings",
     "grouping",
     "labels",
     "review",

@@ -67,7 +67,7 @@ def _reader(option: Option) -> Callable[[str], Any]:
             value = option.kind(text)
             option.check(value)
         except (ValueError, ParameterError):
-            raise argparse.ArgumentTypeError(f"{text!r} is not {option.wanted}") from None
+            raise argparse.ArgumentTypeError(f"{text!r} is not {option.expected}") from None
         if option.spec.metavar == "DIR" and not Path(text).expanduser().is_dir():
             raise argparse.ArgumentTypeError(f"there is no folder {text!r}")
         return value

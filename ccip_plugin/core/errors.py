@@ -166,12 +166,12 @@ class ParameterError(CCIPError, ValueError):
     Attributes:
         name: the parameter
         value: its value
-        wanted: the valid values
+        expected: a description of the valid values
     """
 
-    def __init__(self, name: str, value: object, wanted: str):
-        super().__init__(f"{name} is {value!r}; it must be {wanted}")
-        self.name, self.value, self.wanted = name, value, wanted
+    def __init__(self, name: str, value: object, expected: str):
+        super().__init__(f"{name} is {value!r}; it must be {expected}")
+        self.name, self.value, self.expected = name, value, expected
 
 
 class RadiusError(CCIPError, ValueError):

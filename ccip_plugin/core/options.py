@@ -100,7 +100,7 @@ class Option:
         return self.spec.flag or f"--{self.name.replace('_', '-')}"
 
     @property
-    def wanted(self) -> str:
+    def expected(self) -> str:
         """A description of the valid values."""
         if self.choices:
             return f"one of {', '.join(choice.value for choice in self.choices)}"
@@ -120,7 +120,7 @@ class Option:
         if value is None and self.is_optional:
             return
         if not self._has_kind(value) or not self._is_in_range(value):
-            raise ParameterError(self.name, value, self.wanted)
+            raise ParameterError(self.name, value, self.expected)
 
     def _has_kind(self, value: Any) -> bool:
         if self.kind is bool or isinstance(value, bool):

@@ -37,20 +37,20 @@ MAX_REASONS = 1000
 
 @dataclass(frozen=True)
 class EmbeddingsReport:
-    """What :func:`compute_embeddings` did.
+    """Report of :func:`compute_embeddings`.
 
     Attributes:
-        n_total: the images or detections that were asked for
-        n_computed: those embedded now
-        n_skipped: those that had an embedding
-        n_failed: those that could not be embedded
-        n_gone: those that were deleted while the work was going on
-        failures: the reasons by id; from the thousandth different reason on, where to find it
+        n_total: number of requested items: images, or detections
+        n_computed: number of items embedded in this run
+        n_skipped: number of items that already had an embedding
+        n_failed: number of items that could not be embedded
+        n_gone: number of items that were deleted during the run
+        failures: the reasons of failures by id; after 1,000 different reasons, a reference to ``error_field``
         model_name: the model
-        provider: the execution provider that was used, None when there was nothing to do
+        provider: the execution provider, None if there was nothing to compute
         embeddings_field: the field with the embeddings
-        seconds: how long everything took
-        images_per_second: how fast images or detections were embedded, 0.0 when there was nothing to do
+        seconds: total time
+        images_per_second: embedded items per second, 0.0 if there was nothing to compute
         error_field: the field with the reasons of failures
     """
 

@@ -18,18 +18,18 @@ LEAST = 20
 
 @dataclass(frozen=True)
 class Speed:
-    """How fast work was, the last time that it was about many images.
+    """Speed of the last run over many images.
 
     Attributes:
-        provider: the execution provider that was used
-        per_second: images a second, all in all
+        provider: the execution provider
+        per_second: images per second, on average over the run
     """
 
     provider: str
     per_second: float
 
     def is_of(self, provider: str) -> bool:
-        """Whether it is the speed of an execution provider, as it is named in options; "auto" is any."""
+        """Whether this speed is of an execution provider, by its short name; "auto" stands for any provider."""
         return provider in ("auto", self._provider.lower())
 
     def estimate(self, n: int) -> str:

@@ -34,7 +34,7 @@ def work(samples, *, options: Sample, progress=None):
 
 
 @pytest.mark.parametrize(
-    "name, value, wanted",
+    "name, value, expected",
     [
         pytest.param("mode", "new", "one of all, add", id="no choice"),
         pytest.param("mode", None, "one of all, add", id="None where there is no None"),
@@ -48,10 +48,10 @@ def work(samples, *, options: Sample, progress=None):
         pytest.param("folder", 3, "a text", id="no text"),
     ],
 )
-def test_invalid_values_are_refused(name, value, wanted):
+def test_invalid_values_are_refused(name, value, expected):
     with pytest.raises(ParameterError) as caught:
         Sample(**{name: value})
-    assert (caught.value.name, caught.value.wanted) == (name, wanted)
+    assert (caught.value.name, caught.value.expected) == (name, expected)
 
 
 def test_numbers_of_numpy_are_numbers(tmp_path):

@@ -79,7 +79,7 @@ def problem_of(ctx: Any, option: Option) -> str | None:
     try:
         option.check(option.default if value is None else value)
     except ParameterError as error:
-        return sentence(error.wanted)
+        return sentence(error.expected)
     return None
 
 
