@@ -195,13 +195,13 @@ def help_of(*words: str, prog: str = "ccip") -> str:
 
 def packages() -> str:
     """The packages and who may import whom, as a diagram: the table of the architecture test, without what follows."""
-    from tests.test_architecture import MAY_IMPORT
+    from tests.test_architecture import IMPORTS
 
     def package(name: str) -> str:
         return name.partition(".")[0]
 
     allowed: dict[str, set[str]] = {}
-    for name, others in MAY_IMPORT.items():
+    for name, others in IMPORTS.items():
         if not name.startswith("__"):
             allowed.setdefault(package(name), set()).update({package(other) for other in others} - {package(name)})
     edges = [
@@ -224,10 +224,10 @@ def _purpose(package: str) -> str:
 
 def package_table() -> str:
     """The packages and what they are for."""
-    from tests.test_architecture import MAY_IMPORT
+    from tests.test_architecture import IMPORTS
 
-    names = dict.fromkeys(name.partition(".")[0] for name in MAY_IMPORT if not name.startswith("__"))
-    rooms = {name: dict.fromkeys(each for each in MAY_IMPORT if each.startswith(f"{name}.")) for name in names}
+    names = dict.fromkeys(name.partition(".")[0] for name in IMPORTS if not name.startswith("__"))
+    rooms = {name: dict.fromkeys(each for each in IMPORTS if each.startswith(f"{name}.")) for name in names}
     rows = []
     for name in names:
         rows.append((f"`{name}/`", _summary(importlib.import_module(f"ccip_plugin.{name}"))))
