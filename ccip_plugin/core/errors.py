@@ -24,7 +24,7 @@ class ModelFileError(CCIPError):
     Attributes:
         path: the file
         problem: what is wrong with it
-        expected: the expected file
+        expected: a description of the expected file
         remedy: what to do, also without network
     """
 

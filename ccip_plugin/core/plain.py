@@ -1,4 +1,4 @@
-"""Values as JSON has them."""
+"""Conversion to and from JSON types."""
 
 import math
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def plain(value: Any) -> Any:
-    """Containers as dicts and lists; NaN and infinities, which JSON does not have, as None."""
+    """Converts containers to dicts and lists, and NaN and infinities, which JSON lacks, to None."""
     if isinstance(value, Mapping):
         return {key: plain(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
@@ -15,5 +15,5 @@ def plain(value: Any) -> Any:
 
 
 def number(value: float | None) -> float:
-    """A number that was plain: NaN for None."""
+    """Restores a number that :func:`plain` converted: None becomes NaN."""
     return math.nan if value is None else value

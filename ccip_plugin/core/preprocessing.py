@@ -337,7 +337,7 @@ def _from_deep_grey(image: Image.Image) -> Image.Image:
 
 
 def _by_range(raw: NDArray[Any]) -> FloatArray:
-    """Scales values to 0 to 255, assuming the smallest usual range that contains them."""
+    """Scales values to [0, 255] from the smallest range that contains them: [0, 1], 8 or 16 bits, or their maximum."""
     is_float = raw.dtype.kind == "f"
     values: FloatArray = np.nan_to_num(raw.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0).clip(min=0)
     top: float = values.max()

@@ -17,7 +17,7 @@ Measure = Callable[[Vectors, Vectors], Vectors]
 SHARE = 0.5
 """Default fraction of a character's references that must be within the threshold."""
 NO_MATCH = -1
-"""Index of an image that matches no character."""
+"""Character index of an image that matches no character."""
 
 _BLOCK_ENTRIES = 1 << 20  # of a block of differences: 8 MiB
 
