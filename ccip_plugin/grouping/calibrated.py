@@ -26,13 +26,13 @@ class Calibrated:
     """What :func:`calibrate` recommends.
 
     Attributes:
-        recommendation: threshold, parameters, intervals, and what they rest on
-        model_name: the model that they are for
-        published_threshold: of that model
+        recommendation: threshold, parameters, intervals, and their evidence
+        model_name: the model of the embeddings
+        published_threshold: the published threshold of that model
         embeddings_field: the field with the embeddings
-        evidence: where the evidence is from, in words
-        run_key: the run that keeps it, None when it is not kept
-        at: when it was made, in UTC
+        evidence: the source of the evidence, as text
+        run_key: the run that stores it, None when it is not stored
+        at: time of the calibration, UTC
     """
 
     recommendation: Recommendation
@@ -92,20 +92,22 @@ class Calibrated:
 
     @property
     def learned_from(self) -> str:
-        """What it rests on, in words."""
-        found = self.recommendation
-        if found.is_from_answers:
-            return f"{found.n_answers:,} answers about pairs"
-        words = f"{found.n_images:,} images of {found.n_characters:,} characters ({self.evidence})"
-        for n, more in ((found.n_rejected, "pairs from rejections"), (found.n_answers, "answers about pairs")):
-            words += f", {n:,} {more}" if n else ""
-        return words
+        """The evidence as text."""
+        recommendation = self.recommendation
+        if recommendation.is_from_answers:
+            return f"{recommendation.n_answers:,} answers about pairs"
+        parts = [f"{recommendation.n_images:,} images of {recommendation.n_characters:,} characters ({self.evidence})"]
+        if recommendation.n_rejected:
+            parts.append(f"{recommendation.n_rejected:,} pairs from rejections")
+        if recommendation.n_answers:
+            parts.append(f"{recommendation.n_answers:,} answers about pairs")
+        return ", ".join(parts)
 
 
 def load_calibrated(
     samples: Any, *, embeddings_field: str = EMBEDDINGS_FIELD, patches_field: str | None = None
 ) -> Calibrated | None:
-    """Reads what is kept with a dataset for a field; None when there is nothing, or it is for another model.
+    """Loads the calibration of a field; None without one, and for one of another model.
 
     Args:
         samples: the dataset, or any view of it

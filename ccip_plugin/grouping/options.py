@@ -82,7 +82,7 @@ class GroupingOptions(Options):
         "all gives a new label to every image that no person decided on; add only gives labels to images without one",
         label="What may change",
         choices=(
-            Choice(ALL, "Group everything again", "all labels but those that people decided may change"),
+            Choice(ALL, "Group everything again", "all labels but user labels may change"),
             Choice(ADD, "Add new images only", "existing labels stay as they are"),
         ),
     )
@@ -117,7 +117,7 @@ class GroupingOptions(Options):
     tracks: str | None = option(
         None,
         "for detections in frames of videos: the field of samples that names the video of a frame, e.g. sample_id; "
-        "detections of one video with the same index stay together unless people decided otherwise. For linkage",
+        "detections of one video with the same index stay together unless user labels say otherwise. For linkage",
         label="Frames of one video have the same",
         description="Boxes of one video with the same index stay together. Empty: the index is not used",
         metavar="FIELD",

@@ -60,33 +60,33 @@ class GroupShape:
 
 @dataclass(frozen=True)
 class GroupingReport:
-    """What a grouping found and wrote.
+    """Result of a grouping run.
 
     Attributes:
         run_key: the run that records it
         group_field: the field with the groups
         parameters: what it was made with
-        n_items: the items that were looked at
+        n_items: the items of the run
         n_groups: character groups with at least one of the items
         n_grouped: items in a group
         n_unassigned: items in no group
         n_without_embedding: items without an embedding; they have no label
-        n_ignored: items of which a person said that they are not a character
-        n_human: labels that people decided, all of them kept
+        n_ignored: items that a user marked as no character
+        n_human: user labels, all of them kept
         n_written: labels written
-        n_left: labels that somebody changed while they were being written; they are as that person left them
-        n_rescued: items that are in their group on other evidence than their mean difference to it; see
+        n_left: labels that another user changed while they were being written; not overwritten
+        n_rescued: items assigned to their group on other evidence than their mean difference to it; see
             :func:`~ccip_plugin.grouping.proposals.rescued_view`
-        sizes: per size, how many groups have so many of the items
-        changes: per kind of change (:data:`~ccip_plugin.grouping.plan.KINDS`), how many items it is about
-        groups: what became of whole groups, without those that are just new: splits, merges, groups without members
-        shapes: the 2,000 largest groups, the largest first: how close they hold together, and what is near them
-        quality: of an approximate graph of neighbors, how much of the exact one it has; None where all were compared
-        contradictions: decisions of people that cannot all be kept, with the ids of the items
-        warnings: what a person should look at
-        seconds: how long each stage took
-        number: the number of the change, None when nothing had to be written
-        proposal_key: the run that holds the proposal, when it was not applied; None when it was
+        sizes: number of groups by their number of items
+        changes: per kind of change (:data:`~ccip_plugin.grouping.plan.KINDS`), the number of items
+        groups: splits, merges and emptied groups; new groups are left out
+        shapes: the 2,000 largest groups, largest first: cohesion and nearest other group
+        quality: recall of an approximate neighbor graph; None when all pairs were compared
+        contradictions: user labels that cannot all be kept, with the ids of the items
+        warnings: what a user should check
+        seconds: duration of each stage
+        number: number of the change, None when nothing was written
+        proposal_key: the run that stores the proposal; None when it was applied
     """
 
     run_key: str
@@ -235,15 +235,15 @@ def warnings_of(
     n_chained: int = 0,
     contradictions: Sequence[Contradiction] = (),
 ) -> tuple[str, ...]:
-    """What a person should look at.
+    """Warnings about the sizes and shapes of groups.
 
     Args:
-        sizes: per size, how many groups have it
-        n_items: all items
-        method: how they were grouped
-        noun: what they are called
-        n_chained: how many groups have members that are farther from each other on average than images of a character
-        contradictions: between decisions of people
+        sizes: number of groups by their number of items
+        n_items: number of all items
+        method: the clustering method
+        noun: name of the items
+        n_chained: number of groups whose members differ more on average than images of one character
+        contradictions: contradictions between user labels
     """
     found = []
     largest, second = sorted([0, 0, *(size for size, count in sizes.items() for _ in range(count))])[:-3:-1]
@@ -254,7 +254,7 @@ def warnings_of(
         )
     if n_items > 1 and not largest:
         found.append(
-            f"none of the {n_items} {noun} are alike enough to make a group; a larger eps or a smaller min_samples "
+            f"none of the {n_items} {noun} are similar enough to make a group; a larger eps or a smaller min_samples "
             "makes more groups"
         )
     if n_chained and METHODS[method].can_chain:

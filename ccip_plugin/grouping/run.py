@@ -59,11 +59,11 @@ def group_characters(
 ) -> GroupingReport:
     """Groups images by character and writes the groups as labels.
 
-    Labels that people decided are kept. With the method ``linkage`` they also constrain the groups: images that people
-    put into one group stay together, and images that they put into two groups are never merged; the other methods find
-    their groups from the images alone. Whatever the method, an image is never put into a group from which it was
-    rejected (:func:`~ccip_plugin.labels.edits.reject`), nor into one that this group was merged into, and images that
-    people put into no group take no part.
+    User labels are kept. With the method ``linkage`` they also constrain the groups: images that users put into one
+    group stay together, and images that they put into two groups are never merged; the other methods find their groups
+    from the images alone. Whatever the method, an image is never put into a group from which it was rejected
+    (:func:`~ccip_plugin.labels.edits.reject`), nor into one that this group was merged into, and images that users put
+    into no group take no part.
 
     Groups keep their ids and names from one run to the next: they are matched by shared members, and groups that have
     lost all members by their prototypes. ``linkage`` does not merge or split known groups on evidence within a margin
@@ -208,7 +208,7 @@ def _previous_limit(store: LabelStore, run_key: str, parameters: GroupingParamet
 
 
 def _size(participants: Participants, constraints: GroupingConstraints, method: ClusteringMethod) -> int:
-    """How many images take as long to compare all with all as what is to be compared here."""
+    """The number of images whose pairwise comparison costs as much as the comparisons of this run."""
     n = len(participants)
     n_free = n - (constraints.n_fixed if method.keeps_constraints else 0)
     return int((2 * n_free * n) ** 0.5) if 2 * n_free < n else n

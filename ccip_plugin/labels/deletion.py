@@ -24,16 +24,16 @@ from .store import LabelStore
 
 @dataclass(frozen=True)
 class Deletion:
-    """What deleting a grouping would do or, once it is done, has done.
+    """Result of deleting a grouping, or of its dry run.
 
     Attributes:
         path: the path of the field with the groups
-        n_labels: labels that go: written by runs, and unchanged since
-        n_kept: labels that stay, as people decided them
-        n_groups: groups that go, with all of their labels
-        run_keys: the records of runs, and of a proposal, that go
-        fields: the fields that go, as nothing is left in them
-        is_done: whether it was done
+        n_labels: deleted labels: written by runs and unchanged since
+        n_kept: user labels, which are kept
+        n_groups: deleted groups
+        run_keys: deleted records of runs and of a proposal
+        fields: deleted fields, empty by then
+        is_done: False for a dry run
     """
 
     path: str
@@ -74,24 +74,24 @@ def delete_grouping(
     dry_run: bool = False,
     progress: ProgressCallback | None = None,
 ) -> Deletion:
-    """Deletes the character groups of a field, except for what people decided.
+    """Deletes the character groups of a field, except for user labels.
 
-    Labels that people confirmed, ignored or changed stay, with their groups. The field goes when it is empty then. Ids
-    of groups are not used again. :func:`~ccip_plugin.labels.history.undo` brings everything back, but for the proposal
-    and for records of runs under other keys than the first.
+    Labels that users confirmed, ignored or changed stay, with their groups. An empty field is deleted. Ids of groups
+    are not used again. :func:`~ccip_plugin.labels.history.undo` restores everything, except the proposal
+    and records of runs under other keys than the first.
 
     Args:
         samples: the dataset, or any view of it; the grouping of the whole dataset is deleted
         group_field ("character_group"): the field with the groups
         patches_field (None): the field with the detections, when they were grouped
-        dry_run (False): change nothing, only say what would be done
-        progress (None): called with the number of labels taken away
+        dry_run (False): change nothing, only report
+        progress (None): called with the number of deleted labels
 
     Returns:
         a :class:`Deletion`
 
     Raises:
-        StaleGroupsError: the groups were changed by another process meanwhile; try again
+        StaleGroupsError: another process changed the groups; try again
         LeaseHeldError: another process is writing
     """
     store = LabelStore(resolve(samples, patches_field).whole(), group_field)

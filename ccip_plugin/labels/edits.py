@@ -31,13 +31,13 @@ class NothingToRejectError(CCIPError):
 
 @dataclass(frozen=True)
 class Rejection:
-    """What was rejected, or would be.
+    """Result of a rejection, or of its dry run.
 
     Attributes:
         path: the path of the field with the groups
-        groups: per name of a group, how many are not of it; the most first
-        n_without: how many were in no group, and are as they were
-        n_left: labels that somebody changed meanwhile, and that are as they were; the rejection counts
+        groups: number of rejected items by name of their group, largest first
+        n_without: number of items in no group, unchanged
+        n_left: labels that another user changed during the run, not overwritten; the rejection is recorded
     """
 
     path: str
@@ -47,7 +47,7 @@ class Rejection:
 
     @property
     def n_rejected(self) -> int:
-        """How many are not of their group."""
+        """Number of rejected items."""
         return sum(self.groups.values())
 
     @property

@@ -27,12 +27,12 @@ def undo(
     patches_field: str | None = None,
     progress: ProgressCallback | None = None,
 ) -> ApplyReport:
-    """Takes back the last change of the character groups that is not taken back yet.
+    """Reverts the last change of the character groups that is not reverted yet.
 
     A label that was edited since that change is left as it is, and counted in ``n_left``.
 
     Args:
-        samples: the dataset, or any view of it; the whole change is taken back
+        samples: the dataset, or any view of it; the whole change is reverted
         group_field ("character_group"): the field with the groups
         patches_field (None): the field with the detections, when they were grouped
         progress (None): called with the number of labels restored
@@ -41,7 +41,7 @@ def undo(
         an :class:`ApplyReport`
 
     Raises:
-        NothingToUndoError: there is nothing to take back
+        NothingToUndoError: there is nothing to revert
     """
     store = LabelStore(resolve(samples, patches_field).whole(), group_field)
     return _turn(store, _last_done, EntryState.UNDOING, "undo", progress)
@@ -54,7 +54,7 @@ def redo(
     patches_field: str | None = None,
     progress: ProgressCallback | None = None,
 ) -> ApplyReport:
-    """Brings back the change that was last undone, unless another one was made since. See :func:`undo`."""
+    """Repeats the change that was undone last, unless another one was made since. See :func:`undo`."""
     store = LabelStore(resolve(samples, patches_field).whole(), group_field)
     return _turn(store, _last_undone, EntryState.REDOING, "redo", progress)
 

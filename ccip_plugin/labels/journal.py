@@ -1,6 +1,6 @@
 """The journal of a field: label changes with their previous values, for undo, redo and recovery after a crash.
 
-An entry is written completely before the first label is. Its state tells how far it is: ``writing``, no label was
+An entry is written completely before the first label is. Its state: ``writing``, no label was
 changed yet; ``prepared``, labels are being written; ``done``, all are written. The journal is an execution store of the
 dataset and is deleted with it; a clone starts with an empty one. It takes about 1 kB for each changed label; the oldest
 entries are deleted (:meth:`Journal.prune`).
@@ -51,7 +51,7 @@ class Entry:
     Attributes:
         number: counts the changes of a field, from 1
         action: what was done, e.g. ``group_characters``
-        state: how far it is
+        state: its state
         at: when it was begun, in UTC
         n_chunks: number of chunks of labels that belong to it
         n_labels: number of labels that it changes

@@ -74,7 +74,7 @@ class LabelStore:
 
     @property
     def helper_attributes(self) -> list[str]:
-        """The attributes of detections that are there for the name of the group."""
+        """The attributes of detections that complement the name of the group."""
         return [name for name in self._attributes.values() if name != self.group_field]
 
     def own_fields(self) -> list[str]:
@@ -110,7 +110,7 @@ class LabelStore:
         Raises:
             FieldTypeError: a field of that name holds something else
             FieldReadOnlyError: a field is read-only
-            ForeignFieldError: a field beside that of the names has values of somebody else
+            ForeignFieldError: a field beside that of the names has values of another tool
         """
         dataset = self.target.dataset
         if not self.target.is_patches:
@@ -126,7 +126,7 @@ class LabelStore:
             self._check_not_foreign()
 
     def _check_not_foreign(self) -> None:
-        """Before the first run, what is there beside the names is not ours; the names themselves are kept as labels."""
+        """Before the first run, values beside the names are from another tool; existing names are kept as labels."""
         for name in self.helper_attributes:
             self._check_empty(self.target.path(name), "choose another group_field")
         rollup = stored_field(self.target.dataset, f"{self.rollup_field}")
@@ -270,7 +270,7 @@ class LabelStore:
             changes: the id of an item, of its sample, what is expected and what to write
 
         Returns:
-            how many were written; the rest was changed by somebody else meanwhile, or is gone
+            number of written labels; the rest was changed by another process, or deleted
         """
         now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
         written = 0

@@ -17,10 +17,10 @@ class NothingToAskError(CCIPError):
 
 
 class Questions:
-    """The pairs of images whose answers tell most about the threshold, and what follows from the answers.
+    """Questions about the pairs of images whose answers are most informative about the threshold.
 
-    Every answer is kept with the dataset at once, in the run ``ccip_answers`` (``ccip_answers_<patches_field>`` for
-    detections), and :func:`~ccip_plugin.evaluation.calibration.calibrate` learns from it. Answers are about images,
+    Every answer is stored with the dataset immediately, in the run ``ccip_answers`` (``ccip_answers_<patches_field>``
+    for detections), and :func:`~ccip_plugin.evaluation.calibration.calibrate` learns from it. Answers are about images,
     whatever model the embeddings are of; several people can answer at the same time.
 
     Args:
@@ -28,8 +28,8 @@ class Questions:
         patches_field (None): the field with the detections, None for whole samples
         embeddings_field ("ccip_embedding"): the field with the embeddings
         model_dir (None): a folder of models, for thresholds that differ from the published ones
-        seed (0): another one asks about other pairs
-        progress (None): called with the stage and how far it is
+        seed (0): selects the pairs
+        progress (None): called with the stage and its progress
 
     Raises:
         NothingToAskError: fewer than two items have an embedding
