@@ -118,12 +118,11 @@ def as_property(results: Mapping[str, Any] | None) -> types.Property:
 
 def file_paths(dataset: fo.Dataset, ids: Sequence[str], patches_field: str | None) -> dict[str, str]:
     """The files of some samples, or of the samples of some detections, by their ids."""
-    wanted = set(ids)
-    if not wanted:
+    if not ids:
         return {}
     if patches_field is None:
-        return dict(zip(*dataset.select(list(wanted)).values(["id", "filepath"]), strict=True))
-    view = dataset.select_labels(ids=list(wanted), fields=patches_field)
+        return dict(zip(*dataset.select(list(ids)).values(["id", "filepath"]), strict=True))
+    view = dataset.select_labels(ids=list(ids), fields=patches_field)
     paths, nested = view.values(["filepath", f"{patches_field}.detections.id"])
     return {label_id: path for path, label_ids in zip(paths, nested, strict=True) for label_id in label_ids or ()}
 

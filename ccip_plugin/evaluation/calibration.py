@@ -2,9 +2,10 @@
 
 import datetime
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
 
 import numpy as np
+from fiftyone.core.collections import SampleCollection
 
 from ..core.calibration import load as load_calibration
 from ..core.errors import CCIPError
@@ -29,13 +30,13 @@ class NothingToCalibrateError(CCIPError):
 
 
 def calibrate(
-    samples: Any,
+    samples: SampleCollection,
     *,
     ground_truth_field: str | None = None,
     group_field: str = GROUP_FIELD,
     patches_field: str | None = None,
     embeddings_field: str = EMBEDDINGS_FIELD,
-    model_dir: Any = None,
+    model_dir: str | Path | None = None,
     keep: bool = True,
     progress: ProgressCallback | None = None,
 ) -> Calibrated:

@@ -2,10 +2,12 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import TypeVar
 
 import fiftyone as fo
 import numpy as np
+from fiftyone.core.collections import SampleCollection
 
 from ..core.arrays import IntArray
 from ..core.calibration import load as load_calibration
@@ -49,12 +51,12 @@ class NotComparableError(CCIPError, ValueError):
 
 
 def compare_runs(
-    samples: Any,
+    samples: SampleCollection,
     first: str,
     second: str,
     *,
     patches_field: str | None = None,
-    model_dir: Any = None,
+    model_dir: str | Path | None = None,
     run_key: str | None = None,
     progress: ProgressCallback | None = None,
 ) -> GroupingComparison | EvaluationComparison:
@@ -124,7 +126,9 @@ def comparable(target: Target) -> list[str]:
     return [*name_fields(target), *fields_by_model(target).values(), *keys]
 
 
-def _groups(target: Target, name: str, model_dir: Any, progress: ProgressCallback | None) -> dict[str, object | None]:
+def _groups(
+    target: Target, name: str, model_dir: str | Path | None, progress: ProgressCallback | None
+) -> dict[str, object | None]:
     """The group of each item, None for unassigned ones; ignored items are left out."""
     config = read_config(target.dataset, name, ("method", "group_field", "patches_field"))
     if config is not None and config.get("method") in (RunKind.GROUPING, RunKind.PROPOSAL):
@@ -165,7 +169,7 @@ def _proposed(target: Target, key: str, field_name: str) -> dict[str, object | N
 
 
 def _clustered(
-    target: Target, field_name: str, model_dir: Any, progress: ProgressCallback | None
+    target: Target, field_name: str, model_dir: str | Path | None, progress: ProgressCallback | None
 ) -> dict[str, object | None]:
     report(progress, "reading embeddings", 0, None)
     embeddings = load_embeddings(target.view, embeddings_field=field_name, patches_field=target.patches_field)

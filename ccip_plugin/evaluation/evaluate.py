@@ -5,9 +5,11 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from fiftyone.core.collections import SampleCollection
 from numpy.typing import NDArray
 
 from ..core.errors import CCIPError
@@ -49,13 +51,13 @@ class NoEvaluationError(CCIPError):
 
 
 def evaluate_model(
-    samples: Any,
+    samples: SampleCollection,
     ground_truth_field: str,
     *,
     models: Sequence[str] | None = None,
     patches_field: str | None = None,
     clusters: bool = True,
-    model_dir: Any = None,
+    model_dir: str | Path | None = None,
     provider: str = "auto",
     run_key: str | None = None,
     keep: bool = True,
@@ -122,7 +124,7 @@ def evaluate_model(
 
 
 def evaluate_groups(
-    samples: Any,
+    samples: SampleCollection,
     group_field: str,
     ground_truth_field: str,
     *,
@@ -190,7 +192,7 @@ def evaluate_groups(
     return evaluation
 
 
-def load_evaluation(samples: Any, run_key: str = EVALUATION_KEY) -> ModelEvaluation | GroupEvaluation:
+def load_evaluation(samples: SampleCollection, run_key: str = EVALUATION_KEY) -> ModelEvaluation | GroupEvaluation:
     """Reads an evaluation that is stored with a dataset.
 
     Args:

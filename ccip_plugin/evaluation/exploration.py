@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from fiftyone.core.collections import SampleCollection
 
 from ..core.calibration import PublishedParameters
 from ..core.calibration import load as load_calibration
@@ -124,14 +125,14 @@ class Exploration:
 
 
 def explore_parameters(
-    samples: Any,
+    samples: SampleCollection,
     *,
     patches_field: str | None = None,
     embeddings_field: str = EMBEDDINGS_FIELD,
     group_field: str = GROUP_FIELD,
     max_eps: float | None = None,
     graph: str = AUTO,
-    model_dir: Any = None,
+    model_dir: str | Path | None = None,
     progress: ProgressCallback | None = None,
 ) -> Exploration:
     """Computes the groups of DBSCAN for a range of eps. Writes nothing into the dataset.

@@ -131,8 +131,10 @@ class ModelEvaluation:
         """
         rows = []
         for row in self.rows:
-            known = row.intervals if intervals else {}
-            here = {SCORE_LABELS[name]: _with_interval(row.scores[name], known.get(name)) for name in COLUMNS}
+            intervals_by_name = row.intervals if intervals else {}
+            here = {
+                SCORE_LABELS[name]: _with_interval(row.scores[name], intervals_by_name.get(name)) for name in COLUMNS
+            }
             published = {SCORE_LABELS[name]: decimals(row.published[name]) for name in COLUMNS}
             rows += [
                 {"Model": row.model_name, "On": "these images", **here},

@@ -36,7 +36,7 @@ def test_evaluates_models(app, gallery):
     with app.shot_on_failure("evaluate-model"):
         app.open(gallery.name)
         app.operator("CCIP: evaluate models")
-        app.says("Who is who is in the field")
+        app.says("Ground truth field")
         assert "ccip_error" not in app.prompt.inner_text()
         app.prompt.get_by_text("The images of the two characters that are confused most").click()
         app.shot("evaluate-model-form")
@@ -80,8 +80,8 @@ def test_calibrates(app, gallery):
     with app.shot_on_failure("calibrate"):
         app.open(gallery.name)
         app.operator("CCIP: calibrate")
-        app.prompt.get_by_text("A field that says who is who").click()
-        app.says("Who is who is in the field")
+        app.prompt.get_by_text("A ground truth field").click()
+        app.says("Ground truth field")
         app.shot("calibrate-form")
         app.prompt.get_by_role("button", name="Calibrate", exact=True).click()
         app.dialog.get_by_role("row", name=re.compile("^linkage")).wait_for()
@@ -96,8 +96,8 @@ def test_compares_groupings(app, gallery):
     with app.shot_on_failure("compare-runs"):
         app.open(gallery.name)
         app.operator("CCIP: compare groupings")
-        app.choose("The first", "who")
-        app.choose("The second", "character_group")
+        app.choose("First", "who")
+        app.choose("Second", "character_group")
         app.prompt.get_by_text("Moved to another group", exact=True).click()
         app.shot("compare-runs-form")
         app.prompt.get_by_role("button", name="Compare", exact=True).click()

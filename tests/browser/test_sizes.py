@@ -53,7 +53,7 @@ def groups(app, gallery, size, n_groups):
     row = app.dialog.get_by_role("row", name=re.compile("^Character groups"))
     row.get_by_text(f"{n_groups:,}", exact=True).wait_for()
     assert app.dialog.get_by_text("similar enough to make a group").count() == (n_groups == 0)
-    assert app.dialog.get_by_text("How many groups have how many images").count() == (n_groups > 0)
+    assert app.dialog.get_by_text("Group size distribution").count() == (n_groups > 0)
     app.shot(f"sizes-{size}-groups")
     app.close_dialog()
     gallery.reload()
