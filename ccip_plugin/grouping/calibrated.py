@@ -58,7 +58,7 @@ class Calibrated:
         return Facts.of(
             f"threshold {found.threshold:.4f}, published {self.published_threshold:.4f}",
             [
-                ("Threshold", f"{found.threshold:.4f}{_interval_text(found.interval, ' [', ']')}"),
+                ("Threshold", f"{found.threshold:.4f}{_interval_text(found.interval, ', 95% interval ')}"),
                 ("F1", f"{found.f1:.4f}"),
                 ("F1 with the published threshold", f"{found.published_f1:.4f}"),
                 ("Published threshold", f"{self.published_threshold:.4f}"),
@@ -138,8 +138,8 @@ def calibrated_parameters(target: Target, embeddings_field: str, method: str) ->
     return None if chosen is None else (chosen.eps, chosen.min_samples)
 
 
-def _interval_text(interval: Interval, before: str = "", after: str = "") -> str:
-    return f"{before}{interval.low:.4f} to {interval.high:.4f}{after}" if np.isfinite(interval.width) else ""
+def _interval_text(interval: Interval, before: str = "") -> str:
+    return f"{before}{interval.low:.4f} to {interval.high:.4f}" if np.isfinite(interval.width) else ""
 
 
 def plain_values(calibrated: Calibrated) -> dict[str, Any]:

@@ -67,7 +67,8 @@ def _axes(chart: Chart) -> Plain:
     y |= {"type": "category"} if chart.bars else {"type": "log"} if chart.log_y else {"rangemode": "tozero"}
     axes = {"xaxis": x, "yaxis": y}
     if chart.has_right_axis:
-        right: Plain = {"title": {"text": chart.right_title}, "overlaying": "y", "side": "right"}
+        right: Plain = {"title": {"text": chart.right_title, "font": {"size": 12}}, "tickfont": {"size": 12}}
+        right |= {"overlaying": "y", "side": "right", "showgrid": False}
         axes["yaxis2"] = right | ({} if chart.right_range is None else {"range": list(chart.right_range)})
     return axes
 

@@ -235,7 +235,7 @@ def test_closing_the_browser_stops_the_work_which_can_be_gone_on_with(app, app_s
         app.open(dataset.name)
         app.operator(COMPUTE)
         app.execute()
-        app.dialog.get_by_text(re.compile(r"^embedding (\d{2,3}|1,\d{3}) of 1,500")).wait_for()
+        app.dialog.get_by_text(re.compile(r"^embedding: (\d{2,3}|1,\d{3}) of 1,500")).wait_for()
         app.shot("compute-closing")
     context = app.page.context
     app.page.close()

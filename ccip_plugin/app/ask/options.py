@@ -63,7 +63,7 @@ def ask_option(
     if choices:  # each has its own description
         form.choose(option.name, label, choices, default=default, problem=problem)
         return
-    description = option.spec.help if option.spec.description is None else option.spec.description
+    description = sentence(option.spec.help) if option.spec.description is None else option.spec.description
     shown: dict[str, Any] = {"default": default, "description": description, "problem": problem}
     if option.kind is bool:
         form.switch(option.name, label, **shown)
