@@ -35,7 +35,7 @@ operator = GroupCharacters()
 inputs = operator.resolve_input(ExecutionContext(request)).to_json()["type"]["properties"]
 shown["form"] = [inputs["colour"]["view"]["label"], [each["value"] for each in inputs["colour"]["view"]["choices"]]]
 with contextlib.suppress(SystemExit), contextlib.redirect_stdout(shown["help"]):
-    main(["--help"])
+    main(["group", "--help"])
 shown["help"] = "--colour" in shown["help"].buffer.getvalue().decode()
 for _ in operator.execute(ExecutionContext(request, executor=Executor())):
     pass
