@@ -24,6 +24,7 @@ from tests.support.published import served_archive
 
 NOT_RUN = {"make test": "it runs all tests, and this one is among them"}
 EXAMPLES_NOT_RUN = {
+    "CONTRIBUTING.md": "shows a line of a class",
     "install.md": "asks the address of the repository",
     "videos.md": "needs videos and a grouped dataset",
 }
