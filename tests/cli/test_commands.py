@@ -431,6 +431,8 @@ class TestServerOfFiftyOne:
     def test_two_that_start_it_at_once(self, start_python, tmp_path):
         env = {"FIFTYONE_DATABASE_DIR": str(tmp_path / "データ" / "db")}
         both = [start_python(self.CODE, **env) for _ in range(2)]
+        for process in both:  # before the output is read: the server holds the pipes until both have been waited for
+            process.wait(timeout=120)
         for process in both:
             _, err = process.communicate(timeout=120)
             assert process.returncode == 1
