@@ -18,7 +18,7 @@ from ..core.registry import DEFAULT_MODEL, get_spec
 from ..storage.fields import EMBEDDINGS_FIELD
 from ..storage.targets import resolve
 from .provenance import Provenance, UnknownOriginError
-from .store import Coverage, EmbeddingStore, Key
+from .store import Coverage, EmbeddingStore, Key, Keys
 
 UNIT_TOLERANCE = 1e-3
 
@@ -103,11 +103,12 @@ def load_embeddings(
         raise UnknownOriginError(store.path, n)
     dim = get_spec(provenance.model_name if provenance else DEFAULT_MODEL).dim
     vectors = np.empty((n, dim), np.float32)
-    keys: list[Key] = []
+    keys = Keys()
     for key, vector in checked_vectors(store.path, itertools.islice(store.vectors(), n), dim):
         vectors[len(keys)] = vector
         keys.append(key)
-    ids, sample_ids = [key.item_id for key in keys], [str(key.sample_id) for key in keys]
+    ids = [key.item_id for key in keys]
+    sample_ids = [str(key.sample_id) for key in keys] if store.target.is_patches else ids
     return Embeddings(ids, sample_ids, vectors[: len(ids)], provenance, coverage.n_total - len(ids))
 
 

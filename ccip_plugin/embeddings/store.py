@@ -259,7 +259,7 @@ class EmbeddingStore:
         if everywhere:  # the view of a grouped dataset has one slice only
             rows: Iterable[dict[str, Any]] = self._samples.aggregate(stages + then, allowDiskUse=True)
             return rows
-        return aggregate(self.target.view, stages + then)
+        return aggregate(self.target.view, stages + then, batch_size=CHUNK)
 
     def _key_columns(self) -> dict[str, Any]:
         return {"_id": True, "label_id": f"${self.target.labels_path}._id"} if self.target.is_patches else {"_id": True}

@@ -80,13 +80,15 @@ def read_participants(store: LabelStore, state: State, embeddings_field: str, mo
         members = read(_grouped(store))
         is_elsewhere = places_of(ids_of(members.ids), embedded) == NONE
         embeddings = embeddings.joined(members.select(np.flatnonzero(is_elsewhere).tolist()))
-    ids, sample_ids = ids_of(embeddings.ids), ids_of(embeddings.sample_ids)
+    ids = embedded if len(embeddings.ids) == len(embedded) else ids_of(embeddings.ids)
+    sample_ids = ids_of(embeddings.sample_ids) if target.is_patches else ids
     rows = places_of(ids, state.labels.ids)
     may_change = np.append(state.is_open(adds_only=mode == ADD), True)[rows]
     is_chosen = may_change | (np.append(state.group_ids, NONE)[rows] != NONE)
     if not is_chosen.all():
         embeddings = embeddings.select(np.flatnonzero(is_chosen).tolist())
-        ids, sample_ids = ids[is_chosen], sample_ids[is_chosen]
+        ids = ids[is_chosen]
+        sample_ids = sample_ids[is_chosen] if target.is_patches else ids
     is_open = (may_change & (np.arange(len(rows)) < len(embedded)))[is_chosen]
     assert embeddings.provenance is not None
     return Participants(ids, sample_ids, embeddings.unit, is_open, embedded, embeddings.provenance, n_missing)

@@ -8,10 +8,19 @@ from typing import Any
 from ..core.errors import ParameterError
 from ..core.identity.planning import Plan
 from ..core.progress import ProgressCallback, report
+from ..storage.internals import refresh_run
 from ..storage.lease import SHORT_SECONDS, Lease, lease
 from ..storage.runs import read_config, register, restore
 from ..storage.targets import CHUNK
-from .identities import StaleGroupsError, check_size, load_groups, registry_revision, save_delta, stored_ids
+from .identities import (
+    StaleGroupsError,
+    check_size,
+    load_groups,
+    registry_key,
+    registry_revision,
+    save_delta,
+    stored_ids,
+)
 from .journal import Change, Entry, EntryContent, EntryState, Journal
 from .reports import ApplyReport
 from .store import LabelStore, install_label_schema
@@ -161,23 +170,15 @@ def write_entry(
     """Writes the labels, the groups and the run of an entry, forward or backward; may be repeated after a crash."""
     dataset = store.target.dataset
     is_backward = entry.state == EntryState.UNDOING
-    n_done = n_written = 0
-    for chunk in journal.chunks(entry):
-        held.check()
-        rows = [(i, s, after, before) for i, s, before, after in chunk] if is_backward else chunk
-        n_written += store.write_raw(rows)
-        store.write_rollup({row[1] for row in rows})
-        n_done += len(rows)
-        report(progress, "writing labels", n_done, entry.n_labels)
+    n_written = _write_labels(store, journal, entry, held, progress)
     held.check()
-    content = journal.content(entry)
-    _write_groups(store, entry, content, is_backward)
+    run = _write_groups(store, entry, journal.content(entry), is_backward)
+    refresh_run(dataset, registry_key(store.path))
     if entry.run_key is not None:
-        config = content.run_before if is_backward else content.run_after
-        if is_backward or config is None:
-            restore(dataset, entry.run_key, None if config is None else dict(config))
+        if is_backward or run is None:
+            restore(dataset, entry.run_key, run)
         else:
-            register(dataset, entry.run_key, **config)
+            register(dataset, entry.run_key, **run)
     if entry.state == EntryState.PREPARED:
         journal.forget_undone()
     journal.put(entry, state=EntryState.UNDONE if is_backward else EntryState.DONE)
@@ -185,7 +186,24 @@ def write_entry(
     return n_written
 
 
-def _write_groups(store: LabelStore, entry: Entry, content: EntryContent, is_backward: bool) -> None:
+def _write_labels(
+    store: LabelStore, journal: Journal, entry: Entry, held: Lease, progress: ProgressCallback | None
+) -> int:
+    """Writes the labels of an entry; returns how many, without those that were edited meanwhile."""
+    n_done = n_written = 0
+    for chunk in journal.chunks(entry):
+        held.check()
+        if entry.state == EntryState.UNDOING:
+            chunk = [(item_id, sample_id, after, before) for item_id, sample_id, before, after in chunk]
+        n_written += store.write_raw(chunk)
+        store.write_rollup({sample_id for _, sample_id, _, _ in chunk})
+        n_done += len(chunk)
+        report(progress, "writing labels", n_done, entry.n_labels)
+    return n_written
+
+
+def _write_groups(store: LabelStore, entry: Entry, content: EntryContent, is_backward: bool) -> dict[str, Any] | None:
+    """Writes the changed groups; returns the configuration that the run is to have, None for no run."""
     dataset, groups = store.target.dataset, content.groups
     revision, current = load_groups(dataset, store.path, groups)
     if is_backward:
@@ -201,3 +219,5 @@ def _write_groups(store: LabelStore, entry: Entry, content: EntryContent, is_bac
         rejected=content.rejected,
         is_backward=is_backward,
     )
+    run = content.run_before if is_backward else content.run_after
+    return None if run is None else dict(run)

@@ -15,7 +15,7 @@ import fiftyone as fo
 from ..core.errors import CCIPError
 from ..core.identity.groups import Group, GroupDelta, IdentityChanges, Registry
 from ..storage.fields import UNASSIGNED
-from ..storage.internals import refresh_run, update_run_document
+from ..storage.internals import update_run_document
 from ..storage.runs import RunKind, key_of, read_config, register
 
 _FEW = 500  # groups that are read one by one
@@ -121,6 +121,8 @@ def save_delta(
 ) -> None:
     """Writes changed groups into the registry, at a cost that depends only on their number.
 
+    The dataset object has the registry of before until :func:`~ccip_plugin.storage.internals.refresh_run`.
+
     Args:
         dataset: the dataset
         path: the path of the grouped field
@@ -150,7 +152,6 @@ def save_delta(
         change.setdefault(operator, {})[f"config.rejections.{key}"] = value
     if not update_run_document(dataset, registry, {"config.revision": revision}, change):
         raise StaleGroupsError(path)
-    refresh_run(dataset, registry)
 
 
 def stored_ids(rejections: Mapping[int, Iterable[str]]) -> dict[str, list[str]]:

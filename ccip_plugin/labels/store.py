@@ -231,17 +231,14 @@ class LabelStore:
 
     def read_raw(self, ids: list[str], sample_ids: list[str]) -> dict[str, Raw | None]:
         """Reads the stored form of the labels of some items; an item that is gone is left out."""
-        field = self.target.labels_path if self.target.is_patches else self.group_field
-        query = {"_id": {"$in": [ObjectId(i) for i in set(sample_ids)]}}
-        found: dict[str, Raw | None] = {}
-        for document in self._samples.find(query, {field: True}):
+        stored: dict[str, Raw | None] = {}
+        for document in self._find(sample_ids):
             if not self.target.is_patches:
-                found[str(document["_id"])] = document.get(self.group_field)
+                stored[str(document["_id"])] = document.get(self.group_field)
                 continue
             for label in _detections(document, self.target):
-                found[str(label["_id"])] = {key: label[key] for key in self._attributes.values() if key in label}
-        wanted = set(ids)
-        return {key: raw for key, raw in found.items() if key in wanted}
+                stored[str(label["_id"])] = {key: label[key] for key in self._attributes.values() if key in label}
+        return {item_id: stored[item_id] for item_id in ids if item_id in stored}
 
     def to_raw(self, label: GroupLabel | None, before: Raw | None) -> Raw | None:
         """The stored form of a label; what others keep in the same place stays."""
@@ -289,13 +286,19 @@ class LabelStore:
         """Lists on each sample the names of the characters in its detections."""
         if self.rollup_field is None:
             return
-        unique = sorted(set(sample_ids))
-        for start in range(0, len(unique), CHUNK):
-            ids = [ObjectId(i) for i in unique[start : start + CHUNK]]
-            documents = self._samples.find({"_id": {"$in": ids}}, {self.target.labels_path: True})
-            operations = [self._rollup_operation(document) for document in documents]
+        for chunk in batched(sorted(set(sample_ids))):
+            operations = [self._rollup_operation(document) for document in self._find(chunk)]
             if operations:
                 self._samples.bulk_write(operations, ordered=False)
+
+    def _find(self, sample_ids: Iterable[str]) -> Iterable[Raw]:
+        """The labels of some samples, or of their detections, as they are stored."""
+        paths = [self.group_field]
+        if self.target.is_patches:
+            paths = [self.target.path(name) for name in ("_id", *self._attributes.values())]
+        query = {"_id": {"$in": [ObjectId(sample_id) for sample_id in set(sample_ids)]}}
+        documents: Iterable[Raw] = self._samples.find(query, paths)
+        return documents
 
     @property
     def _samples(self) -> Any:

@@ -105,9 +105,10 @@ class TableBuilder:
     def build(self) -> LabelTable:
         """The table of the items added so far."""
         confidence, difference, margin = (np.frombuffer(column, np.float64) for column in self._numbers)
+        ids = ids_from(self._ids)
         return LabelTable(
-            ids_from(self._ids),
-            ids_from(self._sample_ids),
+            ids,
+            ids if self._ids == self._sample_ids else ids_from(self._sample_ids),
             tuple(self._texts),
             np.frombuffer(self._label, np.int32),
             np.frombuffer(self._assigned, np.int32),

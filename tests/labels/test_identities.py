@@ -3,8 +3,16 @@
 import pytest
 
 from ccip_plugin.core.identity.groups import Draft, Group, Registry
-from ccip_plugin.labels.identities import GroupNameError, StaleGroupsError, check_name, load_registry, save_delta
+from ccip_plugin.labels.identities import (
+    GroupNameError,
+    StaleGroupsError,
+    check_name,
+    load_registry,
+    registry_key,
+    save_delta,
+)
 from ccip_plugin.labels.tables import GroupLabel
+from ccip_plugin.storage.internals import refresh_run
 
 pytestmark = pytest.mark.mongo
 
@@ -69,6 +77,7 @@ def test_saves_and_loads(dataset):
     draft = Draft(Registry())
     draft.new_group("綾波.レイ$")
     save_delta(new, "x", revision=0, next_id=draft.next_id, groups=draft.changes().groups)
+    refresh_run(new, registry_key("x"))
     loaded = load_registry(new, "x")
     assert loaded.groups == draft.groups
     assert (loaded.revision, loaded.next_id) == (1, 2)
@@ -96,4 +105,5 @@ def test_sees_what_another_process_registered(dataset, run_python):
     )
     assert load_registry(new, "x").groups[1].name == "a"
     save_delta(new, "x", revision=1, next_id=3, groups={2: (None, Group("b", "now"))})
+    refresh_run(new, registry_key("x"))
     assert new.get_run_info("ccip_registry_x").config.groups.keys() == {"1", "2"}

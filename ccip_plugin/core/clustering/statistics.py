@@ -17,8 +17,8 @@ from ..neighbors.vectors import UnitRows, VectorSource, unit_vectors
 
 _CELLS = 1 << 18  # images times groups that are compared at a time: 1 MiB of float32
 _GROUPS = 256  # groups whose means are held at a time
-_ROWS = 512  # rows of the blocks of images that are compared with each other
-_MEASURED = 512  # groups that are compared with all others at a time
+_ROWS = 256  # rows of the blocks of images that are compared with each other
+_MEASURED = 256  # groups that are compared with all others at a time
 _WHOLE = 4096  # members up to which all pairs of a group are compared
 _OUTERMOST = 1024  # members of a larger group that are compared with all others
 
@@ -67,7 +67,9 @@ def group_statistics(
     for places in groups.blocks():
         sums = groups.sums(places)
         groups.fill_own_differences(own, places, sums)
-        nearest.compare(int(places[0]), groups.means(places, sums))
+        means = groups.means(places, sums)
+        del sums
+        nearest.compare(int(places[0]), means)
     is_grouped = groups.codes >= 0
     difference = np.where(is_grouped, own, np.where(nearest.labels >= 0, nearest.first, np.nan))
     margin = np.where(is_grouped, nearest.first, nearest.second) - difference
@@ -189,8 +191,9 @@ class _Groups:
         return sums
 
     def means(self, places: IntArray, sums: FloatArray) -> Vectors:
-        """The means that follow from :meth:`sums`."""
-        return (sums / self.sizes[places, None]).astype(np.float32)
+        """The means that follow from :meth:`sums`, which are divided in place."""
+        sums /= self.sizes[places, None]
+        return sums.astype(np.float32)
 
     def fill_own_differences(self, own: FloatArray, places: IntArray, sums: FloatArray) -> None:
         """Sets the mean difference of each member to the others: it is subtracted from the sum of its group."""
@@ -207,7 +210,7 @@ class _Groups:
         numbers = np.repeat(np.arange(len(places)), sizes)
         first = np.cumsum(sizes) - sizes
         rows = self._order[np.arange(len(numbers)) + np.repeat(self._starts[places] - first, sizes)]
-        step = max(1, _CELLS // (2 * self.unit.shape[1]))
+        step = max(1, _CELLS // (4 * self.unit.shape[1]))
         for start in range(0, len(rows), step):
             yield rows[start : start + step], numbers[start : start + step]
 

@@ -15,7 +15,7 @@ from .prototypes import prototype_differences, prototypes
 from .state import NONE, State
 
 _SAME_PROTOTYPE = 0.002  # difference of prototypes up to which the old one is kept
-_FEW = 256  # means that are held at a time
+_FEW = 64  # means that are held at a time
 
 
 @dataclass(frozen=True, eq=False)

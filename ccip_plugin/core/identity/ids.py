@@ -23,7 +23,7 @@ def ids_of(texts: Iterable[str]) -> Ids:
 
 def ids_from(data: bytes | bytearray) -> Ids:
     """Reads ids from their bytes, one after the other."""
-    return np.frombuffer(bytes(data), f"V{SIZE}")
+    return np.frombuffer(data, f"V{SIZE}")
 
 
 def texts_of(ids: Ids) -> list[str]:

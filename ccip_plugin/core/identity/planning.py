@@ -101,16 +101,16 @@ def plan(
     """
     assignment = Assignment(state, items, adds_only=adds_only)
     group_ids = assignment.assign(threshold, keeps_fixed=keeps_fixed)
-    labels, n_chained = _automatic_labels(items, group_ids, assignment.draft, state, threshold)
+    draft = assignment.draft
+    shapes = group_shapes(items.vectors, group_ids, n_largest=n_shapes)
+    labels, n_chained = _automatic_labels(items, group_ids, draft, state, threshold)
     assignment.drop_empty_groups(group_ids)
     assignment.update_prototypes(group_ids)
-    draft = assignment.draft
     targets = _Targets(state, items, assignment.rows, labels, adds_only)
     changes = targets.group_changes(draft)
     ids, kinds = targets.kinds(changes)
     counts, sizes = targets.counts(), targets.sizes()
     counts.update(chained=n_chained, groups=sizes.total())
-    shapes = group_shapes(items.vectors, group_ids, n_largest=n_shapes)
     names = {number: draft.name_of(number) for number in {*shapes.labels.tolist(), *shapes.rivals.tolist()} - {NONE}}
     return Plan(targets.writes(), draft.changes(), ids, kinds, tuple(changes), counts, sizes, shapes, names)
 
@@ -300,8 +300,10 @@ class _Targets:
         }
         codes = [ITEM_CHANGES.index(kind) for kind in conditions]
         kinds = np.select(list(conditions.values()), codes, ITEM_CHANGES.index(ItemChange.MOVED)).astype(np.int8)
-        is_labeled = self._is_labeled
-        return self._state.labels.ids[self._rows[is_labeled]], kinds[is_labeled]
+        is_labeled, ids = self._is_labeled, self._state.labels.ids
+        if not np.array_equal(self._rows[is_labeled], np.arange(len(ids))):
+            ids = ids[self._rows[is_labeled]]
+        return ids, kinds[is_labeled]
 
 
 def _at(column: NDArray[Any], places: NDArray[np.int32]) -> NDArray[Any]:

@@ -101,9 +101,10 @@ class LabelTable:
     def take(self, rows: IntArray | slice) -> Self:
         """Some rows of the table."""
         columns = {field.name: getattr(self, field.name) for field in fields(self)}
-        return replace(
-            self, **{name: column[rows] for name, column in columns.items() if not isinstance(column, tuple)}
-        )
+        taken = {name: column[rows] for name, column in columns.items() if not isinstance(column, tuple)}
+        if self.sample_ids is self.ids:  # items that are samples: one array for both
+            taken["sample_ids"] = taken["ids"]
+        return replace(self, **taken)
 
     @property
     def is_labeled(self) -> BoolArray:

@@ -13,7 +13,7 @@ from ..differences import normalize
 from ..errors import VectorsError
 
 _BLOCK = 4096
-_HASHED = 1 << 14  # rows hashed at a time
+_HASHED = 1 << 10  # rows hashed at a time
 _DTYPES = (np.float16, np.float32)
 
 
@@ -144,7 +144,7 @@ def open_vectors(path: str | Path) -> StoredVectors:
 
 def is_source(embeddings: object) -> TypeGuard[VectorSource]:
     """Whether this is a :class:`VectorSource` and not an array."""
-    return hasattr(embeddings, "digest") and not isinstance(embeddings, np.ndarray)
+    return hasattr(type(embeddings), "digest") and not isinstance(embeddings, np.ndarray)
 
 
 def unit_vectors(embeddings: ArrayLike | VectorSource) -> VectorSource:
