@@ -83,6 +83,7 @@ def environment(mongo, world, tmp_path_factory):
             "PATH": os.pathsep.join([str(commands), str(Path(sys.executable).parent), os.environ["PATH"]]),
             "CCIP_MODEL_DIR": str(folder / "models"),
             "FIFTYONE_PLUGINS_DIR": str(folder / "plugins"),
+            "FIFTYONE_MODEL_ZOO_DIR": str(folder / "zoo"),
             "FIFTYONE_DEFAULT_APP_PORT": str(free_port()),
             "PIP_NO_INDEX": "1",
         }

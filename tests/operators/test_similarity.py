@@ -211,7 +211,7 @@ class TestSimilarity:
 
     @pytest.mark.skipif(importlib.util.find_spec("lancedb") is None, reason="lancedb is not installed")
     @pytest.mark.filterwarnings("ignore:table_names", "ignore:to_df is unsupported")
-    def test_lancedb(self, gallery, monkeypatch, tmp_path):
+    def test_lancedb(self, gallery, monkeypatch, tmp_path, zoo):
         monkeypatch.setitem(fob.brain_config.similarity_backends["lancedb"], "uri", str(tmp_path / "lance"))
         data = gallery("abca")
         run(SIMILARITY, data)
