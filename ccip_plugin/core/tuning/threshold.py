@@ -74,6 +74,7 @@ def expected_f1(every: FloatArray, same: NDArray[np.integer], different: NDArray
 
     Recall follows from the known pairs of one character. Half of these have differences up to their median; up to
     there, all pairs not known to be of two characters are assumed to be of one, which gives the number of such pairs.
+    No more pairs are of one character than there are, so no score is above 1.
 
     Args:
         every: ``(bins,)`` number of all pairs
@@ -89,7 +90,7 @@ def expected_f1(every: FloatArray, same: NDArray[np.integer], different: NDArray
     recall, up_to = hits / hits[-1], np.cumsum(every)
     half = int(np.searchsorted(recall, 0.5))
     n_same = max((up_to[half] - np.cumsum(different)[half]) / recall[half], hits[-1])
-    return np.asarray(2 * recall * n_same / (up_to + n_same))
+    return np.asarray(2 * np.minimum(recall * n_same, up_to) / (up_to + n_same))
 
 
 def _nearest_best(scores: FloatArray, published: float) -> int:
