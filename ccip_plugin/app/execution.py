@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import fiftyone as fo
 import fiftyone.operators as foo
+from fiftyone.core.collections import SampleCollection
 from fiftyone.operators import types
 from fiftyone.operators.message import GeneratedMessage
 
@@ -152,7 +153,7 @@ def _delegated_progress(ctx: Any) -> ProgressCallback:
     return take
 
 
-def schedule(uri: str, samples: Any, params: dict[str, Any]) -> Any:
+def schedule(uri: str, samples: SampleCollection, params: dict[str, Any]) -> Any:
     """Schedules an operator for a worker, from Python.
 
     Args:

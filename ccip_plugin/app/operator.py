@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 import fiftyone.operators as foo
+from fiftyone.core.collections import SampleCollection
 from fiftyone.operators import types
 from fiftyone.operators.message import GeneratedMessage
 
@@ -82,7 +83,7 @@ class CCIPOperator(foo.Operator):
         """The keywords of the function, from the answers; a script gives them under the same names."""
         return {**given(ctx, self.parameters), "patches_field": patches_field_of(ctx)}
 
-    def call(self, samples: Any, progress: ProgressCallback, **options: Any) -> Any:
+    def call(self, samples: SampleCollection, progress: ProgressCallback, **options: Any) -> Any:
         """Calls the function."""
         given = (samples,) if self.takes_samples else ()
         return self.function(*given, progress=progress, **options)

@@ -10,6 +10,7 @@ from typing import Any
 
 import fiftyone.core.utils as fou
 import numpy as np
+from fiftyone.core.collections import SampleCollection
 from numpy.typing import NDArray
 
 from ..core.errors import CCIPError
@@ -79,7 +80,7 @@ class Embeddings:
 
 
 def load_embeddings(
-    samples: Any, *, embeddings_field: str = EMBEDDINGS_FIELD, patches_field: str | None = None
+    samples: SampleCollection, *, embeddings_field: str = EMBEDDINGS_FIELD, patches_field: str | None = None
 ) -> Embeddings:
     """Reads the embeddings of images or detections.
 
@@ -113,7 +114,7 @@ def load_embeddings(
 
 
 def count_missing(
-    samples: Any, *, embeddings_field: str = EMBEDDINGS_FIELD, patches_field: str | None = None
+    samples: SampleCollection, *, embeddings_field: str = EMBEDDINGS_FIELD, patches_field: str | None = None
 ) -> Coverage:
     """Counts images or detections without embedding, fast enough for a form.
 
@@ -128,7 +129,7 @@ def count_missing(
     return embedding_store(samples, embeddings_field, patches_field).coverage()
 
 
-def embedding_store(samples: Any, embeddings_field: str, patches_field: str | None) -> EmbeddingStore:
+def embedding_store(samples: SampleCollection, embeddings_field: str, patches_field: str | None) -> EmbeddingStore:
     return EmbeddingStore(resolve(samples, patches_field), embeddings_field)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from fiftyone.core.collections import SampleCollection
 
 from ..core.clustering.methods import get_method
 from ..core.evaluation.jackknife import Interval
@@ -105,7 +106,7 @@ class Calibrated:
 
 
 def load_calibrated(
-    samples: Any, *, embeddings_field: str = EMBEDDINGS_FIELD, patches_field: str | None = None
+    samples: SampleCollection, *, embeddings_field: str = EMBEDDINGS_FIELD, patches_field: str | None = None
 ) -> Calibrated | None:
     """Loads the calibration of a field; None without one, and for one of another model.
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from fiftyone import ViewField as F
+from fiftyone.core.collections import SampleCollection
 
 from ..core.errors import CCIPError, ParameterError
 from ..core.identity.groups import IdentityChanges, Registry
@@ -130,7 +131,9 @@ def save_proposal(proposal: Proposal) -> None:
     dataset.save_run_results(proposal.key, results, cache=False)
 
 
-def load_proposal(samples: Any, *, group_field: str = GROUP_FIELD, patches_field: str | None = None) -> Proposal:
+def load_proposal(
+    samples: SampleCollection, *, group_field: str = GROUP_FIELD, patches_field: str | None = None
+) -> Proposal:
     """Reads the proposal that is stored with a dataset.
 
     Args:
@@ -164,7 +167,7 @@ def load_proposal(samples: Any, *, group_field: str = GROUP_FIELD, patches_field
 
 
 def apply_proposal(
-    samples: Any,
+    samples: SampleCollection,
     *,
     group_field: str = GROUP_FIELD,
     patches_field: str | None = None,
@@ -207,7 +210,7 @@ def write(proposal: Proposal, *, progress: ProgressCallback | None = None) -> Gr
     return replace(proposal.report, n_written=done.n_written, n_left=done.n_left, number=done.number, proposal_key=None)
 
 
-def rescued_view(samples: Any, *, group_field: str = GROUP_FIELD, patches_field: str | None = None) -> Any:
+def rescued_view(samples: SampleCollection, *, group_field: str = GROUP_FIELD, patches_field: str | None = None) -> Any:
     """The images or detections that were rescued into their groups and that no user confirmed.
 
     Their mean difference to the group exceeds the limit, so they should be reviewed: confirm them, or give them another

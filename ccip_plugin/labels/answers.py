@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+
+from fiftyone.core.collections import SampleCollection
 
 from ..core.tuning.questions import Answer
 from ..storage.fields import ANSWERS_KEY
@@ -26,7 +27,7 @@ class PairAnswer:
     is_same: bool | None
 
 
-def load_answers(samples: Any, *, patches_field: str | None = None) -> list[PairAnswer]:
+def load_answers(samples: SampleCollection, *, patches_field: str | None = None) -> list[PairAnswer]:
     """Reads the answers that are kept with a dataset, as they are now.
 
     Args:
@@ -38,7 +39,7 @@ def load_answers(samples: Any, *, patches_field: str | None = None) -> list[Pair
     return [PairAnswer(first, second, is_same) for first, second, is_same in config.get("answers", ())]
 
 
-def save_answers(samples: Any, answers: Iterable[PairAnswer], *, patches_field: str | None = None) -> None:
+def save_answers(samples: SampleCollection, answers: Iterable[PairAnswer], *, patches_field: str | None = None) -> None:
     """Adds answers to those that are kept with a dataset; a later one about the same pair takes the place of the first.
 
     Args:
@@ -69,7 +70,7 @@ def answers_among(answers: Sequence[PairAnswer], ids: Sequence[str]) -> list[Ans
     ]
 
 
-def _target(samples: Any, patches_field: str | None) -> Target:
+def _target(samples: SampleCollection, patches_field: str | None) -> Target:
     return samples if isinstance(samples, Target) else resolve(samples, patches_field)
 
 

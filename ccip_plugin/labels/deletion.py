@@ -1,10 +1,10 @@
 """Deletes a grouping: labels that runs wrote are removed, user labels stay."""
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import fiftyone as fo
 import numpy as np
+from fiftyone.core.collections import SampleCollection
 
 from ..core.identity.groups import Draft
 from ..core.identity.planning import Plan
@@ -67,7 +67,7 @@ class Deletion:
 
 
 def delete_grouping(
-    samples: Any,
+    samples: SampleCollection,
     *,
     group_field: str = GROUP_FIELD,
     patches_field: str | None = None,

@@ -4,7 +4,8 @@ import itertools
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+
+from fiftyone.core.collections import SampleCollection
 
 from ..core.errors import CCIPError
 from ..core.identity.groups import Draft
@@ -73,7 +74,7 @@ class Rejection:
 
 
 def reject(
-    samples: Any,
+    samples: SampleCollection,
     *,
     group_field: str = GROUP_FIELD,
     patches_field: str | None = None,

@@ -1,9 +1,9 @@
 """The history of a field: its last changes, undo, redo."""
 
 from collections.abc import Callable
-from typing import Any
 
 import fiftyone as fo
+from fiftyone.core.collections import SampleCollection
 
 from ..core.errors import CCIPError
 from ..core.progress import ProgressCallback
@@ -21,7 +21,7 @@ class NothingToUndoError(CCIPError):
 
 
 def undo(
-    samples: Any,
+    samples: SampleCollection,
     *,
     group_field: str = GROUP_FIELD,
     patches_field: str | None = None,
@@ -48,7 +48,7 @@ def undo(
 
 
 def redo(
-    samples: Any,
+    samples: SampleCollection,
     *,
     group_field: str = GROUP_FIELD,
     patches_field: str | None = None,

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from fiftyone.core.collections import SampleCollection
+
 from ..core.calibration import load as load_calibration
 from ..core.errors import CCIPError
 from ..core.progress import ProgressCallback, report
@@ -37,7 +39,7 @@ class Questions:
 
     def __init__(
         self,
-        samples: Any,
+        samples: SampleCollection,
         *,
         patches_field: str | None = None,
         embeddings_field: str = EMBEDDINGS_FIELD,

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from fiftyone.core.collections import SampleCollection
 from fiftyone.operators import types
 
 from ...app.ask.groups import ask_group_path, group_arguments, path_arguments
@@ -47,7 +48,7 @@ class Reject(CCIPOperator):
         out.facts(report.facts(), self.label)
 
 
-def _show_consequences(form: Form, samples: Any, path: str) -> None:
+def _show_consequences(form: Form, samples: SampleCollection, path: str) -> None:
     try:
         planned = reject(samples, dry_run=True, **path_arguments(path))
     except CCIPError as error:

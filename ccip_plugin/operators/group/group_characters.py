@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from fiftyone.core.collections import SampleCollection
 from fiftyone.operators import types
 
 from ...app.answers import given, text_of
@@ -61,7 +62,9 @@ class GroupCharacters(CCIPOperator):
         options = {**super().options(ctx), **given_options(ctx, GroupingOptions), **given(ctx, ("run_key",))}
         return {**options, "is_written": bool(is_written)}
 
-    def call(self, samples: Any, progress: Any, *, is_written: bool = True, **options: Any) -> GroupingReport:
+    def call(
+        self, samples: SampleCollection, progress: Any, *, is_written: bool = True, **options: Any
+    ) -> GroupingReport:
         if is_written:
             return group_characters(samples, progress=progress, **options)
         return propose_groups(samples, progress=progress, **options).report

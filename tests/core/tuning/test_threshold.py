@@ -63,7 +63,9 @@ def test_many_images_are_estimated_from_a_sample(monkeypatch):
     [
         pytest.param([4, 2, 4], [4, 0, 0], [0, 2, 4], [1, 4 / 5, 4 / 7], id="all known"),
         pytest.param([8, 4, 8], [4, 0, 0], [0, 2, 4], [1, 4 / 5, 4 / 7], id="half of each known"),
-        pytest.param([4, 2, 10], [4, 4, 0], [0, 0, 2], [2 / 3, 6 / 7, 2 / 3], id="known pairs are nearer than the others"),
+        pytest.param(
+            [4, 2, 10], [4, 4, 0], [0, 0, 2], [2 / 3, 6 / 7, 2 / 3], id="known pairs are nearer than the others"
+        ),
         pytest.param([5, 5], [0, 0], [1, 1], [np.nan, np.nan], id="no pair of one character"),
     ],
 )
