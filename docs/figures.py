@@ -63,7 +63,14 @@ MEASURES = (
         " images/s",
         "make bench",
     ),
-    Measure("peak memory of it", "extraction-caformer_s18", ("this plugin",), "MiB peak", " MiB", "make bench"),
+    Measure(
+        "peak memory of this plugin at it",
+        "extraction-caformer_s18",
+        ("this plugin",),
+        "MiB peak",
+        " MiB",
+        "make bench",
+    ),
     Measure(
         "grouping and labeling 10,000 embedded images", "grouping", ("group and label",), "seconds", " s", "make bench"
     ),
