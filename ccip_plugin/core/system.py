@@ -6,6 +6,7 @@ import math
 import os
 import shutil
 import sys
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
@@ -14,19 +15,33 @@ PART_SUFFIX = ".part"
 """Suffix of files and folders that are still being written."""
 
 _POLL_SECONDS = 0.5  # interval of the calls while another process holds a lock
+_CACHES = {"win32": Path("~/AppData/Local"), "darwin": Path("~/Library/Caches")}
 _CGROUPS, _CGROUP_OF_PROCESS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
+_ATTEMPTS = 10  # at putting a folder in place, while other processes do the same
+_IN_PLACE = {errno.ENOTEMPTY, errno.EEXIST}
 _NO_FSYNC = {errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EPERM, errno.EISDIR}  # some file systems, and Windows
 
 
 def cache_dir() -> Path:
-    """The cache folder of this package: ``CCIP_CACHE_DIR``, else ``ccip`` in the user's cache folder."""
+    """The cache folder of this package: ``CCIP_CACHE_DIR``, else ``ccip`` in the user's cache folder.
+
+    What is cached there only saves time: the folder need not exist, and nothing fails if it cannot be written.
+    """
     if os.environ.get("CCIP_CACHE_DIR"):
-        return Path(os.environ["CCIP_CACHE_DIR"]).expanduser()
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "ccip"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "ccip"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ccip"
+        return _expanded(Path(os.environ["CCIP_CACHE_DIR"]))
+    if sys.platform == "win32" and os.environ.get("LOCALAPPDATA"):
+        return Path(os.environ["LOCALAPPDATA"]) / "ccip"
+    if os.environ.get("XDG_CACHE_HOME") and sys.platform not in ("win32", "darwin"):
+        return Path(os.environ["XDG_CACHE_HOME"]) / "ccip"
+    return _expanded(_CACHES.get(sys.platform, Path("~/.cache"))) / "ccip"
+
+
+def _expanded(path: Path) -> Path:
+    """A path with the home folder for ``~``; in the folder of temporary files for a user without home."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        return Path(tempfile.gettempdir(), *path.parts[1:])
 
 
 @contextlib.contextmanager
@@ -129,14 +144,18 @@ def _put_in_place(part: Path, path: Path) -> None:
         part.replace(path)
         return
     old = part.with_name(f"{part.name.removesuffix(PART_SUFFIX)}.old{PART_SUFFIX}")
-    if os.path.lexists(path):  # a folder cannot be renamed onto another one
-        path.rename(old)
-    try:
-        part.rename(path)
-    except OSError:
-        if os.path.lexists(old):
-            old.rename(path)
-        raise
+    for attempt in range(_ATTEMPTS):
+        with contextlib.suppress(FileNotFoundError):
+            path.rename(old)  # a folder cannot be renamed onto another one
+        try:
+            part.rename(path)
+            break
+        except OSError as error:
+            if os.path.lexists(old) and not os.path.lexists(path):
+                old.rename(path)
+            if error.errno not in _IN_PLACE or attempt == _ATTEMPTS - 1:
+                raise
+            _delete(old)  # another process put its own there between the two calls
     _delete(old)
 
 

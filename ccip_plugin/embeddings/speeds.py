@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -64,9 +65,10 @@ def recall(model_name: str) -> Speed | None:
     """The recorded speed of a model on this machine, None without a record."""
     record: Any = _read().get(model_name)
     try:
-        return Speed(str(record["provider"]), float(record["per_second"]))
-    except (TypeError, KeyError, ValueError):
+        speed = Speed(str(record["provider"]), float(record["per_second"]))
+    except (TypeError, KeyError, ValueError, OverflowError):
         return None  # no record, or one of another version
+    return speed if 0 < speed.per_second < math.inf else None
 
 
 def _path() -> Path:
@@ -76,6 +78,6 @@ def _path() -> Path:
 def _read() -> dict[str, dict[str, Any]]:
     try:
         records = json.loads(_path().read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return records if isinstance(records, dict) else {}

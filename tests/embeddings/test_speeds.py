@@ -29,7 +29,23 @@ def test_what_says_little_is_not_noted(n, per_second):
     assert recall("a") is None
 
 
-@pytest.mark.parametrize("text", ["", "[1]", '{"a": 1}', '{"a": {"provider": "x"}}', "{"])
+def note(number: str) -> str:
+    return f'{{"a": {{"provider": "x", "per_second": {number}}}}}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[1]",
+        '{"a": 1}',
+        '{"a": {"provider": "x"}}',
+        "{",
+        "[" * 100_000,
+        *map(note, ("0", "-3", "NaN", "1e999", "9" * 400, "[]")),
+    ],
+    ids=lambda text: text[:50],
+)
 def test_a_damaged_note_is_none(folder, text):
     folder.mkdir()
     (folder / speeds.FILE).write_text(text)

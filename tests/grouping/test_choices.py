@@ -93,6 +93,18 @@ def test_a_graph_that_takes_too_much_disk_is_not_kept(grouped, cache, monkeypatc
     assert len(abouts(told)) == 1 and not cache.exists()
 
 
+@pytest.mark.parametrize("place", ["file", "folder of another kind"])
+def test_a_cache_folder_that_cannot_be_written_changes_no_result(grouped, monkeypatch, tmp_path, place):
+    want, samples = grouped("aabbbAA"), grouped("aabbbAA")
+    group_characters(want, graph="exact")
+    monkeypatch.setattr("ccip_plugin.core.neighbors.cache._MANY", 5)
+    (tmp_path / "taken").write_text("x")
+    monkeypatch.setenv("CCIP_CACHE_DIR", str(tmp_path / "taken") if place == "file" else "/proc/ccip")
+    assert explore_parameters(samples).rows() == explore_parameters(want, graph="exact").rows()
+    group_characters(samples, graph="exact")
+    assert labels(samples) == labels(want)
+
+
 def test_where_people_decided_most_of_it_no_graph_is_built(grouped, cache, monkeypatch):
     samples = grouped("aaaaaabb")
     group_characters(samples)

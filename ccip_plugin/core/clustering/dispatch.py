@@ -8,8 +8,8 @@ from .. import calibration
 from ..arrays import Labels
 from ..errors import ParameterError
 from ..neighbors.approximate import CAP, approximate_graph
+from ..neighbors.cache import find_or_build_approximate
 from ..neighbors.choice import EXACT, choose_graph
-from ..neighbors.files import graphs_folder
 from ..neighbors.graph import NeighborGraph
 from ..neighbors.vectors import VectorSource
 from ..progress import ProgressCallback
@@ -60,7 +60,8 @@ def cluster(
         graph ("exact"): ``exact`` compares every pair. ``approximate`` finds nearly all similar pairs in a fraction of
             the time, and stores them in ``folder``; needs the extra "index". ``auto`` does that for 100,000 images or
             more if the extra is installed
-        folder (None): where approximate graphs are stored, ``graphs`` in the folder ``CCIP_CACHE_DIR`` by default
+        folder (None): where approximate graphs are stored, ``graphs`` in the folder ``CCIP_CACHE_DIR`` by default; only
+            a folder that is given here must be writable
         progress (None): called with the stage and the number of items done; may raise
             :class:`~ccip_plugin.core.progress.Cancelled`
 
@@ -76,6 +77,7 @@ def cluster(
         RadiusError: eps is larger than the radius of the graph
         GraphTooLargeError: more pairs than fit into memory
         VectorsError: an embedding is zero or not finite; names its row
+        OSError: ``folder`` is given and cannot be written
     """
     record = get_method(method)
     _check_constraints(method, constraints)
@@ -93,7 +95,7 @@ def cluster(
         if choice.is_approximate:
             check_parameters(eps, min_samples)
             check_cap(CAP if record.counts_neighbors else None, min_samples)  # before anything is compared
-            data = approximate_graph(data, eps, graphs_folder() if folder is None else folder, progress=progress)
+            data = _approximate(data, eps, folder, progress)
     details = run_method(
         data,
         method,
@@ -142,6 +144,16 @@ def run_method(
         embeddings_or_graph, method, eps, min_samples, threshold, constraints, previous_limit, progress
     )
     return record.run(task)
+
+
+def _approximate(
+    data: ArrayLike | VectorSource, eps: float, folder: str | Path | None, progress: ProgressCallback | None
+) -> ArrayLike | VectorSource | NeighborGraph:
+    """An approximate graph; the embeddings as they are if no folder can be written."""
+    if folder is not None:
+        return approximate_graph(data, eps, folder, progress=progress)
+    graph = find_or_build_approximate(data, eps, progress)
+    return data if graph is None else graph
 
 
 def _check_constraints(method: str, constraints: Constraints | None) -> None:

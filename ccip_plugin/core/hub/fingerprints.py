@@ -82,8 +82,14 @@ def compare_with_record(
 
 
 def delete_fingerprints(model_name: str, revision: str) -> None:
-    """Deletes the recorded fingerprints of a model."""
-    _fingerprints_path(model_name, revision).unlink(missing_ok=True)
+    """Deletes the recorded fingerprints of a model; write errors are only logged."""
+    path = _fingerprints_path(model_name, revision)
+    try:
+        path.unlink(missing_ok=True)
+    except NotADirectoryError:
+        return  # nothing is recorded
+    except OSError as error:
+        logger.warning("%s cannot be deleted: %s", path, error)
 
 
 def recorded_commit(model_name: str, pinned: str) -> str | None:
@@ -112,7 +118,7 @@ def _read(path: Path) -> dict[str, str]:
         record = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         return {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         logger.warning("the record %s cannot be read and is rewritten: %s", path, error)
         return {}
     return {str(name): str(text) for name, text in record.items()} if isinstance(record, dict) else {}

@@ -1,6 +1,5 @@
 """Approximate neighbor graph (inverted file index): nearly all pairs in a fraction of the time."""
 
-import json
 import logging
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from ..progress import ProgressCallback, report
 from .cells import Cells, find_cells, load_faiss
 from .files import PairFiles, build_graph, kept_graphs, open_graph, touch
 from .graph import NeighborGraph
+from .integrity import DamagedError, read_record, write_record
 from .pairs import GRID, Pairs, check_radius, min_cosine, picked, round_differences, within_radius
 from .quality import Quality, measured_quality
 from .spanning import SpanningForest
@@ -104,10 +104,7 @@ def approximate_graph(
             return graph
     load_faiss()
     path = Path(folder) / f"{prefix}{float(radius).hex()}{suffix}"
-    _build(path, _Search(unit, radius, cap, n_probes, progress))
-    built = _open(path, unit, radius)
-    assert built is not None
-    return built
+    return _build(path, _Search(unit, radius, cap, n_probes, progress))
 
 
 class _Search:
@@ -200,24 +197,33 @@ def _smaller_first(pairs: Pairs) -> Pairs:
     return Pairs(np.minimum(pairs.rows, pairs.cols), np.maximum(pairs.rows, pairs.cols), pairs.differences)
 
 
-def _build(path: Path, search: _Search) -> None:
-    def measure(part: Path) -> None:
-        graph = open_graph(part, search.unit, search.radius)
-        assert graph is not None
+def _build(path: Path, search: _Search) -> ApproximateGraph:
+    measured: list[Quality] = []
+
+    def measure(part: Path, graph: NeighborGraph) -> None:
         quality = measured_quality(graph, search.cap, progress=search.progress)
-        (part / _QUALITY).write_text(json.dumps(asdict(quality)), encoding="utf-8")
+        write_record(part / _QUALITY, asdict(quality))
+        measured.append(quality)
         logger.info("approximate graph of %d images: %d pairs, recall %.4f", graph.n, graph.n_pairs, quality.recall)
 
-    build_graph(path, len(search.unit), search.radius, search.write, finish=measure)
+    graph = build_graph(path, search.unit, search.radius, search.write, finish=measure)
+    return _approximate(graph, measured[0])
 
 
 def _open(path: Path, unit: VectorSource, radius: float) -> ApproximateGraph | None:
-    """Opens the graph in a folder; None if it is missing or incomplete."""
+    """Opens the graph in a folder; None if it is missing or damaged."""
     graph = open_graph(path, unit, radius)
-    try:
-        quality = Quality(**json.loads((path / _QUALITY).read_text(encoding="utf-8")))
-    except (FileNotFoundError, ValueError, TypeError):
-        return None
     if graph is None:
         return None
-    return ApproximateGraph(graph.n, radius, graph.rows, graph.cols, graph.differences, unit, path, quality=quality)
+    try:
+        return _approximate(graph, Quality(**read_record(path / _QUALITY)))
+    except FileNotFoundError:
+        return None
+    except (OSError, TypeError, DamagedError) as error:
+        logger.warning("the stored neighbor graph %s is damaged (%s): it is computed again", path, error)
+        return None
+
+
+def _approximate(graph: NeighborGraph, quality: Quality) -> ApproximateGraph:
+    arrays = graph.rows, graph.cols, graph.differences
+    return ApproximateGraph(graph.n, graph.radius, *arrays, graph.vectors, graph.folder, quality=quality)

@@ -1,10 +1,13 @@
 """Neighbor graphs on disk, named after their vectors and radius: built once, read in chunks."""
 
 import contextlib
-import json
+import logging
+import math
+import os
 import shutil
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +17,18 @@ from numpy.typing import ArrayLike, NDArray
 from ..progress import ProgressCallback
 from ..system import PART_SUFFIX, atomic_write, cache_dir
 from .graph import NeighborGraph
+from .integrity import DamagedError, check_pairs, checksum_of, read_record, write_record
 from .pairs import BLOCK, Pairs, check_radius, joined, near_pairs, sorted_by_row
 from .vectors import VectorSource, unit_vectors
 
-_FORMAT = 1
+logger = logging.getLogger(__name__)
+
+_FORMAT = 2  # 1 had no checksums
 _ABOUT = "graph.json"
 _OLD_SECONDS = 86_400
 _ARRAYS = {"rows": np.int32, "cols": np.int32, "differences": np.float32}
+_OPEN_FILES_CAN_MOVE = os.name != "nt"
+_MISSING = -math.inf
 
 
 def graphs_folder() -> Path:
@@ -39,8 +47,9 @@ def stored_graph(
     """Opens the graph of :func:`~ccip_plugin.core.neighbors.graph.radius_graph` in ``folder``; builds it if missing.
 
     Pairs are written to disk as they are found, 12 bytes each, and memory-mapped: a build needs memory only for the
-    blocks of one stripe of rows, for any number of pairs. A stored graph is identified by its vectors and radius; an
-    incomplete one is rebuilt. A killed build leaves only a folder whose name ends in ``.part``.
+    blocks of one stripe of rows, for any number of pairs. A stored graph is identified by its vectors and radius, and
+    verified by checksums each time it is opened; an incomplete or damaged one is rebuilt. A killed build leaves only a
+    folder whose name ends in ``.part``. Several processes may use one folder at the same time.
 
     Args:
         embeddings: ``(n, dim)`` embeddings of any length
@@ -59,9 +68,7 @@ def stored_graph(
     path = Path(folder) / f"{unit.digest}-{float(radius).hex()}"
     graph = open_graph(path, unit, radius)
     if graph is None:
-        build_graph(path, len(unit), radius, lambda part: _write_pairs(part, unit, radius, block_size, progress))
-        graph = open_graph(path, unit, radius)
-        assert graph is not None
+        graph = build_graph(path, unit, radius, lambda part: _write_pairs(part, unit, radius, block_size, progress))
     return graph
 
 
@@ -73,7 +80,7 @@ def find_graph(embeddings: ArrayLike | VectorSource, radius: float, folder: str 
     Raises:
         VectorsError: an embedding is zero or not finite; names its row
     """
-    if not any(Path(folder).glob(f"*-*/{_ABOUT}")):
+    if not _stored(folder):
         return None
     unit = unit_vectors(embeddings)
     for path, stored_radius in kept_graphs(folder, f"{unit.digest}-", radius):
@@ -94,16 +101,17 @@ def kept_graphs(folder: str | Path, prefix: str, radius: float, *, suffix: str =
         suffix: the name of a graph after its radius
     """
     graphs = []
-    for path in Path(folder).glob(f"{prefix}*{suffix}/{_ABOUT}"):
-        name = path.parent.name
-        if not name.endswith(PART_SUFFIX):
-            graphs.append((path.parent, float.fromhex(name.removeprefix(prefix).removesuffix(suffix))))
+    for path in _stored(folder):
+        if path.name.startswith(prefix) and path.name.endswith(suffix):
+            with contextlib.suppress(ValueError):  # a folder of another kind
+                graphs.append((path, float.fromhex(path.name.removeprefix(prefix).removesuffix(suffix))))
     return sorted([graph for graph in graphs if graph[1] >= radius], key=lambda graph: graph[1])
 
 
 def touch(path: Path) -> None:
     """Marks a graph as just used: :func:`prune_graphs` deletes the least recently used graphs."""
-    (path / _ABOUT).touch()
+    with contextlib.suppress(OSError):  # a folder that cannot be written
+        (path / _ABOUT).touch()
 
 
 def prune_graphs(folder: str | Path, keep: int) -> int:
@@ -116,12 +124,36 @@ def prune_graphs(folder: str | Path, keep: int) -> int:
     Returns:
         number of deleted graphs
     """
-    graphs = [path.parent for path in Path(folder).glob(f"*-*/{_ABOUT}") if not path.parent.name.endswith(PART_SUFFIX)]
-    graphs.sort(key=lambda path: (path / _ABOUT).stat().st_mtime, reverse=True)
-    stale = [path for path in Path(folder).glob(f"*{PART_SUFFIX}") if path.stat().st_mtime < time.time() - _OLD_SECONDS]
+    graphs = sorted(_stored(folder), key=lambda path: _modified(path / _ABOUT), reverse=True)
+    parts = [path for path in _entries(folder) if path.name.endswith(PART_SUFFIX)]
+    stale = [path for path in parts if _MISSING < _modified(path) < time.time() - _OLD_SECONDS]
     for path in (*graphs[keep:], *stale):
         shutil.rmtree(path, ignore_errors=True)  # another process may have it open, or delete it, too
     return len(graphs[keep:])
+
+
+def _stored(folder: str | Path) -> list[Path]:
+    """Folders of stored graphs; empty if the folder cannot be read."""
+    return [
+        path
+        for path in _entries(folder)
+        if "-" in path.name and not path.name.endswith(PART_SUFFIX) and _modified(path / _ABOUT) > _MISSING
+    ]
+
+
+def _entries(folder: str | Path) -> list[Path]:
+    try:
+        return sorted(Path(folder).iterdir())
+    except OSError:
+        return []
+
+
+def _modified(path: Path) -> float:
+    """When a file was last modified; :data:`_MISSING` if another process has deleted it just now."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return _MISSING
 
 
 def _write_pairs(
@@ -164,45 +196,67 @@ class PairFiles:
 
 def build_graph(
     path: Path,
-    n: int,
+    unit: VectorSource,
     radius: float,
     write_pairs: Callable[[Path], int],
     *,
-    finish: Callable[[Path], None] | None = None,
-) -> None:
-    """Writes the folder of a graph atomically.
+    finish: Callable[[Path, NeighborGraph], None] | None = None,
+) -> NeighborGraph:
+    """Writes the folder of a graph atomically, and opens it.
 
     Args:
-        path: the folder
-        n: number of images
+        path: the folder; a damaged one, or one that another process has just written, is replaced
+        unit: the vectors of the graph
         radius: the largest difference
         write_pairs: writes the files of :class:`PairFiles` into the folder it gets, and returns the number of pairs
-        finish (None): called with that folder as soon as the graph can be opened
+        finish (None): called with that folder and the graph in it
+
+    Raises:
+        OSError: the folder cannot be written, or what was written cannot be read back
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(path) as part:  # an existing folder is incomplete, or was just written by another process
+    with atomic_write(path) as part:
         part.mkdir()
-        about = {"format": _FORMAT, "n": n, "radius": float(radius), "n_pairs": write_pairs(part)}
-        (part / _ABOUT).write_text(json.dumps(about), encoding="utf-8")
+        n_pairs = write_pairs(part)
+        checksums = {name: checksum_of(_mapped(part / name, kind)) for name, kind in _ARRAYS.items()}
+        about = {"format": _FORMAT, "n": len(unit), "radius": float(radius), "n_pairs": n_pairs, "checksums": checksums}
+        write_record(part / _ABOUT, about)
+        graph = _read_back(part, unit, radius)
         if finish is not None:
-            finish(part)
+            finish(part, graph)
+        if not _OPEN_FILES_CAN_MOVE:
+            del graph
+    return replace(graph, folder=path) if _OPEN_FILES_CAN_MOVE else _read_back(path, unit, radius)
+
+
+def _read_back(path: Path, unit: VectorSource, radius: float) -> NeighborGraph:
+    graph = open_graph(path, unit, radius)
+    if graph is None:
+        raise OSError(f"{path} was written, but cannot be read back")
+    return graph
 
 
 def open_graph(path: Path, unit: VectorSource, radius: float) -> NeighborGraph | None:
-    """Opens the graph in a folder; None if it is missing or incomplete."""
+    """Opens the graph in a folder, after a check of its checksums and ranges; None if it is missing or damaged."""
     try:
-        about: dict[str, Any] = json.loads((path / _ABOUT).read_text(encoding="utf-8"))
-        sizes = {name: (path / name).stat().st_size for name in _ARRAYS}
-    except (FileNotFoundError, ValueError):
+        about = read_record(path / _ABOUT)
+        if about.get("format") != _FORMAT:
+            return None  # of another version
+        if about.get("n") != len(unit) or about.get("radius") != float(radius):
+            raise DamagedError("it is of other vectors")
+        arrays = [_mapped(path / name, kind) for name, kind in _ARRAYS.items()]
+        check_pairs(Pairs(*arrays), about, len(unit), radius)
+    except FileNotFoundError:
         return None
-    matches = about.get("format") == _FORMAT and about.get("n") == len(unit) and about.get("radius") == float(radius)
-    n_pairs = about.get("n_pairs", -1)
-    if not matches or any(sizes[name] != n_pairs * np.dtype(kind).itemsize for name, kind in _ARRAYS.items()):
+    except (OSError, DamagedError) as error:
+        logger.warning("the stored neighbor graph %s is damaged (%s): it is computed again", path, error)
         return None
-    rows, cols, differences = (_mapped(path / name, kind) for name, kind in _ARRAYS.items())
-    return NeighborGraph(len(unit), float(radius), rows, cols, differences, unit, path)
+    return NeighborGraph(len(unit), float(radius), *arrays, unit, path)
 
 
 def _mapped(path: Path, kind: type) -> NDArray[Any]:
     """Maps the array in a file into memory; an empty file cannot be mapped."""
-    return np.memmap(path, kind, mode="r") if path.stat().st_size else np.empty(0, kind)
+    size = path.stat().st_size
+    if size % np.dtype(kind).itemsize:
+        raise DamagedError(f"{path.name} is truncated")
+    return np.memmap(path, kind, mode="r") if size else np.empty(0, kind)

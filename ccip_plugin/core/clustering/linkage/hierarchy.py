@@ -1,11 +1,13 @@
 """The merges of average linkage, stored beside a neighbor graph, so that another cut needs no merging."""
 
+import io
 import logging
-import zipfile
+import zlib
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...arrays import Labels
 from ...neighbors.components import Forest
@@ -20,7 +22,10 @@ from .stages import Stages, first_positions, packs
 
 logger = logging.getLogger(__name__)
 
-_FORMAT = 1
+_FORMAT = 2  # 1 had no checksum
+_MAGIC = b"ccip merges\n"
+_CHECKSUM_BYTES = 4
+_TYPES = {"first": "i", "second": "i", "heights": "f", "duplicates": "i", "rows": "i", "cols": "i", "differences": "f"}
 _READ = 1 << 18  # pairs of a graph read at a time
 _FIRST_CUT = 0.8  # of the largest cut: merged first, as fewer images are connected there
 
@@ -118,20 +123,14 @@ def path_of(folder: Path, near_duplicate: float, cut: float) -> Path:
 
 def save(hierarchy: Hierarchy, path: Path) -> None:
     """Writes the file atomically. A failure is logged: it costs time only."""
-    first, second, heights = hierarchy.merges
-    rows, cols, differences = hierarchy.spanning
+    content = io.BytesIO()
+    np.savez(
+        content, duplicates=hierarchy.duplicates, **hierarchy.merges._asdict(), **hierarchy.spanning._asdict()
+    )
+    checksum = zlib.crc32(content.getbuffer()).to_bytes(_CHECKSUM_BYTES, "little")
     try:
         with atomic_write(path) as part, part.open("wb") as file:
-            np.savez(
-                file,
-                one=first,
-                other=second,
-                costs=heights,
-                scenes=hierarchy.duplicates,
-                rows=rows,
-                cols=cols,
-                differences=differences,
-            )
+            file.writelines((_MAGIC, checksum, content.getbuffer()))
     except OSError as error:
         logger.warning("merges of average linkage are not stored, another eps takes as long as this one: %s", error)
 
@@ -139,13 +138,29 @@ def save(hierarchy: Hierarchy, path: Path) -> None:
 def load(path: Path, n: int) -> Hierarchy | None:
     """Reads the file; None if it is missing, damaged, or of another number of images."""
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            merges = Merges(arrays["one"], arrays["other"], arrays["costs"])
-            spanning = Pairs(*(arrays[name] for name in Pairs._fields))
-            hierarchy = Hierarchy(arrays["scenes"], merges, spanning)
+        data = path.read_bytes()
+        start = len(_MAGIC) + _CHECKSUM_BYTES
+        checksum = zlib.crc32(memoryview(data)[start:]).to_bytes(_CHECKSUM_BYTES, "little")
+        if data[:start] != _MAGIC + checksum:
+            raise ValueError("wrong checksum")
+        with np.load(io.BytesIO(data[start:]), allow_pickle=False) as arrays:
+            read = {name: arrays[name] for name in _TYPES}
+        if not _are_usable(read, n):
+            raise ValueError("numbers out of range")
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError) as error:
         logger.warning("%s cannot be read and is computed again: %s", path, error)
         return None
-    return hierarchy if len(hierarchy.duplicates) == n else None
+    merges = Merges(*(read[name] for name in Merges._fields))
+    return Hierarchy(read["duplicates"], merges, Pairs(*(read[name] for name in Pairs._fields)))
+
+
+def _are_usable(read: dict[str, NDArray[Any]], n: int) -> bool:
+    """Whether the arrays of a file have the right types, lengths and ranges."""
+    if any(array.dtype.kind != _TYPES[name] or array.ndim != 1 for name, array in read.items()):
+        return False
+    images = [array for name, array in read.items() if _TYPES[name] == "i"]
+    are_images = all(array.size == 0 or (array.min() >= 0 and array.max() < n) for array in images)
+    n_merges, n_pairs = {len(read[name]) for name in Merges._fields}, {len(read[name]) for name in Pairs._fields}
+    return are_images and len(read["duplicates"]) == n and len(n_merges) == len(n_pairs) == 1
