@@ -2,7 +2,6 @@
 
 import contextlib
 import inspect
-import os
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -73,7 +72,10 @@ class Hub:
 
     def cached_anywhere(self, filename: str) -> list[Path]:
         """The copies of a file in the cache, at any commit; none in a cache that cannot be read. No network."""
-        return sorted(path for path in self._find(f"snapshots/*/{filename}") if os.path.isfile(path))
+        try:
+            return sorted(path for path in self.folder.glob(f"snapshots/*/{filename}") if path.is_file())
+        except OSError:
+            return []
 
     def resolve(self, filename: str, revision: str, progress: ProgressCallback | None = None) -> str | None:
         """Resolves a revision to its commit by one file; None if the file does not exist at that revision.
@@ -151,12 +153,6 @@ class Hub:
             return 0
         blob.unlink()
         return size
-
-    def _find(self, pattern: str) -> list[Path]:
-        try:
-            return list(self.folder.glob(pattern))
-        except OSError:
-            return []
 
     def _run(self, filename: str, revision: str, progress: ProgressCallback | None, work: Callable[[Transfer], T]) -> T:
         """Runs ``work`` in a thread while this one reports progress."""

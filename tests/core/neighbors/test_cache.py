@@ -92,8 +92,13 @@ CASES = [a_file_in_its_place, a_file_above, a_dead_link, not_creatable, read_onl
 def unwritable(request, place, monkeypatch):
     cluster(embeddings(20))  # everything is imported before privileges are dropped
     monkeypatch.setenv("CCIP_CACHE_DIR", str(place / "cache"))
+    temporary = place / "temporary"
+    temporary.mkdir()
+    temporary.chmod(0o777)
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     request.param(place)
     request.getfixturevalue("unprivileged")
+    return temporary
 
 
 def test_a_graph_that_cannot_be_cached_is_built_all_the_same(unwritable, caplog):
@@ -113,10 +118,9 @@ def test_a_run_compares_all_images_instead(unwritable, caplog):
 
 def test_an_approximate_graph_goes_to_a_temporary_folder(unwritable, monkeypatch):
     pytest.importorskip("faiss", reason="the extra 'index' is not installed")
-    before = set(os.listdir(tempfile.gettempdir()))
     for graph in (find_or_choose(embeddings(), RADIUS, APPROXIMATE), find_or_build(embeddings(), RADIUS, APPROXIMATE)):
         assert graph.quality.recall > 0.9 and graph.folder is None and graph.degrees.sum() > 0
-    assert set(os.listdir(tempfile.gettempdir())) == before
+    assert list(unwritable.iterdir()) == []
     found = cluster(embeddings(), graph="approximate")
     np.testing.assert_array_equal(found, cluster(embeddings()))
     monkeypatch.setattr(tempfile, "tempdir", "/nowhere/at/all")
@@ -129,9 +133,9 @@ def test_a_graph_in_a_folder_that_became_read_only_is_used(place, monkeypatch, r
     cluster(embeddings(20))
     want = stored_graph(embeddings(), RADIUS, graphs_folder())
     for folder, _, files in os.walk(place):
-        os.chmod(folder, 0o555)
+        Path(folder).chmod(0o555)
         for name in files:
-            os.chmod(Path(folder, name), 0o444)
+            Path(folder, name).chmod(0o444)
     request.getfixturevalue("unprivileged")
     with caplog.at_level(logging.WARNING):
         found = [find(embeddings(), 0.1, EXACT) for find in (find_or_choose, find_or_build)]
@@ -212,4 +216,4 @@ def test_three_processes_use_one_cache(tmp_path):
         out, err = process.communicate(timeout=300)
         assert out.strip() == "ok", err
         assert "damaged" not in err
-    assert len([path for path in (tmp_path / "cache" / "graphs").iterdir()]) <= 3
+    assert len(list((tmp_path / "cache" / "graphs").iterdir())) <= 3

@@ -124,9 +124,7 @@ def path_of(folder: Path, near_duplicate: float, cut: float) -> Path:
 def save(hierarchy: Hierarchy, path: Path) -> None:
     """Writes the file atomically. A failure is logged: it costs time only."""
     content = io.BytesIO()
-    np.savez(
-        content, duplicates=hierarchy.duplicates, **hierarchy.merges._asdict(), **hierarchy.spanning._asdict()
-    )
+    np.savez(content, duplicates=hierarchy.duplicates, **hierarchy.merges._asdict(), **hierarchy.spanning._asdict())
     checksum = zlib.crc32(content.getbuffer()).to_bytes(_CHECKSUM_BYTES, "little")
     try:
         with atomic_write(path) as part, part.open("wb") as file:
