@@ -1,7 +1,9 @@
-"""Leases: locks on parts of a dataset, held in the database, that expire when their holder dies.
+"""Leases: locks on parts of a dataset, held in the database, that others take over when their holder has died.
 
 ``register_run`` cannot serve as a lock: two processes that register the same key both succeed. Of two processes that
-insert a document with the same ``_id``, MongoDB lets one succeed. The holder renews its lease until it is done.
+insert a document with the same ``_id``, MongoDB lets one succeed. The holder renews its lease until it is done: each
+renewal counts up. Who waits takes the lease over when it was not renewed for a while, by the waiting process's own
+count of seconds: clocks that are set back, and process ids and host names that containers share, play no part.
 """
 
 import contextlib
@@ -15,7 +17,6 @@ from collections.abc import Iterator
 from typing import Any, Self
 
 import fiftyone as fo
-from pymongo import ReturnDocument
 from pymongo.collection import Collection
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
@@ -30,6 +31,9 @@ SHORT_SECONDS = 10.0
 """For writers with short steps: after the death of a holder, others wait this long at most."""
 
 
+_POLL_SECONDS = 0.1
+
+
 class LeaseHeldError(CCIPError):
     """Another process holds the lease."""
 
@@ -39,7 +43,7 @@ class LeaseHeldError(CCIPError):
 
 
 class LeaseLostError(CCIPError):
-    """The lease expired because this process did not renew it in time; another process may hold it now."""
+    """Another process took the lease over because this one did not renew it in time."""
 
     def __init__(self, name: str):
         super().__init__(
@@ -63,8 +67,7 @@ class Lease:
         Raises:
             LeaseLostError: another process holds it, or it was removed
         """
-        own = {"_id": self._key, "owner": self._owner}
-        result = _leases().update_one(own, [{"$set": {"until": _until(self._ttl)}}])
+        result = _leases().update_one({"_id": self._key, "owner": self._owner}, [{"$set": _renewed(self._ttl)}])
         if not result.matched_count:
             raise LeaseLostError(self.name)
 
@@ -93,8 +96,8 @@ def lease(dataset: fo.Dataset, name: str, *, ttl: float = TTL_SECONDS, wait: flo
     Args:
         dataset: the dataset
         name: what is locked, usually the path of a field
-        ttl (30): seconds after which the lease of a dead process expires
-        wait (60): seconds to wait for another process to finish
+        ttl (30): seconds without renewal after which others take the lease over; it is renewed more often
+        wait (60): seconds to wait for another process to finish; less than its ``ttl`` never takes its lease over
 
     Yields:
         the :class:`Lease`
@@ -104,35 +107,55 @@ def lease(dataset: fo.Dataset, name: str, *, ttl: float = TTL_SECONDS, wait: flo
     """
     key = f"{dataset_id(dataset)}/{name}"
     owner = f"process {os.getpid()} on {socket.gethostname()} ({uuid.uuid4().hex[:8]})"
-    end = time.monotonic() + wait
     try:  # from here on, since Ctrl-C can interrupt at any point
-        while (holder := _take(key, owner, ttl)) != owner:
-            if time.monotonic() >= end:
-                raise LeaseHeldError(name, holder)
-            time.sleep(0.1)
+        _wait_for(key, name, owner, ttl, wait)
         with Lease(key, name, owner, ttl) as held:
             yield held
     finally:
         _leases().delete_one({"_id": key, "owner": owner})
 
 
-def _take(key: str, owner: str, ttl: float) -> str:
-    """Takes the lease if it is free or expired, in one atomic step; returns its holder."""
-    is_free = {"$lte": [{"$ifNull": ["$until", "$$NOW"]}, "$$NOW"]}
-    until = {"$cond": [is_free, _until(ttl), "$until"]}
-    change = [{"$set": {"owner": {"$cond": [is_free, owner, "$owner"]}, "until": until}}]
+def _wait_for(key: str, name: str, owner: str, ttl: float, wait: float) -> None:
+    """Takes the lease when it is free, or was not renewed for the seconds that its holder has promised."""
+    start = seen_at = time.monotonic()
+    seen: Document | None = None
+    while not _insert(key, owner, ttl):
+        now, held = time.monotonic(), _leases().find_one({"_id": key})
+        if held is None:
+            continue  # given back at this moment
+        if held != seen:
+            seen, seen_at = held, now
+        elif now - seen_at >= held.get("ttl", ttl) and _take_over(held, owner, ttl):
+            logger.warning("took over the lease on %r of %s, which no longer responds", name, held["owner"])
+            return
+        if now - start >= wait:
+            raise LeaseHeldError(name, str(held["owner"]))
+        time.sleep(_POLL_SECONDS)
+
+
+def _insert(key: str, owner: str, ttl: float) -> bool:
+    """Takes a lease that nobody holds; returns whether that worked."""
+    new = {"_id": key, "owner": owner, **_renewed(ttl)}
+    change = [{"$replaceWith": {"$cond": [{"$ifNull": ["$owner", False]}, "$$ROOT", new]}}]
     try:
-        document = _leases().find_one_and_update(
-            {"_id": key}, change, upsert=True, return_document=ReturnDocument.AFTER
-        )
+        return _leases().update_one({"_id": key}, change, upsert=True).upserted_id is not None
     except DuplicateKeyError:  # another process inserted it at the same moment
-        document = _leases().find_one({"_id": key})
-    return str(document["owner"]) if document else "another process"
+        return False
 
 
-def _until(ttl: float) -> dict[str, Any]:
-    """The time of expiry by the clock of the database, since the clocks of several machines may differ."""
-    return {"$add": ["$$NOW", int(ttl * 1000)]}
+def _take_over(held: Document, owner: str, ttl: float) -> bool:
+    """Takes a lease that is still as it was seen; returns whether it was."""
+    result = _leases().update_one(held, [{"$set": {"owner": owner, **_renewed(ttl)}}])
+    return bool(result.modified_count)
+
+
+def _renewed(ttl: float) -> dict[str, Any]:
+    """What a renewal changes. Version 0.1.0 looks at the time of expiry only, by the clock of the database."""
+    return {
+        "renewals": {"$add": [{"$ifNull": ["$renewals", 0]}, 1]},
+        "ttl": ttl,
+        "until": {"$add": ["$$NOW", int(ttl * 1000)]},
+    }
 
 
 def _leases() -> Collection[Document]:

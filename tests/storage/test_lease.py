@@ -1,5 +1,8 @@
 """One writer at a time."""
 
+import datetime
+import os
+import socket
 import threading
 import time
 
@@ -135,6 +138,45 @@ def test_the_lease_of_a_killed_process_ends(samples, start_python):
     process.kill()
     with lease(samples, "field", wait=30):
         pass
+
+
+FAR = datetime.timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    "until",
+    [
+        pytest.param(FAR, id="a clock was set back"),
+        pytest.param(-FAR, id="a clock was set forward"),
+        pytest.param(None, id="without time"),
+    ],
+)
+def test_a_lease_that_is_not_renewed_is_taken_over_whatever_clocks_say(samples, until, caplog):
+    key, now = {"_id": f"{samples._doc.id}/field"}, datetime.datetime.now(datetime.UTC)
+    times = {} if until is None else {"until": now + until}
+    leases().insert_one({**key, "owner": f"process {os.getpid()} on {socket.gethostname()}", **times})
+    with pytest.raises(LeaseHeldError), lease(samples, "field", ttl=0.5, wait=0.3):
+        pytest.fail("two have it")
+    with lease(samples, "field", ttl=0.5) as held:
+        held.check()
+    assert "took over the lease on 'field'" in caplog.text
+
+
+@pytest.mark.parametrize("shift", [FAR, -FAR], ids=["forward", "back"])
+def test_a_lease_that_is_renewed_is_not_taken_over_whatever_clocks_say(samples, shift):
+    key = {"_id": f"{samples._doc.id}/field"}
+    with lease(samples, "field", ttl=1.5) as held:
+        for _ in range(4):
+            leases().update_one(key, {"$set": {"until": datetime.datetime.now(datetime.UTC) + shift}})
+            with pytest.raises(LeaseHeldError), lease(samples, "field", ttl=1.5, wait=0.7):
+                pytest.fail("two have it")
+        held.check()
+
+
+def test_version_0_1_0_sees_that_a_lease_is_held(samples):
+    with lease(samples, "field", ttl=30):
+        until = leases().find_one({"_id": f"{samples._doc.id}/field"})["until"]
+        assert until > datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
 
 
 @pytest.mark.slow
