@@ -23,12 +23,14 @@ __all__ = [
     "compute_visualization",
     "count_missing",
     "delete_grouping",
+    "drop_change",
     "evaluate_groups",
     "evaluate_model",
     "explore_parameters",
     "find_images",
     "find_similar",
     "group_characters",
+    "history",
     "load_answers",
     "load_calibrated",
     "load_character_similarity",
@@ -65,7 +67,7 @@ if TYPE_CHECKING:
     from .labels.answers import load_answers, save_answers
     from .labels.deletion import delete_grouping
     from .labels.edits import reject
-    from .labels.history import redo, undo
+    from .labels.history import drop_change, history, redo, undo
     from .review.questions import Questions
     from .search import compare_images, find_similar
     from .zoo.manage import manage_models
@@ -108,6 +110,8 @@ _MODULES = {
     "labels.deletion": ("delete_grouping",),
     "labels.edits": ("reject",),
     "labels.history": (
+        "drop_change",
+        "history",
         "redo",
         "undo",
     ),

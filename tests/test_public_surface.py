@@ -26,12 +26,14 @@ FUNCTIONS = {
     "compute_visualization",
     "count_missing",
     "delete_grouping",
+    "drop_change",
     "evaluate_groups",
     "evaluate_model",
     "explore_parameters",
     "find_images",
     "find_similar",
     "group_characters",
+    "history",
     "load_answers",
     "load_calibrated",
     "load_character_similarity",
@@ -96,6 +98,7 @@ OPTIONS = {
     "apply": {"--dataset", "--patches-field", "--group-field", "--quiet", "--verbose"},
     "undo": {"--dataset", "--patches-field", "--group-field", "--quiet", "--verbose"},
     "redo": {"--dataset", "--patches-field", "--group-field", "--quiet", "--verbose"},
+    "history": {"--dataset", "--patches-field", "--group-field", "--drop", "--quiet", "--verbose"},
     "character-similarity": {"--dataset", "--folder", "--revision", "--quiet", "--verbose"},
 }
 

@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..core.progress import Cancelled
@@ -13,6 +13,7 @@ from .work import DONE, NOT_DONE, PARTLY_DONE, Work, start_fiftyone
 if TYPE_CHECKING:
     import fiftyone as fo
 
+    from ..labels.reports import PastChange
     from .summary import Summary
 
 logger = logging.getLogger(__name__)
@@ -103,6 +104,26 @@ def redo(work: Work) -> int:
     from ..labels import history
 
     return _change(work, dataset, history.redo)
+
+
+def history(work: Work) -> int:
+    """Lists the changes of the groups; deletes one that was set aside.
+
+    Args:
+        work: a command with the options of ``ccip history``
+
+    Returns:
+        the exit status
+    """
+    dataset = _open_dataset(work)
+    from ..labels import history
+
+    options = _given(work, "patches_field", "group_field")
+    if work.options.drop is not None:
+        work.print(f"dropped {history.drop_change(dataset, work.options.drop, **options)}")
+    else:
+        work.print(_history_text(history.history(dataset, **options)))
+    return DONE
 
 
 def models(work: Work) -> int:
@@ -248,6 +269,21 @@ def _open_dataset(work: Work) -> "fo.Dataset":
 def _change(work: Work, dataset: "fo.Dataset", function: Callable[..., object]) -> int:
     work.print(str(function(dataset, progress=work.progress, **_given(work, "patches_field", "group_field"))))
     return DONE
+
+
+def _history_text(changes: "Sequence[PastChange]") -> str:
+    """Changes as a table, with what could not be written below it."""
+    from ..labels.reports import action_text
+    from ..reports.tables import table_text
+
+    if not changes:
+        return "no changes"
+    rows = [
+        (str(change.number), change.local_time, action_text(change.action), f"{change.n_labels:,}", change.state)
+        for change in changes
+    ]
+    table = table_text(rows, ("change", "time", "action", "labels", "state"), right=(0, 3))
+    return "\n".join([table, *(f"\n{text}" for change in changes if (text := change.problem_text))])
 
 
 def _check_model(work: Work) -> int:

@@ -188,6 +188,11 @@ def _add_change_options(parser: argparse.ArgumentParser) -> None:
     _add_output_options(parser)
 
 
+def _add_history_options(parser: argparse.ArgumentParser) -> None:
+    _add_change_options(parser)
+    parser.add_argument("--drop", metavar="N", type=int, help="delete change number N, which was set aside")
+
+
 def _add_models_options(parser: argparse.ArgumentParser) -> None:
     _add_model_dir(parser)
     _add_output_options(parser)
@@ -267,6 +272,13 @@ COMMANDS = {
         "Applies the change that was undone last again. Labels edited since are kept.",
         commands.redo,
         _add_change_options,
+    ),
+    "history": Command(
+        "list the changes of the groups",
+        "Lists the changes of the character groups that are kept, newest first. A change\nthat could not be completed "
+        "is set aside: undo reverts what it has written;\n--drop keeps that, and deletes the change from the list.",
+        commands.history,
+        _add_history_options,
     ),
     "models": Command(
         "list the models; check or download one",

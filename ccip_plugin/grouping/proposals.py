@@ -207,7 +207,8 @@ def write(proposal: Proposal, *, progress: ProgressCallback | None = None) -> Gr
         run=proposal.run,
         progress=progress,
     )
-    return replace(proposal.report, n_written=done.n_written, n_left=done.n_left, number=done.number, proposal_key=None)
+    report = replace(proposal.report, n_written=done.n_written, n_left=done.n_left, refused=done.refused)
+    return replace(report, number=done.number, proposal_key=None)
 
 
 def rescued_view(samples: SampleCollection, *, group_field: str = GROUP_FIELD, patches_field: str | None = None) -> Any:

@@ -13,6 +13,7 @@ from ..core.identity.matching import GroupChange
 from ..core.identity.planning import Plan
 from ..core.neighbors.quality import Quality
 from ..core.tuning.sweep import looks_chained
+from ..labels.reports import refused_text
 from ..reports.facts import Facts, counted
 from ..storage.targets import split_path
 from .constraints import Contradiction
@@ -77,6 +78,7 @@ class GroupingReport:
         n_left: labels that another user changed while they were being written; not overwritten
         n_rescued: items assigned to their group on other evidence than their mean difference to it; see
             :func:`~ccip_plugin.grouping.proposals.rescued_view`
+        refused: the ids of items whose labels cannot be written, with the reason
         sizes: number of groups by their number of items
         changes: per kind of change (:data:`~ccip_plugin.grouping.plan.KINDS`), the number of items
         groups: splits, merges and emptied groups; new groups are left out
@@ -102,6 +104,7 @@ class GroupingReport:
     n_written: int
     n_left: int
     n_rescued: int = 0
+    refused: Mapping[str, str] = field(default_factory=dict)
     sizes: Mapping[int, int] = field(default_factory=dict)
     changes: Mapping[str, int] = field(default_factory=dict)
     groups: tuple[GroupChange, ...] = ()
@@ -160,6 +163,7 @@ class GroupingReport:
                 *self._changes(),
                 ("Labels written", self.n_written if is_written else "none, this is a proposal"),
                 ("Changed during the run, not overwritten", self.n_left or None),
+                ("Cannot be written", refused_text(self.refused)),
                 ("Method", f"{method_label(used.method)}: {used.method}, {values}"),
                 ("Parameters", "calibrated on these images" if used.source == CALIBRATED else None),
                 ("Approximate graph", None if self.quality is None else describe_quality(self.quality)),

@@ -1,8 +1,10 @@
 """Applies planned label changes transactionally; supports recovery after a crash, and undo."""
 
+import contextlib
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from ..core.errors import ParameterError
@@ -14,6 +16,7 @@ from ..storage.runs import read_config, register, restore
 from ..storage.targets import CHUNK
 from .identities import (
     StaleGroupsError,
+    TooManyGroupsError,
     check_size,
     load_groups,
     registry_key,
@@ -21,17 +24,21 @@ from .identities import (
     save_delta,
     stored_ids,
 )
-from .journal import Change, Entry, EntryContent, EntryState, Journal
+from .journal import Entry, EntryContent, EntryDamagedError, EntryState, Journal
 from .reports import ApplyReport
 from .store import LabelStore, install_label_schema
 from .tables import GroupLabel, rows_of
+from .writer import Change, Written
 
 logger = logging.getLogger(__name__)
 
 _OF_ONE_RUN = ("at", "changes")  # what differs between two runs with the same result
 
-KEPT_CHANGES = 50
+KEPT_CHANGES = 1000
 """The number of newest changes of a field that can be undone; ``CCIP_KEPT_CHANGES`` sets another one."""
+
+KEPT_BYTES = 200_000_000
+"""About the size of the changes of a field that can be undone; of a larger one, only the newest is kept."""
 
 
 def apply(
@@ -47,8 +54,9 @@ def apply(
     """Writes a planned change: all of it, or after a crash at the next call.
 
     Each label is written only where the database still holds what was read just before, so that an edit made in the
-    App at the same moment is never overwritten. The newest 50 changes of a field can be undone, or the number in the
-    environment variable ``CCIP_KEPT_CHANGES``; older ones are deleted when a new one is applied.
+    App at the same moment is never overwritten. A label that cannot be written, as in a sample that is full, is refused
+    alone. The newest 1,000 changes of a field can be undone, or the number in the environment variable
+    ``CCIP_KEPT_CHANGES``, as far as they take less than about 200 MB; older ones are deleted when a new one is applied.
 
     Args:
         store: where the labels are
@@ -69,31 +77,62 @@ def apply(
     """
     dataset, kept_changes = store.target.dataset, _n_kept_changes()
     with lease(dataset, store.path, ttl=SHORT_SECONDS) as held:
-        recover(store, held)
+        journal = recover(store, held)
         if registry_revision(dataset, store.path) != plan.identities.registry.revision:
             raise StaleGroupsError(store.path)
         check_size(plan.identities)
         store.declare()
         install_label_schema(store)
-        journal = Journal(dataset, store.path)
-        entry, n_kept = _journal_labels(store, journal, plan, action, is_automatic)
+        entry, n_kept, too_large = _journal_labels(store, journal, plan, action, is_automatic)
         entry = _journal_content(store, journal, plan, entry, action, run_key, run)
         if entry is None:
-            return ApplyReport(None, action, n_kept=n_kept)
-        n_written = write_entry(store, journal, entry, held, progress=progress)
-        journal.prune(kept_changes)
-        return ApplyReport(entry.number, action, n_written, n_kept, entry.n_labels - n_written)
+            return ApplyReport(None, action, n_kept=n_kept, refused=too_large)
+        done = write_entry(store, journal, entry, held, progress=progress)
+        journal.prune(kept_changes, KEPT_BYTES)
+        return replace(done, n_kept=n_kept, refused={**too_large, **done.refused})
 
 
-def recover(store: LabelStore, held: Lease) -> None:
-    """Finishes changes of a process that died. Called by everything that writes, with the lease."""
+def recover(store: LabelStore, held: Lease) -> Journal:
+    """Finishes changes of a process that died. Called by everything that writes, with the lease.
+
+    A change that cannot be finished is set aside: it is not tried again, and its entry says why.
+
+    Returns:
+        the journal
+
+    Raises:
+        FieldTypeError: such a change is of a field that holds something else now
+        FieldReadOnlyError: the field of such a change is read-only now
+    """
     journal = Journal(store.target.dataset, store.path)
     for entry in journal.entries():
         if entry.state in (EntryState.WRITING, EntryState.PRUNED):
             journal.remove(entry)
         elif entry.state in (EntryState.PREPARED, EntryState.REDOING, EntryState.UNDOING):
-            logger.warning("finishing %s number %d, which was interrupted", entry.action, entry.number)
-            write_entry(store, journal, entry, held)
+            _finish(store, journal, entry, held)
+    return journal
+
+
+def _finish(store: LabelStore, journal: Journal, entry: Entry, held: Lease) -> None:
+    store.check()
+    if not store.is_declared():
+        set_aside(journal, entry, f"the field {store.path!r} was deleted before it was finished")
+        return
+    logger.warning("finishing %s number %d, which was interrupted", entry.action, entry.number)
+    with contextlib.suppress(EntryDamagedError, TooManyGroupsError):  # it is set aside, which says why
+        write_entry(store, journal, entry, held)
+
+
+def set_aside(journal: Journal, entry: Entry, problem: str) -> Entry:
+    """Gives up an entry that cannot be completed: what it wrote stays, and can be undone."""
+    logger.warning(
+        "change %d (%s) of %s is set aside: %s. It is in 'ccip history', and can be undone as far as it was written",
+        entry.number,
+        entry.action,
+        entry.at,
+        problem,
+    )
+    return journal.put(entry, state=EntryState.ASIDE, problem=problem)
 
 
 def _n_kept_changes() -> int:
@@ -106,10 +145,15 @@ def _n_kept_changes() -> int:
 
 def _journal_labels(
     store: LabelStore, journal: Journal, plan: Plan, action: str, is_automatic: bool
-) -> tuple[Entry | None, int]:
-    """Journals exactly the labels that will change, and counts the user labels that will not; no entry without any."""
+) -> tuple[Entry | None, int, dict[str, str]]:
+    """Journals exactly the labels that will change; no entry without any.
+
+    Returns:
+        the entry, the number of user labels that stay, and the ids of labels that are too large, with the reason
+    """
     entry: Entry | None = None
     n_kept = 0
+    too_large: dict[str, str] = {}
     for start in range(0, len(plan.writes), CHUNK):
         rows = rows_of(plan.writes.take(slice(start, start + CHUNK)))
         before = store.read_raw([row[0] for row in rows], [row[1] for row in rows])
@@ -125,8 +169,9 @@ def _journal_labels(
             if (new or None) != (old or None):
                 changes.append((item_id, sample_id, old, new))
         if changes:
-            entry = journal.add_chunk(entry or journal.begin(action), changes)
-    return entry, n_kept
+            entry, refused = journal.add_chunk(entry or journal.begin(action), changes)
+            too_large |= refused
+    return entry, n_kept, too_large
 
 
 def _is_kept(current: GroupLabel | None, planned: GroupLabel | None) -> bool:
@@ -153,7 +198,7 @@ def _journal_content(
     if entry is None and not groups and not rejected and _is_same_run(run_before, run_after):
         return None
     entry = entry or journal.begin(action)
-    journal.put_content(entry, EntryContent(groups, run_before, run_after, stored_ids(rejected)))
+    entry = journal.put_content(entry, EntryContent(groups, run_before, run_after, stored_ids(rejected)))
     return journal.put(entry, state=EntryState.PREPARED, next_id=plan.identities.next_id, run_key=run_key)
 
 
@@ -166,40 +211,82 @@ def _is_same_run(before: Mapping[str, Any] | None, after: Mapping[str, Any] | No
 
 def write_entry(
     store: LabelStore, journal: Journal, entry: Entry, held: Lease, *, progress: ProgressCallback | None = None
-) -> int:
-    """Writes the labels, the groups and the run of an entry, forward or backward; may be repeated after a crash."""
-    dataset = store.target.dataset
-    is_backward = entry.state == EntryState.UNDOING
-    n_written = _write_labels(store, journal, entry, held, progress)
-    held.check()
-    run = _write_groups(store, entry, journal.content(entry), is_backward)
+) -> ApplyReport:
+    """Writes the labels, the groups and the run of an entry, forward or backward; may be repeated after a crash.
+
+    Raises:
+        EntryDamagedError: the entry cannot be read; it is set aside
+        TooManyGroupsError: the groups do not fit into the database; it is set aside
+    """
+    try:
+        written, n_left = _write_labels(store, journal, entry, held, progress)
+        held.check()
+        _write_rest(store, journal, entry)
+    except (EntryDamagedError, TooManyGroupsError) as error:
+        set_aside(journal, entry, str(error))
+        store.refresh()
+        raise
+    if entry.state == EntryState.UNDOING:
+        if entry.problem is not None:
+            journal.remove(entry)
+        else:
+            journal.put(entry, state=EntryState.UNDONE)
+    else:
+        if entry.state == EntryState.PREPARED:
+            journal.forget_undone()
+        journal.put(journal.put_refused(entry, written.refused), state=EntryState.DONE)
+    store.refresh()
+    return ApplyReport(entry.number, entry.action, written.n, 0, n_left, written.refused)
+
+
+def _write_rest(store: LabelStore, journal: Journal, entry: Entry) -> None:
+    """Writes the groups and the run of an entry; of one that was set aside, what can be read of them."""
+    dataset, is_backward = store.target.dataset, entry.state == EntryState.UNDOING
+    try:
+        content = journal.content(entry)
+    except EntryDamagedError:
+        if is_backward and entry.problem is not None:
+            return
+        raise
+    run = _write_groups(store, entry, content, is_backward)
     refresh_run(dataset, registry_key(store.path))
     if entry.run_key is not None:
         if is_backward or run is None:
             restore(dataset, entry.run_key, run)
         else:
             register(dataset, entry.run_key, **run)
-    if entry.state == EntryState.PREPARED:
-        journal.forget_undone()
-    journal.put(entry, state=EntryState.UNDONE if is_backward else EntryState.DONE)
-    store.refresh()
-    return n_written
 
 
 def _write_labels(
     store: LabelStore, journal: Journal, entry: Entry, held: Lease, progress: ProgressCallback | None
-) -> int:
-    """Writes the labels of an entry; returns how many, without those that were edited meanwhile."""
-    n_done = n_written = 0
-    for chunk in journal.chunks(entry):
+) -> tuple[Written, int]:
+    """Writes the labels of an entry; returns what was written, and the number of labels that were edited meanwhile."""
+    written, n_done = Written(), 0
+    rollups: dict[str, str] = {}
+    for chunk in _chunks(journal, entry):
         held.check()
-        if entry.state == EntryState.UNDOING:
-            chunk = [(item_id, sample_id, after, before) for item_id, sample_id, before, after in chunk]
-        n_written += store.write_raw(chunk)
-        store.write_rollup({sample_id for _, sample_id, _, _ in chunk})
+        part = store.write_raw(chunk)
+        written.n += part.n
+        written.refused |= part.refused
+        rollups |= store.write_rollup({sample_id for _, sample_id, _, _ in chunk})
         n_done += len(chunk)
         report(progress, "writing labels", n_done, entry.n_labels)
-    return n_written
+    n_left = n_done - written.n - len(written.refused)
+    written.refused |= rollups
+    return written, n_left
+
+
+def _chunks(journal: Journal, entry: Entry) -> Iterator[list[Change]]:
+    """The labels that an entry writes, forward or backward."""
+    chunks = journal.chunks(entry, skip_damaged=entry.problem is not None)
+    if entry.state != EntryState.UNDOING:
+        yield from chunks
+        return
+    refused = journal.refused(entry)
+    for chunk in chunks:
+        yield [
+            (item_id, sample_id, after, before) for item_id, sample_id, before, after in chunk if item_id not in refused
+        ]
 
 
 def _write_groups(store: LabelStore, entry: Entry, content: EntryContent, is_backward: bool) -> dict[str, Any] | None:

@@ -3,7 +3,7 @@
 import itertools
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from fiftyone.core.collections import SampleCollection
 
@@ -16,6 +16,7 @@ from ..storage.fields import GROUP_FIELD, STATUS_AUTO, UNASSIGNED
 from ..storage.targets import TargetError, resolve
 from .changes import apply
 from .identities import StaleGroupsError, load_registry
+from .reports import refused_text
 from .store import LabelStore
 from .tables import GroupLabel, table_of
 
@@ -39,12 +40,14 @@ class Rejection:
         groups: number of rejected items by name of their group, largest first
         n_without: number of items in no group, unchanged
         n_left: labels that another user changed during the run, not overwritten; the rejection is recorded
+        refused: the ids of items whose labels cannot be written, with the reason; the rejection is recorded
     """
 
     path: str
     groups: Mapping[str, int]
     n_without: int
     n_left: int = 0
+    refused: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def n_rejected(self) -> int:
@@ -66,6 +69,7 @@ class Rejection:
                 ("Removed from their group", self.counts),
                 ("In no group before", self.n_without or None),
                 ("Changed during the run, not overwritten", self.n_left or None),
+                ("Cannot be written", refused_text(self.refused)),
             ],
         )
 
@@ -134,4 +138,4 @@ def _reject(store: LabelStore, dry_run: bool, progress: ProgressCallback | None)
         return rejection
     plan = Plan(table_of(rows), draft.changes())
     done = apply(store, plan, action="reject", is_automatic=False, progress=progress)
-    return replace(rejection, n_left=done.n_left)
+    return replace(rejection, n_left=done.n_left, refused=done.refused)

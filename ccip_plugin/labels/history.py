@@ -1,6 +1,7 @@
 """The history of a field: its last changes, undo, redo."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import fiftyone as fo
 from fiftyone.core.collections import SampleCollection
@@ -18,6 +19,15 @@ from .store import LabelStore, install_label_schema
 
 class NothingToUndoError(CCIPError):
     """There is no change to undo or redo."""
+
+
+class NoSuchChangeError(CCIPError, ValueError):
+    """No change with this number was set aside."""
+
+    def __init__(self, path: str, number: int, aside: list[int]):
+        those = f"those that were: {', '.join(map(str, aside))}" if aside else "none was"
+        super().__init__(f"change {number} of {path!r} was not set aside, {those}; only these can be dropped")
+        self.path, self.number = path, number
 
 
 def undo(
@@ -66,10 +76,8 @@ def _turn(
     action: str,
     progress: ProgressCallback | None,
 ) -> ApplyReport:
-    dataset = store.target.dataset
-    with lease(dataset, store.path, ttl=SHORT_SECONDS) as held:
-        recover(store, held)
-        journal = Journal(dataset, store.path)
+    with lease(store.target.dataset, store.path, ttl=SHORT_SECONDS) as held:
+        journal = recover(store, held)
         entry = choose(journal.entries())
         if entry is None:
             raise NothingToUndoError(f"there is no change of {store.path!r} to {action}")
@@ -77,9 +85,55 @@ def _turn(
         if not store.is_declared():  # the change may have deleted the field
             store.declare()
             install_label_schema(store)
-        entry = journal.put(entry, state=state)
-        written = write_entry(store, journal, entry, held, progress=progress)
-        return ApplyReport(entry.number, f"{action} {entry.action}", written, 0, entry.n_labels - written)
+        done = write_entry(store, journal, journal.put(entry, state=state), held, progress=progress)
+        return replace(done, action=f"{action} {entry.action}")
+
+
+def history(
+    samples: SampleCollection, *, group_field: str = GROUP_FIELD, patches_field: str | None = None
+) -> list[PastChange]:
+    """The changes of the character groups that are kept, newest first.
+
+    Args:
+        samples: the dataset, or any view of it
+        group_field ("character_group"): the field with the groups
+        patches_field (None): the field with the detections, when they were grouped
+    """
+    store = LabelStore(resolve(samples, patches_field).whole(), group_field)
+    journal = Journal(store.target.dataset, store.path)
+    return [_past_change(journal, entry) for entry in reversed(journal.entries())]
+
+
+def drop_change(
+    samples: SampleCollection,
+    number: int,
+    *,
+    group_field: str = GROUP_FIELD,
+    patches_field: str | None = None,
+) -> PastChange:
+    """Deletes a change from the history that was set aside; what it has written stays.
+
+    Args:
+        samples: the dataset, or any view of it
+        number: its number in :func:`history`
+        group_field ("character_group"): the field with the groups
+        patches_field (None): the field with the detections, when they were grouped
+
+    Returns:
+        the change
+
+    Raises:
+        NoSuchChangeError: no change with that number was set aside
+    """
+    store = LabelStore(resolve(samples, patches_field).whole(), group_field)
+    with lease(store.target.dataset, store.path, ttl=SHORT_SECONDS):
+        journal = Journal(store.target.dataset, store.path)
+        aside = {entry.number: entry for entry in journal.entries() if entry.state == EntryState.ASIDE}
+        if number not in aside:
+            raise NoSuchChangeError(store.path, number, list(aside))
+        change = _past_change(journal, aside[number])
+        journal.remove(aside[number])
+        return change
 
 
 def last_done(dataset: fo.Dataset, path: str) -> PastChange | None:
@@ -89,7 +143,7 @@ def last_done(dataset: fo.Dataset, path: str) -> PastChange | None:
         dataset: the dataset
         path: the full path of the field with the groups
     """
-    return _past_change(_last_done(Journal(dataset, path).entries()))
+    return _chosen(Journal(dataset, path), _last_done)
 
 
 def last_undone(dataset: fo.Dataset, path: str) -> PastChange | None:
@@ -99,15 +153,29 @@ def last_undone(dataset: fo.Dataset, path: str) -> PastChange | None:
         dataset: the dataset
         path: the full path of the field with the groups
     """
-    return _past_change(_last_undone(Journal(dataset, path).entries()))
+    return _chosen(Journal(dataset, path), _last_undone)
 
 
-def _past_change(entry: Entry | None) -> PastChange | None:
-    return None if entry is None else PastChange(entry.number, entry.action, entry.at, entry.n_labels)
+def _chosen(journal: Journal, choose: Callable[[list[Entry]], Entry | None]) -> PastChange | None:
+    entry = choose(journal.entries())
+    return None if entry is None else _past_change(journal, entry)
+
+
+def _past_change(journal: Journal, entry: Entry) -> PastChange:
+    return PastChange(
+        entry.number,
+        entry.action,
+        entry.at,
+        entry.n_labels,
+        is_undone=entry.state == EntryState.UNDONE,
+        problem=entry.problem,
+        refused=journal.refused(entry),
+    )
 
 
 def _last_done(entries: list[Entry]) -> Entry | None:
-    done = [entry for entry in entries if entry.state == EntryState.DONE]
+    """The newest change that is written, if only a part of it."""
+    done = [entry for entry in entries if entry.state in (EntryState.DONE, EntryState.ASIDE)]
     return max(done, key=lambda entry: entry.number, default=None)
 
 

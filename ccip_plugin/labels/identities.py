@@ -11,12 +11,14 @@ from typing import Any
 
 import bson
 import fiftyone as fo
+from pymongo.errors import WriteError
 
 from ..core.errors import CCIPError
 from ..core.identity.groups import Group, GroupDelta, IdentityChanges, Registry
 from ..storage.fields import UNASSIGNED
 from ..storage.internals import update_run_document
 from ..storage.runs import RunKind, key_of, read_config, register
+from .writer import TOO_LARGE
 
 _FEW = 500  # groups that are read one by one
 _MANY = 10_000  # groups from which their size is checked
@@ -37,8 +39,8 @@ class TooManyGroupsError(CCIPError, ValueError):
     def __init__(self, n: int, n_bytes: int):
         super().__init__(
             f"{n:,} groups are more than one field can hold: their names and prototypes take {n_bytes:,} bytes, and "
-            f"the database allows {_MAX_BYTES:,}; a larger min_samples makes fewer groups, or group parts of the "
-            "dataset into fields of their own"
+            f"the database allows {_MAX_BYTES:,}; a larger min_samples makes fewer groups, shorter names take less, or "
+            "group parts of the dataset into fields of their own"
         )
         self.n, self.n_bytes = n, n_bytes
 
@@ -66,12 +68,16 @@ def check_size(changes: IdentityChanges) -> None:
         TooManyGroupsError: it would be larger, from about 45,000 groups on
     """
     groups = changes.after()
-    if len(groups) > _MANY:
+    if sum(map(_most_bytes, groups.values())) > _MAX_BYTES // 2 or len(groups) > _MANY:
         n_bytes = len(bson.encode({"rejections": stored_ids(changes.registry.rejections)}))
         for group_id, group in groups.items():
             n_bytes += len(str(group_id)) + 2 + len(bson.encode(asdict(group)))
         if n_bytes > _MAX_BYTES:
             raise TooManyGroupsError(len(groups), n_bytes)
+
+
+def _most_bytes(group: Group) -> int:
+    return 4 * len(group.name)
 
 
 def registry_key(path: str) -> str:
@@ -134,6 +140,7 @@ def save_delta(
 
     Raises:
         StaleGroupsError: the registry has another revision
+        TooManyGroupsError: the database allows no larger registry
     """
     registry = registry_key(path)
     if read_config(dataset, registry, ("revision",)) is None:
@@ -150,7 +157,14 @@ def save_delta(
     for key, ids in (rejected or {}).items():
         operator, value = ("$pullAll", list(ids)) if is_backward else ("$addToSet", {"$each": list(ids)})
         change.setdefault(operator, {})[f"config.rejections.{key}"] = value
-    if not update_run_document(dataset, registry, {"config.revision": revision}, change):
+    try:
+        is_written = update_run_document(dataset, registry, {"config.revision": revision}, change)
+    except WriteError as error:
+        if error.code not in TOO_LARGE:
+            raise
+        config = read_config(dataset, registry) or {}
+        raise TooManyGroupsError(len(config["groups"]) + len(groups), len(bson.encode(config))) from error
+    if not is_written:
         raise StaleGroupsError(path)
 
 

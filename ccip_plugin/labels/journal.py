@@ -1,25 +1,27 @@
 """The journal of a field: label changes with their previous values, for undo, redo and recovery after a crash.
 
 An entry is written completely before the first label is. Its state: ``writing``, no label was
-changed yet; ``prepared``, labels are being written; ``done``, all are written. The journal is an execution store of the
-dataset and is deleted with it; a clone starts with an empty one. It takes about 1 kB for each changed label; the oldest
-entries are deleted (:meth:`Journal.prune`).
+changed yet; ``prepared``, labels are being written; ``done``, all are written; ``aside``, it could not be completed and
+is not tried again. The journal is an execution store of the dataset and is deleted with it; a clone starts with an
+empty one. It takes about 1 kB for each changed label; the oldest entries are deleted (:meth:`Journal.prune`).
 """
 
 import datetime
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 import fiftyone as fo
 from bson import json_util
 from fiftyone.operators.store import ExecutionStore
 
+from ..core.errors import CCIPError
 from ..core.identity.groups import GroupDelta
-from ..storage.internals import dataset_id
+from ..storage.internals import dataset_id, store_values
 from .identities import loaded_delta, stored_delta
+from .writer import Change
 
 STORE = "ccip_journal"
 CONTENT_STORE = "ccip_journal_content"
@@ -29,7 +31,10 @@ _AS_STORED = json_util.JSONOptions(json_mode=json_util.JSONMode.CANONICAL, tz_aw
 
 _PIECE = 8_000_000  # characters that are stored together: the database allows 16 MB
 
-Change = tuple[str, str, Any, Any]  # the id of an item, of its sample, the stored form before and after
+_LARGEST = 15_000_000  # characters of one change
+T = TypeVar("T")
+
+_REFUSED = 20_000  # ids of refused labels that are stored together
 
 
 class EntryState(StrEnum):
@@ -42,6 +47,26 @@ class EntryState(StrEnum):
     UNDONE = "undone"
     REDOING = "redoing"
     PRUNED = "pruned"
+    ASIDE = "aside"
+
+
+_FINISHED = (EntryState.DONE, EntryState.UNDONE, EntryState.PRUNED, EntryState.ASIDE)
+
+
+class EntryDamagedError(CCIPError):
+    """A part of an entry is missing or unreadable."""
+
+    def __init__(self, entry: "Entry", part: str):
+        super().__init__(f"change {entry.number} ({entry.action}) cannot be read: its {part} is missing or damaged")
+        self.number, self.part = entry.number, part
+
+
+class NewerJournalError(CCIPError):
+    """The journal was written by a newer version of this plugin."""
+
+    def __init__(self, path: str):
+        super().__init__(f"the history of {path!r} was written by a newer version of this plugin; update this one")
+        self.path = path
 
 
 @dataclass(frozen=True)
@@ -57,6 +82,9 @@ class Entry:
         n_labels: number of labels that it changes
         next_id: the id of the next new group after it
         run_key: the run that it recorded, None for none
+        n_bytes: about the size of its content
+        problem: why it could not be completed, None if it was
+        n_refused: number of items whose labels could not be written
     """
 
     number: int
@@ -67,6 +95,9 @@ class Entry:
     n_labels: int = 0
     next_id: int = 1
     run_key: str | None = None
+    n_bytes: int = 0
+    problem: str | None = None
+    n_refused: int = 0
 
 
 @dataclass(frozen=True)
@@ -87,73 +118,115 @@ class EntryContent:
 
 
 class Journal:
-    """The entries of one grouped field, oldest first."""
+    """The entries of one grouped field, oldest first.
+
+    Heads are read once, in one query, and kept: whoever writes has the lease on the field.
+    """
 
     def __init__(self, dataset: fo.Dataset, path: str):
         self._heads = ExecutionStore.create(STORE, dataset_id(dataset))
         self._content = ExecutionStore.create(CONTENT_STORE, dataset_id(dataset))
         self._path = path
+        self._entries = {entry.number: entry for entry in self._read(dataset)}
 
     def entries(self) -> list[Entry]:
         """All heads, oldest first."""
-        keys = [key for key in self._heads.list_keys() if key.startswith(f"{self._path}/")]
-        heads = (self._heads.get(key) for key in sorted(keys))
-        return [Entry(**{**head, "state": EntryState(head["state"])}) for head in heads]
+        return [self._entries[number] for number in sorted(self._entries)]
 
     def begin(self, action: str) -> Entry:
         """Starts an entry in the state ``writing``."""
-        numbers = [entry.number for entry in self.entries()]
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        return self.put(Entry(number=max(numbers, default=0) + 1, action=action, at=now))
+        return self.put(Entry(number=max(self._entries, default=0) + 1, action=action, at=now))
 
     def put(self, entry: Entry, **changes: Any) -> Entry:
         """Writes the head, with some of its values changed."""
         entry = replace(entry, **changes)
         self._heads.set(self._key(entry), {**asdict(entry), "state": str(entry.state)})
+        self._entries[entry.number] = entry
         return entry
 
-    def add_chunk(self, entry: Entry, changes: Iterable[Change]) -> Entry:
-        """Adds changed labels to an entry that is being written."""
-        for text, n_labels in _pieces_of_changes(changes):
+    def add_chunk(self, entry: Entry, changes: Iterable[Change]) -> tuple[Entry, dict[str, str]]:
+        """Adds changed labels to an entry that is being written.
+
+        Returns:
+            the entry, and the ids of labels that are too large for it, with the reason
+        """
+        too_large: dict[str, str] = {}
+        for text, n_labels in _pieces_of_changes(changes, too_large):
             self._content.set(f"{self._key(entry)}/{entry.n_chunks:06d}", text)
-            entry = replace(entry, n_chunks=entry.n_chunks + 1, n_labels=entry.n_labels + n_labels)
-        return entry
+            n_bytes = entry.n_bytes + len(text)
+            entry = replace(entry, n_chunks=entry.n_chunks + 1, n_labels=entry.n_labels + n_labels, n_bytes=n_bytes)
+        return entry, too_large
 
-    def chunks(self, entry: Entry) -> Iterator[list[Change]]:
-        """The changed labels of an entry."""
+    def chunks(self, entry: Entry, *, skip_damaged: bool = False) -> Iterator[list[Change]]:
+        """The changed labels of an entry.
+
+        Args:
+            entry: the entry
+            skip_damaged (False): leave out what is missing or unreadable
+
+        Raises:
+            EntryDamagedError: some of them are missing or unreadable
+        """
         for number in range(entry.n_chunks):
             text = self._content.get(f"{self._key(entry)}/{number:06d}")
-            yield [tuple(change) for change in json_util.loads(text, json_options=_AS_STORED)]
+            try:
+                yield _loaded(entry, f"part {number + 1} of {entry.n_chunks}", text, _changes)
+            except EntryDamagedError:
+                if not skip_damaged:
+                    raise
 
-    def put_content(self, entry: Entry, content: EntryContent) -> None:
+    def put_content(self, entry: Entry, content: EntryContent) -> Entry:
         """Adds the rest of what an entry changes."""
         for key, text in zip(self._content_keys(entry), _pieces(_fragments(content)), strict=False):
             self._content.set(key, text)
+            entry = replace(entry, n_bytes=entry.n_bytes + len(text))
+        return entry
 
     def content(self, entry: Entry) -> EntryContent:
-        """The rest of what an entry changes."""
+        """The rest of what an entry changes.
+
+        Raises:
+            EntryDamagedError: it is missing or unreadable
+        """
         pieces = itertools.takewhile(bool, map(self._content.get, self._content_keys(entry)))
-        stored = json_util.loads("".join(pieces), json_options=_AS_STORED)
-        return EntryContent(**{**stored, "groups": loaded_delta(stored["groups"])})
+        return _loaded(entry, "list of groups", "".join(pieces), _content)
+
+    def put_refused(self, entry: Entry, refused: Mapping[str, str]) -> Entry:
+        """Adds the ids of what could not be written, with the reason."""
+        for start, key in zip(range(0, len(refused), _REFUSED), self._refused_keys(entry), strict=False):
+            self._content.set(key, _text(list(refused.items())[start : start + _REFUSED]))
+        return self.put(entry, n_refused=len(refused))
+
+    def refused(self, entry: Entry) -> dict[str, str]:
+        """The ids of what could not be written, with the reason."""
+        n_pieces = -(-entry.n_refused // _REFUSED)
+        texts = (self._content.get(key) for key in itertools.islice(self._refused_keys(entry), n_pieces))
+        pieces = (_loaded(entry, "list of refused labels", text, dict) for text in texts)
+        return {item_id: reason for piece in pieces for item_id, reason in piece.items()}
 
     def remove(self, entry: Entry) -> None:
         """Deletes an entry: of which no label was written, or that is too old to keep."""
         chunk_keys = (f"{self._key(entry)}/{number:06d}" for number in itertools.count())
-        for keys in (self._content_keys(entry), chunk_keys):
+        for keys in (self._content_keys(entry), self._refused_keys(entry), chunk_keys):
             all(map(self._content.delete, keys))  # up to the first missing one
         self._heads.delete(self._key(entry))
+        del self._entries[entry.number]
 
-    def prune(self, keep: int) -> int:
-        """Deletes the oldest entries, which can then no longer be undone.
+    def prune(self, keep: int, keep_bytes: int) -> int:
+        """Deletes the oldest entries, which can then no longer be undone. The newest one is always kept.
 
         Args:
             keep: the number of the newest entries to keep
+            keep_bytes: about the size of the content to keep
 
         Returns:
             the number of deleted entries
         """
-        old = self.entries()[:-keep] if keep > 0 else self.entries()
-        finished = [entry for entry in old if entry.state in (EntryState.DONE, EntryState.UNDONE, EntryState.PRUNED)]
+        entries = self.entries()[::-1]
+        sizes = itertools.accumulate(entry.n_bytes for entry in entries)
+        n_kept = max(1, sum(size <= keep_bytes for size in itertools.islice(sizes, keep)))
+        finished = [entry for entry in entries[n_kept:] if entry.state in _FINISHED]
         for entry in finished:
             self.remove(self.put(entry, state=EntryState.PRUNED))  # so that a crash leaves none that looks complete
         return len(finished)
@@ -164,13 +237,38 @@ class Journal:
             if entry.state == EntryState.UNDONE:
                 self.remove(self.put(entry, state=EntryState.PRUNED))
 
+    def _read(self, dataset: fo.Dataset) -> Iterator[Entry]:
+        known = {each.name for each in fields(Entry)}
+        for head in store_values(dataset, STORE, f"{self._path}/").values():
+            if not head.keys() <= known or head["state"] not in set(EntryState):
+                raise NewerJournalError(self._path)
+            yield Entry(**{**head, "state": EntryState(head["state"])})
+
     def _content_keys(self, entry: Entry) -> Iterator[str]:
         """The keys of the pieces of the content, without end."""
         key = f"{self._key(entry)}/plan"
         return itertools.chain([key], (f"{key}/{number:06d}" for number in itertools.count(1)))
 
+    def _refused_keys(self, entry: Entry) -> Iterator[str]:
+        return (f"{self._key(entry)}/refused/{number:06d}" for number in itertools.count())
+
     def _key(self, entry: Entry) -> str:
         return f"{self._path}/{entry.number:08d}"
+
+
+def _loaded(entry: Entry, part: str, text: str | None, convert: Callable[[Any], T]) -> T:
+    try:
+        return convert(json_util.loads(text or "", json_options=_AS_STORED))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise EntryDamagedError(entry, part) from error
+
+
+def _changes(stored: Any) -> list[Change]:
+    return [(item_id, sample_id, before, after) for item_id, sample_id, before, after in stored]
+
+
+def _content(stored: Any) -> EntryContent:
+    return EntryContent(**{**stored, "groups": loaded_delta(stored["groups"])})
 
 
 def _text(value: Any) -> str:
@@ -202,12 +300,17 @@ def _pieces(fragments: Iterable[str]) -> Iterator[str]:
         yield "".join(texts)
 
 
-def _pieces_of_changes(changes: Iterable[Change]) -> Iterator[tuple[str, int]]:
+def _pieces_of_changes(changes: Iterable[Change], too_large: dict[str, str]) -> Iterator[tuple[str, int]]:
     """Changes as texts that the database allows, with the number in each: others may store large values in labels."""
     texts: list[str] = []
     size = 0
     for change in changes:
         text = _text(change)
+        if len(text) > _LARGEST:
+            too_large[change[0]] = (
+                f"with what others keep in it, its label is too large for the history: {len(text):,} bytes"
+            )
+            continue
         if texts and size + len(text) > _PIECE:
             yield f"[{', '.join(texts)}]", len(texts)
             texts, size = [], 0

@@ -1,8 +1,12 @@
 """Reports about changes of labels."""
 
-from dataclasses import dataclass
+import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from ..reports.facts import Facts, counted
+
+_NAMED = 5  # ids that are named in a report
 
 
 @dataclass(frozen=True)
@@ -15,6 +19,7 @@ class ApplyReport:
         n_written: labels written
         n_kept: user labels that the change did not touch
         n_left: labels that were edited, or deleted, while the change was being written
+        refused: the ids of items whose labels cannot be written, with the reason
     """
 
     number: int | None
@@ -22,6 +27,7 @@ class ApplyReport:
     n_written: int = 0
     n_kept: int = 0
     n_left: int = 0
+    refused: Mapping[str, str] = field(default_factory=dict)
 
     def facts(self) -> Facts:
         """The report as text."""
@@ -33,6 +39,7 @@ class ApplyReport:
                 ("Labels written", self.n_written),
                 ("User labels kept", self.n_kept or None),
                 ("Edited since, not changed", self.n_left or None),
+                ("Cannot be written", refused_text(self.refused)),
             ],
         )
 
@@ -49,16 +56,55 @@ class PastChange:
         action: what was done, e.g. ``group_characters``
         at: when, in UTC, as ISO 8601
         n_labels: the number of changed labels
+        is_undone: whether it was undone
+        problem: why it was set aside and not completed, None if it was completed
+        refused: the ids of items whose labels could not be written, with the reason
     """
 
     number: int
     action: str
     at: str
     n_labels: int
+    is_undone: bool = False
+    problem: str | None = None
+    refused: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def state(self) -> str:
+        """``done``, ``undone`` or ``set aside``."""
+        return "set aside" if self.problem is not None else "undone" if self.is_undone else "done"
+
+    @property
+    def local_time(self) -> str:
+        """When, in the time of this machine."""
+        return datetime.datetime.fromisoformat(self.at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+    @property
+    def problem_text(self) -> str | None:
+        """What could not be written, and why; None if all was."""
+        refused = f"cannot be written: {refused_text(self.refused)}" if self.refused else None
+        parts = [part for part in (self.problem, refused) if part is not None]
+        return f"change {self.number}: {'; '.join(parts)}" if parts else None
 
     def __str__(self) -> str:
         at = self.at.replace("T", " ").removesuffix("+00:00")
         return f"'{action_text(self.action)}' of {at} (UTC), which changed {counted(self.n_labels, 'label')}"
+
+
+def refused_text(refused: Mapping[str, str]) -> str | None:
+    """How many labels cannot be written, where and why; None without any."""
+    if not refused:
+        return None
+    by_reason: dict[str, list[str]] = {}
+    for item_id, reason in refused.items():
+        by_reason.setdefault(reason, []).append(item_id)
+    return "; ".join(f"{shortened(ids)}: {reason}" for reason, ids in by_reason.items())
+
+
+def shortened(ids: Sequence[str]) -> str:
+    """The first few of many ids, and how many there are."""
+    more = f" and {len(ids) - _NAMED:,} more" if len(ids) > _NAMED else ""
+    return f"{len(ids):,} ({', '.join(ids[:_NAMED])}{more})"
 
 
 def action_text(action: str) -> str:

@@ -1,6 +1,5 @@
 """Reads and writes character groups in the fields of samples or detections."""
 
-import datetime
 from collections.abc import Iterable
 from dataclasses import fields
 from typing import Any
@@ -9,6 +8,7 @@ import fiftyone as fo
 from bson import ObjectId
 from fiftyone import ViewField as F
 from pymongo import UpdateOne
+from pymongo.collection import Collection
 
 from ..core.identity.ids import Ids, ids_from
 from ..core.identity.state import LabelTable
@@ -17,9 +17,7 @@ from ..storage.internals import aggregate, reload_fields, sample_documents, samp
 from ..storage.schema import ForeignFieldError, check_type, check_writable, declare, stored_field
 from ..storage.targets import CHUNK, Target, batched, check_field_name
 from .tables import GroupLabel, TableBuilder
-
-Raw = dict[str, Any]
-
+from .writer import Change, Raw, Stored, Written, bulk_write, write
 
 _NAMES = tuple(field.name for field in fields(GroupLabel))
 _TYPES = {
@@ -231,14 +229,20 @@ class LabelStore:
 
     def read_raw(self, ids: list[str], sample_ids: list[str]) -> dict[str, Raw | None]:
         """Reads the stored form of the labels of some items; an item that is gone is left out."""
-        stored: dict[str, Raw | None] = {}
+        stored = self.read_stored(sample_ids)
+        return {item_id: stored[item_id].raw for item_id in ids if item_id in stored}
+
+    def read_stored(self, sample_ids: Iterable[str]) -> dict[str, Stored]:
+        """Reads the stored form of the labels of all items of some samples, and where they are."""
+        stored: dict[str, Stored] = {}
         for document in self._find(sample_ids):
             if not self.target.is_patches:
-                stored[str(document["_id"])] = document.get(self.group_field)
+                stored[str(document["_id"])] = Stored(None, document.get(self.group_field))
                 continue
-            for label in _detections(document, self.target):
-                stored[str(label["_id"])] = {key: label[key] for key in self._attributes.values() if key in label}
-        return {item_id: stored[item_id] for item_id in ids if item_id in stored}
+            for number, label in enumerate(_detections(document, self.target)):
+                raw = {key: label[key] for key in self.keys if key in label}
+                stored[str(label["_id"])] = Stored(f"{self.target.labels_path}.{number}", raw)
+        return stored
 
     def to_raw(self, label: GroupLabel | None, before: Raw | None) -> Raw | None:
         """The stored form of a label; what others keep in the same place stays."""
@@ -260,20 +264,20 @@ class LabelStore:
         label = GroupLabel(**{name: raw.get(key) for name, key in names.items()})
         return label if label.label is not None else None
 
-    def write_raw(self, changes: Iterable[tuple[str, str, Raw | None, Raw | None]]) -> int:
+    def write_raw(self, changes: Iterable[Change]) -> Written:
         """Writes stored forms, each only where the database still holds what is expected there.
 
         Args:
             changes: the id of an item, of its sample, what is expected and what to write
 
         Returns:
-            number of written labels; the rest was changed by another process, or deleted
+            what was written, and refused; the rest was changed by another process, or deleted
         """
-        now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
-        written = 0
+        written = Written()
         for chunk in batched(changes):
-            operations = [self._operation(change, now) for change in chunk]
-            written += self._samples.bulk_write(operations, ordered=False).matched_count
+            part = write(self, chunk)
+            written.n += part.n
+            written.refused |= part.refused
         return written
 
     def refresh(self) -> None:
@@ -282,14 +286,18 @@ class LabelStore:
         for sample in list(samples_in_memory(self.target.dataset).values()):
             reload_fields(sample, [*map(str, fields), "last_modified_at"])
 
-    def write_rollup(self, sample_ids: Iterable[str]) -> None:
-        """Lists on each sample the names of the characters in its detections."""
-        if self.rollup_field is None:
-            return
-        for chunk in batched(sorted(set(sample_ids))):
-            operations = [self._rollup_operation(document) for document in self._find(chunk)]
-            if operations:
-                self._samples.bulk_write(operations, ordered=False)
+    def write_rollup(self, sample_ids: Iterable[str]) -> dict[str, str]:
+        """Lists on each sample the names of the characters in its detections.
+
+        Returns:
+            the ids of the samples where there is no room for them, with the reason
+        """
+        refused: dict[str, str] = {}
+        for chunk in batched(sorted(set(sample_ids)) if self.rollup_field is not None else ()):
+            documents = list(self._find(chunk))
+            _, failed = bulk_write(self.documents, [self._rollup_operation(document) for document in documents])
+            refused |= {str(documents[number]["_id"]): reason for number, (_, reason) in failed.items()}
+        return refused
 
     def _find(self, sample_ids: Iterable[str]) -> Iterable[Raw]:
         """The labels of some samples, or of their detections, as they are stored."""
@@ -297,37 +305,22 @@ class LabelStore:
         if self.target.is_patches:
             paths = [self.target.path(name) for name in ("_id", *self._attributes.values())]
         query = {"_id": {"$in": [ObjectId(sample_id) for sample_id in set(sample_ids)]}}
-        documents: Iterable[Raw] = self._samples.find(query, paths)
+        documents: Iterable[Raw] = self.documents.find(query, paths)
         return documents
 
     @property
-    def _samples(self) -> Any:
+    def documents(self) -> Collection[Raw]:
+        """The samples, as the database has them."""
         return sample_documents(self.target.dataset)
 
-    def _operation(self, row: tuple[str, str, Raw | None, Raw | None], now: datetime.datetime) -> UpdateOne:
-        item_id, sample_id, before, after = row
-        if not self.target.is_patches:
-            expected = {"_id": ObjectId(sample_id), self.group_field: before}
-            return UpdateOne(expected, {"$set": {self.group_field: after, "last_modified_at": now}})
-        before, after = before or {}, after or {}
-        keys = self._attributes.values()
-        # null stands for "not there" as well
-        same = {"_id": ObjectId(item_id), **{key: before.get(key) for key in keys}}
-        place = f"{self.target.labels_path}.$[label]."
-        change: dict[str, Any] = {
-            "$set": {"last_modified_at": now, **{place + key: after[key] for key in keys if key in after}}
-        }
-        if gone := {place + key: "" for key in keys if key in before and key not in after}:
-            change["$unset"] = gone
-        return UpdateOne(
-            {"_id": ObjectId(sample_id), self.target.labels_path: {"$elemMatch": same}},
-            change,
-            array_filters=[{f"label.{key}": value for key, value in same.items()}],
-        )
+    @property
+    def keys(self) -> list[str]:
+        """The keys of our values in a detection."""
+        return list(self._attributes.values())
 
     def _rollup_operation(self, document: Raw) -> UpdateOne:
         labels = [
-            self.from_raw({key: label[key] for key in self._attributes.values() if key in label})
+            self.from_raw({key: label[key] for key in self.keys if key in label})
             for label in _detections(document, self.target)
         ]
         names = sorted({label.group_name for label in labels if label is not None and label.group_name})

@@ -8,6 +8,7 @@ import copy
 import datetime
 import hashlib
 import logging
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -140,6 +141,21 @@ def reload_schema(dataset: fo.Dataset) -> None:
     Assumes ``Dataset._reload(hard=True)``. The public ``reload`` reloads all samples in memory as well.
     """
     dataset._reload(hard=True)
+
+
+# -- execution stores
+
+
+def store_values(dataset: fo.Dataset, store_name: str, prefix: str) -> dict[str, Any]:
+    """The values of an execution store whose keys begin with a text, by key in order, in one query.
+
+    Assumes the collection ``execution_store`` with ``store_name``, ``dataset_id``, ``key`` and ``value``. The public
+    ``ExecutionStore`` reads them one by one.
+    """
+    of_store = {"store_name": store_name, "dataset_id": dataset_id(dataset)}
+    query = {**of_store, "key": {"$regex": f"^{re.escape(prefix)}"}}
+    documents = database().execution_store.find(query, ["key", "value"]).sort("key", 1)
+    return {document["key"]: document["value"] for document in documents}
 
 
 # -- samples in memory

@@ -134,7 +134,7 @@ def _wait_for(key: str, name: str, owner: str, ttl: float, wait: float) -> None:
 
 
 def _insert(key: str, owner: str, ttl: float) -> bool:
-    """Takes a lease that nobody holds; returns whether that worked."""
+    """Takes a lease that is free; returns whether that worked."""
     new = {"_id": key, "owner": owner, **_renewed(ttl)}
     change = [{"$replaceWith": {"$cond": [{"$ifNull": ["$owner", False]}, "$$ROOT", new]}}]
     try:
@@ -150,7 +150,7 @@ def _take_over(held: Document, owner: str, ttl: float) -> bool:
 
 
 def _renewed(ttl: float) -> dict[str, Any]:
-    """What a renewal changes. Version 0.1.0 looks at the time of expiry only, by the clock of the database."""
+    """What a renewal changes. Version 0.1.0 compares the time of expiry with the clock of the database."""
     return {
         "renewals": {"$add": [{"$ifNull": ["$renewals", 0]}, 1]},
         "ttl": ttl,

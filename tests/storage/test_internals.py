@@ -109,6 +109,22 @@ def test_a_deleted_dataset_has_no_document(dataset):
         assert internals.dataset_document(data, "name") is None
 
 
+def test_values_of_an_execution_store_are_read_by_the_beginning_of_their_keys(samples, dataset):
+    from fiftyone.operators.store import ExecutionStore
+
+    of_dataset = "the collection `execution_store` has store_name, dataset_id, key and value"
+    for data, word in ((samples, "ours"), (dataset(), "of another dataset")):
+        for name in ("store", "another"):
+            store = ExecutionStore.create(name, internals.dataset_id(data))
+            for key in ("a.b/2", "a.b/1", "aXb/3", "c"):
+                store.set(key, {"of": word, "store": name, "key": key})
+    with assumed(of_dataset, internals.store_values):
+        found = internals.store_values(samples, "store", "a.b/")
+        assert list(found.items()) == [
+            (key, {"of": "ours", "store": "store", "key": key}) for key in ("a.b/1", "a.b/2")
+        ]
+
+
 # -- datasets and views
 
 
