@@ -8,6 +8,10 @@ from typing import Any, Protocol
 from ..core.errors import ParameterError
 from ..core.options import Option, Options
 
+NONE = "none"
+"""The value None on the command line, in any case: ``--max-pixels none``."""
+_NONE = object()  # the value None as it was given, which differs from what was not given
+
 
 class Container(Protocol):
     """A parser, or a group of its arguments."""
@@ -63,11 +67,13 @@ def add_option(container: Container, option: Option, **keywords: Any) -> None:
 
 def _reader(option: Option) -> Callable[[str], Any]:
     def read(text: str) -> Any:
+        if _may_be_none(option) and text.lower() == NONE:
+            return _NONE
         try:
             value = option.kind(text)
             option.check(value)
         except (ValueError, ParameterError):
-            raise argparse.ArgumentTypeError(f"{text!r} is not {option.expected}") from None
+            raise argparse.ArgumentTypeError(f"{text!r} is not {_expected(option)}") from None
         if option.spec.metavar == "DIR" and not Path(text).expanduser().is_dir():
             raise argparse.ArgumentTypeError(f"there is no folder {text!r}")
         return value
@@ -75,7 +81,17 @@ def _reader(option: Option) -> Callable[[str], Any]:
     return str if option.choices else read
 
 
+def _may_be_none(option: Option) -> bool:
+    """Whether a value can be None. A text is taken as it is: a field may be called "none"."""
+    return option.is_optional and option.kind is not str
+
+
+def _expected(option: Option) -> str:
+    is_another_value = _may_be_none(option) and option.default is not None
+    return f"{option.expected}, or {NONE}" if is_another_value else option.expected
+
+
 def given(options: argparse.Namespace, cls: type[Options]) -> dict[str, Any]:
     """The options of a class that were given, by name."""
     values = {name: getattr(options, name, None) for name in cls.names()}
-    return {name: value for name, value in values.items() if value is not None}
+    return {name: None if value is _NONE else value for name, value in values.items() if value is not None}

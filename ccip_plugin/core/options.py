@@ -39,7 +39,7 @@ class Spec:
 
     Attributes:
         help: one sentence for docstrings and ``--help``
-        label: its label in a form
+        label: its label in a form; its name as words by default
         description: the text below it in a form; ``help`` by default
         choices: the valid values, empty for any value; a callable if they are not known at import
         noun: a noun for its values, e.g. "a difference"; by default depends on its kind
@@ -93,6 +93,11 @@ class Option:
         """The valid values, empty for any value."""
         choices = self.spec.choices
         return tuple(choices() if callable(choices) else choices)
+
+    @property
+    def label(self) -> str:
+        """The label in a form; by default its name as words."""
+        return self.spec.label or self.name.replace("_", " ").capitalize()
 
     @property
     def flag(self) -> str:

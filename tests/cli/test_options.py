@@ -18,6 +18,8 @@ class Cooking(Options):
     way: str = option("boil", "the way", choices=(Choice("boil", "Boil"), Choice("fry", "Fry")))
     pot: str | None = option(None, "the pot", metavar="NAME", choices=(Choice("wok", "Wok"),))
     stir: bool = option(False, "stir it")
+    servings: int | None = option(4, "how many plates, None for a pot", minimum=1, metavar="N")
+    salt: float | None = option(0.1, "how salty", noun="an amount", minimum=0, metavar="X")
     shelf: str | None = option(None, "a folder", metavar="DIR", flag="--place")
     secret: int = option(7, "for Python only", on_command_line=False)
 
@@ -34,6 +36,9 @@ def parser(**selection):
         pytest.param("", {}, id="nothing is given"),
         pytest.param("--minutes 3 --heat 0.2", {"minutes": 3, "heat": 0.2}, id="numbers"),
         pytest.param("--way fry --stir", {"way": "fry", "stir": True}, id="a choice, a switch"),
+        pytest.param("--servings None", {"servings": None}, id="None, as in Python"),
+        pytest.param("--salt none", {"salt": None}, id="none, as on the command line"),
+        pytest.param("--minutes none", {"minutes": None}, id="None where it is the default"),
         pytest.param("--place .", {"shelf": "."}, id="a name of its own"),
     ],
 )
@@ -47,6 +52,9 @@ def test_given(line, expected):
         pytest.param("--minutes 0", "'0' is not a whole number, at least 1", id="too small"),
         pytest.param("--minutes x", "'x' is not a whole number, at least 1", id="no number"),
         pytest.param("--heat nan", "'nan' is not a heat from 0 to 1", id="not a number"),
+        pytest.param("--heat none", "'none' is not a heat from 0 to 1", id="None where it is no value"),
+        pytest.param("--servings 0", "'0' is not a whole number, at least 1, or none", id="too small; or none"),
+        pytest.param("--place none", "there is no folder 'none'", id="a text is no None"),
         pytest.param("--way burn", "invalid choice: 'burn'", id="no choice"),
         pytest.param("--place nowhere", "there is no folder 'nowhere'", id="no folder"),
     ],
@@ -74,7 +82,9 @@ def test_help():
     "selection, expected",
     [
         pytest.param({"only": ("heat", "stir")}, {"heat", "stir"}, id="only"),
-        pytest.param({"without": ("heat", "way", "pot", "shelf")}, {"minutes", "stir"}, id="without"),
+        pytest.param(
+            {"without": ("heat", "way", "pot", "servings", "salt", "shelf")}, {"minutes", "stir"}, id="without"
+        ),
     ],
 )
 def test_some_of_the_options(selection, expected):

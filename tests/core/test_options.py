@@ -86,3 +86,8 @@ def test_records():
 @pytest.mark.parametrize("name, flag", [("least", "--smallest"), ("is_loud", "--is-loud")])
 def test_flags(name, flag):
     assert {each.name: each.flag for each in Sample.all()}[name] == flag
+
+
+@pytest.mark.parametrize("name, label", [("least", "Least"), ("is_loud", "Is loud")])
+def test_labels_are_words(name, label):
+    assert {each.name: each.label for each in Sample.all()}[name] == label

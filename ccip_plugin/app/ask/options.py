@@ -56,7 +56,7 @@ def ask_option(
         placeholder (None): what an empty input shows
         problem (None): why the answer cannot be used, if that is known
     """
-    label = option.spec.label or option.name
+    label = option.label
     problem = problem or problem_of(form.ctx, option)
     default = option.default if default is None else default
     choices = option.choices if choices is None else choices
