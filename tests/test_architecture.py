@@ -227,6 +227,7 @@ ONLY_IN = {
     "huggingface_hub": "core/hub/download",
     "filelock": "core/system",
     "faiss": "core/neighbors/cells",
+    "pillow_heif": "core/preprocessing/readers",
 }
 HEAVY = {"sklearn", "scipy", "onnxruntime"}
 # The parts of fiftyone.operators that know no operator and no context.

@@ -16,7 +16,7 @@ from ..core.encoder.encoder import Encoder
 from ..core.encoder.pipeline import extract
 from ..core.encoder.reading import Extracted, crop_state, file_state
 from ..core.options import takes
-from ..core.preprocessing import READING_POLICY
+from ..core.preprocessing import READING_POLICY, collected_warnings
 from ..core.progress import ProgressCallback, report
 from ..core.registry import DEFAULT_MODEL, get_spec
 from ..reports.facts import Facts
@@ -51,6 +51,7 @@ class EmbeddingsReport:
         embeddings_field: the field with the embeddings
         seconds: total time
         images_per_second: embedded items per second, 0.0 if there was nothing to compute
+        n_warnings: number of warnings of Pillow about damaged metadata; --verbose, or the log, has their texts
         error_field: the field with the reasons of failures
     """
 
@@ -65,6 +66,7 @@ class EmbeddingsReport:
     embeddings_field: str
     seconds: float
     images_per_second: float
+    n_warnings: int = 0
     error_field: ClassVar[str] = ERROR_FIELD
 
     @property
@@ -84,6 +86,7 @@ class EmbeddingsReport:
                 ("Already embedded", self.n_skipped),
                 ("Failed", self.n_failed or None),
                 ("Deleted during the run", self.n_gone or None),
+                ("Warnings about damaged metadata", self.n_warnings or None),
                 ("Model", f"{self.model_name}{stand_in}"),
                 ("Field", self.embeddings_field),
                 ("Time", f"{self.seconds:.1f} s"),
@@ -170,8 +173,9 @@ def compute_embeddings(
             max_pixels=options.max_pixels,
             memory=options.memory,
         )
-        with contextlib.closing(results):
+        with collected_warnings() as warned, contextlib.closing(results):
             writer.write_all(results)
+        writer.n_warnings = warned.total()
     result = writer.report(encoder.provider, started)
     speeds.remember(result.model_name, speeds.Speed(encoder.provider, result.images_per_second), result.n_computed)
     return result
@@ -327,6 +331,7 @@ class _ResultWriter:
         self._pending: list[Extracted] = []
         self._flushed = time.monotonic()
         self._seconds = 0.0
+        self.n_warnings = 0
 
     def write_all(self, results: Iterable[Extracted]) -> None:
         """Writes results every few seconds; writes pending results also if the run is interrupted.
@@ -359,6 +364,7 @@ class _ResultWriter:
             embeddings_field=self._store.path,
             seconds=time.monotonic() - started,
             images_per_second=self._n_done / self._seconds if self._seconds else 0.0,
+            n_warnings=self.n_warnings,
         )
 
     def _add(self, result: Extracted) -> None:

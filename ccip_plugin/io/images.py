@@ -7,8 +7,8 @@ import os
 import re
 import stat
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 
 import fiftyone as fo
@@ -18,11 +18,12 @@ from PIL import Image
 from pymongo.errors import DuplicateKeyError
 
 from ..core.errors import CCIPError
-from ..core.preprocessing import REFUSED_FORMATS
+from ..core.preprocessing import REFUSED_FORMATS, not_local, register_optional_readers
 from ..core.progress import ProgressCallback, report
 from ..reports.facts import Facts, counted
 from ..storage.lease import SHORT_SECONDS, lease
 from ..storage.targets import batched, resolve
+from .passed_over import PassedOver, counts_text
 
 logger = logging.getLogger(__name__)
 
@@ -43,10 +44,13 @@ class FoundImages:
     Attributes:
         paths: absolute paths of the image files, each file once
         skipped: skipped folders and files with the reasons
+        passed_over: number of files of types that are not read, by the ending of their names; captions, caches and
+            notes are not counted
     """
 
     paths: Sequence[str]
     skipped: Sequence[tuple[str, str]] = ()
+    passed_over: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -58,12 +62,14 @@ class IngestReport:
         n_added: the number of those added to the dataset
         n_known: the number of those already in the dataset
         skipped: skipped folders and files with the reasons
+        passed_over: number of files of types that are not read, by the ending of their names
     """
 
     n_found: int
     n_added: int
     n_known: int
     skipped: Sequence[tuple[str, str]] = ()
+    passed_over: Mapping[str, int] = field(default_factory=dict)
 
     def facts(self) -> Facts:
         """The report as text."""
@@ -74,6 +80,7 @@ class IngestReport:
                 ("Added", self.n_added),
                 ("Already in the dataset", self.n_known or None),
                 ("Skipped files and folders", len(self.skipped) or None),
+                ("Of types that are not read", counts_text(self.passed_over)),
             ],
         )
 
@@ -121,7 +128,7 @@ def add_images(
             dataset.add_samples([fo.Sample(path, media_type=fomm.IMAGE) for path in chunk], progress=False)
             n_added += len(chunk)
     report(progress, "adding images", n_added, n_added)
-    return IngestReport(len(found.paths), n_added, len(found.paths) - n_added, found.skipped)
+    return IngestReport(len(found.paths), n_added, len(found.paths) - n_added, found.skipped, found.passed_over)
 
 
 def open_dataset(name: str, *, create: bool = True) -> fo.Dataset:
@@ -165,23 +172,27 @@ def find_images(
         IngestError: a path does not exist, or there are no images
     """
     roots = [os.path.abspath(os.path.expanduser(path)) for path in paths]
-    for root in roots:
+    for path, root in zip(paths, roots, strict=True):
         if not os.path.lexists(root):
-            raise IngestError(f"{root} does not exist")
+            problem = not_local(os.fspath(path))
+            raise IngestError(f"{os.fspath(path)}: {problem}" if problem else f"{root} does not exist")
     walk = _Walk(recursive, progress)
     for root in roots:
         walk.visit(root)
     if not walk.found:
         places = ", ".join(roots) or "nothing"
         skipped = f"; skipped: {walk.skipped[0][0]} ({walk.skipped[0][1]})" if walk.skipped else ""
-        raise IngestError(f"no images in {places}{skipped}. Image types: {' '.join(sorted(image_extensions()))}")
-    return FoundImages(list(walk.found.values()), walk.skipped)
+        not_read = f"; of types that are not read: {text}" if (text := counts_text(walk.passed_over.counts())) else ""
+        types = " ".join(sorted(image_extensions()))
+        raise IngestError(f"no images in {places}{skipped}{not_read}. Image types: {types}")
+    return FoundImages(list(walk.found.values()), walk.skipped, walk.passed_over.counts())
 
 
 @cache
 def image_extensions() -> frozenset[str]:
     """The endings of the names of image files that can be decoded, such as ``.png``."""
     Image.init()
+    register_optional_readers()
     readable = set(Image.OPEN) - REFUSED_FORMATS - _NOT_DECODED
     return frozenset(ending for ending, kind in Image.registered_extensions().items() if kind in readable)
 
@@ -192,6 +203,7 @@ class _Walk:
     def __init__(self, recursive: bool, progress: ProgressCallback | None):
         self.found: dict[str, str] = {}
         self.skipped: list[tuple[str, str]] = []
+        self.passed_over = PassedOver()
         self._recursive, self._progress = recursive, progress
         self._visited: set[str] = set()
         self._real_path = _real_paths()
@@ -230,7 +242,10 @@ class _Walk:
         return subfolders
 
     def _add(self, path: str) -> None:
-        if os.path.splitext(path)[1].lower() not in image_extensions() or _is_special(path):
+        if _is_special(path):
+            return
+        if os.path.splitext(path)[1].lower() not in image_extensions():
+            self.passed_over.add(path)
             return
         try:
             path.encode()

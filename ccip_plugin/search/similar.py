@@ -185,7 +185,7 @@ def find_similar(
         report(progress, "loading the model", 0, None)
         with Encoder.open(model_name, model_dir=model_dir, provider=provider, revision=revision) as encoder:
             _check_model(encoder, stored.provenance, target.path(embeddings_field))
-            queries.extend(encoder.embed(pictures))
+            queries.extend(encoder.embed(pictures, max_pixels=None))
     if not queries:
         raise QueryError("there is no query: give ids, the name of a group, or images")
     report(progress, "comparing", 0, None)

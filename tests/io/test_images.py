@@ -137,6 +137,56 @@ def test_names_that_no_database_can_hold_are_skipped_and_named(files):
     assert "UTF-8" in reason
 
 
+HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"
+
+
+def test_files_of_types_that_are_not_read_are_counted_by_ending(files, dataset, monkeypatch):
+    monkeypatch.setattr("ccip_plugin.io.images.image_extensions", lambda: frozenset({".png"}))  # an old Pillow
+    folder = files("a.png", *(f"in/{n}.HEIC" for n in range(3)), "b.jxl", "c.jpg_large", "d.avif", "e.zip", "f.mp4")
+    files("a.txt", "a.npz", "a.json", "a.caption", "README", "LICENSE", ".hidden.heic")
+    (folder / "IMG_0001").write_bytes(HEIC)
+    counts = {".heic": 3, ".avif": 1, ".jpg_large": 1, ".jxl": 1, ".mp4": 1, ".zip": 1, "no ending": 1}
+    assert find_images(folder).passed_over == counts
+    report = add_images(dataset(), folder)
+    assert report.passed_over == counts
+    said = "3 .heic, 1 .avif, 1 .jpg_large, 1 .jxl, 1 .mp4, 1 .zip, 1 no ending"
+    assert report.facts()["Of types that are not read"] == said
+
+
+def test_counts_of_many_endings_stay_one_line(files, dataset):
+    folder = files("a.png", *(f"{n}.kind{n:02d}" for n in range(20)), "x.kind07")
+    said = add_images(dataset(), folder).facts()["Of types that are not read"]
+    assert said.startswith("2 .kind07, 1 .kind00, 1 .kind01") and said.endswith("1 .kind06, 12 others")
+
+
+def test_nothing_is_said_where_all_files_are_read(files, dataset):
+    report = add_images(dataset(), files("a.png", "a.txt"))
+    assert report.passed_over == {} and "Of types that are not read" not in report.facts()
+
+
+def test_a_folder_of_other_types_says_which(files):
+    with pytest.raises(IngestError, match=r"no images in .*; of types that are not read: 2 \.heic, 1 \.zip\. Image"):
+        find_images(files("a.heic", "b.heic", "c.zip", "c.txt"))
+
+
+@pytest.mark.parametrize(
+    "path, reason",
+    [
+        pytest.param("s3://bucket/anime", "s3://... is not on this machine: only local paths are read", id="S3"),
+        pytest.param("https://example.org/a.png", "https://... is not on this machine", id="web"),
+        pytest.param("gs://bucket", "gs://... is not on this machine", id="Google Cloud"),
+        pytest.param("C:\\Users\\me\\絵", "a Windows path, but this machine is not Windows", id="Windows"),
+        pytest.param("D:/anime", "a Windows path", id="Windows with slashes"),
+        pytest.param("\\\\nas\\anime", "a Windows path", id="Windows share"),
+    ],
+)
+@pytest.mark.skipif(os.name == "nt", reason="local paths there")
+def test_says_that_only_local_paths_are_read(path, reason):
+    with pytest.raises(IngestError) as caught:
+        find_images(path)
+    assert path in str(caught.value) and reason in str(caught.value)
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is closed to root")
 def test_closed_folders_are_skipped_and_named(files):
     folder = files("a.png", "closed/b.png")

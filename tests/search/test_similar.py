@@ -280,6 +280,14 @@ def test_says_why_not(embedded, model_dir, options, error, text):
         find_similar(embedded("ab"), model_dir=model_dir, **options)
 
 
+@pytest.mark.slow
+def test_the_limit_of_pixels_can_be_raised(embedded, model_dir):
+    """The picture has a few pixels more than the limit of embedding."""
+    picture = Image.new("L", (13_345, 13_345), 90)
+    found = find_similar(embedded("ab"), images=picture, max_pixels=None, model_dir=model_dir)
+    assert found.n_searched == 2
+
+
 def test_an_empty_dataset(dataset):
     with pytest.raises(QueryError, match="compute embeddings first"):
         find_similar(dataset(), ids="0" * 24)

@@ -16,7 +16,7 @@ from .. import differences, hub
 from ..arrays import Vectors
 from ..errors import ClosedError, EmbeddingError
 from ..hub import ModelFiles
-from ..preprocessing import load_image, preprocess
+from ..preprocessing import MAX_PIXELS, collected_warnings, load_image, preprocess
 from ..progress import ProgressCallback, report
 from ..registry import ModelSpec, get_spec
 from ..system import usable_cores
@@ -112,6 +112,7 @@ class Encoder:
         progress: ProgressCallback | None = None,
         *,
         workers: int | None = None,
+        max_pixels: int | None = MAX_PIXELS,
     ) -> Vectors:
         """Computes the embeddings of images.
 
@@ -121,6 +122,7 @@ class Encoder:
             progress (None): called after each image; may raise :class:`ccip_plugin.core.progress.Cancelled`
             workers (None): number of images that are read (on the CPU: and embedded) at once; one per core by default.
                 Memory depends on it, not on the number of images
+            max_pixels: larger images are refused, None for no limit
 
         Returns:
             ``(n, 768)`` float32, in the order of ``images``
@@ -133,9 +135,10 @@ class Encoder:
         _refuse_one_image(images)
         total = len(images) if isinstance(images, Sized) else None
         vectors = []
-        for vector in self._vectors(images, workers or usable_cores()):
-            vectors.append(differences.normalize(vector) if normalize else vector)
-            report(progress, "embedding", len(vectors), total, unit="images")
+        with collected_warnings():
+            for vector in self._vectors(images, workers or usable_cores(), max_pixels):
+                vectors.append(differences.normalize(vector) if normalize else vector)
+                report(progress, "embedding", len(vectors), total, unit="images")
         return np.stack(vectors) if vectors else np.empty((0, self.spec.dim), np.float32)
 
     def embed_tensor(self, tensor: Vectors) -> Vectors:
@@ -206,12 +209,16 @@ class Encoder:
             raise ClosedError(f"the encoder of {self.model_name}")
         return self._session
 
-    def _vectors(self, images: Iterable[Any], workers: int) -> Iterator[Vectors]:
+    def _vectors(self, images: Iterable[Any], workers: int, max_pixels: int | None) -> Iterator[Vectors]:
         """Yields the raw vectors in the order of the images."""
+
+        def read(image: Any) -> Vectors:
+            return preprocess(load_image(image, max_pixels=max_pixels))
+
         if self.is_cpu:
-            yield from _in_order(images, lambda image: self.embed_tensor(preprocess(load_image(image))), workers)
+            yield from _in_order(images, lambda image: self.embed_tensor(read(image)), workers)
             return
-        tensors = _in_order(images, lambda image: preprocess(load_image(image)), workers)
+        tensors = _in_order(images, read, workers)
         while batch := list(itertools.islice(tensors, _GPU_BATCH)):
             yield from self.embed_tensors(np.stack(batch))
 

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 from ..arrays import Vectors
 from ..errors import EmptyCropError, UnreadableImageError
-from ..preprocessing import crop, image_size, load_image, preprocess
+from ..preprocessing import crop, image_size, load_image, not_local, preprocess
 from .concurrency import Budget, Cost
 
 DECODED_BYTES_PER_PIXEL = 4
@@ -127,7 +127,7 @@ def _open_file(filepath: str) -> Iterator[BinaryIO]:
             raise _CannotOpenError("not a file")
         file = open(filepath, "rb")  # noqa: PTH123, SIM115 - closed below
     except FileNotFoundError:
-        raise _CannotOpenError("file not found") from None
+        raise _CannotOpenError(not_local(filepath) or "file not found") from None
     except (OSError, ValueError) as error:  # ValueError: an invalid file name
         raise _CannotOpenError(f"cannot open the file: {getattr(error, 'strerror', None) or error}") from error
     with file:

@@ -1,0 +1,160 @@
+"""Opens files with Pillow's readers, without its limit of pixels, and decodes them."""
+
+import functools
+import logging
+import struct
+from typing import IO, Any, cast
+
+from PIL import Image, ImageFile
+
+from .bmp import RareBMP
+from .formats import HEAD_BYTES, describe_format
+
+logger = logging.getLogger(__name__)
+
+REFUSED_FORMATS = frozenset({"EPS", "WMF"})
+"""Formats that are programs or vector graphics, which Pillow passes to another program or to the system."""
+
+_MIN_BYTES = 4  # that Pillow's readers need to recognize a format
+_HEAD = 16  # that they are given
+
+
+@functools.cache
+def register_optional_readers() -> None:
+    """Registers the readers of optional packages with Pillow: HEIC by pillow-heif, if it is installed.
+
+    Pillow's list of readers belongs to the process, so other code of the process reads such files as well.
+    """
+    try:
+        import pillow_heif
+    except ImportError:
+        return
+    pillow_heif.register_heif_opener()
+    logger.debug("HEIC is read by pillow-heif %s", pillow_heif.__version__)
+
+
+def identify(file: IO[bytes]) -> ImageFile.ImageFile:
+    """Opens ``file`` with the first of Pillow's readers that recognizes it.
+
+    Works as ``Image.open``, but without its pixel limit: that is a setting of the whole process, which may only warn
+    and could only be changed for all threads.
+
+    Raises:
+        ValueError: no reader takes the file; the message says what it is, as far as its first bytes tell
+    """
+    file.seek(0)
+    head = file.read(HEAD_BYTES)
+    if not head:
+        raise ValueError("the file is empty")
+    if len(head) < _MIN_BYTES:
+        raise ValueError(f"not an image: the file ends after {len(head)} bytes")
+    tried, reasons = set(REFUSED_FORMATS), []
+    for find_readers in (Image.preinit, Image.init, register_optional_readers):  # the common formats first
+        find_readers()
+        for name in [name for name in Image.ID if name not in tried]:
+            tried.add(name)
+            factory, accept = Image.OPEN[name]
+            accepted = accept is None or accept(head[:_HEAD])
+            if isinstance(accepted, str):
+                reasons.append(accepted)
+            elif accepted:
+                file.seek(0)
+                try:
+                    return factory(_with_eof_check(file), "")
+                except (SyntaxError, IndexError, TypeError, KeyError, struct.error) as error:
+                    # another format, a variant that Pillow does not know, or damaged in its first bytes
+                    if accept is not None:
+                        reasons.append(reason_of(error))
+                except OSError as error:
+                    if head[:2] != b"BM":
+                        raise
+                    return _rare_bmp(file, error)
+    raise ValueError(_refusal(head, reasons))
+
+
+def decode(image: Image.Image) -> None:
+    """Decodes the pixels of an image.
+
+    Raises:
+        ValueError: the file ends too soon, or has no pixels
+        Exception: nearly any other one, for a damaged file
+    """
+    file = getattr(image, "fp", None)
+    if isinstance(file, _EOFCheck):
+        file.has_reached_end = False  # readers may look for metadata at the end
+    if image.format == "WEBP":
+        _release_early(image)
+    image.load()
+    if isinstance(file, _EOFCheck) and file.has_reached_end:
+        raise ValueError("image file is truncated")
+    if not all(image.size):
+        raise ValueError("it has no pixels")
+
+
+def reason_of(error: Exception) -> str:
+    """The reason for which a file cannot be read, as text."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if isinstance(error, Image.DecompressionBombError):
+        return f"Pillow refuses it because of PIL.Image.MAX_IMAGE_PIXELS: {error}"
+    if isinstance(error, KeyError):
+        return f"a variant that Pillow does not read ({error})"
+    return str(error) or type(error).__name__
+
+
+def _refusal(head: bytes, reasons: list[str]) -> str:
+    """What a file is, why no reader takes it, and what would read it."""
+    file_format = describe_format(head)
+    told = "; ".join(dict.fromkeys(reasons))
+    if file_format is None:
+        return f"not an image, or damaged in its first bytes ({head[:8]!r}){told and '; '}{told}"
+    if file_format.remedy or not told:
+        told = f"Pillow does not read it{told and f' ({told})'}"
+    prefix = file_format.name if file_format.is_image else f"not an image but {file_format.name}"
+    return "; ".join(filter(None, (f"{prefix}: {told}" if file_format.is_image else prefix, file_format.remedy)))
+
+
+def _rare_bmp(file: IO[bytes], error: OSError) -> ImageFile.ImageFile:
+    """A BMP of a depth that Pillow does not read; raises Pillow's error if we do not either."""
+    file.seek(0)
+    try:
+        return RareBMP(file, "")
+    except (SyntaxError, struct.error):
+        raise error from None
+
+
+def _with_eof_check(file: IO[bytes]) -> IO[bytes]:
+    return cast(IO[bytes], _EOFCheck(file)) if ImageFile.LOAD_TRUNCATED_IMAGES else file
+
+
+class _EOFCheck:
+    """A file that records reads beyond its end.
+
+    Some packages set ``ImageFile.LOAD_TRUNCATED_IMAGES`` for the whole process. Pillow then fills missing pixels with
+    grey without an error; this detects truncated files nevertheless.
+    """
+
+    def __init__(self, file: IO[bytes]):
+        self._file, self.has_reached_end = file, False
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._file.read(size)
+        self.has_reached_end |= not data and size != 0
+        return data
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+def _release_early(image: Image.Image) -> None:
+    """Frees the two canvases of Pillow's WebP reader before the image is allocated: 12 bytes per pixel, not 16."""
+    prepare = getattr(image, "load_prepare", None)
+    if prepare is None or not hasattr(image, "_decoder"):
+        return
+
+    def release_and_prepare() -> None:
+        image.__dict__["_decoder"] = None
+        del image.__dict__["load_prepare"]  # it would be a reference cycle, freed only by the garbage collector
+        prepare()
+
+    image.__dict__["load_prepare"] = release_and_prepare
