@@ -45,7 +45,7 @@ def cluster(
             -   ``dbscan``: DBSCAN with the threshold of the model as eps. ``dbscan_2``, ``dbscan_free``: with the
                 published parameters. Groups chain together as datasets grow
             -   ``hdbscan``: HDBSCAN on the graph up to 1.4 thresholds. Good with large groups, leaves many images of
-                small ones in no group, and never puts all images into one group
+                small ones in no group; puts all images into one group only if it finds no others
             -   ``optics``, ``optics_best``: OPTICS with eps 0.5 and min_samples 5, or with the published parameters,
                 and xi extraction, as published; splits large characters by outfit. ``optics_cut``: the same ordering,
                 cut at 0.8 thresholds, which gives far better groups

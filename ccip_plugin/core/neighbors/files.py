@@ -244,14 +244,14 @@ def open_graph(path: Path, unit: VectorSource, radius: float) -> NeighborGraph |
             return None  # of another version
         if about.get("n") != len(unit) or about.get("radius") != float(radius):
             raise DamagedError("it is of other vectors")
-        arrays = [_mapped(path / name, kind) for name, kind in _ARRAYS.items()]
-        check_pairs(Pairs(*arrays), about, len(unit), radius)
+        pairs = Pairs(*(_mapped(path / name, kind) for name, kind in _ARRAYS.items()))
+        check_pairs(pairs, about, len(unit), radius)
     except FileNotFoundError:
         return None
     except (OSError, DamagedError) as error:
         logger.warning("the stored neighbor graph %s is damaged (%s): it is computed again", path, error)
         return None
-    return NeighborGraph(len(unit), float(radius), *arrays, unit, path)
+    return NeighborGraph(len(unit), float(radius), *pairs, unit, path)
 
 
 def _mapped(path: Path, kind: type) -> NDArray[Any]:

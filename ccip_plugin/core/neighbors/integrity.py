@@ -23,7 +23,7 @@ def checksum_of(array: NDArray[Any]) -> int:
     """CRC-32 of the bytes of an array, which may be memory-mapped."""
     checksum = 0
     for start in range(0, len(array), _CHUNK):
-        checksum = zlib.crc32(np.ascontiguousarray(array[start : start + _CHUNK]).view(np.uint8), checksum)
+        checksum = zlib.crc32(np.ascontiguousarray(array[start : start + _CHUNK]).data, checksum)
     return checksum
 
 

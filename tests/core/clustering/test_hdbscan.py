@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 from sklearn.cluster import HDBSCAN
 
@@ -25,9 +26,28 @@ def test_hdbscan_finds_characters_that_are_not_connected():
         hdbscan(radius_graph(of_characters("aaaa"), 0.2), eps=0.3)
 
 
-@pytest.mark.parametrize("n", [0, 1, 2, 3])
+@pytest.mark.parametrize("n", range(6))
 def test_of_few(n):
-    assert hdbscan(radius_graph(of_characters("aaa"[:n]), 0.2), eps=0.2).tolist() == [NOISE] * n
+    expected = [0 if n >= 3 else NOISE] * n
+    assert hdbscan(radius_graph(of_characters("aaaaaa"[:n]), 0.2), eps=0.2).tolist() == expected
+
+
+@pytest.mark.parametrize("min_samples", [2, 3, 10])
+@pytest.mark.parametrize("n_alone", [0, 1, 7])
+@pytest.mark.parametrize("spread", [0.0, 1e-4, 0.1])
+def test_a_single_group_is_found(n_alone, spread, min_samples):
+    """HDBSCAN never selects all images, so without other groups these would be in none."""
+    random = np.random.default_rng(0)
+    vectors = np.repeat(np.eye(1, 64), 300, axis=0) + spread * random.normal(size=(300, 64)) * random.random((300, 1))
+    alone = np.eye(64)[1 : 1 + n_alone]
+    labels = hdbscan(radius_graph(np.concatenate([vectors, alone]), 0.25), eps=0.25, min_samples=min_samples)
+    assert (labels[300:] == NOISE).all()
+    assert (labels[:300] == 0).all() if spread == 0 else (labels[:300] >= 0).any()
+
+
+def test_many_identical_images_are_one_group():
+    labels = hdbscan(radius_graph(np.ones((1500, 4)), 0.01), eps=0.01)
+    assert (labels == 0).all()
 
 
 def test_images_that_only_distant_pairs_connect_are_no_group():
