@@ -1,4 +1,8 @@
-"""Checks an ONNX file without loading it: is it complete, and are all weights in it?"""
+"""Checks an ONNX file without loading it: is it complete, and are all weights in it?
+
+What is valid protobuf, but could be read differently by another reader, is refused: numbers with more bytes than
+needed, field tags beyond 32 bits, known fields of another type, and parts of one message in several places.
+"""
 
 import mmap
 from collections.abc import Iterator
@@ -7,6 +11,8 @@ from pathlib import Path
 from ..errors import ModelFileDamagedError
 
 MAX_BYTES = 1 << 30  # the largest published model has 0.4 GB
+MAX_FIELDS = 1 << 20
+"""Limit of the number of fields that are looked at; models have some ten thousand."""
 EXPECTED = "an ONNX model in one file"
 
 # Other kinds of files that are found under the name of a model: (first bytes, description).
@@ -33,9 +39,12 @@ _MESSAGES: dict[str, dict[int, str]] = {
     "sparse": {1: "tensor", 2: "tensor"},
     "tensor": {},
 }
+# Those that are at most once in their message; protobuf would merge several.
+_SINGLE: dict[str, set[int]] = {"model": {7}, "training": {1, 2}, "attribute": {5, 6, 22}, "sparse": {1, 2}}
 _GRAPH, _OPSET = 7, 8  # required fields of a model
-_EXTERNAL_DATA, _DATA_LOCATION, _EXTERNAL = 13, 14, 1
+_EXTERNAL_DATA, _DATA_LOCATION, _IN_THE_FILE = 13, 14, 0
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+_TAG_BITS, _MAX_VARINT = 32, 10  # 10 bytes for 64 bits
 
 
 def check(path: Path, *, remedy: str = "") -> None:
@@ -77,35 +86,57 @@ def _problem(path: Path) -> str | None:
 
 def _problem_in_messages(data: mmap.mmap) -> str | None:
     """Walks through every message that can contain a tensor; returns the first problem."""
-    numbers = set()
-    pending = []
-    for number, start, end in _fields(data, 0, len(data), is_top=True):
-        numbers.add(number)
-        if end is not None and number in _MESSAGES["model"]:
-            pending.append((_MESSAGES["model"][number], start, end))
-    if not {_GRAPH, _OPSET} <= numbers:
-        return "lacks its graph or its operator version: truncated, or not an ONNX model"
+    n_fields, pending = 0, [("model", 0, len(data))]
     while pending:
         message, start, end = pending.pop()
-        for number, value, value_end in _fields(data, start, end):
-            if message == "tensor" and (number == _EXTERNAL_DATA or (number == _DATA_LOCATION and value == _EXTERNAL)):
+        numbers: set[int] = set()
+        for number, wire_type, value, value_end in _fields(data, start, end):
+            n_fields += 1
+            if n_fields > MAX_FIELDS:
+                return f"is not a CCIP model: it has more than {MAX_FIELDS:,} fields"
+            inner = _MESSAGES[message].get(number)
+            if inner is not None:
+                _check_inner(message, number, wire_type, numbers)
+                pending.append((inner, value, value_end))
+            elif message == "tensor" and _is_elsewhere(number, wire_type, value):
                 return "has weights in another file (external data), which is refused"
-            if value_end is not None and number in _MESSAGES[message]:
-                pending.append((_MESSAGES[message][number], value, value_end))
+            numbers.add(number)
+        if message == "model" and not {_GRAPH, _OPSET} <= numbers:
+            return "lacks its graph or its operator version: truncated, or not an ONNX model"
     return None
 
 
-def _fields(data: mmap.mmap, position: int, end: int, *, is_top: bool = False) -> Iterator[tuple[int, int, int | None]]:
-    """Yields the fields of a message: (number, value, None) of varints, (number, start, end) of other fields.
+def _check_inner(message: str, number: int, wire_type: int, numbers: set[int]) -> None:
+    """Refuses a field that should be a message and is not, or that is there twice."""
+    if wire_type != _BYTES:
+        raise _MalformedError(f"field {number} of a {message} has the type {wire_type}")
+    if number in numbers and number in _SINGLE.get(message, ()):
+        raise _MalformedError(f"field {number} of a {message} is there twice")
 
-    ``end`` is None for fields of fixed size. ``is_top`` is for the model itself, whose last field may be truncated.
+
+def _is_elsewhere(number: int, wire_type: int, value: int) -> bool:
+    """Whether a field of a tensor says, to any reader, that its numbers are in another file."""
+    if number == _DATA_LOCATION:
+        return wire_type != _VARINT or value != _IN_THE_FILE
+    return number == _EXTERNAL_DATA
+
+
+def _fields(data: mmap.mmap, position: int, end: int) -> Iterator[tuple[int, int, int, int]]:
+    """Yields the fields of a message: number, wire type, and where it starts and ends; of varints value and end.
+
+    Only the last field of the file may be truncated.
     """
+    is_top = position == 0 and end == len(data)
     while position < end:
         key, position = _varint(data, position, end)
+        if key >> _TAG_BITS:
+            raise _MalformedError("a field tag has more than 32 bits")
         number, wire_type = key >> 3, key & 7
+        if number == 0:
+            raise _MalformedError("field number 0")
         if wire_type == _VARINT:
             value, position = _varint(data, position, end)
-            yield number, value, None
+            yield number, wire_type, value, position
             continue
         if wire_type == _BYTES:
             length, position = _varint(data, position, end)
@@ -113,24 +144,25 @@ def _fields(data: mmap.mmap, position: int, end: int, *, is_top: bool = False) -
             length = 4 if wire_type == _FIXED32 else 8
         else:
             raise _MalformedError(f"unknown field type {wire_type}")
-        if number == 0:
-            raise _MalformedError("field number 0")
         field_end = position + length
         if field_end > end:
             is_truncated = is_top and length <= MAX_BYTES
             raise _TruncatedError(field_end) if is_truncated else _MalformedError("a field is too long")
-        yield number, position, field_end if wire_type == _BYTES else None
+        yield number, wire_type, position, field_end
         position = field_end
 
 
 def _varint(data: mmap.mmap, position: int, end: int) -> tuple[int, int]:
-    """Reads a varint; returns its value and the position after it."""
+    """Reads a varint of the fewest bytes; returns its value and the position after it."""
     value = shift = 0
-    while position < end and shift < 70:
+    start = position
+    while position < min(end, start + _MAX_VARINT):
         byte = data[position]
         value |= (byte & 0x7F) << shift
         position, shift = position + 1, shift + 7
         if byte < 0x80:
+            if (byte == 0 and position - start > 1) or value >> 64:
+                raise _MalformedError("a number has more bytes than needed, or more than 64 bits")
             return value, position
     raise _MalformedError("a number does not end")
 
