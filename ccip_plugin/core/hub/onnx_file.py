@@ -12,7 +12,7 @@ from ..errors import ModelFileDamagedError
 
 MAX_BYTES = 1 << 30  # the largest published model has 0.4 GB
 MAX_FIELDS = 1 << 20
-"""Limit of the number of fields that are looked at; models have some ten thousand."""
+"""Limit of the number of fields that are read; models have some ten thousand."""
 EXPECTED = "an ONNX model in one file"
 
 # Other kinds of files that are found under the name of a model: (first bytes, description).
@@ -107,11 +107,11 @@ def _problem_in_messages(data: mmap.mmap) -> str | None:
 
 
 def _check_inner(message: str, number: int, wire_type: int, numbers: set[int]) -> None:
-    """Refuses a field that should be a message and is not, or that is there twice."""
+    """Refuses a field that should be a message and is not, or that occurs twice."""
     if wire_type != _BYTES:
         raise _MalformedError(f"field {number} of a {message} has the type {wire_type}")
     if number in numbers and number in _SINGLE.get(message, ()):
-        raise _MalformedError(f"field {number} of a {message} is there twice")
+        raise _MalformedError(f"field {number} of a {message} occurs twice")
 
 
 def _is_elsewhere(number: int, wire_type: int, value: int) -> bool:
