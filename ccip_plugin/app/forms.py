@@ -70,6 +70,7 @@ class Form:
         choices: Sequence[Choice],
         *,
         default: str | None = None,
+        description: str | None = None,
         is_list: bool = False,
         is_searchable: bool = False,
         is_required: bool = False,
@@ -82,6 +83,7 @@ class Form:
             label: the question
             choices: the values, with their labels
             default (None): the value that the form begins with
+            description (None): one line more
             is_list (False): whether few values are a list, too
             is_searchable (False): whether a long list can be searched
             is_required (False): whether the App refuses an empty answer
@@ -98,8 +100,8 @@ class Form:
             view = types.Dropdown()
         for choice in choices:
             view.add_choice(choice.value, label=choice.label, description=choice.description or None)
-        asked = self.inputs.enum(name, view.values(), label=label, default=default, required=is_required, view=view)
-        _mark(asked, problem)
+        shown: dict[str, Any] = {"label": label, "default": default, "description": description}
+        _mark(self.inputs.enum(name, view.values(), required=is_required, view=view, **shown), problem)
         return text_of(self.ctx, name) or default
 
     def text(

@@ -2,6 +2,7 @@
 
 import datetime
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from ..core.progress import ProgressCallback, report
 from ..core.tuning.questions import Fit, PairPool, fit
 from ..core.tuning.recommendation import recommend
 from ..embeddings.load import Embeddings, load_embeddings
-from ..grouping.calibrated import Calibrated, plain_values
+from ..grouping.calibrated import Calibrated, calibrated_for, plain_values
 from ..labels.answers import answers_among, load_answers
 from ..labels.identities import load_registry
 from ..labels.store import LabelStore
@@ -55,7 +56,8 @@ def calibrate(
         patches_field (None): the field with the detections, None for whole samples
         embeddings_field ("ccip_embedding"): the field with the embeddings
         model_dir (None): a folder of models, for thresholds that differ from the published ones
-        keep (True): whether to store the result with the dataset, as the run ``ccip_calibration_<field>``
+        keep (True): whether to store the result with the dataset, as the run ``ccip_calibration_<field>``; a result
+            with insufficient evidence does not replace a stored one with sufficient evidence
         progress (None): progress callable
 
     Returns:
@@ -88,9 +90,13 @@ def calibrate(
     at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     evidence = ground_truth_field or "confirmed groups"
     calibrated = Calibrated(recommendation, model_name, threshold, embeddings_field, evidence, key, at)
-    if key is not None:
-        record = {**plain_values(calibrated), "provenance": embeddings.provenance.as_dict()}
-        register(target.dataset, key, RunKind.CALIBRATION, **record)
+    if key is None:
+        return calibrated
+    earlier = None if calibrated.is_enough else calibrated_for(target, embeddings_field)
+    if earlier is not None and earlier.is_enough:
+        return replace(calibrated, run_key=None, earlier_at=earlier.at)
+    record = {**plain_values(calibrated), "provenance": embeddings.provenance.as_dict()}
+    register(target.dataset, key, RunKind.CALIBRATION, **record)
     return calibrated
 
 

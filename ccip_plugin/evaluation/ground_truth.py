@@ -49,6 +49,11 @@ def name_fields(target: Target) -> list[str]:
     return [name for name in names if name not in helpers]
 
 
+def likely_ground_truth(target: Target) -> list[str]:
+    """The fields (on detections: the attributes) with names that no grouping wrote."""
+    return [name for name in name_fields(target) if not LabelStore(target, name).is_declared()]
+
+
 def read_names(target: Target, field: str) -> tuple[list[str], list[str], list[str | None]]:
     """Reads the names of items.
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from fiftyone.core.collections import SampleCollection
 
-from ..core.clustering.methods import get_method
+from ..core.clustering.methods import FAMILY_LABELS, get_method
 from ..core.evaluation.jackknife import Interval
 from ..core.plain import number, plain
 from ..core.tuning.parameters import RecommendedParameters
@@ -17,9 +17,12 @@ from ..embeddings.provenance import read_provenance
 from ..reports.export import write_json
 from ..reports.facts import Facts, decimals
 from ..reports.tables import records_text
+from ..reports.words import utc
 from ..storage.fields import CALIBRATION_KEY, EMBEDDINGS_FIELD
 from ..storage.runs import key_of, read_config
 from ..storage.targets import Target, resolve
+
+NOT_ENOUGH = "not enough evidence"
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class Calibrated:
         evidence: the source of the evidence, as text
         run_key: the run that stores it, None when it is not stored
         at: time of the calibration, UTC
+        earlier_at: time of the stored calibration that this one did not replace, because its evidence is insufficient
     """
 
     recommendation: Recommendation
@@ -43,6 +47,7 @@ class Calibrated:
     evidence: str
     run_key: str | None
     at: str
+    earlier_at: str | None = None
 
     @property
     def is_enough(self) -> bool:
@@ -56,25 +61,28 @@ class Calibrated:
     def facts(self) -> Facts:
         """The result as text; parameters of methods are in :meth:`table`."""
         found = self.recommendation
+        threshold = decimals(found.threshold)
+        headline = f"threshold {threshold}, published {self.published_threshold:.4f}"
+        kept = f"the calibration of {utc(self.earlier_at)} stays" if self.earlier_at else "keep the published threshold"
         return Facts.of(
-            f"threshold {found.threshold:.4f}, published {self.published_threshold:.4f}",
+            headline if self.is_enough else f"{NOT_ENOUGH}, {kept}",
             [
-                ("Threshold", f"{found.threshold:.4f}{_interval_text(found.interval, ', 95% interval ')}"),
-                ("F1", f"{found.f1:.4f}"),
-                ("F1 with the published threshold", f"{found.published_f1:.4f}"),
+                ("Threshold", f"{threshold}{_interval_text(found.interval, ', 95% interval ')}" or NOT_ENOUGH),
+                ("F1", decimals(found.f1)),
+                ("F1 with the published threshold", decimals(found.published_f1)),
                 ("Published threshold", f"{self.published_threshold:.4f}"),
                 ("Evidence", self.learned_from),
                 ("Model", self.model_name),
                 ("Run", self.run_key),
             ],
-            [f"insufficient evidence, keep the published threshold: {problem}" for problem in found.thin],
+            () if self.is_enough else (f"insufficient evidence, {kept}: {'; '.join(found.thin)}",),
         )
 
     def table(self) -> list[dict[str, str]]:
         """The parameters of each method, with 95 % intervals and scores."""
         return [
             {
-                "Method": name,
+                "Method": FAMILY_LABELS.get(name, name),
                 "eps": f"{each.eps:.4f}",
                 "95% interval": _interval_text(each.interval),
                 "min_samples": f"{each.min_samples}",
@@ -146,7 +154,8 @@ def _interval_text(interval: Interval, before: str = "") -> str:
 def plain_values(calibrated: Calibrated) -> dict[str, Any]:
     """The record of a run: plain values, without its key."""
     values: dict[str, Any] = plain(asdict(calibrated))
-    values.pop("run_key")
+    for name in ("run_key", "earlier_at"):
+        values.pop(name)
     return values
 
 

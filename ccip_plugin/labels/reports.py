@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..reports.facts import Facts, counted
+from ..reports.words import utc
 
 _NAMED = 5  # ids that are named in a report
 
@@ -87,8 +88,7 @@ class PastChange:
         return f"change {self.number}: {'; '.join(parts)}" if parts else None
 
     def __str__(self) -> str:
-        at = self.at.replace("T", " ").removesuffix("+00:00")
-        return f"'{action_text(self.action)}' of {at} (UTC), which changed {counted(self.n_labels, 'label')}"
+        return f"'{action_text(self.action)}' of {utc(self.at)}, which changed {counted(self.n_labels, 'label')}"
 
 
 def refused_text(refused: Mapping[str, str]) -> str | None:

@@ -24,6 +24,11 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02} min"
 
 
+def utc(at: str) -> str:
+    """A recorded time, ISO 8601 in UTC, as text: ``2026-01-31 12:30:00 (UTC)``."""
+    return f"{at[:19].replace('T', ' ')} (UTC)"
+
+
 def printable(text: str) -> str:
     """The text with characters escaped that move the cursor, set colors or break the line, as in names of files."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

@@ -37,7 +37,7 @@ def test_from_ground_truth(made):
     assert found.recommendation.f1 == 1 and found.is_enough
     assert (found.recommendation.n_images, found.recommendation.n_characters) == (52, 9)
     assert found.facts()["Published threshold"] == "0.1785"
-    assert [row["Method"] for row in found.table()] == ["linkage", "dbscan"] and "linkage" in str(found)
+    assert [row["Method"] for row in found.table()] == ["Average linkage", "DBSCAN"] and "linkage" in str(found)
     report = group_characters(samples, method="dbscan", eps=found.parameters("dbscan").eps, min_samples=2)
     assert report.n_groups == 9
 
@@ -82,6 +82,37 @@ def test_thin_evidence_is_kept_and_not_offered(made):
     assert not found.is_enough and "insufficient evidence" in str(found)
     assert load_calibrated(samples).recommendation.thin == found.recommendation.thin
     assert calibrated_parameters(resolve(samples), EMBEDDINGS_FIELD, "linkage") is None
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        pytest.param(slice(0, 5), id="one character"),
+        pytest.param(slice(0, 48, 6), id="no two of a character"),
+        pytest.param(slice(0, 20), id="few characters"),
+    ],
+)
+def test_thin_evidence_does_not_replace_a_calibration(made, part):
+    samples = made(LETTERS)
+    good = calibrate(samples, ground_truth_field="who")
+    thin = calibrate(samples.select(samples.values("id")[part]), ground_truth_field="who")
+    assert load_calibrated(samples) == good
+    assert (thin.is_enough, thin.run_key, thin.earlier_at) == (False, None, good.at)
+    assert len(thin.facts().warnings) == 1 and "nan" not in str(thin)
+    assert (
+        thin.facts().headline == f"not enough evidence, the calibration of {good.at[:19].replace('T', ' ')} (UTC) stays"
+    )
+
+
+def test_thin_evidence_replaces_thin_evidence_and_another_models(made):
+    samples = made("aabbc" + LETTERS)
+    thin = calibrate(samples.limit(5), ground_truth_field="who")
+    assert thin.facts().headline == "not enough evidence, keep the published threshold"
+    assert load_calibrated(samples) == thin and "stays" not in str(thin)
+    assert calibrate(samples.limit(4), ground_truth_field="who") == load_calibrated(samples)
+    assert calibrate(samples, ground_truth_field="who") == load_calibrated(samples), "enough replaces it"
+    write_provenance(samples, EMBEDDINGS_FIELD, Provenance("ccip-caformer_b36-24", 1))
+    assert calibrate(samples.limit(5), ground_truth_field="who") == load_calibrated(samples)
 
 
 def confirm(samples, letters, wanted):

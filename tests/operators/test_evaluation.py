@@ -141,14 +141,29 @@ def test_errors_are_shown(made):
 def test_calibrates(made):
     samples = made("".join(letter * 6 for letter in "abcdefgh"))
     asked = form(CALIBRATE, samples)
-    assert "ground_truth_field" not in asked and problems(asked) == {}
-    assert "ground_truth_field" in form(CALIBRATE, samples, evidence="truth")
+    assert asked["evidence"]["default"] == "truth" and asked["ground_truth_field"]["default"] == "who"
+    assert "group_field" not in asked and problems(asked) == {}
+    assert "ground_truth_field" not in form(CALIBRATE, samples, evidence="confirmed")
     shown = run(CALIBRATE, samples, evidence="truth", ground_truth_field="who")
     results = shown["show_output"]["results"]
     assert facts(results)["F1"] == "1.0000"
-    assert [row["Method"] for row in results["methods"]] == ["linkage", "dbscan"]
+    assert [row["Method"] for row in results["methods"]] == ["Average linkage", "DBSCAN"]
     assert results["warnings"] == []
     assert samples.list_runs() == ["ccip_calibration_ccip_embedding"]
+
+
+def test_calibration_begins_with_user_labels_where_there_are_some(made):
+    samples = made("aabbb")
+    group_characters(samples)
+    asked = form(CALIBRATE, samples)
+    assert asked["evidence"]["default"] == "truth" and asked["ground_truth_field"]["default"] == "who"
+    assert choices(asked, "group_field") == {"character_group": "character_group"}
+    first = samples.first()
+    first.character_group.status = "confirmed"
+    first.save()
+    assert form(CALIBRATE, samples)["evidence"]["default"] == "confirmed"
+    samples.delete_sample_field("who")
+    assert form(CALIBRATE, samples)["evidence"]["default"] == "confirmed", "groups are no ground truth"
 
 
 def test_calibration_without_evidence_says_so(made):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from ...core.errors import CCIPError
 from ...core.options import Choice
-from ...evaluation.ground_truth import name_attribute, name_fields
+from ...evaluation.ground_truth import likely_ground_truth, name_attribute, name_fields
 from ...storage.fields import GROUP_FIELD
 from ..answers import text_of
 from ..forms import Form, sentence
@@ -16,7 +16,7 @@ NO_VIEW = "nothing"
 
 def ask_ground_truth(form: Form) -> str | None:
     """Asks for the ground truth field; None when there is none, and then the form says so."""
-    return _ask(form, "ground_truth_field", "Ground truth field", LIKELY)
+    return _ask(form, "ground_truth_field", "Ground truth field", (*LIKELY, *likely_ground_truth(form.target)))
 
 
 def ask_group_field(form: Form) -> str | None:

@@ -23,6 +23,8 @@ from .parameters import check_parameters, n_items
 
 LINKAGE, DBSCAN, HDBSCAN, OPTICS = "linkage", "dbscan", "hdbscan", "optics"
 """Families of methods. Methods of one family differ in their parameters only, and share calibrated ones."""
+FAMILY_LABELS = {LINKAGE: "Average linkage", DBSCAN: "DBSCAN", HDBSCAN: "HDBSCAN", OPTICS: "OPTICS"}
+"""The families as people see them."""
 
 DEFAULT_METHOD = "linkage"
 """The recommended method: it needs only the threshold of a model, and groups best when nothing is tuned."""

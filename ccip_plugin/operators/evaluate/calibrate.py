@@ -6,13 +6,17 @@ from fiftyone.operators import types
 
 from ...app.answers import text_of
 from ...app.ask.embeddings import ask_embeddings
+from ...app.ask.groups import path_arguments, paths_in
 from ...app.ask.names import ask_ground_truth
+from ...app.counts import is_countable, remembered
 from ...app.forms import Form
 from ...app.operator import CCIPOperator
 from ...app.outputs import Output
 from ...core.options import Choice
 from ...evaluation.calibration import calibrate
+from ...evaluation.ground_truth import likely_ground_truth
 from ...grouping.calibrated import Calibrated
+from ...labels.store import LabelStore
 
 CONFIRMED, TRUTH = "confirmed", "truth"
 
@@ -29,12 +33,15 @@ class Calibrate(CCIPOperator):
     is_delegable = True
 
     def ask(self, form: Form) -> None:
-        if form.ask_target("Calibrate on") is None or ask_embeddings(form) is None:
+        without = "do not count"
+        if form.ask_target("Calibrate on") is None or ask_embeddings(form, without=without) is None:
             return
+        group_field = text_of(form.ctx, "group_field") or self.default("group_field")
         choices = [Choice(CONFIRMED, "Groups with user labels"), Choice(TRUTH, "A ground truth field")]
-        if form.choose("evidence", "Evidence, beside answers about pairs", choices, default=CONFIRMED) == TRUTH:
+        default = _evidence(form, group_field)
+        if form.choose("evidence", "Evidence, besides answers about pairs", choices, default=default) == TRUTH:
             ask_ground_truth(form)
-        form.text("group_field", "Group field, with its rejections", default=self.default("group_field"))
+        _ask_group_field(form, group_field)
 
     def options(self, ctx: Any) -> dict[str, Any]:
         options = super().options(ctx)
@@ -45,3 +52,30 @@ class Calibrate(CCIPOperator):
     def show(self, report: Calibrated, out: Output) -> None:
         out.facts(report.facts(), "CCIP: calibration")
         out.table("methods", "Fitted parameters", report.table())
+
+
+def _evidence(form: Form, group_field: str) -> str:
+    """What the form begins with: user labels, unless there are none and another field has names."""
+    store = LabelStore(form.target, group_field)
+    if not likely_ground_truth(form.target):
+        return CONFIRMED
+    if not store.exists():
+        return TRUTH
+    if not is_countable(form.target.dataset):
+        return CONFIRMED
+    return CONFIRMED if remembered(form.target, store.path, store.count_user_labels) else TRUTH
+
+
+def _ask_group_field(form: Form, default: str) -> None:
+    """Asks for the field with the groups, where there are any."""
+    fields = [path_arguments(path)["group_field"] for path in paths_in(form.ctx, form.target)]
+    if not fields:
+        return
+    form.choose(
+        "group_field",
+        "Group field",
+        [Choice(field, field) for field in fields],
+        default=default if default in fields else fields[0],
+        description="Its user labels and rejections are evidence",
+        is_list=True,
+    )
