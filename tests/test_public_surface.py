@@ -168,3 +168,25 @@ class TestHelp:
     @pytest.mark.parametrize("command", ["", *OPTIONS])
     def test_fits_a_narrow_terminal(self, command):
         assert max(map(len, help_of(*command.split(), prog="python -m ccip_plugin").splitlines())) <= 80
+
+
+@pytest.mark.mongo
+def test_names_of_version_0_1_0_warn():
+    from ccip_plugin.core.errors import ParameterError
+    from ccip_plugin.grouping.options import GroupingOptions
+    from ccip_plugin.grouping.parameters import GroupingParameters
+    from ccip_plugin.labels.edits import Rejection
+
+    options = GroupingOptions(same_image="ignore", tracks="video")
+    parameters = GroupingParameters("linkage", 0.1, 2, "model", options=options)
+    rejection = Rejection("character_group", {"Rei": 2}, 0)
+    for thing, old, value in (
+        (parameters, "same_image", "ignore"),
+        (parameters, "tracks", "video"),
+        (rejection, "words", "2 of 'Rei'"),
+        (ParameterError("eps", 2, "a difference"), "wanted", "a difference"),
+    ):
+        with pytest.warns(DeprecationWarning, match=old):
+            assert getattr(thing, old) == value
+    with pytest.raises(AttributeError, match="no attribute 'anything'"):
+        parameters.anything  # noqa: B018

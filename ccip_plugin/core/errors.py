@@ -1,5 +1,6 @@
 """Errors of this package; each keeps the invalid value and what was expected."""
 
+import warnings
 from pathlib import Path
 
 _MAX_SUGGESTIONS = 3  # more suggestions do not help beside the list of all names
@@ -172,6 +173,12 @@ class ParameterError(CCIPError, ValueError):
     def __init__(self, name: str, value: object, expected: str):
         super().__init__(f"{name} is {value!r}; it must be {expected}")
         self.name, self.value, self.expected = name, value, expected
+
+    @property
+    def wanted(self) -> str:
+        """As ``expected``, which it is called now."""
+        warnings.warn("wanted of a ParameterError is now called expected", DeprecationWarning, stacklevel=2)
+        return self.expected
 
 
 class RadiusError(CCIPError, ValueError):

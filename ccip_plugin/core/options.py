@@ -127,6 +127,16 @@ class Option:
         if not self._has_kind(value) or not self._is_in_range(value):
             raise ParameterError(self.name, value, self.expected)
 
+    def converted(self, value: Any) -> Any:
+        """A value as its kind where that is the same value: ``1e9`` as a whole number, a bool of numpy as one."""
+        if self.kind is bool and type(value).__name__ in ("bool", "bool_"):
+            return bool(value)
+        if self.kind is bool and isinstance(value, numbers.Integral) and value in (0, 1):
+            return bool(value)
+        if self.kind is int and isinstance(value, float) and value.is_integer():
+            return int(value)
+        return value
+
     def _has_kind(self, value: Any) -> bool:
         if self.kind is bool or isinstance(value, bool):
             return self.kind is bool and isinstance(value, bool)
@@ -161,7 +171,9 @@ class Options:
 
     def __post_init__(self) -> None:
         for option in self.all():
-            option.check(getattr(self, option.name))
+            value = option.converted(getattr(self, option.name))
+            object.__setattr__(self, option.name, value)  # the class is frozen
+            option.check(value)
 
     @classmethod
     def all(cls) -> tuple[Option, ...]:

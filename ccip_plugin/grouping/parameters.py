@@ -1,5 +1,6 @@
 """The parameters of a grouping run: its options, resolved for one model."""
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -12,6 +13,8 @@ from ..core.neighbors.choice import EXACT
 from ..storage.targets import Target
 from .calibrated import calibrated_parameters
 from .options import CALIBRATED, PUBLISHED, GroupingOptions
+
+_MOVED = ("same_image", "tracks")  # attributes of GroupingParameters until 0.2.0
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,12 @@ class GroupingParameters:
     def mode(self) -> str:
         """What might change."""
         return self.options.mode
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in _MOVED:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        warnings.warn(f"{name} of these parameters is now options.{name}", DeprecationWarning, stacklevel=2)
+        return getattr(self.options, name)
 
     def record(self) -> dict[str, Any]:
         """Plain values for the record of a run: the options, and what they were resolved to."""

@@ -1,6 +1,7 @@
 """Says that images are not of the group that they are in, so that no run puts them there again."""
 
 import itertools
+import warnings
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -60,6 +61,12 @@ class Rejection:
         named = [f"{n:,} of {name!r}" for name, n in itertools.islice(self.groups.items(), _NAMED)]
         n_more = len(self.groups) - len(named)
         return ", ".join(named) + (f", and of {n_more:,} other groups" if n_more else "")
+
+    @property
+    def words(self) -> str:
+        """As :attr:`counts`, which it is called now."""
+        warnings.warn("words of a rejection is now called counts", DeprecationWarning, stacklevel=2)
+        return self.counts
 
     def facts(self) -> Facts:
         """The report as text."""

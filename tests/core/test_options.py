@@ -43,8 +43,8 @@ def work(samples, *, options: Sample, progress=None):
         pytest.param("eps", "0.5", "a difference from 0 to 1", id="a text"),
         pytest.param("eps", True, "a difference from 0 to 1", id="True is no number"),
         pytest.param("least", 0, "a whole number, at least 1", id="too small"),
-        pytest.param("least", 2.0, "a whole number, at least 1", id="a float"),
-        pytest.param("is_loud", 1, "True or False", id="1 is not True"),
+        pytest.param("least", 2.5, "a whole number, at least 1", id="a float"),
+        pytest.param("is_loud", 2, "True or False", id="2 is not True"),
         pytest.param("folder", 3, "a text", id="no text"),
     ],
 )
@@ -52,6 +52,21 @@ def test_invalid_values_are_refused(name, value, expected):
     with pytest.raises(ParameterError) as caught:
         Sample(**{name: value})
     assert (caught.value.name, caught.value.expected) == (name, expected)
+
+
+@pytest.mark.parametrize(
+    "name, value, expected",
+    [
+        pytest.param("least", 3.0, 3, id="a whole number as float"),
+        pytest.param("least", 1e9, 10**9, id="in powers of ten"),
+        pytest.param("is_loud", 1, True, id="1"),
+        pytest.param("is_loud", 0, False, id="0"),
+        pytest.param("is_loud", np.bool_(True), True, id="of numpy"),
+    ],
+)
+def test_equal_values_of_another_type_are_converted(name, value, expected):
+    found = getattr(Sample(**{name: value}), name)
+    assert found == expected and type(found) is type(expected)
 
 
 def test_numbers_of_numpy_are_numbers(tmp_path):

@@ -60,7 +60,8 @@ def best_threshold(
         counts = pairs.folds.without(fold, same, different)
         without.append(expected_f1(every - pairs.folds.touching[fold], *counts))
     scores_without, best = np.array(without), _nearest_best(scores, published)
-    f1, published_f1, threshold = float(scores[best]), float(scores[int(published * STEPS)]), best / STEPS
+    f1, published_f1 = (min(float(scores[place]), 1.0) for place in (best, int(published * STEPS)))
+    threshold = best / STEPS
     if all_known:  # then F1 is counted exactly
         exact = f1_curve(pairs.same, pairs.different)
         threshold = _nearest_best(exact, published) / (len(exact) - 1)
@@ -74,7 +75,8 @@ def expected_f1(every: FloatArray, same: NDArray[np.integer], different: NDArray
 
     Recall follows from the known pairs of one character. Half of these have differences up to their median; up to
     there, all pairs not known to be of two characters are assumed to be of one, which gives the number of such pairs.
-    No more pairs are of one character than there are, so no score is above 1.
+    Their number is an estimate: with one that is too high, a score can be a little above 1. The best threshold is
+    found with the scores as they are; those that are reported are limited to 1.
 
     Args:
         every: ``(bins,)`` number of all pairs
@@ -90,7 +92,7 @@ def expected_f1(every: FloatArray, same: NDArray[np.integer], different: NDArray
     recall, up_to = hits / hits[-1], np.cumsum(every)
     half = int(np.searchsorted(recall, 0.5))
     n_same = max((up_to[half] - np.cumsum(different)[half]) / recall[half], hits[-1])
-    return np.asarray(2 * np.minimum(recall * n_same, up_to) / (up_to + n_same))
+    return np.asarray(2 * recall * n_same / (up_to + n_same))
 
 
 def _nearest_best(scores: FloatArray, published: float) -> int:
