@@ -35,15 +35,16 @@ def group(work: Work) -> int:
         get_spec(options.model_name)  # an unknown name is an error before FiftyOne starts
     started = time.monotonic()
     start_fiftyone(work)
-    from .summary import Summary, app_command, counted, render
+    from .summary import Summary, app_command, counted, render, results
 
     summary = Summary(options.dataset, options.patches_field, options.embeddings_field)
     summary.seconds["start"] = time.monotonic() - started
     work.before_stop = lambda: work.print(f"{render(counted(summary))}\n")
     _check_field_names(work)
     dataset = _load(work, summary)
-    _check_group_field(work, dataset)
-    work.before_failure = lambda: work.print(f"{render(summary)}\n")
+    _check_grouping(work, dataset)
+    work.before_failure = lambda: work.print_if(results(summary))
+    work.kept = f"The dataset {options.dataset!r} is kept. The same command continues."
     run_stages(work, dataset, summary)
     work.print(f"{render(summary)}\n\nopen in the App:  {app_command(options.dataset)}")
     return PARTLY_DONE if summary.problems else DONE
@@ -175,12 +176,15 @@ def _check_field_names(work: Work) -> None:
         check_field_name(name)
 
 
-def _check_group_field(work: Work, dataset: "fo.Dataset") -> None:
+def _check_grouping(work: Work, dataset: "fo.Dataset") -> None:
+    """Raises an error for options that grouping would refuse, before hours of embedding."""
+    from ..grouping.checks import check_options
+    from ..grouping.options import GroupingOptions
     from ..labels.store import LabelStore
-    from ..storage.fields import GROUP_FIELD
     from ..storage.targets import resolve
 
-    LabelStore(resolve(dataset, work.options.patches_field), work.options.group_field or GROUP_FIELD).check()
+    options = GroupingOptions(**given(work.options, GroupingOptions))
+    check_options(LabelStore(resolve(dataset, work.options.patches_field), options.group_field), options)
 
 
 def _load(work: Work, summary: "Summary") -> "fo.Dataset":

@@ -10,6 +10,14 @@ from ..core.options import Option, Options
 
 NONE = "none"
 """The value None on the command line, in any case: ``--max-pixels none``."""
+_FUNCTIONS = {
+    "patches_field": "--patches-field",
+    "adopt": "adopt=True of ccip_plugin.compute_embeddings in Python",
+    "compute_embeddings": "the command group",
+    "group_characters": "the command group",
+    "propose_groups": "group --propose",
+    "calibrate": "ccip_plugin.calibrate in Python",
+}
 _NONE = object()  # the value None as it was given, which differs from what was not given
 
 
@@ -95,3 +103,12 @@ def given(options: argparse.Namespace, cls: type[Options]) -> dict[str, Any]:
     """The options of a class that were given, by name."""
     values = {name: getattr(options, name, None) for name in cls.names()}
     return {name: None if value is _NONE else value for name, value in values.items() if value is not None}
+
+
+def spellings() -> dict[str, str]:
+    """Names of options and functions in Python, and what to write for them on the command line."""
+    from ..embeddings.options import EmbeddingOptions
+    from ..grouping.options import GroupingOptions
+
+    options = (*EmbeddingOptions.all(), *GroupingOptions.all())
+    return {option.name: option.flag for option in options if option.spec.on_command_line} | _FUNCTIONS

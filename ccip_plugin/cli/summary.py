@@ -3,7 +3,7 @@
 import itertools
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import fiftyone as fo
 
@@ -71,6 +71,12 @@ def render(summary: Summary) -> str:
         if lines
     ]
     return "\n\n".join(blocks)
+
+
+def results(summary: Summary) -> str:
+    """The blocks of the stages that ended, for a command that failed; empty without one."""
+    reports = (summary.ingest, summary.embeddings, summary.grouping)
+    return render(replace(summary, seconds={})) if any(report is not None for report in reports) else ""
 
 
 def counted(summary: Summary) -> Summary:

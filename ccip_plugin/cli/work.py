@@ -12,6 +12,7 @@ from typing import Any
 
 from ..core.errors import CCIPError
 from ..core.progress import Cancelled, Progress
+from .options import spellings
 
 logger = logging.getLogger(__name__)
 _PACKAGE = __name__.rpartition(".cli.")[0]  # whatever name it was imported under
@@ -35,12 +36,14 @@ class Work:
         options: the parsed options
         before_stop: called when the command was stopped, to print its results so far
         before_failure: called when the command failed, likewise
+        kept: what a failure leaves, printed below the error
     """
 
     def __init__(self, options: argparse.Namespace, command: str):
         self.options, self._command = options, command
         self.before_stop: Callable[[], None] = lambda: None
         self.before_failure: Callable[[], None] = lambda: None
+        self.kept = ""
         from ..reports.terminal import progress_display  # a command line that only shows its help needs none
 
         self._display = progress_display(sys.stderr, is_quiet=options.quiet)
@@ -54,7 +57,7 @@ class Work:
             except (KeyboardInterrupt, Cancelled):
                 return self._stopped()
             except CCIPError as error:
-                return self._failed(str(error))
+                return self._failed(error.spelled(spellings()))
             except BrokenPipeError:  # the reader of the output has closed it, e.g. `... | head`
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains at its end
                 return NOT_DONE
@@ -72,6 +75,11 @@ class Work:
         self._display.close()
         print(text, flush=True)
 
+    def print_if(self, text: str) -> None:
+        """Prints a result, and an empty line below it; nothing without a text."""
+        if text:
+            self.print(f"{text}\n")
+
     def _stopped(self) -> int:
         with contextlib.suppress(KeyboardInterrupt, CCIPError, ConnectionError, _database_errors()):
             self.before_stop()
@@ -83,6 +91,8 @@ class Work:
         logger.debug("traceback of the error:", exc_info=True)
         self.before_failure()
         self._display.write(f"error: {message}")
+        if self.kept:
+            self._display.write(self.kept)
         return NOT_DONE
 
     @contextlib.contextmanager

@@ -1,13 +1,35 @@
 """Errors of this package; each keeps the invalid value and what was expected."""
 
+import re
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 
 _MAX_SUGGESTIONS = 3  # more suggestions do not help beside the list of all names
 
 
 class CCIPError(Exception):
-    """Base class of the errors of this package."""
+    """Base class of the errors of this package.
+
+    Attributes:
+        mentions: the options and functions that the message names as in Python, e.g. ``max_pixels``
+    """
+
+    mentions: tuple[str, ...] = ()
+
+    def spelled(self, spellings: Mapping[str, str]) -> str:
+        """The message with the options and functions that it mentions as another interface calls them.
+
+        Quoted text is kept: it is the user's.
+
+        Args:
+            spellings: e.g. ``{"max_pixels": "--max-pixels"}``; other names stay as in Python
+        """
+        names = "|".join(name for name in self.mentions if name in spellings)
+        if not names:
+            return str(self)
+        mention = rf"(?<![\w'\"./-])({names})(?:=True\b|(=))?(?![\w'\"/-]|\.\w)"
+        return re.sub(mention, lambda match: spellings[match[1]] + (" " if match[2] else ""), str(self))
 
 
 class UnknownModelError(CCIPError, ValueError):
@@ -28,6 +50,8 @@ class ModelFileError(CCIPError):
         expected: a description of the expected file
         remedy: what to do, also without network
     """
+
+    mentions = ("model_dir",)
 
     def __init__(self, path: str | Path, problem: str, *, expected: str, remedy: str = ""):
         super().__init__(f"{path}: {problem}; expected {expected}.{' ' if remedy else ''}{remedy}")
@@ -52,6 +76,8 @@ class ModelMismatchError(ModelFileError, ValueError):
 
 class DownloadError(CCIPError, ConnectionError):
     """The download of a model or an archive failed."""
+
+    mentions = ("model_dir",)
 
     def __init__(self, what: str, problem: str, *, remedy: str = ""):
         super().__init__(f"could not download {what}: {problem}.{' ' if remedy else ''}{remedy}")
@@ -118,6 +144,8 @@ class UnreadableImageError(CCIPError, ValueError):
 class ImageTooLargeError(UnreadableImageError):
     """An image has more pixels than the limit; it was not decoded."""
 
+    mentions = ("max_pixels",)
+
     def __init__(self, name: str, size: tuple[int, int], limit: int, *, path: str | None = None):
         width, height = size
         pixels = width * height
@@ -173,6 +201,7 @@ class ParameterError(CCIPError, ValueError):
     def __init__(self, name: str, value: object, expected: str):
         super().__init__(f"{name} is {value!r}; it must be {expected}")
         self.name, self.value, self.expected = name, value, expected
+        self.mentions = (name,)
 
     @property
     def wanted(self) -> str:

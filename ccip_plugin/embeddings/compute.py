@@ -196,7 +196,10 @@ def _new_provenance(
         force_square = defaults.force_square if force_square is None else force_square
         return Provenance(spec.name, READING_POLICY, alpha=float(alpha or 0), force_square=bool(force_square))
     if alpha or force_square:
-        raise TargetError("alpha and force_square apply to boxes: they need a patches_field")
+        raise TargetError(
+            "alpha and force_square apply to boxes: they need a patches_field",
+            mentions=("alpha", "force_square", "patches_field"),
+        )
     return Provenance(spec.name, READING_POLICY)
 
 

@@ -30,12 +30,14 @@ NAMED_IDS = 5
 class BadVectorsError(CCIPError, ValueError):
     """A field has vectors that are not valid CCIP embeddings."""
 
+    mentions = ("compute_embeddings", "overwrite")
+
     def __init__(self, path: str, problem: str, ids: Sequence[str]):
         named = ", ".join(ids[:NAMED_IDS])
         others = f" and {len(ids) - NAMED_IDS:,} more" if len(ids) > NAMED_IDS else ""
         super().__init__(
             f"{path!r} has {len(ids):,} vectors that {problem} (ids {named}{others}); "
-            "compute_embeddings(..., overwrite=True) recomputes them"
+            "compute_embeddings with overwrite=True recomputes them"
         )
         self.path, self.problem, self.ids = path, problem, tuple(ids)
 

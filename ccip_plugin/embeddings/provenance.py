@@ -32,6 +32,8 @@ class OtherOriginError(ProvenanceError):
 class UnknownOriginError(ProvenanceError):
     """A field has vectors without recorded provenance."""
 
+    mentions = ("adopt", "model_name", "overwrite")
+
     def __init__(self, path: str, n_vectors: int):
         super().__init__(
             f"{path!r} has {n_vectors:,} vectors without recorded provenance: adopt=True with their model_name keeps "

@@ -112,14 +112,28 @@ def _rejections(
     return rejected, contradictions
 
 
+def check_tracks(target: Target, field: str | None) -> None:
+    """Checks the option ``tracks``.
+
+    Raises:
+        TargetError: the items are no detections, or there is no such field
+    """
+    if field is None:
+        return
+    if not target.is_patches:
+        raise TargetError(
+            "tracks applies to detections: it needs a patches_field", mentions=("tracks", "patches_field")
+        )
+    if target.dataset.get_field(field) is None:
+        message = f"tracks names the field of {target.dataset.name!r} with the video of a frame: there is no {field!r}"
+        raise TargetError(message, mentions=("tracks",))
+
+
 def _tracks(participants: Participants, target: Target, field: str | None) -> Iterator[list[int]]:
     """The places of the items of each track with more than one of them."""
     if field is None:
         return
-    if not target.is_patches:
-        raise TargetError("tracks are about detections: they need a patches_field")
-    if target.dataset.get_field(field) is None:
-        raise TargetError(f"{target.dataset.name!r} has no field {field!r} with the video of a frame")
+    check_tracks(target, field)
     ids, sample_ids, columns = target.whole().values(INDEX)
     video_of = dict(zip(*target.dataset.values(["id", field]), strict=True))
     places = places_of(ids_of(ids), participants.ids).tolist()

@@ -11,10 +11,28 @@ from ..core.clustering.parameters import check_parameters
 from ..core.errors import ParameterError
 from ..core.neighbors.choice import EXACT
 from ..storage.targets import Target
-from .calibrated import calibrated_parameters
+from .calibrated import Calibrated, calibrated_for, calibrated_parameters
 from .options import CALIBRATED, PUBLISHED, GroupingOptions
 
 _MOVED = ("same_image", "tracks")  # attributes of GroupingParameters until 0.2.0
+
+
+class NotCalibratedError(ParameterError):
+    """Calibrated parameters were asked for, and there are none that can be relied on."""
+
+    def __init__(self, method: str, embeddings_field: str, calibrated: Calibrated | None):
+        super().__init__("parameters", CALIBRATED, repr(PUBLISHED))
+        found = f"has nothing for {method}"
+        if calibrated is None:
+            found = "does not exist"
+        elif calibrated.recommendation.thin:
+            found = f"has too little evidence: {calibrated.recommendation.thin[0]}"
+        self.args = (
+            f"parameters is {CALIBRATED!r}, but a calibration for {embeddings_field!r} {found}: run calibrate, or "
+            f"'CCIP: calibrate' in the App, or use {PUBLISHED!r}",
+        )
+        self.mentions = ("parameters", "calibrate")
+        self.method, self.embeddings_field, self.calibrated = method, embeddings_field, calibrated
 
 
 @dataclass(frozen=True)
@@ -113,16 +131,12 @@ def calibrated_values(options: GroupingOptions, target: Target) -> tuple[float, 
     """The calibrated eps and min_samples, None where the options ask for the published ones.
 
     Raises:
-        ParameterError: they were asked for and there are none
+        NotCalibratedError: they were asked for and there are none
     """
     if options.parameters != CALIBRATED:
         return None
     method = options.method or DEFAULT_METHOD
     calibrated = calibrated_parameters(target, options.embeddings_field, method)
     if calibrated is None:
-        wanted = (
-            f"{PUBLISHED!r}: no calibration for {method} and {options.embeddings_field!r} has enough evidence; run "
-            "calibrate, which says so"
-        )
-        raise ParameterError("parameters", CALIBRATED, wanted)
+        raise NotCalibratedError(method, options.embeddings_field, calibrated_for(target, options.embeddings_field))
     return calibrated

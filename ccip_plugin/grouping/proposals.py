@@ -33,6 +33,8 @@ from .report import CHANGE_LABELS, GroupingReport, describe_changes, describe_gr
 class NoProposalError(CCIPError):
     """No proposal is stored."""
 
+    mentions = ("propose_groups",)
+
     def __init__(self, path: str):
         super().__init__(f"there is no proposal for the character groups of {path!r}: make one with propose_groups")
         self.path = path

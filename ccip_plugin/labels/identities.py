@@ -36,6 +36,8 @@ class StaleGroupsError(CCIPError):
 class TooManyGroupsError(CCIPError, ValueError):
     """More groups than the registry of a field can hold."""
 
+    mentions = ("min_samples",)
+
     def __init__(self, n: int, n_bytes: int):
         super().__init__(
             f"{n:,} groups are more than one field can hold: their names and prototypes take {n_bytes:,} bytes, and "

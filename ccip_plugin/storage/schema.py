@@ -42,6 +42,8 @@ class FieldReadOnlyError(CCIPError, ValueError):
 class ForeignFieldError(CCIPError, ValueError):
     """A field to be written has values that this plugin did not write."""
 
+    mentions = ("group_field",)
+
     def __init__(self, path: str, n_values: int, remedy: str):
         super().__init__(f"the field {path!r} has {n_values:,} values that this plugin did not write; {remedy}")
         self.path = path

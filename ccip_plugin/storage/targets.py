@@ -22,7 +22,16 @@ T = TypeVar("T")
 
 
 class TargetError(CCIPError, ValueError):
-    """The samples or the field are not supported."""
+    """The samples or the field are not supported.
+
+    Args:
+        message: the reason
+        mentions (()): the options that it names
+    """
+
+    def __init__(self, message: str, *, mentions: tuple[str, ...] = ()):
+        super().__init__(message)
+        self.mentions = mentions
 
 
 def check_field_name(name: str) -> None:

@@ -199,7 +199,7 @@ class TestGroupingOptions:
         data = dataset(*images("aabb"))
         options = ("--no-similarity", "--no-visualization")
         _, err = run("--dataset", data.name, "--parameters", "calibrated", *options, status=1)
-        assert "run calibrate" in err
+        assert "ccip_plugin.calibrate in Python" in err
 
 
 class TestWhatFails:
