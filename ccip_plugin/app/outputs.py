@@ -46,7 +46,7 @@ class Output:
         self._warnings: list[str] = []
 
     def facts(self, facts: Facts, label: str) -> None:
-        """Shows the facts of a report as a table, its warnings above, and its headline as the message.
+        """Shows the facts of a report as a table if there are any, warnings above, and the headline as the message.
 
         Args:
             facts: the facts
@@ -55,7 +55,8 @@ class Output:
         self.message = f"CCIP: {facts.headline}"
         self.is_clean = not facts.warnings
         self._warnings += facts.warnings
-        self._add(_FACTS | {"label": label}, [{"fact": label, "value": value} for label, value in facts.pairs])
+        if facts.pairs:
+            self._add(_FACTS | {"label": label}, [{"fact": label, "value": value} for label, value in facts.pairs])
 
     def text(self, text: str, label: str) -> None:
         """Shows a single sentence.

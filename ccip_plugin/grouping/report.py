@@ -76,6 +76,7 @@ class GroupingReport:
         n_human: user labels, all of them kept
         n_written: labels written
         n_left: labels that another user changed while they were being written; not overwritten
+        n_refreshed: planned labels that stay in their group and get other numbers only: confidence, difference, margin
         n_rescued: items assigned to their group on other evidence than their mean difference to it; see
             :func:`~ccip_plugin.grouping.proposals.rescued_view`
         refused: the ids of items whose labels cannot be written, with the reason
@@ -103,6 +104,7 @@ class GroupingReport:
     n_human: int
     n_written: int
     n_left: int
+    n_refreshed: int = 0
     n_rescued: int = 0
     refused: Mapping[str, str] = field(default_factory=dict)
     sizes: Mapping[int, int] = field(default_factory=dict)
@@ -161,10 +163,10 @@ class GroupingReport:
                 ("User labels kept", self.n_human),
                 ("Rescued, to be reviewed", self.n_rescued or None),
                 *self._changes(),
-                ("Labels written", self.n_written if is_written else "none, this is a proposal"),
+                ("Labels written", self._written() if is_written else "none, this is a proposal"),
                 ("Changed during the run, not overwritten", self.n_left or None),
                 ("Cannot be written", refused_text(self.refused)),
-                ("Method", f"{method_label(used.method)}: {used.method}, {values}"),
+                ("Method", f"{method_label(used.method)}: {values}"),
                 ("Parameters", "calibrated on these images" if used.source == CALIBRATED else None),
                 ("Approximate graph", None if self.quality is None else describe_quality(self.quality)),
                 ("Embeddings", f"{used.embeddings_field}, {used.model_name}"),
@@ -173,6 +175,11 @@ class GroupingReport:
             ],
             self.warnings,
         )
+
+    def _written(self) -> str:
+        """The number of labels written, and how many of these stay in their group."""
+        refreshed = f", of which {self.n_refreshed:,} only with new confidence or difference"
+        return f"{self.n_written:,}" + (refreshed if 0 < self.n_refreshed <= self.n_written else "")
 
     def _changes(self) -> list[tuple[str, int | None]]:
         """Items by kind of change; none for a first grouping, in which every label is new."""

@@ -332,6 +332,7 @@ def _report(work: _Compared, plan: Plan) -> GroupingReport:
         n_human=counts["human"],
         n_written=0,
         n_left=0,
+        n_refreshed=counts["refreshed"],
         n_rescued=counts["rescued"],
         sizes=plan.sizes,
         changes=plan.n_by_kind(),

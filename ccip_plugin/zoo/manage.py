@@ -7,7 +7,7 @@ from ..core import hub
 from ..core.encoder.verification import CheckResult, check_model, is_ok
 from ..core.errors import CCIPError, ParameterError
 from ..core.progress import ProgressCallback, report
-from ..core.registry import get_spec
+from ..core.registry import MODELS, get_spec
 from ..reports.facts import Facts
 from .table import ModelRow, render, rows
 
@@ -120,6 +120,12 @@ def why_not_removed(model_name: str, *, model_dir: str | Path | None = None) -> 
     if folder := hub.model_folder(model_dir):
         return f"models are read from your folder {folder}; delete the files there yourself"
     return None
+
+
+def deletable(*, model_dir: str | Path | None = None) -> dict[str, int]:
+    """The bytes on this machine of the models that can be deleted, incomplete downloads included."""
+    names = (name for name in MODELS if why_not_removed(name, model_dir=model_dir) is None)
+    return {name: n_bytes for name in names if (n_bytes := hub.removable_size(name))}
 
 
 def _rows(model_dir: str | Path | None) -> tuple[ModelRow, ...]:

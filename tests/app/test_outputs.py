@@ -32,7 +32,8 @@ def test_facts_are_a_table_a_message_and_warnings():
 def test_facts_without_warnings_are_clean():
     out = Output(None, "Title")
     out.facts(Facts.of("done"), "Done")
-    assert out.is_clean
+    assert out.is_clean and out.message == "CCIP: done"
+    assert shown(out)[0] == {}, "no empty table"
 
 
 def test_a_sentence():

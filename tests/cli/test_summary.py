@@ -88,7 +88,7 @@ def test_shows_everything():
         "  Without embedding  2",
         "  User labels kept   3",
         "  Labels written     1,007",
-        "  Method             DBSCAN (tuned): dbscan_2, eps 0.1292, min_samples 2",
+        "  Method             DBSCAN (tuned): eps 0.1292, min_samples 2",
         f"  Embeddings         ccip_embedding, {MODEL}",
         "  Field              character_group",
         "  warning: look here",

@@ -59,7 +59,11 @@ def test_says_what_would_change(grouped, before, after, expected, becomes):
         assert len(proposal.view(kind)) == n and proposal.view(kind).values("id") == list(proposal.ids[kind])
     report = apply_proposal(samples)
     wanted = len(after) - expected.get("unchanged", 0)
-    assert report.n_written >= wanted
+    assert report.n_written == wanted + report.n_refreshed
+    text = report.facts()["Labels written"]
+    assert (f", of which {report.n_refreshed} only with new confidence or difference" in text) == (
+        report.n_refreshed > 0
+    )
     assert {kind: n for kind, n in report.changes.items() if n} == expected
     assert [change.kind for change in report.groups] == [kind for kind, _ in becomes if kind != "new"]
     assert propose_groups(samples).counts["unchanged"] == len(after)

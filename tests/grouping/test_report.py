@@ -60,9 +60,15 @@ def test_the_headline():
         pytest.param("User labels kept", {"n_human": 0}, "0", id="no user labels"),
         pytest.param("Rescued, to be reviewed", {"n_rescued": 1}, "1", id="rescued"),
         pytest.param("Labels written", {}, "1,007", id="written"),
+        pytest.param(
+            "Labels written",
+            {"n_refreshed": 1000},
+            "1,007, of which 1,000 only with new confidence or difference",
+            id="written, most of them refreshed",
+        ),
         pytest.param("Labels written", {"proposal_key": "p"}, "none, this is a proposal", id="proposed"),
         pytest.param("Changed during the run, not overwritten", {"n_left": 1}, "1", id="changed by another process"),
-        pytest.param("Method", {}, "Average linkage: linkage, eps 0.1785, min_samples 2", id="method"),
+        pytest.param("Method", {}, "Average linkage: eps 0.1785, min_samples 2", id="method"),
         pytest.param("Parameters", {}, None, id="published parameters"),
         pytest.param(
             "Parameters",

@@ -232,7 +232,7 @@ def test_groups_and_shows_a_summary(gallery):
     results = shown["show_output"]["results"]
     found = facts(results)
     assert (found["Character groups"], found["In a group"], found["Unassigned"]) == ("2", "5 of 6 images", "1")
-    assert found["Method"] == "Average linkage: linkage, eps 0.1785, min_samples 2"
+    assert found["Method"] == "Average linkage: eps 0.1785, min_samples 2"
     assert (results["plot_0"][0]["x"], results["plot_0"][0]["y"]) == (["2", "3"], [1, 1])
     outputs = shown["show_output"]["outputs"]["type"]["properties"]
     assert list(outputs) == ["facts", "plot_0", "shapes"]
@@ -242,7 +242,7 @@ def test_eps_and_min_samples_override_the_published_values(gallery):
     dataset = gallery("aab")
     run(COMPUTE, dataset)
     results = run(GROUP, dataset, eps=0, min_samples=1)["show_output"]["results"]
-    assert facts(results)["Method"] == "Average linkage: linkage, eps 0.0000, min_samples 1"
+    assert facts(results)["Method"] == "Average linkage: eps 0.0000, min_samples 1"
     assert len(set(labels(dataset))) == 3
 
 

@@ -92,16 +92,39 @@ def test_the_form_asks_for_what_it_needs(data, hub, tmp_path, monkeypatch):
     assert list(choices(asked, "model_name")) == list(MODELS)
     assert said(asked, "model_hint") == f"{DEFAULT_MODEL} is not on this machine: 150 MB will be downloaded first."
     assert said(form(MANAGE, data, action="download", model_name=DEMO_MODEL), "model_hint").endswith("on this machine.")
-    assert "incomplete download" in said(form(MANAGE, data, action="remove"), "model_hint")
-    manage_models("download", NAME)
-    assert said(form(MANAGE, data, action="remove", model_name=NAME), "model_warning").endswith(
-        "made with this model are kept."
-    )
     hub.requests.clear()
     monkeypatch.setenv("CCIP_MODEL_DIR", str(tmp_path))
     assert f"taken from {tmp_path}" in said(form(MANAGE, data), "folder_hint")
     assert "nothing is downloaded" in problems(form(MANAGE, data, action="download"))["model_error"]
     assert hub.requests == [], "a form needs no network"
+
+
+def test_only_models_on_this_machine_can_be_deleted(data, hub, tmp_path, monkeypatch):
+    asked = form(MANAGE, data, action="remove")
+    assert problems(asked) == {"model_error": "No downloaded model is on this machine."} and "model_name" not in asked
+    manage_models("download", NAME)
+    asked = form(MANAGE, data, action="remove")
+    assert problems(asked) == {} and list(choices(asked, "model_name")) == [NAME]
+    assert asked["model_name"]["default"] == NAME
+    assert said(asked, "model_warning").endswith("made with this model are kept.")
+    refused = form(MANAGE, data, action="remove", model_name=DEFAULT_MODEL)
+    assert problems(refused) == {"model_error": f"{DEFAULT_MODEL} cannot be deleted: it is not on this machine."}
+    monkeypatch.setenv("CCIP_MODEL_DIR", str(tmp_path))
+    assert "delete the files there yourself" in problems(form(MANAGE, data, action="remove"))["model_error"]
+    monkeypatch.delenv("CCIP_MODEL_DIR")
+    manage_models("remove", NAME)
+    part = next((tmp_path / "their cache").rglob("blobs")) / f"{NAME}.0.incomplete"
+    part.write_bytes(b"part")
+    asked = form(MANAGE, data, action="remove")
+    assert choices(asked, "model_name") == {NAME: f"{NAME}: under 1 MB on this machine"}
+    run(MANAGE, data, action="remove", model_name=NAME)
+    assert not part.exists() and "model_name" not in form(MANAGE, data, action="remove")
+
+
+def test_nothing_is_deleted_without_a_name(data, hub):
+    manage_models("download", NAME)
+    shown = run(MANAGE, data, action="remove")
+    assert "model_name is required" in str(shown["show_output"]["results"]["errors"])
 
 
 @pytest.mark.parametrize(
@@ -124,6 +147,7 @@ def test_answers_are_checked(data, params, name, text):
 def test_shows_the_table(data):
     shown = run(MANAGE, data)
     table = shown["show_output"]["results"]["models"]
+    assert "facts" not in shown["show_output"]["outputs"]["type"]["properties"], "no empty table"
     assert [row["model"].partition(" ")[0] for row in table] == list(MODELS)
     assert f"{DEFAULT_MODEL} (default)" in [row["model"] for row in table]
     assert shown["notify"]["message"] == f"CCIP: 1 of {len(MODELS)} models are on this machine"

@@ -13,6 +13,7 @@ from .files import (
     how_to_fetch,
     is_available,
     model_folder,
+    removable_size,
     remove,
     size,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "how_to_fetch",
     "is_available",
     "model_folder",
+    "removable_size",
     "remove",
     "size",
 ]

@@ -155,6 +155,16 @@ def size(
     return sum(path.stat().st_size for path in _present(get_spec(model_name), model_dir, revision, hub).values())
 
 
+def removable_size(model_name: str, *, hub: Hub | None = None) -> int:
+    """The bytes of a model that :func:`remove` deletes: downloaded files and partial downloads of it."""
+    spec, hub = get_spec(model_name), hub or Hub()
+    if spec.is_stand_in:
+        return 0
+    partial = [path for path in _partial_downloads(spec, hub) if _is_part_of(spec, path)]
+    paths = [*_in_cache(spec, hub, _revision(spec, None)).values(), *partial]
+    return sum(path.stat().st_size for path in paths)
+
+
 def remove(model_name: str, *, revision: str | None = None, hub: Hub | None = None) -> int:
     """Deletes the downloaded files of a model, also partial downloads; bundled files and folders of the user stay.
 
@@ -261,12 +271,16 @@ def _commit_of(paths: dict[str, Path]) -> str:
 
 def _partial_downloads(spec: ModelSpec, hub: Hub) -> list[Path]:
     """Files of interrupted downloads: of this model if the name shows it, and old ones of any model."""
-    names = (spec.name, *(file.sha256 for file in spec.files.values()))
     return [
         path
         for path in hub.folder.glob("blobs/*.incomplete")
-        if any(name in path.name for name in names) or path.stat().st_mtime < time.time() - _OLD_SECONDS
+        if _is_part_of(spec, path) or path.stat().st_mtime < time.time() - _OLD_SECONDS
     ]
+
+
+def _is_part_of(spec: ModelSpec, path: Path) -> bool:
+    """Whether the name of a partial download shows that it is of this model."""
+    return any(name in path.name for name in (spec.name, *(file.sha256 for file in spec.files.values())))
 
 
 def _missing(spec: ModelSpec, folder: Path, source: str, hint: str = "") -> ModelFileMissingError:

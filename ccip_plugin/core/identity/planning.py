@@ -51,7 +51,8 @@ class Plan:
         kinds: ``(m,)`` what happens to each, by its place in :data:`ITEM_CHANGES`
         group_changes: what happens to whole groups
         counts: numbers of items: ``items``, ``grouped``, ``unassigned``, ``without_embedding``, ``ignored``, ``human``,
-            ``rescued``; and of ``groups`` and ``chained`` groups
+            ``rescued``, and ``refreshed``, which are written with other numbers only; and of ``groups`` and ``chained``
+            groups
         sizes: per size, the number of groups with this many of the items
         shapes: the largest groups
         names: the names of these and of their nearest groups
@@ -242,17 +243,20 @@ class _Targets:
     def _differs(self) -> BoolArray:
         """Whether the automatic label of an item is another one than it has; where it gets one."""
         labels, automatic = self._state.labels, self._automatic
-        pairs: list[tuple[NDArray[Any], NDArray[Any]]] = [
-            (labels.label, automatic.label),
-            (labels.assigned, automatic.label),
-            (labels.group_ids, automatic.group_ids),
-            (labels.confidence, automatic.confidence),
-            (labels.difference, automatic.difference),
-            (labels.margin, automatic.margin),
-        ]
-        differs: BoolArray = labels.status[self._rows] != Status.AUTO
+        differs = self._is_regrouped()
         differs |= labels.rescued[self._rows] != np.where(_at(automatic.is_rescued, self._place), 1, NONE)
-        for old, new in pairs:
+        return self._compared(differs, ("confidence", "difference", "margin"))
+
+    def _is_regrouped(self) -> BoolArray:
+        """Whether the automatic label of an item names another group than it has, or is the first one."""
+        differs: BoolArray = self._state.labels.status[self._rows] != Status.AUTO
+        differs |= self._state.labels.assigned[self._rows] != _at(self._automatic.label, self._place)
+        return self._compared(differs, ("label", "group_ids"))
+
+    def _compared(self, differs: BoolArray, names: Sequence[str]) -> BoolArray:
+        """Adds the items whose automatic label has other values."""
+        for name in names:
+            old, new = getattr(self._state.labels, name), getattr(self._automatic, name)
             left, right = old[self._rows], _at(new, self._place)
             differs |= (left != right) & ~((left != left) & (right != right))  # NaN is none
         return differs
@@ -264,7 +268,9 @@ class _Targets:
         was_rescued = (labels.rescued[rows] == 1) & ~is_user_label & self._is_labeled
         is_rescued = np.where(self._is_set, _at(self._automatic.is_rescued, self._place), was_rescued)
         is_ignored = ~is_grouped & self._is_labeled & ~self._is_set & (labels.status[rows] == Status.IGNORED)
+        is_refreshed = self._is_set & self._differs() & ~self._is_regrouped()
         masks = {
+            "refreshed": is_refreshed,
             "grouped": is_grouped,
             "without_embedding": ~is_grouped & ~self._is_labeled,
             "ignored": is_ignored,

@@ -6,12 +6,12 @@ from fiftyone.operators import types
 
 from ...app.answers import given, text_of
 from ...app.ask.models import ask_model, model_folder, show_location
-from ...app.forms import Form
+from ...app.forms import Form, sentence
 from ...app.operator import CCIPOperator
 from ...app.outputs import Output
 from ...core.options import Choice
-from ...core.registry import DEFAULT_MODEL
-from ...zoo.manage import CHECK, DOWNLOAD, LIST, REMOVE, ModelsReport, manage_models, why_not_removed
+from ...core.registry import DEFAULT_MODEL, MODELS
+from ...zoo.manage import CHECK, DOWNLOAD, LIST, REMOVE, ModelsReport, deletable, manage_models, why_not_removed
 from ...zoo.table import ModelRow, source
 
 BUTTONS = {LIST: "Show", DOWNLOAD: "Download", CHECK: "Check", REMOVE: "Delete"}
@@ -40,14 +40,17 @@ class ManageModels(CCIPOperator):
         form.button = BUTTONS.get(action)
         if action not in BUTTONS:
             form.error("action", f"There is no action {action!r}.")
+        elif action == REMOVE:
+            _ask_deletable(form)
         elif action != LIST:
-            _ask_model(form, action)
+            _ask_model(form)
         elif text := source(text_of(form.ctx, "model_dir")):
             form.hint("folder", text)
 
     def options(self, ctx: Any) -> dict[str, Any]:
         action = text_of(ctx, "action") or LIST
-        model = {} if action == LIST else {"model_name": text_of(ctx, "model_name") or DEFAULT_MODEL}
+        chosen = text_of(ctx, "model_name") or (None if action in (LIST, REMOVE) else DEFAULT_MODEL)
+        model = {} if chosen is None or action == LIST else {"model_name": chosen}
         return {"action": action, **model, **given(ctx, ("model_dir", "revision"))}
 
     def show(self, report: ModelsReport, out: Output) -> None:
@@ -58,32 +61,47 @@ class ManageModels(CCIPOperator):
         out.table("models", "Models, with their published scores", map(_row, report.rows), COLUMNS)
 
 
-def _ask_model(form: Form, action: str) -> None:
+def _ask_model(form: Form) -> None:
     model = ask_model(form)
     if model is None:
         return
-    if action == REMOVE:
-        _show_consequences(form, model)
-    elif model.is_cached:
+    if model.is_cached:
         form.hint("model", f"{model.name} is on this machine.")
     else:
         show_location(form, model)
 
 
-def _show_consequences(form: Form, model: ModelRow) -> None:
-    if problem := why_not_removed(model.name, model_dir=model_folder(form.ctx)):
-        form.error("model", f"{model.name} cannot be deleted: {problem}.")
-    elif not model.is_cached:
-        form.hint("model", f"{model.name} is not on this machine. Parts of an incomplete download are deleted.")
+def _ask_deletable(form: Form) -> None:
+    """Asks for one of the models that can be deleted, and says what happens; without any, says so."""
+    folder = model_folder(form.ctx)
+    sizes = deletable(model_dir=folder)
+    chosen = text_of(form.ctx, "model_name") or next(iter(sizes), None)
+    if sizes:
+        choices = [Choice(name, f"{name}: {_size(n_bytes / 1e6)} on this machine") for name, n_bytes in sizes.items()]
+        default = chosen if chosen in sizes else next(iter(sizes))
+        form.choose("model_name", "Model", choices, default=default, is_list=True)
+    if chosen in sizes:
+        text = f"{_size(sizes[chosen] / 1e6)} will be deleted. Embeddings made with this model are kept."
+        form.warning("model", text)
+    elif chosen is None:
+        problem = why_not_removed(DEFAULT_MODEL, model_dir=folder)
+        form.error("model", f"{sentence(problem)}." if problem else "No downloaded model is on this machine.")
+    elif chosen not in MODELS:
+        form.error("model", f"There is no model {chosen!r}.")
     else:
-        form.warning("model", f"{model.size_mb:,.0f} MB will be deleted. Embeddings made with this model are kept.")
+        problem = why_not_removed(chosen, model_dir=folder) or "it is not on this machine"
+        form.error("model", f"{chosen} cannot be deleted: {problem}.")
+
+
+def _size(megabytes: float) -> str:
+    return f"{megabytes:,.0f} MB" if megabytes >= 1 else "under 1 MB"
 
 
 def _row(row: ModelRow) -> dict[str, str]:
     return {
         "model": f"{row.name} ({row.note.partition(':')[0]})" if row.note else row.name,
         "here": "yes" if row.is_cached else "no",
-        "size": f"{row.size_mb:,.0f} MB" if row.size_mb >= 1 else "under 1 MB",
+        "size": _size(row.size_mb),
         "f1": "" if row.f1 is None else f"{row.f1:.4f}",
         "threshold": f"{row.threshold:.4f}",
     }
