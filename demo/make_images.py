@@ -31,7 +31,10 @@ def main(arguments: list[str] | None = None) -> int:
     )
     kinds = Counter(image.kind for image in world.images)
     print(f"{len(world.images)} files in {options.out}, {len(world.characters)} characters, seed {options.seed}")
-    print(", ".join(f"{count} {kind}" for kind, count in kinds.items()), f"in {time.monotonic() - started:.0f} s")
+    print(
+        f"drawn in {time.monotonic() - started:.0f} s: {kinds['single']} images of one character, {kinds['group']} of "
+        f"several, {kinds['nobody']} of nobody, and {kinds['broken']} broken files"
+    )
     print(f"the truth about them: {Path(options.out) / TRUTH_FILE}")
     if options.contact_sheet is not None:
         if options.by_character:

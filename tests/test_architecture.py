@@ -177,11 +177,13 @@ IMPORTS: dict[str, set[str]] = {
         "zoo",
     },
     "cli": {
+        "__init__",
         "brain",
         "core.encoder",
         "core.errors",
         "core.hub",
         "core.options",
+        "core.preprocessing",
         "core.progress",
         "core.registry",
         "core.system",

@@ -93,6 +93,7 @@ OPTIONS = {
         "--verbose",
     },
     "models": {"--model-dir", "--quiet", "--verbose"},
+    "models list": {"--model-dir", "--quiet", "--verbose"},
     "models check": {"--images", "--model-dir", "--quiet", "--verbose"},
     "models download": {"--model-dir", "--quiet", "--verbose"},
     "apply": {"--dataset", "--patches-field", "--group-field", "--quiet", "--verbose"},

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..core.errors import CCIPError
 from ..core.progress import Cancelled
 from .options import given
 from .work import DONE, NOT_DONE, PARTLY_DONE, Work, start_fiftyone
@@ -33,6 +34,7 @@ def group(work: Work) -> int:
     options = work.options
     if options.model_name is not None:
         get_spec(options.model_name)  # an unknown name is an error before FiftyOne starts
+    _check_paths(options.images)
     started = time.monotonic()
     start_fiftyone(work)
     from .summary import Summary, app_command, counted, render, results
@@ -139,8 +141,8 @@ def models(work: Work) -> int:
     from ..zoo import table
 
     options = work.options
-    if options.action is not None:
-        return {"check": _check_model, "download": _download_model}[options.action](work)
+    if action := {"check": _check_model, "download": _download_model}.get(options.action):
+        return action(work)
     work.print(table.render(table.rows(options.model_dir)))
     if source := table.source(options.model_dir):
         work.print(f"\n{source}")
@@ -166,6 +168,18 @@ def load_character_similarity(work: Work) -> int:
     n_characters = len(dataset.distinct(f"{TRUTH_FIELD}.label"))
     work.print(f"{len(dataset):,} images of {n_characters:,} characters in {dataset.name!r}, field {TRUTH_FIELD!r}")
     return DONE
+
+
+class MissingPathError(CCIPError, FileNotFoundError):
+    """A path of an image or a folder does not exist."""
+
+
+def _check_paths(paths: Sequence[str]) -> None:
+    """Raises an error for a path that does not exist before FiftyOne starts."""
+    from ..core.preprocessing import why_missing
+
+    if problem := next(filter(None, map(why_missing, paths)), None):
+        raise MissingPathError(problem)
 
 
 def _check_field_names(work: Work) -> None:

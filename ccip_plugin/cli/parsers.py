@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .. import __version__
 from . import commands
 from .options import Container, add_options
 from .work import Work
@@ -41,6 +42,9 @@ exit status:
   130  stopped by Ctrl-C (143: by kill). Finished results are stored, and the
        same command resumes
 """
+_ABOUT = ("-h", "--help", "-V", "--version")
+"""Options that need no command."""
+
 _GROUP_DESCRIPTION = """\
 Adds the images of files and folders to a dataset, computes missing embeddings,
 groups all images by character, and makes a similarity index and a
@@ -103,7 +107,7 @@ def parse(arguments: Sequence[str], prog: str) -> argparse.Namespace:
     word = arguments[0]
     if problem := _problem(word, arguments[1:]):
         make_parser(prog, ()).error(problem)
-    if word not in (*COMMANDS, "-h", "--help"):
+    if word not in (*COMMANDS, *_ABOUT):
         arguments = [GROUP, *arguments]
     return make_parser(prog, arguments[:1]).parse_args(arguments)
 
@@ -134,6 +138,9 @@ def make_parser(prog: str, needed: Collection[str] | None = None) -> argparse.Ar
         description=_DESCRIPTION,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "-V", "--version", action="version", version=f"ccip {__version__}", help="show the version and exit"
     )
     add_parser = parser.add_subparsers(
         dest="command", title="commands", metavar="COMMAND", required=True, prog=prog
@@ -197,6 +204,11 @@ def _add_models_options(parser: argparse.ArgumentParser) -> None:
     _add_model_dir(parser)
     _add_output_options(parser)
     add_parser = parser.add_subparsers(dest="action", title="commands", metavar="COMMAND").add_parser
+    listing = add_parser(
+        "list",
+        help="list the models (default)",
+        description="Lists the models, with their published scores.",
+    )
     check = add_parser(
         "check",
         help="check the files, the outputs and the published scores of a model",
@@ -215,7 +227,7 @@ def _add_models_options(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         help="the four published example images, or their folder, to compare with the published differences",
     )
-    for subparser in (check, download):
+    for subparser in (listing, check, download):
         _add_model_dir(subparser, default=argparse.SUPPRESS)
         _add_output_options(subparser, default=argparse.SUPPRESS)
 

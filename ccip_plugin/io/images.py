@@ -18,7 +18,7 @@ from PIL import Image
 from pymongo.errors import DuplicateKeyError
 
 from ..core.errors import CCIPError
-from ..core.preprocessing import REFUSED_FORMATS, not_local, register_optional_readers
+from ..core.preprocessing import REFUSED_FORMATS, register_optional_readers, why_missing
 from ..core.progress import ProgressCallback, report
 from ..reports.facts import Facts, counted
 from ..storage.lease import SHORT_SECONDS, lease
@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 LEASE = "images"
 _WAIT_SECONDS = 600.0
+_COMMON = (".jpg", ".png", ".webp", ".gif", ".avif")  # endings that a message names
 _NOT_DECODED = frozenset({"BUFR", "GRIB", "HDF5", "MPEG"})  # formats that Pillow recognizes but does not decode
 _SYSTEM_FOLDERS = frozenset({"__MACOSX", "@eaDir"})  # copies and thumbnails made by macOS and Synology
 
@@ -172,10 +173,8 @@ def find_images(
         IngestError: a path does not exist, or there are no images
     """
     roots = [os.path.abspath(os.path.expanduser(path)) for path in paths]
-    for path, root in zip(paths, roots, strict=True):
-        if not os.path.lexists(root):
-            problem = not_local(os.fspath(path))
-            raise IngestError(f"{os.fspath(path)}: {problem}" if problem else f"{root} does not exist")
+    if problem := next(filter(None, (why_missing(os.fspath(path)) for path in paths)), None):
+        raise IngestError(problem)
     walk = _Walk(recursive, progress)
     for root in roots:
         walk.visit(root)
@@ -183,8 +182,9 @@ def find_images(
         places = ", ".join(roots) or "nothing"
         skipped = f"; skipped: {walk.skipped[0][0]} ({walk.skipped[0][1]})" if walk.skipped else ""
         not_read = f"; of types that are not read: {text}" if (text := counts_text(walk.passed_over.counts())) else ""
-        types = " ".join(sorted(image_extensions()))
-        raise IngestError(f"no images in {places}{skipped}{not_read}. Image types: {types}")
+        n_more = len(image_extensions()) - len(_COMMON)
+        types = f"{', '.join(_COMMON)} and {n_more} more endings"
+        raise IngestError(f"no images in {places}{skipped}{not_read}. Images are found by {types}")
     return FoundImages(list(walk.found.values()), walk.skipped, walk.passed_over.counts())
 
 

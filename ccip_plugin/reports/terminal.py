@@ -73,18 +73,28 @@ class ProgressBar(ProgressDisplay):
 
 
 class ProgressLines(ProgressDisplay):
-    """Writes a line when a stage begins, and one every half a minute."""
+    """Writes a line when a stage begins and when it ends, and one every half a minute."""
 
     def __init__(self, stream: TextIO):
         super().__init__(stream)
         self._shown, self._speed, self._last = Progress("", 0, None), Speed(), 0.0
+        self._per_second: float | None = None
+        self._is_written = True  # whether the last state is
 
     def __call__(self, progress: Progress) -> None:
         per_second, now = self._speed.update(progress), time.monotonic()
-        if _begins(progress, self._shown) or now - self._last >= SECONDS_BETWEEN_LINES:
-            self._last = now
-            self.write(describe(progress, per_second))
-        self._shown = progress
+        begins = _begins(progress, self._shown)
+        if begins:
+            self.close()
+        self._is_written = self._is_written and progress == self._shown
+        self._shown, self._per_second = progress, per_second
+        if begins or now - self._last >= SECONDS_BETWEEN_LINES:
+            self.close()
+
+    def close(self) -> None:
+        if not self._is_written:
+            self._is_written, self._last = True, time.monotonic()
+            self.write(describe(self._shown, self._per_second))
 
 
 def progress_display(stream: TextIO, *, is_quiet: bool = False) -> ProgressDisplay:

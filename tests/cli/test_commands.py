@@ -306,6 +306,8 @@ class TestOtherCommands:
         assert "ccip-caformer-24-randaug-pruned      yes" in out
         assert "ccip-demo" in out
 
+        assert run("models", "list")[0] == out
+
     def test_models_of_a_folder_that_is_not_there(self, tmp_path, monkeypatch, capsys):
         monkeypatch.setenv("CCIP_MODEL_DIR", str(tmp_path / "無い"))
         assert main(["models"]) == 0

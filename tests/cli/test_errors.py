@@ -128,3 +128,36 @@ def test_every_option_of_the_command_line_has_a_spelling(cls):
     assert expected.items() <= spellings().items()
     for name, flag in expected.items():
         assert ParameterError(name, "絵", "else").spelled(spellings()) == f"{flag} is '絵'; it must be else"
+
+
+@pytest.mark.parametrize("path", ["/no/such/絵", "~/no such.png", "no/such.jpg", "https://example.com/a.png"])
+def test_a_path_that_does_not_exist_is_said_before_fiftyone_starts(run_python, path):
+    code = f"""
+        import sys
+        from ccip_plugin.__main__ import main
+        status = main([{path!r}, "--dataset", "ccip never"])
+        print(status, "fiftyone" in sys.modules)
+    """
+    done = run_python(code)
+    assert done.stdout == "1 False\n"
+    assert "does not exist" in done.stderr or "is not on this machine" in done.stderr
+
+
+def test_a_folder_without_images_is_one_short_line(fails, tmp_path):
+    (tmp_path / "notes.txt").touch()
+    _, error = fails(tmp_path, "--dataset", "ccip never")
+    assert error.startswith(f"no images in {tmp_path}; of types that are not read: ")
+    assert ".jpg, .png, .webp, .gif, .avif and " in error and len(error) < 160 + len(str(tmp_path))
+
+
+@pytest.mark.parametrize("subset", ["nope", "test_v1", "無い"])
+def test_a_word_that_is_no_subset_needs_no_network(fails, subset, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    _, error = fails("character-similarity", subset, "--folder", tmp_path)
+    assert "is neither a file nor a" in error and "images_test_v1, images_xtiny_v0" in error
+
+
+def test_an_unlisted_subset_without_network_is_told_the_listed_ones(fails, tmp_path, monkeypatch, offline):
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    _, error = fails("character-similarity", "images_tset_v1", "--folder", tmp_path)
+    assert "images_test_v1, images_xtiny_v0" in error and offline

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import ccip_plugin
 from ccip_plugin.cli.parsers import COMMANDS, make_parser, parse
 from docs.generated import help_of
 
@@ -33,6 +34,8 @@ def folder(tmp_path, monkeypatch):
         pytest.param("undo --dataset x --patches-field p", {"command": "undo", "patches_field": "p"}, id="undo"),
         pytest.param("redo --dataset x --group-field g", {"command": "redo", "group_field": "g"}, id="redo"),
         pytest.param("models", {"command": "models", "action": None, "model_dir": None}, id="models"),
+        pytest.param("models list", {"command": "models", "action": "list"}, id="models list"),
+        pytest.param("models --model-dir . list", {"action": "list", "model_dir": "."}, id="models list, a folder"),
         pytest.param("models download m", {"action": "download", "name": "m", "quiet": False}, id="models download"),
         pytest.param("models --quiet download m", {"action": "download", "quiet": True}, id="an option before"),
         pytest.param("models download m --quiet", {"action": "download", "quiet": True}, id="an option after"),
@@ -130,3 +133,10 @@ def test_help_imports_nothing_heavy():
     """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("flag", ["-V", "--version"])
+def test_version(flag, capsys):
+    with pytest.raises(SystemExit, match="0"):
+        parse([flag], "ccip")
+    assert capsys.readouterr().out == f"ccip {ccip_plugin.__version__}\n"

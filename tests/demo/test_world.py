@@ -1,6 +1,7 @@
 """The drawn world: the same every time, with a truth that holds."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -208,7 +209,11 @@ def test_the_command_draws_a_folder(tmp_path, capsys):
     out, sheet = tmp_path / "out", tmp_path / "sheet.png"
     arguments = [str(out), "--characters", "2", "--images", "3", "--seed", "4", "--contact-sheet", str(sheet)]
     assert make_images.main(arguments) == 0
-    assert "3 files" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "3 files" in text
+    assert re.search(
+        r"^drawn in \d+ s: 3 images of one character, 0 of several, 0 of nobody, and 0 broken files$", text, re.M
+    )
     assert (out / "truth.json").exists()
     with Image.open(sheet) as image:
         assert image.size[0] > 0

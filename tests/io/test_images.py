@@ -201,7 +201,7 @@ def test_says_what_is_missing(files):
     folder = files("notes.txt")
     with pytest.raises(IngestError, match="gone does not exist"):
         find_images(folder / "gone")
-    with pytest.raises(IngestError, match=r"no images in .*絵 📁\. Image types: .*\.png"):
+    with pytest.raises(IngestError, match=r"no images in .*絵 📁\. Images are found by .*\.png"):
         find_images(folder)
 
 

@@ -182,14 +182,32 @@ def test_a_stop_while_it_is_drawn_blocks_nobody():
 
 
 class TestInALog:
-    def test_a_line_when_a_stage_begins(self):
+    def test_a_line_when_a_stage_begins_and_when_it_ends(self):
         log = io.StringIO()
         display = ProgressLines(log)
         for done in range(1001):
             display(Progress("embedding", done, 1000))
         display(Progress("grouping", 0, None))
         display.close()
-        assert log.getvalue() == "embedding: 0 of 1,000\ngrouping\n"
+        assert log.getvalue() == "embedding: 0 of 1,000\nembedding: 1,000 of 1,000\ngrouping\n"
+
+    @pytest.mark.parametrize(
+        "states, lines",
+        [
+            pytest.param([(0, 3), (2, 3)], ["a: 0 of 3", "a: 2 of 3"], id="one that was stopped"),
+            pytest.param([(3, 3), (3, 3)], ["a: 3 of 3"], id="nothing new"),
+            pytest.param([(0, None), (7, None)], ["a", "a: 7"], id="no total"),
+            pytest.param([(0, 2), (2, 2), (0, 2), (1, 2)], [f"a: {n} of 2" for n in (0, 2, 0, 1)], id="twice"),
+        ],
+    )
+    def test_the_last_state_is_written(self, states, lines):
+        log = io.StringIO()
+        display = ProgressLines(log)
+        for done, total in states:
+            display(Progress("a", done, total))
+        display.close()
+        display.close()
+        assert log.getvalue().splitlines() == lines
 
     def test_a_line_now_and_then(self, monkeypatch):
         monkeypatch.setattr(terminal, "SECONDS_BETWEEN_LINES", 0.05)

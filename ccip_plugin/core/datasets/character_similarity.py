@@ -13,6 +13,9 @@ REPO = "deepghs/character_similarity"
 SUBSETS = ("images_test_v1", "images_xtiny_v0", "images_tiny_v0", "images_pruned_v1")
 """Some of its subsets; the published scores were measured on the first one."""
 
+PREFIX = "images_"
+"""What the names of all of them begin with."""
+
 REVISION = "main"
 ARCHIVE_BYTES = 128 << 30
 """Size limit of an archive."""
@@ -73,20 +76,23 @@ def find_archive(
         if not matches_etag(archive, archive.resolve().name):
             raise ArchiveError(archive, "it changed since it was downloaded: delete it to download it again")
         return archive
+    if subset not in SUBSETS and not subset.startswith(PREFIX):
+        raise ArchiveMissingError(subset, "is neither a file nor a subset")
     if not download:
         raise ArchiveMissingError(subset, "is not in the cache, and downloading is switched off")
     revision = revision or REVISION
     try:
         archive = hub.download(filename, revision, progress)
     except DownloadError as error:
-        raise DownloadError(error.what, error.problem, remedy=_without_network(filename, revision)) from error
+        raise DownloadError(error.what, error.problem, remedy=_remedy(subset, filename, revision)) from error
     if archive is None:
         raise ArchiveMissingError(subset, f"is not in {REPO} at revision {revision}")
     return archive
 
 
-def _without_network(filename: str, revision: str) -> str:
-    return (
+def _remedy(subset: str, filename: str, revision: str) -> str:
+    listed = "" if subset in SUBSETS else f"{subset!r} is none of the listed subsets: {', '.join(SUBSETS)}. "
+    return listed + (
         f"Without network: download https://huggingface.co/datasets/{REPO}/resolve/{revision}/{filename} on another "
         "machine and pass the path of the file."
     )

@@ -2,7 +2,7 @@
 
 from .boxes import crop
 from .formats import describe_format
-from .images import MAX_PIXELS, READING_POLICY, ImageSource, image_size, load_image, not_local
+from .images import MAX_PIXELS, READING_POLICY, ImageSource, image_size, load_image, not_local, why_missing
 from .pillow_warnings import collected_warnings
 from .readers import REFUSED_FORMATS, register_optional_readers
 from .tensors import INPUT_SIZE, MEAN, STD, preprocess
@@ -23,4 +23,5 @@ __all__ = [
     "not_local",
     "preprocess",
     "register_optional_readers",
+    "why_missing",
 ]

@@ -155,6 +155,15 @@ def not_local(path: str) -> str | None:
     return None
 
 
+def why_missing(path: str) -> str | None:
+    """Says that there is no file or folder of this path, and why; None if there is one. ``~`` is the home folder."""
+    full_path = os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111 - keeps links, takes any ~name
+    if os.path.lexists(full_path):
+        return None
+    problem = not_local(path)
+    return f"{path}: {problem}" if problem else f"{full_path} does not exist"
+
+
 def _name_of(source: ImageSource) -> tuple[str, str | None]:
     if isinstance(source, str | os.PathLike):
         path = os.fspath(source)
