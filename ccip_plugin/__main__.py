@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from . import __version__
 from .cli.parsers import COMMANDS, make_parser, parse
 from .cli.work import WRONG_USAGE, Work
 
@@ -24,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not arguments:
         make_parser(_prog(), ()).print_help(sys.stderr)
         return WRONG_USAGE
-    options = parse(arguments, _prog())
+    options = parse(arguments, _prog(), f"ccip {__version__}")
     return Work(options, f"{_prog()} {shlex.join(arguments)}").do(COMMANDS[options.command].run)
 
 

@@ -203,8 +203,7 @@ def packages() -> str:
     allowed: dict[str, set[str]] = {}
     for name, others in IMPORTS.items():
         if not name.startswith("__"):
-            imported = {package(other) for other in others if not other.startswith("__")}
-            allowed.setdefault(package(name), set()).update(imported - {package(name)})
+            allowed.setdefault(package(name), set()).update({package(other) for other in others} - {package(name)})
     edges = [
         (name, other)
         for name, others in allowed.items()

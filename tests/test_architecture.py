@@ -177,7 +177,6 @@ IMPORTS: dict[str, set[str]] = {
         "zoo",
     },
     "cli": {
-        "__init__",
         "brain",
         "core.encoder",
         "core.errors",
@@ -208,7 +207,6 @@ IMPORTS: dict[str, set[str]] = {
         "search",
         "zoo",
     },
-    "__main__": {"cli"},
     "__init__": {
         "brain",
         "core.lazy",
@@ -221,6 +219,7 @@ IMPORTS: dict[str, set[str]] = {
         "search",
         "zoo",
     },
+    "__main__": {"__init__", "cli"},
 }
 NEVER_FROM_OPERATORS = {"labels/journal", "labels/identities", "labels/changes"}
 CORE_PACKAGES = {"numpy", "PIL", "sklearn", "scipy", "tqdm"}

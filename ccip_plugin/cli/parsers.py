@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .. import __version__
 from . import commands
 from .options import Container, add_options
 from .work import Work
@@ -91,12 +90,13 @@ class Command:
     epilog: str | None = None
 
 
-def parse(arguments: Sequence[str], prog: str) -> argparse.Namespace:
+def parse(arguments: Sequence[str], prog: str, version: str = "") -> argparse.Namespace:
     """Parses a command line; without a command it is that of :data:`GROUP`.
 
     Args:
         arguments: at least one
         prog: the name of the program
+        version (""): what ``--version`` prints
 
     Returns:
         the options, and the name of the command as ``command``
@@ -109,7 +109,7 @@ def parse(arguments: Sequence[str], prog: str) -> argparse.Namespace:
         make_parser(prog, ()).error(problem)
     if word not in (*COMMANDS, *_ABOUT):
         arguments = [GROUP, *arguments]
-    return make_parser(prog, arguments[:1]).parse_args(arguments)
+    return make_parser(prog, arguments[:1], version).parse_args(arguments)
 
 
 def _problem(word: str, rest: Sequence[str]) -> str | None:
@@ -125,12 +125,13 @@ def _problem(word: str, rest: Sequence[str]) -> str | None:
     return f"{word!r} is neither a file or folder nor a command: {', '.join(COMMANDS)}"
 
 
-def make_parser(prog: str, needed: Collection[str] | None = None) -> argparse.ArgumentParser:
+def make_parser(prog: str, needed: Collection[str] | None = None, version: str = "") -> argparse.ArgumentParser:
     """The parser of the command line.
 
     Args:
         prog: the name of the program
         needed (None): the commands whose options are added, all by default; the options of some take time to import
+        version (""): what ``--version`` prints
     """
     parser = argparse.ArgumentParser(
         prog=prog,
@@ -139,9 +140,7 @@ def make_parser(prog: str, needed: Collection[str] | None = None) -> argparse.Ar
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "-V", "--version", action="version", version=f"ccip {__version__}", help="show the version and exit"
-    )
+    parser.add_argument("-V", "--version", action="version", version=version, help="show the version and exit")
     add_parser = parser.add_subparsers(
         dest="command", title="commands", metavar="COMMAND", required=True, prog=prog
     ).add_parser

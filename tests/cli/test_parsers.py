@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import ccip_plugin
+from ccip_plugin.__main__ import main
 from ccip_plugin.cli.parsers import COMMANDS, make_parser, parse
 from docs.generated import help_of
 
@@ -138,5 +139,5 @@ def test_help_imports_nothing_heavy():
 @pytest.mark.parametrize("flag", ["-V", "--version"])
 def test_version(flag, capsys):
     with pytest.raises(SystemExit, match="0"):
-        parse([flag], "ccip")
+        main([flag])
     assert capsys.readouterr().out == f"ccip {ccip_plugin.__version__}\n"
