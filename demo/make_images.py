@@ -9,7 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 from .contact_sheet import contact_sheet, world_sheet
-from .world import TRUTH_FILE, make_world
+from .world import KINDS, TRUTH_FILE, make_world
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -31,9 +31,10 @@ def main(arguments: list[str] | None = None) -> int:
     )
     kinds = Counter(image.kind for image in world.images)
     print(f"{len(world.images)} files in {options.out}, {len(world.characters)} characters, seed {options.seed}")
+    single, several, empty, broken = (kinds[kind] for kind in KINDS)
     print(
-        f"drawn in {time.monotonic() - started:.0f} s: {kinds['single']} images of one character, {kinds['group']} of "
-        f"several, {kinds['nobody']} of nobody, and {kinds['broken']} broken files"
+        f"drawn in {time.monotonic() - started:.0f} s: {single} images of one character, {several} of several, {empty} "
+        f"without characters, and {broken} broken files"
     )
     print(f"the truth about them: {Path(options.out) / TRUTH_FILE}")
     if options.contact_sheet is not None:

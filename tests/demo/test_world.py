@@ -212,7 +212,9 @@ def test_the_command_draws_a_folder(tmp_path, capsys):
     text = capsys.readouterr().out
     assert "3 files" in text
     assert re.search(
-        r"^drawn in \d+ s: 3 images of one character, 0 of several, 0 of nobody, and 0 broken files$", text, re.M
+        r"^drawn in \d+ s: 3 images of one character, 0 of several, 0 without characters, and 0 broken files$",
+        text,
+        re.M,
     )
     assert (out / "truth.json").exists()
     with Image.open(sheet) as image:
