@@ -100,8 +100,7 @@ def read_presets(path: Path) -> dict[str, Preset]:
 def _preset(path: Path, name: str, entry: Any) -> Preset:
     eps = entry.get("eps") if isinstance(entry, dict) else None
     min_samples = entry.get("min_samples") if isinstance(entry, dict) else None
-    is_count = type(min_samples) is int and 1 <= min_samples <= _MAX_SAMPLES
-    if not _is_number(eps) or not 0 <= eps <= 1 or not is_count:
+    if not _is_number(eps) or not 0 <= eps <= 1 or not _is_count(min_samples):
         problem = f"has no usable {name!r} ({reprlib.repr(entry)})"
         raise _damaged(path, problem, '{"eps": 0 to 1, "min_samples": 1 or more}')
     return float(eps), min_samples
@@ -129,6 +128,10 @@ def _read(path: Path) -> dict[str, Any]:
 def _is_number(value: Any) -> TypeGuard[float]:
     """Whether this is a number, and not one beyond the range of float."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+
+
+def _is_count(value: Any) -> TypeGuard[int]:
+    return type(value) is int and 1 <= value <= _MAX_SAMPLES
 
 
 def _damaged(path: Path, problem: str, expected: str) -> ModelFileDamagedError:

@@ -11,7 +11,6 @@ published hash, at another one. The sha256 of every downloaded file is recorded 
 (``CCIP_CACHE_DIR`` moves it) and compared at every later use.
 """
 
-import contextlib
 import logging
 import os
 import time
@@ -24,7 +23,6 @@ from typing import Literal, NamedTuple
 from ..errors import (
     DownloadError,
     ModelFileChangedError,
-    ModelFileDamagedError,
     ModelFileMissingError,
     UnknownRevisionError,
 )
@@ -360,7 +358,7 @@ def _checked(
     remedy = _remedy(spec, source)
     digests = {}
     for name, path in paths.items():
-        with _readable(path, remedy):
+        with onnx_file.readable(path, remedy=remedy):
             if name in (FEAT, METRICS):
                 onnx_file.check(path, remedy=remedy)
             digests[name] = fingerprint(path)
@@ -381,16 +379,6 @@ def _checked(
         revision=revision,
         fingerprint=digests[FEAT],
     )
-
-
-@contextlib.contextmanager
-def _readable(path: Path, remedy: str) -> Iterator[None]:
-    """Converts the exceptions of a file that cannot be read."""
-    try:
-        yield
-    except OSError as error:
-        problem = f"cannot be read ({error.strerror or error})"
-        raise ModelFileDamagedError(path, problem, expected="a readable file", remedy=remedy) from error
 
 
 def _remedy(spec: ModelSpec, source: Source) -> str:
