@@ -17,6 +17,7 @@ from ..core.progress import Progress, ProgressCallback
 from ..reports.words import Speed, describe
 from .live import fraction, run_live
 from .outputs import Output, Results, as_property
+from .route import from_python
 
 logger = logging.getLogger(__name__)
 
@@ -167,4 +168,5 @@ def schedule(uri: str, samples: SampleCollection, params: dict[str, Any]) -> Any
     plain = {name: str(value) if isinstance(value, os.PathLike) else value for name, value in params.items()}
     is_dataset = isinstance(samples, fo.Dataset)
     ctx = {"dataset": samples} if is_dataset else {"view": samples}
-    return foo.execute_operator(uri, ctx, params=plain, request_delegation=True)
+    with from_python():
+        return foo.execute_operator(uri, ctx, params=plain, request_delegation=True)

@@ -16,7 +16,7 @@ answers, the function that it calls, and what it shows of the result::
 """
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar
 
 import fiftyone.operators as foo
@@ -24,8 +24,9 @@ from fiftyone.core.collections import SampleCollection
 from fiftyone.operators import types
 from fiftyone.operators.message import GeneratedMessage
 
+from ..core.options import Options
 from ..core.progress import ProgressCallback
-from . import execution, outputs
+from . import execution, outputs, route
 from .answers import given, patches_field_of
 from .forms import Form
 
@@ -46,6 +47,8 @@ class CCIPOperator(foo.Operator):
         risk: what FiftyOne tells agents; without it an operator counts as dangerous
         failure: the title of an error
         function: the function that it calls, as a ``staticmethod``
+        asks: the names that its form asks for, and what each answer can be; the App can give no others
+        asks_options: the class of options that its form asks for as well
         parameters: the parameters that :meth:`options` takes from the answers as they are
         button: the text of the button, "Execute" by default
         is_delegable: whether it can be delegated
@@ -61,6 +64,8 @@ class CCIPOperator(foo.Operator):
     risk: ClassVar[types.RiskLevel]
     failure: ClassVar[str]
     function: ClassVar[Callable[..., Any]]
+    asks: ClassVar[Mapping[str, route.Check]] = route.asked()
+    asks_options: ClassVar[type[Options] | None] = None
     parameters: ClassVar[tuple[str, ...]] = ()
     button: ClassVar[str | None] = None
     is_delegable: ClassVar[bool] = False
@@ -117,11 +122,17 @@ class CCIPOperator(foo.Operator):
 
     def resolve_input(self, ctx: Any) -> types.Property:
         form = Form(ctx, self.label, self.button)
+        if problems := self.keep_answers(ctx):
+            form.error("parameters", str(route.AnswerError(problems)))
         self.ask(form)
         return form.as_property()
 
     def execute(self, ctx: Any) -> outputs.Results | Iterator[GeneratedMessage]:
+        problems = self.keep_answers(ctx)
+
         def work(progress: ProgressCallback) -> Any:
+            if problems:
+                raise route.AnswerError(problems)
             samples = self.samples(ctx) if self.takes_samples else None
             return self.call(samples, progress, **self.options(ctx))
 
@@ -134,6 +145,13 @@ class CCIPOperator(foo.Operator):
 
     def resolve_output(self, ctx: Any) -> types.Property:
         return outputs.as_property(ctx.results)
+
+    def keep_answers(self, ctx: Any) -> dict[str, str]:
+        """Removes every parameter that the form does not ask for, unless it is from Python; gives what was refused."""
+        if route.is_trusted(ctx):
+            return {}
+        options = {} if self.asks_options is None else route.answers_of(self.asks_options)
+        return route.keep_answers(ctx.params, {**options, **self.asks}, inspect.signature(self.function).parameters)
 
     # -- from Python
 

@@ -303,3 +303,14 @@ def forget_brain_results(dataset: fo.Dataset, key: str) -> None:
     Assumes ``Dataset._brain_cache``. The public ``clear_cache`` drops the samples in memory as well.
     """
     dataset._brain_cache.pop(key, None)
+
+
+# -- operators
+
+
+def is_run_by_worker(ctx: Any) -> bool:
+    """Whether a worker runs an operation that was scheduled before.
+
+    Assumes ``ExecutionContext._delegated_operation_id``. The public ``delegated`` is whatever a request says.
+    """
+    return getattr(ctx, "_delegated_operation_id", None) is not None

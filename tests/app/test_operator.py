@@ -11,6 +11,7 @@ from fiftyone.operators.delegated import DelegatedOperationService
 from fiftyone.operators.executor import ExecutionContext, Executor
 from fiftyone.operators.server import create_response_generator
 
+from ccip_plugin.app import route
 from ccip_plugin.app.operator import CCIPOperator, default_of
 from ccip_plugin.grouping import group_characters, propose_groups
 from ccip_plugin.operators import register
@@ -154,6 +155,7 @@ class Count(CCIPOperator):
     risk = types.RiskLevel.LOW
     failure = "CCIP could not count"
     function = staticmethod(count)
+    asks = route.asked(power=route.number, step=route.number)
     parameters = ("power", "step")
 
     def ask(self, form):

@@ -10,6 +10,7 @@ import pymongo.database
 import pytest
 from bson import ObjectId
 from fiftyone import ViewField as F
+from fiftyone.operators.executor import ExecutionContext
 
 from ccip_plugin.storage import internals
 
@@ -48,6 +49,13 @@ def test_reports_what_differs():
         assumed("it is red", internals.database),
     ):
         raise AttributeError("no red")
+
+
+def test_only_a_worker_gives_an_operation_its_id():
+    with assumed("ExecutionContext._delegated_operation_id is the operation that is run", internals.is_run_by_worker):
+        assert internals.is_run_by_worker(ExecutionContext({"params": {}}, delegated_operation_id=ObjectId()))
+        forged = {"params": {}, "delegated": True, "run_doc": "x", "delegated_operation_id": "x"}
+        assert not internals.is_run_by_worker(ExecutionContext(forged))
 
 
 def test_every_function_has_a_contract_test():

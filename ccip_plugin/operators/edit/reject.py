@@ -5,6 +5,7 @@ from typing import Any
 from fiftyone.core.collections import SampleCollection
 from fiftyone.operators import types
 
+from ...app import route
 from ...app.ask.groups import ask_group_path, group_arguments, path_arguments
 from ...app.forms import Form, sentence
 from ...app.operator import CCIPOperator
@@ -22,6 +23,7 @@ class Reject(CCIPOperator):
     risk = types.RiskLevel.MEDIUM
     failure = "CCIP could not reject the selection"
     function = staticmethod(reject)
+    asks = route.asked(path=route.text, group_field=route.text, patches_field=route.text)
 
     def ask(self, form: Form) -> None:
         if not form.has_dataset():

@@ -4,6 +4,7 @@ from typing import Any
 
 from fiftyone.operators import types
 
+from ...app import route
 from ...app.answers import whole_dataset
 from ...app.ask.groups import ask_group_path, group_arguments
 from ...app.forms import Form
@@ -16,6 +17,7 @@ class _Turn(CCIPOperator):
     """Common to undo and redo."""
 
     risk = types.RiskLevel.MEDIUM
+    asks = route.asked(path=route.text, group_field=route.text, patches_field=route.text)
 
     def ask(self, form: Form) -> None:
         nothing = f"There is no change to {self.name}"

@@ -5,6 +5,7 @@ from typing import Any
 
 from fiftyone.operators import types
 
+from ...app import route
 from ...app.answers import text_of
 from ...app.ask.embeddings import coverage_of
 from ...app.ask.models import ask_model, show_location
@@ -37,6 +38,8 @@ class ComputeEmbeddings(CCIPOperator):
     risk = types.RiskLevel.MEDIUM
     failure = "CCIP could not compute the embeddings"
     function = staticmethod(compute_embeddings)
+    asks = route.asked(patches_field=route.text, existing=route.text, advanced=route.switch)
+    asks_options = EmbeddingOptions
     is_delegable = True
 
     def ask(self, form: Form) -> None:

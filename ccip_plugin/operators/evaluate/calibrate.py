@@ -4,6 +4,7 @@ from typing import Any
 
 from fiftyone.operators import types
 
+from ...app import route
 from ...app.answers import text_of
 from ...app.ask.embeddings import ask_embeddings
 from ...app.ask.groups import path_arguments, paths_in
@@ -29,6 +30,13 @@ class Calibrate(CCIPOperator):
     risk = types.RiskLevel.MEDIUM
     failure = "CCIP could not calibrate"
     function = staticmethod(calibrate)
+    asks = route.asked(
+        patches_field=route.text,
+        embeddings_field=route.text,
+        evidence=route.text,
+        group_field=route.text,
+        ground_truth_field=route.text,
+    )
     parameters = ("group_field", "embeddings_field", "model_dir", "ground_truth_field")
     is_delegable = True
 

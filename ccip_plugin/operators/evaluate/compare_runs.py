@@ -2,6 +2,7 @@
 
 from fiftyone.operators import types
 
+from ...app import route
 from ...app.ask.names import ask_view
 from ...app.forms import Form
 from ...app.operator import CCIPOperator
@@ -34,6 +35,7 @@ class CompareRuns(CCIPOperator):
     risk = types.RiskLevel.LOW
     failure = "CCIP could not compare them"
     function = staticmethod(compare_runs)
+    asks = route.asked(patches_field=route.text, first=route.text, second=route.text, show=route.text)
     parameters = ("first", "second", "model_dir")
     is_delegable = True
     reloads = False

@@ -2,6 +2,7 @@
 
 from fiftyone.operators import types
 
+from ...app import route
 from ...app.ask.names import ask_ground_truth, ask_group_field, ask_view
 from ...app.forms import Form
 from ...app.operator import CCIPOperator
@@ -18,6 +19,7 @@ class EvaluateGroups(CCIPOperator):
     risk = types.RiskLevel.MEDIUM
     failure = "CCIP could not evaluate the groups"
     function = staticmethod(evaluate_groups)
+    asks = route.asked(patches_field=route.text, group_field=route.text, ground_truth_field=route.text, show=route.text)
     parameters = ("group_field", "ground_truth_field", "run_key")
     is_delegable = True
 

@@ -2,6 +2,7 @@
 
 from fiftyone.operators import types
 
+from ...app import route
 from ...app.ask.models import model_folder
 from ...app.ask.names import ask_ground_truth, ask_view
 from ...app.forms import Form
@@ -24,6 +25,14 @@ class EvaluateModel(CCIPOperator):
     risk = types.RiskLevel.MEDIUM
     failure = "CCIP could not evaluate the models"
     function = staticmethod(evaluate_model)
+    asks = route.asked(
+        patches_field=route.text,
+        ground_truth_field=route.text,
+        models=route.names,
+        clusters=route.switch,
+        run_key=route.text,
+        show=route.text,
+    )
     parameters = ("ground_truth_field", "models", "clusters", "run_key", "model_dir", "provider")
     is_delegable = True
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from fiftyone.operators import types
 
+from ...app import route
 from ...app.ask.groups import path_arguments, path_of
 from ...app.forms import Form
 from ...app.operator import CCIPOperator
@@ -22,6 +23,7 @@ class ApplyProposal(CCIPOperator):
     risk = types.RiskLevel.MEDIUM
     failure = "CCIP could not apply the proposal"
     function = staticmethod(apply_proposal)
+    asks = route.asked(path=route.text, group_field=route.text, patches_field=route.text)
 
     def ask(self, form: Form) -> None:
         if not form.has_dataset():

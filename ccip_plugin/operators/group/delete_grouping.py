@@ -4,6 +4,7 @@ from typing import Any
 
 from fiftyone.operators import types
 
+from ...app import route
 from ...app.answers import whole_dataset
 from ...app.ask.groups import ask_group_path, group_arguments, path_arguments
 from ...app.counts import is_countable
@@ -23,6 +24,7 @@ class DeleteGrouping(CCIPOperator):
     risk = types.RiskLevel.HIGH
     failure = "CCIP could not delete the character groups"
     function = staticmethod(delete_grouping)
+    asks = route.asked(path=route.text, group_field=route.text, patches_field=route.text)
 
     def ask(self, form: Form) -> None:
         path = ask_group_path(form, "There is nothing to delete")

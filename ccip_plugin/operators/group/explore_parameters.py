@@ -2,6 +2,7 @@
 
 from fiftyone.operators import types
 
+from ...app import route
 from ...app.ask.embeddings import ask_embeddings
 from ...app.forms import Form
 from ...app.operator import CCIPOperator
@@ -17,6 +18,7 @@ class ExploreParameters(CCIPOperator):
     risk = types.RiskLevel.LOW
     failure = "CCIP could not compare the images"
     function = staticmethod(explore_parameters)
+    asks = route.asked(patches_field=route.text, embeddings_field=route.text)
     parameters = ("embeddings_field", "group_field", "max_eps", "graph", "model_dir")
     is_delegable = True
 

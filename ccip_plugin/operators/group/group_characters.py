@@ -8,6 +8,7 @@ from typing import Any
 from fiftyone.core.collections import SampleCollection
 from fiftyone.operators import types
 
+from ...app import route
 from ...app.answers import given, text_of
 from ...app.ask.embeddings import EmbeddingsChoice, ask_embeddings
 from ...app.ask.options import AskOption, ask_option, ask_options, given_options
@@ -44,6 +45,8 @@ class GroupCharacters(CCIPOperator):
     risk = types.RiskLevel.MEDIUM
     failure = "CCIP could not group the images"
     function = staticmethod(group_characters)
+    asks = route.asked(patches_field=route.text, apply=route.switch, advanced=route.switch)
+    asks_options = GroupingOptions
     is_delegable = True
     toolbar_icon = ICONS["icon"]
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from fiftyone.operators import types
 
+from ...app import route
 from ...app.answers import given, text_of
 from ...app.ask.models import ask_model, model_folder, show_location
 from ...app.forms import Form, sentence
@@ -33,6 +34,7 @@ class ManageModels(CCIPOperator):
     risk = types.RiskLevel.HIGH
     failure = "CCIP could not manage the models"
     function = staticmethod(manage_models)
+    asks = route.asked(action=route.text, model_name=route.text)
     takes_samples = reloads = False
 
     def ask(self, form: Form) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 from fiftyone.operators import types
 
+from ...app import route
 from ...app.answers import given
 from ...app.forms import Form
 from ...app.operator import CCIPOperator
@@ -27,6 +28,7 @@ class RegisterModel(CCIPOperator):
     risk = types.RiskLevel.MEDIUM
     failure = "CCIP could not register the models"
     function = staticmethod(_register)
+    asks = route.asked(action=route.text)
     takes_samples = is_live = False
 
     def ask(self, form: Form) -> None:

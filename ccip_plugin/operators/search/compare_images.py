@@ -4,6 +4,7 @@ from typing import Any
 
 from fiftyone.operators import types
 
+from ...app import route
 from ...app.answers import given, number_of
 from ...app.ask.embeddings import ask_embeddings
 from ...app.forms import Form
@@ -23,6 +24,7 @@ class CompareImages(CCIPOperator):
     risk = types.RiskLevel.LOW
     failure = "CCIP could not compare the images"
     function = staticmethod(compare_images)
+    asks = route.asked(embeddings_field=route.text, threshold=route.number)
     reloads = False
 
     def ask(self, form: Form) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 from fiftyone.core.patches import PatchesView
 from fiftyone.operators import types
 
+from ...app import route
 from ...app.answers import whole_dataset
 from ...app.ask.brain_key import ask_brain_key
 from ...app.ask.embeddings import ask_embeddings
@@ -30,6 +31,7 @@ class ComputeSimilarity(CCIPOperator):
     risk = types.RiskLevel.MEDIUM
     failure = "CCIP could not create the similarity index"
     function = staticmethod(compute_similarity)
+    asks = route.asked(patches_field=route.text, embeddings_field=route.text, brain_key=route.text, backend=route.text)
     parameters = ("brain_key", "backend", "embeddings_field")
     is_delegable = True
 

@@ -2,6 +2,7 @@
 
 from fiftyone.operators import types
 
+from ...app import route
 from ...app.ask.brain_key import ask_brain_key
 from ...app.ask.embeddings import ask_embeddings
 from ...app.forms import Form, sentence
@@ -34,6 +35,7 @@ class ComputeVisualization(CCIPOperator):
     risk = types.RiskLevel.MEDIUM
     failure = "CCIP could not compute the visualization"
     function = staticmethod(compute_visualization)
+    asks = route.asked(patches_field=route.text, embeddings_field=route.text, brain_key=route.text, method=route.text)
     parameters = ("brain_key", "method", "embeddings_field")
     is_delegable = True
 

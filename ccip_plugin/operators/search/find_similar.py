@@ -5,7 +5,7 @@ from typing import Any
 
 from fiftyone.operators import types
 
-from ...app import upload
+from ...app import route, upload
 from ...app.answers import number_of, text_of
 from ...app.ask.embeddings import ask_embeddings
 from ...app.counts import remembered
@@ -33,6 +33,18 @@ class FindSimilar(CCIPOperator):
     risk = types.RiskLevel.MEDIUM
     failure = "CCIP could not find similar images"
     function = staticmethod(find_similar)
+    asks = route.asked(
+        patches_field=route.text,
+        embeddings_field=route.text,
+        look_for=route.text,
+        group=route.text,
+        image=route.upload,
+        combine=route.text,
+        limit=route.number,
+        only_same=route.switch,
+        is_written=route.switch,
+        difference_field=route.text,
+    )
     parameters = (
         *("combine", "limit", "only_same", "threshold", "ids", "images", "embeddings_field", "group_field"),
         *("model_dir", "revision", "provider", "max_pixels"),
