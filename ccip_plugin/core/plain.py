@@ -1,6 +1,7 @@
-"""Conversion to and from JSON types."""
+"""Plain values: conversion to and from JSON types, and names of characters."""
 
 import math
+import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,3 +18,12 @@ def plain(value: Any) -> Any:
 def number(value: float | None) -> float:
     """Restores a number that :func:`plain` converted: None becomes NaN."""
     return math.nan if value is None else value
+
+
+def canonical_name(name: str) -> str:
+    """A name as names are compared: without blanks around it, in Unicode's composed form (NFC).
+
+    One name can be typed, and stored by a file system, as other characters that look the same: accents, kana with
+    marks, Hangul. Full-width letters stay different from narrow ones.
+    """
+    return unicodedata.normalize("NFC", name.strip())

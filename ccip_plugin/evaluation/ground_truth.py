@@ -4,6 +4,7 @@ from typing import Any
 
 import fiftyone as fo
 
+from ..core.plain import canonical_name
 from ..labels.store import LabelStore
 from ..storage.fields import ERROR_FIELD, SOURCE_FIELD, UNASSIGNED
 from ..storage.targets import Target, TargetError
@@ -73,5 +74,5 @@ def read_names(target: Target, field: str) -> tuple[list[str], list[str], list[s
 
 
 def _name(value: Any) -> str | None:
-    text = "" if value is None else str(value)
-    return None if not text.strip() or text == UNASSIGNED else text
+    name = canonical_name("" if value is None else str(value))
+    return None if name in ("", UNASSIGNED) else name

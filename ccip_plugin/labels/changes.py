@@ -9,6 +9,7 @@ from typing import Any
 
 from ..core.errors import ParameterError
 from ..core.identity.planning import Plan
+from ..core.plain import canonical_name
 from ..core.progress import ProgressCallback, report
 from ..storage.internals import refresh_run
 from ..storage.lease import SHORT_SECONDS, Lease, lease
@@ -178,8 +179,9 @@ def _is_kept(current: GroupLabel | None, planned: GroupLabel | None) -> bool:
     """Whether a label stays because a user decided it; confirming it as it is changes nothing about it."""
     if current is None or not current.is_human:
         return False
-    is_confirmed = planned is not None and planned.label == current.label and planned.is_human
-    return current.is_settled or not is_confirmed
+    if current.is_settled or planned is None or not planned.is_human:
+        return True
+    return canonical_name(planned.label or "") != canonical_name(current.label or "")
 
 
 def _journal_content(

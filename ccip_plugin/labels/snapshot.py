@@ -9,6 +9,7 @@ from ..core.arrays import IntArray
 from ..core.identity.groups import Draft, Registry
 from ..core.identity.ids import places_of
 from ..core.identity.state import NONE, LabelTable, State, Status
+from ..core.plain import canonical_name
 from ..storage.fields import UNASSIGNED
 from .identities import load_registry
 from .store import LabelStore
@@ -20,8 +21,8 @@ def read_state(store: LabelStore) -> State:
     Costs one query for the labels, and one more for the ids of a view.
     """
     target = store.target.whole()
-    labels, names = _with_names(store.read_table(target))
     registry = load_registry(target.dataset, store.path)
+    labels, names = _with_names(store.read_table(target), registry)
     group_ids, named = _group_ids(labels, names, registry)
     rows = np.arange(len(labels))
     if not store.target.is_whole:
@@ -29,11 +30,16 @@ def read_state(store: LabelStore) -> State:
     return State(labels, group_ids, names, registry, named, rows[rows != NONE])
 
 
-def _with_names(labels: LabelTable) -> tuple[LabelTable, NDArray[np.int32]]:
-    """The labels, and for each text the code of the group name in it; names are added to the texts where needed."""
+def _with_names(labels: LabelTable, registry: Registry) -> tuple[LabelTable, NDArray[np.int32]]:
+    """The labels, and for each text the code of the group name in it; names are added to the texts where needed.
+
+    Names that differ in their Unicode form only are one: that of the group, or else the first one.
+    """
     codes = {text: code for code, text in enumerate(labels.texts)}
+    spelling = {canonical_name(group.name): group.name for group in registry.groups.values()}
     stripped = [text.strip() for text in labels.texts]
-    names = [NONE if name in ("", UNASSIGNED) else codes.setdefault(name, len(codes)) for name in stripped]
+    spelled = [spelling.setdefault(canonical_name(name), name) for name in stripped]
+    names = [NONE if name in ("", UNASSIGNED) else codes.setdefault(name, len(codes)) for name in spelled]
     names += range(len(names), len(codes))
     return replace(labels, texts=tuple(codes)), np.array(names, np.int32)
 

@@ -14,6 +14,8 @@ from ..storage.fields import STATUS_AUTO, STATUS_CONFIRMED, STATUS_IGNORED, UNAS
 _CODES = {STATUS_AUTO: Status.AUTO, STATUS_CONFIRMED: Status.CONFIRMED, STATUS_IGNORED: Status.IGNORED}
 _OTHER = max(Status) + 1  # code of a status that is none of ours
 _NAN = float("nan")
+_MOST = 2**62
+"""The largest id of a group; the ids that the registry gives are smaller."""
 
 
 @dataclass(frozen=True)
@@ -96,10 +98,10 @@ class TableBuilder:
         self._sample_ids += sample_id
         self._label.append(NONE if label is None else self._texts.setdefault(label, len(self._texts)))
         self._assigned.append(NONE if assigned is None else self._texts.setdefault(assigned, len(self._texts)))
-        self._group_ids.append(NONE if group_id is None else int(group_id))
+        self._group_ids.append(_id_or_none(group_id))
         self._status.append(NONE if status is None else self._statuses.setdefault(status, len(self._statuses)))
         for column, number in zip(self._numbers, numbers, strict=True):
-            column.append(_NAN if number is None else number)
+            column.append(_number_or_nan(number))
         self._rescued.append(NONE if rescued is None else bool(rescued))
 
     def build(self) -> LabelTable:
@@ -120,6 +122,15 @@ class TableBuilder:
             margin,
             np.frombuffer(self._rescued, np.int8),
         )
+
+
+def _id_or_none(value: Any) -> int:
+    """The id of a group; other tools may have written anything."""
+    return value if type(value) is int and 0 < value <= _MOST else NONE
+
+
+def _number_or_nan(value: Any) -> float:
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else _NAN
 
 
 def table_of(labels: Iterable[tuple[str, str, GroupLabel | None]]) -> LabelTable:

@@ -22,6 +22,7 @@ from ..core.differences import normalize
 from ..core.encoder.encoder import Encoder
 from ..core.encoder.pipeline import extract
 from ..core.errors import CCIPError, EmbeddingError, UnreadableImageError
+from ..core.plain import canonical_name
 from ..core.preprocessing import READING_POLICY, load_image, preprocess
 from ..core.references import NO_MATCH, SHARE, References, match
 from ..core.system import usable_cores
@@ -187,10 +188,14 @@ def _embedded(encoder: Encoder, source: Any) -> Vectors | str:
 
 
 def _references(names: Iterable[str], results: Iterable[tuple[str, Vectors | str]]) -> References:
-    """Collects vectors by name; a result is a text for a reference that could not be embedded."""
-    vectors: dict[str, list[Vectors]] = {name: [] for name in names}
+    """Collects vectors by name; a result is a text for a reference that could not be embedded.
+
+    Names that differ in their Unicode form only are one: the first one.
+    """
+    spelling: dict[str, str] = {}
+    vectors: dict[str, list[Vectors]] = {spelling.setdefault(canonical_name(name), name): [] for name in names}
     problems: dict[str, list[str]] = {}
-    for name, result in results:
+    for name, result in ((spelling[canonical_name(name)], result) for name, result in results):
         if isinstance(result, str):
             problems.setdefault(name, []).append(result)
         else:

@@ -29,7 +29,11 @@ def registry_of(**names):
         pytest.param(GroupLabel("Rei", 3, assigned="Rei"), 3, id="name and id agree"),
         pytest.param(GroupLabel("Rei", 4, assigned="Asuka"), 3, id="the name wins over the id"),
         pytest.param(GroupLabel("Misato", 3, assigned="Rei"), 5, id="an unknown name is a new group"),
-        pytest.param(GroupLabel("Misato", 40), 40, id="an id from elsewhere is kept when it was never used here"),
+        pytest.param(GroupLabel("Misato", 40), 5, id="an id from elsewhere counts as none"),
+        pytest.param(GroupLabel("Misato", 2**62), 5, id="a huge one"),
+        pytest.param(GroupLabel("Misato", 2**63 - 1), 5, id="the largest that the database has"),
+        pytest.param(GroupLabel("Misato", -4), 5, id="a negative one"),
+        pytest.param(GroupLabel("Rei", 2**63 - 1), 3, id="a known name with a huge id"),
         pytest.param(GroupLabel("unassigned", None), None, id="unassigned"),
         pytest.param(GroupLabel("", None), None, id="an emptied label"),
         pytest.param(GroupLabel(" \u3000", None), None, id="only blanks"),
@@ -45,6 +49,28 @@ def test_says_which_group_a_label_means(label, expected):
     assert draft.id_of(label.group_name, label.group_id) == expected
     if expected is not None:
         assert draft.next_id > max(draft.groups)
+
+
+GA, NFD_GA = "\u30ac", "\u30ab\u3099"  # the kana ga in one character, and with its mark as another
+
+
+@pytest.mark.parametrize(
+    "known, typed, is_same",
+    [
+        pytest.param(f"{GA}ウ", f"{NFD_GA}ウ", True, id="kana with a mark"),
+        pytest.param("Zoé", "Zoe\u0301", True, id="an accent"),
+        pytest.param("한", "\u1112\u1161\u11ab", True, id="Hangul"),
+        pytest.param("Å", "\u212b", True, id="a compatibility character"),
+        pytest.param("Rei", "\uff32ei", False, id="a full-width letter"),
+        pytest.param("Rei", "rei", False, id="another case"),
+    ],
+)
+def test_names_are_compared_in_one_unicode_form(known, typed, is_same):
+    for first, second in ((known, typed), (typed, known)):
+        draft = Draft(registry_of(**{first: 3}))
+        assert (draft.id_of(second) == 3) == is_same
+        assert (draft.id_of(second, 3) == 3) == is_same
+        assert draft.groups[3].name == first, "the first spelling is kept"
 
 
 def test_names_new_groups_by_ids_that_nobody_used_as_names():

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..arrays import IntArray
+from ..plain import canonical_name
 
 Names = ArrayLike | Sequence[object]
 
@@ -14,7 +15,8 @@ def encode_labels(labels: Names) -> tuple[IntArray, list[object]]:
     """Numbers labels in the order of their first occurrence.
 
     Args:
-        labels: ``(n,)`` numbers or names; None, NaN, an empty name and negative numbers are no label
+        labels: ``(n,)`` numbers or names; None, NaN, an empty name and negative numbers are no label; names are
+            compared by :func:`~ccip_plugin.core.plain.canonical_name`
 
     Returns:
         ``(n,)`` codes 0, 1, ..., -1 for no label; and the label of each code
@@ -46,6 +48,8 @@ def ratio_or_nan(part: float, whole: float) -> float:
 
 def _code(value: object, numbers: dict[object, int]) -> int:
     is_number = isinstance(value, int | float | np.number)
+    if isinstance(value, str):
+        value = canonical_name(value)
     if value is None or value == "" or (is_number and not value >= 0):  # type: ignore[operator]
         return -1
     return numbers.setdefault(value, len(numbers))

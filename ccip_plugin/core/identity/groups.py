@@ -4,6 +4,8 @@ import datetime
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from ..plain import canonical_name
+
 GroupDelta = Mapping[int, tuple["Group | None", "Group | None"]]
 """Changed groups by their ids: before and after, None where the group does not exist."""
 
@@ -49,8 +51,10 @@ class Registry:
     rejections: Mapping[int, frozenset[str]] = field(default_factory=dict)
 
     def ids_by_name(self) -> dict[str, int]:
-        """The ids of the groups by their names."""
-        return {group.name: group_id for group_id, group in self.groups.items() if group.merged_into is None}
+        """The ids of the groups by their names, as :func:`~ccip_plugin.core.plain.canonical_name` gives them."""
+        return {
+            canonical_name(group.name): group_id for group_id, group in self.groups.items() if group.merged_into is None
+        }
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,7 @@ class Draft:
 
         Args:
             name (None): its name, the default one of its id if not given
-            group_id (None): its id, the next free one if not given
+            group_id (None): its id in a draft of the same registry, the next free one if not given
         """
         group_id = self.next_id if group_id is None else group_id
         while name is None and default_name(group_id) in self._ids:  # a user gave another group the name of a later id
@@ -109,11 +113,14 @@ class Draft:
         name = default_name(group_id) if name is None else name
         self.next_id = max(self.next_id, group_id + 1)
         self.groups[group_id] = Group(name, self._created)
-        self._ids[name] = group_id
+        self._ids[canonical_name(name)] = group_id
         return group_id
 
     def id_of(self, name: str | None, group_id: int | None = None) -> int | None:
         """The id of the group that a label names; an unknown name becomes a new group.
+
+        Names are compared by :func:`~ccip_plugin.core.plain.canonical_name`. The id of a label counts only where the
+        registry has given it, to a group of this name: others come from an export or a merge, or from anywhere.
 
         Args:
             name: the name in the label, which takes precedence over the id; None for no group
@@ -121,14 +128,11 @@ class Draft:
         """
         if name is None:
             return None
+        key = canonical_name(name)
         group = self.groups.get(group_id) if group_id is not None else None
-        if group is not None and group.name == name and group.merged_into is None:
+        if group is not None and canonical_name(group.name) == key and group.merged_into is None:
             return group_id
-        if name in self._ids:
-            return self._ids[name]
-        # labels that came here by an export or a merge have the ids of their old registry
-        is_foreign = group_id is not None and group_id >= self.next_id
-        return self.new_group(name, group_id if is_foreign else None)
+        return self._ids[key] if key in self._ids else self.new_group(name)
 
     def set_prototype(self, group_id: int, prototype: str, model: str) -> None:
         """Records the mean embedding of a group."""
@@ -152,7 +156,7 @@ class Draft:
     def merge(self, group_id: int, into: int) -> None:
         """Merges a group without members into another; its name is free again."""
         self.groups[group_id] = replace(self.groups[group_id], merged_into=into)
-        self._ids.pop(self.groups[group_id].name, None)
+        self._ids.pop(canonical_name(self.groups[group_id].name), None)
 
     def reject(self, group_id: int, ids: Iterable[str]) -> None:
         """Records that items do not belong to a group."""
@@ -164,7 +168,7 @@ class Draft:
         """Removes groups without members. Their ids are not used again."""
         for group_id in group_ids:
             self._dropped[group_id] = self.groups.pop(group_id)
-            self._ids.pop(self._dropped[group_id].name, None)
+            self._ids.pop(canonical_name(self._dropped[group_id].name), None)
 
     def name_of(self, group_id: int) -> str:
         """The name of a group, also of one that was dropped."""

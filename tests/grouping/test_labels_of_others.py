@@ -1,0 +1,55 @@
+"""Labels as other tools, file systems and people leave them: names in other Unicode forms, and any numbers."""
+
+import fiftyone as fo
+import pytest
+from bson import Int64, ObjectId
+
+from ccip_plugin import evaluate_groups, group_characters
+from ccip_plugin.labels.identities import load_registry
+
+pytestmark = pytest.mark.mongo
+
+FIELD = "character_group"
+GA, NFD_GA = "\u30ac", "\u30ab\u3099"
+
+
+@pytest.fixture
+def data(grouped):
+    return grouped("aaabbb")
+
+
+def test_one_name_in_two_unicode_forms_is_one_group(data):
+    group_characters(data)
+    for sample, name in zip(data, [f"{GA}", f"{NFD_GA}", f"{GA}"], strict=False):
+        sample[FIELD].label = name
+        sample.save()
+    group_characters(data)
+    labels = data.values(FIELD)
+    assert [label.label for label in labels[:3]] == [GA] * 3, "in the first spelling"
+    assert len({label.group_id for label in labels[:3]}) == 1
+    groups = [group.name for group in load_registry(data, FIELD).groups.values() if group.merged_into is None]
+    assert sum(name in (GA, NFD_GA) for name in groups) == 1
+    assert group_characters(data).n_written == 0
+
+
+def test_names_of_the_ground_truth_in_two_unicode_forms(data):
+    group_characters(data)
+    data.set_values("truth", [GA, NFD_GA, GA, "b", "b", "b"])
+    report = evaluate_groups(data, FIELD, "truth")
+    assert (report.metrics.n_characters, report.metrics.ari) == (2, 1)
+
+
+@pytest.mark.parametrize("value", [Int64(2**63 - 1), Int64(2**62), Int64(-7), 0, "7", 2.5, True, [7], {"a": 1}])
+@pytest.mark.parametrize("name", ["group_id", "confidence"])
+def test_any_number_may_come_with_a_label(data, name, value):
+    group_characters(data)
+    _, other, *_ = data.values("id")
+    document = {"label": "Rei", "_cls": "Classification", "_id": ObjectId(), "tags": [], name: value}
+    data._sample_collection.update_one({"_id": ObjectId(other)}, {"$set": {FIELD: document}})
+    for _ in range(2):
+        group_characters(data)
+    label = fo.load_dataset(data.name)[other][FIELD] if isinstance(value, int) else None
+    ids = [group_id for group_id in load_registry(data, FIELD).groups if group_id > 100]
+    assert ids == []
+    assert load_registry(data, FIELD).next_id < 100
+    assert label is None or label.label == "Rei"
