@@ -18,7 +18,7 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo app stop readme doctor check format test test-core test-adapters parity card bench-setup bench
+.PHONY: help setup demo app shell stop readme doctor check format test test-core test-adapters parity card bench-setup bench
 
 help: ## list the targets
 	@echo "Group images by anime character in FiftyOne."
@@ -37,6 +37,9 @@ demo: $(READY) ## draw images and group them; or group yours, in your FiftyOne: 
 
 app: $(READY) ## open the App on the last demo; PORT=5151
 	@$(PYTHON_IN_VENV) -m demo.app $(call given,PORT,--port)
+
+shell: $(READY) ## a shell with ccip and python on the dataset of the demo; ARGS="ccip models" runs one command
+	@$(PYTHON_IN_VENV) -m demo.shell $(if $(ARGS),-- $(ARGS))
 
 stop: ## stop the servers that demo and app have started
 	@if [ -x $(PYTHON_IN_VENV) ]; then $(PYTHON_IN_VENV) -m demo.app stop; else echo "Nothing was started yet."; fi

@@ -45,12 +45,12 @@ def _stop(servers: Servers) -> str:
 
 def _port(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is no port: a whole number from 1 to 65535")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port: a whole number from 1 to 65535")
     return int(text)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m demo.app", description=__doc__)
+    parser = argparse.ArgumentParser(prog="make app", usage="make app [PORT=N]", description=__doc__)
     parser.add_argument("what", nargs="?", choices=("open", "stop"), default="open")
     parser.add_argument("--port", type=_port, help="where the App listens; 5151 by default, or a free one")
     parser.add_argument("--folder", type=Path, default=FOLDER, help="where the demo keeps its files")

@@ -28,6 +28,7 @@ N_IMAGES = 300
 TABLE_FILE = "table.txt"
 NEXT = """\
 look at the groups:  make app
+try ccip or Python:  make shell
 end the servers:     make stop"""
 
 
@@ -84,7 +85,7 @@ def of_the_user(work: Work, servers: Servers) -> int:
 
     dataset = open_dataset(work.options.dataset, create=False)
     servers.show(Shown(dataset.name, arrange(dataset), False, _plugins_dir(servers.folder / "users-plugins")))
-    work.print(f"or from here:        make app\n{NEXT.splitlines()[1]}")
+    work.print(f"or from here:        make app\n{NEXT.splitlines()[-1]}")
     return status
 
 

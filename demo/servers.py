@@ -99,9 +99,7 @@ class Servers:
             running = self._running("app")
             shown = self._shown()
             if port is not None and (running is None or running.port != port) and not is_port_free(port):
-                raise ServiceError(
-                    f"port {port} is in use or not to be had; choose another one: make app PORT={port + 1}"
-                )
+                raise ServiceError(f"port {port} is in use or reserved; choose another one: make app PORT={port + 1}")
             env = self._environment() if shown.is_ours else _users_environment(shown)
             is_same = self._read().get("app", {}).get("settings") == _digest(env)
             was_open = running is not None and is_same and port in (None, running.port)

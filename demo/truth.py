@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -77,14 +78,15 @@ def measure(dataset: fo.Dataset, images: Iterable[TrueImage], folder: Path) -> d
         folder: the folder that the paths of the truth are below
 
     Returns:
-        the scores of images with at most one character, each one without a character counted as a character of its own,
-        and those of the people in images with several
+        the scores of images with at most one character, and those of the people in images with several. An image
+        without a character agrees with the truth when it is in no group; it adds nothing to the number of characters
     """
     kinds = {image.path: image.kind for image in images}
     paths, found, true = dataset.values(["filepath", f"{GROUP_FIELD}.label", f"{TRUTH_FIELD}.label"])
     names = [_below(path, folder) for path in paths]
+    n_characters = len({who for who in true if who is not None})
     true = [name if kinds.get(name) == "nobody" else who for name, who in zip(names, true, strict=True)]
-    scores = {"images": group_metrics(_groups(found), true)}
+    scores = {"images": replace(group_metrics(_groups(found), true), n_characters=n_characters)}
     boxes = f"{PEOPLE_FIELD}.detections"
     if dataset.count(boxes):
         found, true = dataset.values([f"{boxes}.{GROUP_FIELD}", f"{boxes}.{TRUTH_FIELD}"], unwind=True)

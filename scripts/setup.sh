@@ -13,7 +13,7 @@ if ! is_usable; then
     echo "Making an environment in $venv with $python ..."
     "$python" -m venv "$venv"
     if ! is_usable; then
-        echo "$venv is there, but is no working environment of Python 3.11 or newer. Remove it, then: make setup" >&2
+        echo "$venv exists, but is not a working environment of Python 3.11 or newer. Remove it, then: make setup" >&2
         exit 1
     fi
 fi

@@ -19,6 +19,7 @@ from ccip_plugin.core.registry import DEFAULT_MODEL, DEMO_MODEL
 from demo import truth, workspace
 from demo.app import main as app_command
 from demo.servers import ROOT, Servers, Shown
+from demo.shell import main as shell_command
 from demo.world import make_world
 from scripts.local_services import Running, ServiceError, birth, free_port, is_port_free
 from tests.support import tiny_models
@@ -131,6 +132,7 @@ class TestOurOwn:
         self.shows_a_table(first.stdout, world)
         self.is_in_a_database_of_its_own(drawn, run_python, world)
         self.changes_nothing_when_run_again(drawn, run_demo)
+        self.has_a_shell(drawn, run_python)
         self.opens_in_the_app(drawn, run_python)
         self.stops(drawn, run_python, mongo)
 
@@ -141,7 +143,9 @@ class TestOurOwn:
         assert re.search(r"^compared +13 +\d+$", text, flags=re.MULTILINE)
         for score in ("adjusted Rand index", "B-cubed F", "pair precision", "pair recall"):
             assert re.search(rf"^{score} +-?[01]\.\d{{3}} +-?[01]\.\d{{3}}$", text, flags=re.MULTILINE)
-        assert text.endswith("look at the groups:  make app\nend the servers:     make stop\n")
+        assert text.endswith(
+            "look at the groups:  make app\ntry ccip or Python:  make shell\nend the servers:     make stop\n"
+        )
         assert len(world.of_kind("single")) + len(world.of_kind("nobody")) == 13
 
     def is_in_a_database_of_its_own(self, drawn, run_python, world):
@@ -168,6 +172,16 @@ class TestOurOwn:
         assert content(database.port) == before
         assert re.search(r"^  Added +0$", again.stdout, flags=re.MULTILINE)
         assert (drawn.folder / "table.txt").read_text(encoding="utf-8") in again.stdout
+
+    def has_a_shell(self, drawn, run_python):
+        shell = ["-m", "demo.shell", "--folder", str(drawn.folder)]
+        said = run_python([*shell, "--", "ccip", "undo", "--dataset", "ccip-demo"]).stdout
+        assert said.startswith("undo group characters, 13 labels\n")
+        run_python([*shell, "--", "ccip", "redo", "--dataset", "ccip-demo"])
+        code = "import fiftyone as fo, ccip_plugin; print(len(fo.load_dataset('ccip-demo')))"
+        assert run_python([*shell, "--", "python", "-c", code]).stdout == "16\n"
+        interactive = run_python(shell, SHELL="/bin/true").stdout
+        assert "Its dataset is ccip-demo" in interactive
 
     def opens_in_the_app(self, drawn, run_python):
         port = free_port()
@@ -269,10 +283,15 @@ class TestServers:
         with socket.create_server(("127.0.0.1", 0)) as other:
             port = other.getsockname()[1]
             assert app_command(["--folder", str(servers.folder), "--port", str(port)]) == 1
-        assert f"port {port} is in use or not to be had; choose another one: make app PORT={port + 1}" in (
+        assert f"port {port} is in use or reserved; choose another one: make app PORT={port + 1}" in (
             capsys.readouterr().err
         )
         assert "database" not in recorded(servers), "nothing was started"
+
+
+def test_no_shell_without_a_demo(servers, capsys):
+    assert shell_command(["--folder", str(servers.folder)]) == 1
+    assert capsys.readouterr().err == "error: there is no demo yet: make demo\n"
 
 
 def test_nothing_to_show_yet(servers, capsys):
@@ -293,7 +312,7 @@ def test_a_damaged_record_is_named(servers, capsys):
 def test_no_port(text, capsys):
     with pytest.raises(SystemExit, match="2"):
         app_command([f"--port={text}"])
-    assert f"{text!r} is no port: a whole number from 1 to 65535" in capsys.readouterr().err
+    assert f"{text!r} is not a port: a whole number from 1 to 65535" in capsys.readouterr().err
 
 
 class TestTwoAtOnce:
@@ -421,6 +440,7 @@ def test_agreement_is_with_everything_that_is_seen(dataset, world):
     right = truth.measure(data, world.images, world.folder)
     assert [(each.ari, each.bcubed_f1) for each in right.values()] == [(1, 1), (1, 1)]
     assert (right["images"].n_images, right["images"].n_noise) == (13, 1), "nobody is nobody else"
+    assert right["images"].n_characters == len({image.seen[0].name for image in world.of_kind("single")})
     data.set_values("character_group.label", ["all"] * len(data))
     assert truth.measure(data, world.images, world.folder)["images"].pair_precision < 0.5
 

@@ -181,7 +181,7 @@ def test_setup_leaves_a_foreign_environment_alone(checkout, commands):
     env = {"PATH": path, "VENV": "old env"}
     done = subprocess.run([checkout / "scripts" / "setup.sh"], env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert "old env is there, but is no working environment" in done.stderr
+    assert "old env exists, but is not a working environment" in done.stderr
     assert old.exists()
 
 
