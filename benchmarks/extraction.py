@@ -161,7 +161,7 @@ def show(plan: Plan, found: dict[str, list[Timing]], loaded: dict[str, float], v
     short = {"imgutils_1": "x imgutils 1", "imgutils_8": "x imgutils 8", "native": "x native"}
     header = ["", "images/s [range]", "CPU ms", "of limit", *(short[name] for name in rivals)]
     header += ["MiB loaded", "MiB peak", "max|diff|"]
-    load = "one core kept busy" if plan.is_busy else "otherwise quiet"
+    load = "one core kept busy" if plan.is_busy else "no other load"
     name = f"extraction-{plan.model}{'-busy' if plan.is_busy else ''}"
     table(
         f"{plan.model}, {plan.n_files} files of 1000-2500 px, {plan.rounds} rounds, {load}",

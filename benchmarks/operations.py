@@ -129,7 +129,7 @@ def show(found: Found, rounds: int, groups: Groups, *, save: bool) -> None:
     header = ["operation", "items", *(f"{name}, ms [range]" for name in TOOLS.values()), "times as fast", "groups"]
     is_all = save and len({name for name, _ in found}) == len(SIZES)
     save_as = "operations" if is_all and rounds >= common.ENOUGH_ROUNDS else None
-    table(f"Operations of the model card, {rounds} rounds in turn", header, rows, save_as=save_as)
+    table(f"Operations of the model card, {rounds} rounds, operations in turn", header, rows, save_as=save_as)
 
 
 def plot(found: Found, model: str) -> None:

@@ -7,6 +7,7 @@ and ``make bench`` printed last; they go between markers::
     <!-- /figures -->
 
 Reference parts (options, functions, operators, models, ``--help``) are made from the code; see ``docs/generated.py``.
+So is ``manifest.json``, which lists the models.
 """
 
 from __future__ import annotations
@@ -62,8 +63,11 @@ def fill_figures() -> None:
 def make_reference() -> None:
     """The parts that are made from the code."""
     with _database():
+        from ccip_plugin.zoo.source import manifest_text
         from docs import generated
 
+        manifest = ROOT / "manifest.json"
+        _write(manifest, manifest.read_text(encoding="utf-8"), manifest_text())
         for path in (SHORT, *sorted(DOCS.rglob("*.md"))):
             text = path.read_text(encoding="utf-8")
             _write(path, text, generated.fill(text))

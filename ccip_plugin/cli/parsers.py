@@ -23,7 +23,7 @@ A folder with the name of a command is written ./group.
 examples:
   %(prog)s ~/fanart --dataset fanart
         add the images to the dataset, embed and group them
-  %(prog)s --dataset fanart --eps 0.11 --propose
+  %(prog)s --dataset fanart --eps 0.15 --propose
         preview stricter groups
   %(prog)s apply --dataset fanart
         write the previewed groups
@@ -58,7 +58,7 @@ examples:
   %(prog)s ~/fanart more/*.png --dataset fanart
   %(prog)s --dataset fanart --model ccip-caformer_b36-24
         embed and group all images again, with the most accurate model
-  %(prog)s --dataset fanart --eps 0.11
+  %(prog)s --dataset fanart --eps 0.15
         group again, more strictly, with the stored embeddings
   %(prog)s --dataset frames --patches-field ground_truth
         group the detections in the field ground_truth

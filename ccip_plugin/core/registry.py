@@ -54,7 +54,7 @@ class ModelSpec:
 
     name: str
     backbone: str
-    size_mb: int
+    size_mb: float
     threshold: float
     f1: float | None = None
     precision: float | None = None
@@ -269,7 +269,7 @@ MODELS: Mapping[str, ModelSpec] = MappingProxyType(
             ModelSpec(
                 name=DEMO_MODEL,
                 backbone="none",
-                size_mb=1,
+                size_mb=1.5,
                 threshold=0.17339324951171875,
                 presets={
                     "dbscan_2": (0.1257101058959961, 2),

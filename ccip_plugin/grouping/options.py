@@ -79,7 +79,7 @@ class GroupingOptions(Options):
     )
     mode: str = option(
         ALL,
-        "all gives a new label to every image that no person decided on; add only gives labels to images without one",
+        "all gives a new label to every image without a user label; add only gives labels to images without any label",
         label="What may change",
         choices=(
             Choice(ALL, "Group everything again", "all labels but user labels may change"),
@@ -104,8 +104,8 @@ class GroupingOptions(Options):
     )
     same_image: str = option(
         APART,
-        "for detections, apart keeps two of one image apart unless they are very similar; ignore does not, as for "
-        "mirrors, comics and character sheets. For linkage",
+        "for detections and the method linkage: apart keeps two of one image apart unless they are very similar; "
+        "ignore does not, as for mirrors, comics and character sheets",
         label="Two boxes in one image",
         choices=(
             Choice(APART, "Are rarely one character", "kept apart unless they are very similar"),
@@ -116,8 +116,9 @@ class GroupingOptions(Options):
     )
     tracks: str | None = option(
         None,
-        "for detections in frames of videos: the field of samples that names the video of a frame, e.g. sample_id; "
-        "detections of one video with the same index stay together unless user labels say otherwise. For linkage",
+        "for detections in frames of videos and the method linkage: the field of samples that names the video of a "
+        "frame, e.g. sample_id; detections of one video with the same index stay together unless user labels say "
+        "otherwise",
         label="Frames of one video have the same",
         description="Boxes of one video with the same index stay together. Empty: the index is not used",
         metavar="FIELD",

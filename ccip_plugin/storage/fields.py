@@ -21,4 +21,4 @@ STATUSES = (STATUS_AUTO, STATUS_CONFIRMED, STATUS_IGNORED)
 
 ALL, ADD = "all", "add"
 MODES = (ALL, ADD)
-"""What a run may change: every label that no person decided on, or only items without a label."""
+"""What a run may change: every label but user labels, or only items without a label."""

@@ -155,7 +155,7 @@ def _entry(spec: ModelSpec) -> dict[str, Any]:
         "license": spec.license,
         "description": description,
         "tags": list(TAGS),
-        "size_bytes": spec.size_mb * 1_000_000,
+        "size_bytes": round(spec.size_mb * 1_000_000),
         "requirements": {"packages": list(PACKAGES), "cpu": {"support": True}, "gpu": {"support": True}},
     }
 

@@ -51,7 +51,7 @@ def models(model_dir, monkeypatch):
 
 
 def test_the_manifest_is_that_of_the_registry():
-    """If it is not: python -c "from ccip_plugin.zoo import *; open('manifest.json', 'w').write(manifest_text())"."""
+    """If it is not: make readme ARGS=reference."""
     assert (ROOT / "manifest.json").read_text(encoding="utf-8") == source.manifest_text()
 
 

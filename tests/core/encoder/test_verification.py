@@ -46,8 +46,14 @@ def test_a_sound_model_fails_only_for_its_size(check):
 def test_a_stand_in_has_nothing_published_to_compare_with(check):
     results = check("ccip-demo", jsons=False)
     assert failed(results) == []
-    assert "size" not in results
+    assert not {"size", "published scores", "published presets"} & results.keys()
     assert is_ok(list(results.values()))
+
+
+def test_the_bundled_stand_in_prints_what_is_used_of_its_files():
+    results = {result.name: result for result in check_model("ccip-demo")}
+    assert results["threshold"].detail == "threshold 0.173393"
+    assert results["presets"].detail.startswith("dbscan_2 eps 0.12571, dbscan_2 min_samples 2, ")
 
 
 @pytest.mark.parametrize(
@@ -85,7 +91,12 @@ def test_a_metric_file_that_is_missing_cannot_be_judged(check):
         ),
         ("metrics.json", {"threshold": tiny_models.THRESHOLD}, "published scores", "f1_score is None"),
         ("metrics.json", {}, "published scores", "no threshold"),
-        ("cluster.json", {"optics": {"eps": 0.18364537, "min_samples": 4}}, "published presets", "optics min is 4"),
+        (
+            "cluster.json",
+            {"optics": {"eps": 0.18364537, "min_samples": 4}},
+            "published presets",
+            "optics min_samples is 4",
+        ),
         ("cluster.json", [], "published presets", "holds a list"),
     ],
 )
