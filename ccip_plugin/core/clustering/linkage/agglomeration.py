@@ -1,6 +1,6 @@
 """Agglomerative clustering with average linkage, without a distance matrix."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -16,6 +16,13 @@ _CELLS = 1 << 23  # cells of a block of cosines: 32 MiB
 _MAX_MATRIX = 1 << 12  # groups whose matrix of cosines is kept and updated: 64 MiB
 _TIE = np.float32(4e-6)  # cosines that differ by less are compared again in float64
 _FORBIDDEN = np.float32(-4)  # less than any cosine
+
+MergeCallback = Callable[[int], None]
+"""Receives the number of merges so far; its exceptions end the work."""
+
+
+def _silent(n_merges: int) -> None:
+    """The default :data:`MergeCallback`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,12 +83,26 @@ class Merges(NamedTuple):
         return forest.labels()
 
 
-def agglomerate(means: Vectors, weights: FloatArray, cut: float, rules: MergeRules | None = None) -> IntArray:
+def agglomerate(
+    means: Vectors,
+    weights: FloatArray,
+    cut: float,
+    rules: MergeRules | None = None,
+    *,
+    on_merges: MergeCallback = _silent,
+) -> IntArray:
     """Merges groups as :func:`find_merges` does, and returns the ``(n,)`` resulting groups 0, 1, ..."""
-    return find_merges(means, weights, cut, rules).groups(len(means))
+    return find_merges(means, weights, cut, rules, on_merges=on_merges).groups(len(means))
 
 
-def find_merges(means: Vectors, weights: FloatArray, cut: float, rules: MergeRules | None = None) -> Merges:
+def find_merges(
+    means: Vectors,
+    weights: FloatArray,
+    cut: float,
+    rules: MergeRules | None = None,
+    *,
+    on_merges: MergeCallback = _silent,
+) -> Merges:
     """Merges the two nearest groups, again and again, while their mean difference is up to ``cut``.
 
     Exact average linkage (UPGMA; Sokal and Michener, 1958): the mean difference of all pairs between two groups of unit
@@ -98,20 +119,22 @@ def find_merges(means: Vectors, weights: FloatArray, cut: float, rules: MergeRul
         weights: ``(n,)`` weight of each in a mean
         cut: maximum mean difference of groups to merge
         rules (None): restrictions
+        on_merges: called after each block of comparisons, at least every second or so, with the number of merges so far; its
+            exceptions end the work
 
     Returns:
         the merges, in any order
     """
     rules = rules or MergeRules()
     if 1 < len(means) <= _MAX_SCIPY and rules.is_empty and (weights == weights[0]).all():
-        return _merges_by_scipy(means, cut)
-    state = _Agglomeration(means, weights, cut, rules)
+        return _merges_by_scipy(means, cut, on_merges)
+    state = _Agglomeration(means, weights, cut, rules, on_merges)
     while state.merge_reciprocal_neighbors():
         pass
     return Merges.joined(state.merges)
 
 
-def _merges_by_scipy(means: Vectors, cut: float) -> Merges:
+def _merges_by_scipy(means: Vectors, cut: float, on_merges: MergeCallback) -> Merges:
     from scipy.cluster.hierarchy import linkage
 
     exact, n = means.astype(np.float64), len(means)
@@ -121,6 +144,7 @@ def _merges_by_scipy(means: Vectors, cut: float) -> Merges:
         for row, half in enumerate(halves, 1):
             begin, end = end, end + len(half) - row
             np.subtract(0.5, half[row:], out=differences[begin:end])
+        on_merges(0)
     np.maximum(differences, 0, out=differences)
     tree = linkage(differences, "average")
     member = np.concatenate([np.arange(n), tree[:, 0].astype(np.int64)])  # one part of each group, so one image
@@ -144,9 +168,11 @@ def co_occurrence_penalties(
 class _Agglomeration:
     """Groups that may still merge, and the nearest neighbor of each. A group is named by one of its members."""
 
-    def __init__(self, means: Vectors, weights: FloatArray, cut: float, rules: MergeRules) -> None:
+    def __init__(
+        self, means: Vectors, weights: FloatArray, cut: float, rules: MergeRules, on_merges: MergeCallback
+    ) -> None:
         self.means, self.weights = means.copy(), weights.astype(np.float64)
-        self.cut, self.rules = cut, rules
+        self.cut, self.rules, self.on_merges, self.n_merges = cut, rules, on_merges, 0
         self.merged_into = np.arange(len(means))
         self.merges: list[Merges] = []
         self.owners = None if rules.owners is None else rules.owners.copy()
@@ -183,6 +209,7 @@ class _Agglomeration:
     def _merge(self, left: IntArray, right: IntArray) -> None:
         first, second = np.minimum(left, right), np.maximum(left, right)
         self.merges.append(Merges(first, second, self.heights[left]))
+        self.n_merges += len(first)
         total = self.weights[first] + self.weights[second]
         share = (self.weights[first] / total)[:, None]
         if self.matrix is not None:
@@ -234,6 +261,7 @@ class _Agglomeration:
             cosines[np.arange(len(rows)), column_of[rows]] = _FORBIDDEN
             self._apply_rules(cosines, rows, column_of)
             self._pick_nearest(cosines, rows)
+            self.on_merges(self.n_merges)
 
     def _apply_rules(self, cosines: Vectors, rows: IntArray, column_of: IntArray) -> None:
         """Lowers the cosines of groups that rules keep apart, by twice what is added to their difference."""

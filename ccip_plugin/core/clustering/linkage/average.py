@@ -13,13 +13,13 @@ from ...neighbors.components import Forest, number_by_first
 from ...neighbors.graph import NeighborGraph
 from ...neighbors.pairs import GRID, Pairs, near_pairs, near_pairs_of
 from ...neighbors.vectors import VectorSource, unit_vectors
-from ...progress import ProgressCallback, report
+from ...progress import ProgressCallback
 from ..constraints import Constraints, ResolvedConstraints, resolve_constraints
 from ..parameters import NOISE, check_parameters
 from .hierarchy import Hierarchy, find_hierarchy
 from .limit import tail_limit
 from .options import LinkageOptions
-from .stages import PACK_MERGED, Linkage, Stages, first_positions, packs
+from .stages import PACK_MERGED, Linkage, Stages, Teller, first_positions, packs
 
 
 class Components(NamedTuple):
@@ -169,8 +169,10 @@ def link_components(
     stages = Stages(unit, threshold, near_duplicate, options, constraints, penalty * threshold)
     is_open = None if hierarchy is None else _is_constrained(constraints, n)
     duplicates = np.arange(n) if hierarchy is None else hierarchy.duplicates.copy()
+    stages.tell = Teller(progress, "finding near-duplicates", n)
     for images in packs(components.duplicates, is_open):
         duplicates[images] = images[stages.near_duplicates(images)]
+        stages.tell.done()
     start = duplicates
     if constraints is not None:
         once = np.unique(duplicates[constraints.co_occurring], axis=0)
@@ -183,21 +185,19 @@ def link_components(
         components = components._replace(  # an approximate graph may lack the pairs that connect these
             certain=_joined(components.certain, certain), possible=_joined(components.possible, certain)
         )
-    done = 0
+    stages.tell = tell = Teller(progress, "grouping images", 2 * n)
     for images in packs(components.certain, is_open):
         certain[images] = images[stages.merge(images, start, duplicates, options.certain * threshold, None)]
-        done += len(images)
-        report(progress, "grouping images", done, 2 * n)
-    report(progress, "grouping images", n, 2 * n)
+        tell.done()
+    tell.at(n)
     means, weights = stages.means_of_groups(certain, duplicates, min_size=options.large_size)
     large = means[weights >= options.large_size]
     limit = tail_limit(large, threshold, floor=options.min_limit, previous=previous_limit)
-    labels, done = certain.copy(), n
+    labels = certain.copy()
     for images in packs(components.possible, size=PACK_MERGED):
         labels[images] = images[stages.merge(images, certain, duplicates, threshold, limit)]
-        done += len(images)
-        report(progress, "grouping images", done, 2 * n)
-    report(progress, "grouping images", 2 * n, 2 * n)
+        tell.done()
+    tell.at(2 * n)
     return stages.rescue(number_by_first(labels), duplicates, limit)
 
 

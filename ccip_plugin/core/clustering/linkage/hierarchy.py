@@ -18,7 +18,7 @@ from ...progress import ProgressCallback, report
 from ...system import atomic_write
 from .agglomeration import Merges
 from .options import LinkageOptions
-from .stages import Stages, first_positions, packs
+from .stages import Stages, Teller, first_positions, packs
 
 logger = logging.getLogger(__name__)
 
@@ -82,15 +82,17 @@ def find_hierarchy(
         return stored
     hierarchy = Hierarchy(np.arange(graph.n), Merges.none(), _spanning_pairs(graph, progress))
     stages = Stages(graph.vectors, graph.radius, near_duplicate, options)
+    stages.tell = Teller(progress, "finding near-duplicates", graph.n)
     for images in packs(hierarchy.components(near_duplicate)):
         hierarchy.duplicates[images] = images[stages.near_duplicates(images)]
-    groups, done = hierarchy.duplicates, 0
+        stages.tell.done()
+    groups = hierarchy.duplicates
+    stages.tell = Teller(progress, "merging images", 2 * graph.n)
     for share in (_FIRST_CUT, 1.0):
         parts = []
         for images in packs(hierarchy.components(share * cut)):
             parts.append(stages.find_merges(images, groups, hierarchy.duplicates, share * cut))
-            done += len(images)
-            report(progress, "merging images", done, 2 * graph.n)
+            stages.tell.done()
         hierarchy = hierarchy._replace(merges=Merges.joined([hierarchy.merges, *parts]))
         groups = first_positions(hierarchy.groups(share * cut))
     save(hierarchy, path)

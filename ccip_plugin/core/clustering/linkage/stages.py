@@ -1,6 +1,6 @@
 """The stages of average linkage: near-duplicates, merging with and without limits, rescue."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +8,7 @@ import numpy as np
 from ...arrays import BoolArray, FloatArray, Labels, Vectors
 from ...neighbors.components import number_by_first
 from ...neighbors.vectors import VectorSource
+from ...progress import ProgressCallback, report
 from ..constraints import ResolvedConstraints
 from .agglomeration import MergeRules, Merges, agglomerate, find_merges
 from .options import LinkageOptions
@@ -46,6 +47,35 @@ class Linkage:
     threshold: float
 
 
+class Teller:
+    """Reports how many images are done, also within a large component.
+
+    Args:
+        progress: the progress callable
+        stage: the stage
+        total: number of images to be done
+    """
+
+    def __init__(self, progress: ProgressCallback | None, stage: str, total: int) -> None:
+        self._progress, self._stage, self._total = progress, stage, total
+        self._done = self._next = 0
+
+    def within(self, n_images: int) -> Callable[[int], None]:
+        """Begins some images, and returns a function that reports the number of merges among them."""
+        start = self._done
+        self._next = min(start + n_images, self._total)
+        return lambda n_merges: self.at(min(start + n_merges, self._next))
+
+    def done(self) -> None:
+        """Reports the images that were begun as done."""
+        self.at(self._next)
+
+    def at(self, done: int) -> None:
+        """Reports a number of images; never fewer than before."""
+        self._done = max(self._done, done)
+        report(self._progress, self._stage, self._done, self._total)
+
+
 class Stages:
     """Runs the stages on some or all images. A group is named by the number of one of its images.
 
@@ -67,6 +97,7 @@ class Stages:
         constraints: ResolvedConstraints | None = None,
         penalty: float = 0.0,
     ) -> None:
+        self.tell = Teller(None, "grouping images", 0)
         self.unit, self.threshold, self.near_duplicate, self.options = unit, threshold, near_duplicate, options
         self.constraints, self.penalty = constraints, penalty
 
@@ -76,7 +107,9 @@ class Stages:
         if self.constraints is not None:  # constraints are no matter of near-duplicates
             is_constrained = self.constraints.is_constrained[images]
             rules = MergeRules(owners=np.where(is_constrained, self.constraints.sets[images], -1))
-        groups = agglomerate(self.unit[images], np.ones(len(images)), self.near_duplicate, rules)
+        groups = agglomerate(
+            self.unit[images], np.ones(len(images)), self.near_duplicate, rules, on_merges=self.tell.within(len(images))
+        )
         return first_positions(groups)
 
     def merge(self, images: Labels, groups: Labels, duplicates: Labels, cut: float, limit: float | None) -> Labels:
@@ -94,12 +127,13 @@ class Stages:
         rules = MergeRules(large_size=self.options.large_size, large_limit=limit)
         if self.constraints is not None:
             rules = self._rules(self.constraints, images, codes, len(names), limit)
-        return first_positions(agglomerate(means, weights, cut, rules)[codes])
+        on_merges = self.tell.within(len(images))
+        return first_positions(agglomerate(means, weights, cut, rules, on_merges=on_merges)[codes])
 
     def find_merges(self, images: Labels, groups: Labels, duplicates: Labels, cut: float) -> Merges:
         """The merges of groups of some images, by their differences alone."""
         names, codes = np.unique(groups[images], return_inverse=True)
-        merges = find_merges(*self._means(images, codes, duplicates), cut)
+        merges = find_merges(*self._means(images, codes, duplicates), cut, on_merges=self.tell.within(len(images)))
         return Merges(names[merges.first], names[merges.second], merges.heights)
 
     def means_of_groups(self, labels: Labels, duplicates: Labels, *, min_size: int) -> tuple[Vectors, FloatArray]:
