@@ -17,6 +17,7 @@ PART_SUFFIX = ".part"
 _POLL_SECONDS = 0.5  # interval of the calls while another process holds a lock
 _CACHES = {"win32": Path("~/AppData/Local"), "darwin": Path("~/Library/Caches")}
 _CGROUPS, _CGROUP_OF_PROCESS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
+_MOUNTS = Path("/proc/self/mountinfo")
 _ATTEMPTS = 10  # at putting a folder in place, while other processes do the same
 _IN_PLACE = {errno.ENOTEMPTY, errno.EEXIST}
 _NO_FSYNC = {errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EPERM, errno.EISDIR}  # some file systems, and Windows
@@ -103,30 +104,55 @@ def delete(path: Path) -> None:
 def usable_cores() -> int:
     """Number of cores that this process may use: its CPU affinity, limited by the quota of its container."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota = _cpu_quota(_CGROUP_OF_PROCESS, _CGROUPS)
+    quota = _cpu_quota(_CGROUP_OF_PROCESS, _CGROUPS, _MOUNTS)
     return cores if quota is None else max(1, min(cores, math.ceil(quota)))
 
 
-def _cpu_quota(membership: Path, mount: Path) -> float | None:
-    """Smallest CPU quota, in cores, of the control groups of a process; None without one.
+def _cpu_quota(membership: Path, mount: Path, mounts: Path | None = None) -> float | None:
+    """Smallest CPU quota, in cores, of the control groups of a process and of their parents; None without one.
 
     Args:
         membership: a file that lists the groups, such as ``/proc/self/cgroup``
-        mount: the folder where the groups are mounted
+        mount: the folder where the groups are usually mounted
+        mounts (None): a file that lists where which groups are mounted, such as ``/proc/self/mountinfo``
     """
-    quotas = [quota for folder in _cgroup_folders(membership, mount) if (quota := _quota_of(folder)) is not None]
-    return min(quotas, default=None)
+    folders = {
+        folder
+        for controllers, group in _cgroups_of(membership)
+        for folder in (
+            *_usual_folders(controllers, group, mount),
+            *(() if mounts is None else _mounted_folders(controllers, group, mounts)),
+        )
+    }
+    return min([quota for folder in folders if (quota := _quota_of(folder)) is not None], default=None)
 
 
-def _cgroup_folders(membership: Path, mount: Path) -> Iterator[Path]:
-    """Folders of the groups and of their parents; in a container the mount itself may be the group."""
+def _cgroups_of(membership: Path) -> Iterator[tuple[str, PurePosixPath]]:
+    """Controllers and path of the groups that may limit the CPU; no controllers for version 2."""
     for line in _read(membership).splitlines():
-        _, controllers, group = line.split(":", 2)
-        if controllers and "cpu" not in controllers.split(","):
+        _, *rest = line.split(":", 2)
+        if len(rest) == 2 and (not rest[0] or "cpu" in rest[0].split(",")):
+            yield rest[0], PurePosixPath(rest[1])
+
+
+def _usual_folders(controllers: str, group: PurePosixPath, mount: Path) -> Iterator[Path]:
+    """Folders of a group and its parents; in a container the mount itself may be the group."""
+    inner = group.relative_to(group.anchor)
+    for root in (mount / controllers, mount / "cpu") if controllers else (mount,):
+        yield from (root / folder for folder in (inner, *inner.parents) if ".." not in folder.parts)
+
+
+def _mounted_folders(controllers: str, group: PurePosixPath, mounts: Path) -> Iterator[Path]:
+    """Folders of a group and its parents, wherever they are mounted, and as much of them as is visible."""
+    for line in _read(mounts).splitlines():
+        before, separator, after = line.partition(" - ")
+        kind, fields = after.split(" ")[0], before.split(" ")
+        has_cpu = kind == "cgroup" and "cpu" in after.split(" ")[-1].split(",")
+        if not separator or len(fields) < 5 or not (has_cpu if controllers else kind == "cgroup2"):
             continue
-        inner = PurePosixPath(group.lstrip("/"))
-        for root in (mount / controllers, mount / "cpu") if controllers else (mount,):
-            yield from (root / folder for folder in (inner, *inner.parents) if ".." not in folder.parts)
+        root, place = PurePosixPath(fields[3]), Path(fields[4])
+        inner = group.relative_to(root) if group.is_relative_to(root) else PurePosixPath()
+        yield from (place / folder for folder in (inner, *inner.parents) if ".." not in folder.parts)
 
 
 def _quota_of(folder: Path) -> float | None:

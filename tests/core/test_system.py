@@ -1,6 +1,7 @@
 """Cache folder, file locks, atomic writes and usable cores."""
 
 import os
+import tempfile
 import threading
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from ccip_plugin.core.system import atomic_write, cache_dir, file_lock, usable_c
     [
         pytest.param({"CCIP_CACHE_DIR": "/a/b"}, Path("/a/b"), id="ours"),
         pytest.param({"XDG_CACHE_HOME": "/x"}, Path("/x/ccip"), id="the user's"),
+        pytest.param({"CCIP_CACHE_DIR": "~/a"}, Path.home() / "a", id="ours, in the home folder"),
         pytest.param({}, Path.home() / ".cache" / "ccip", id="neither"),
     ],
 )
@@ -25,6 +27,17 @@ def test_the_cache_folder_can_be_chosen(monkeypatch, environment, expected):
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert cache_dir() == expected
+
+
+@pytest.mark.parametrize("chosen", [None, "~nobody-has-this-name/ccip"])
+def test_a_user_without_a_home_folder_has_a_cache_folder(monkeypatch, chosen):
+    """Such as a container that runs as some number."""
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("os.getuid", lambda: 987_654)
+    monkeypatch.setenv("CCIP_CACHE_DIR", chosen) if chosen else monkeypatch.delenv("CCIP_CACHE_DIR", raising=False)
+    assert cache_dir().is_relative_to(tempfile.gettempdir())
 
 
 # --- locks
@@ -178,11 +191,45 @@ def test_the_quota_of_a_container(tmp_path, membership, files, expected):
     assert system._cpu_quota(tmp_path / "cgroup", tmp_path / "mount") == expected
 
 
+QUOTA = "200000 100000"
+V1_MOUNT = "31 25 0:27 {root} {mount}/elsewhere rw,relatime - cgroup cgroup rw,cpuacct,cpu"
+V2_MOUNT = "32 25 0:28 {root} {mount}/unified rw shared:9 - cgroup2 cgroup2 rw,nsdelegate"
+
+
+@pytest.mark.parametrize("membership, mounts, files, expected", [
+    pytest.param("0::/a/b", V2_MOUNT.format(root="/", mount="{mount}"), {"unified/a/cpu.max": QUOTA}, 2.0,
+                 id="version 2 mounted elsewhere"),
+    pytest.param("0::/docker/abc/inner/x", V2_MOUNT.format(root="/docker/abc", mount="{mount}"),
+                 {"unified/inner/cpu.max": QUOTA, "unified/cpu.max": "400000 100000"}, 2.0,
+                 id="a group within the group of the container"),
+    pytest.param("0::/docker/abc", V2_MOUNT.format(root="/docker/abc", mount="{mount}"), {"unified/cpu.max": QUOTA},
+                 2.0, id="the mount is the group"),
+    pytest.param("0::/../other", V2_MOUNT.format(root="/", mount="{mount}"), {"unified/cpu.max": QUOTA}, 2.0,
+                 id="a group that is not visible"),
+    pytest.param("4:cpuacct,cpu:/kubepods/pod/c/job", V1_MOUNT.format(root="/kubepods/pod/c", mount="{mount}"),
+                 {"elsewhere/job/cpu.cfs_quota_us": "150000", "elsewhere/job/cpu.cfs_period_us": "100000"}, 1.5,
+                 id="version 1 mounted elsewhere"),
+    pytest.param("4:memory:/a\n3:cpuset:/a", V1_MOUNT.format(root="/", mount="{mount}"),
+                 {"elsewhere/a/cpu.cfs_quota_us": "150000", "elsewhere/a/cpu.cfs_period_us": "100000"}, None,
+                 id="groups that do not limit the CPU"),
+    pytest.param("nonsense\n0:\n::\n\n0::/a", "nonsense\n - cgroup2\n1 2 3 - cgroup2 x rw",
+                 {"cpu.max": QUOTA}, 2.0, id="lines that are not understood"),
+])  # fmt: skip
+def test_quotas_wherever_groups_are_mounted(tmp_path, membership, mounts, files, expected):
+    (tmp_path / "cgroup").write_text(membership)
+    (tmp_path / "mountinfo").write_text(mounts.format(mount=tmp_path / "mount"))
+    for name, text in files.items():
+        (tmp_path / "mount" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "mount" / name).write_text(text)
+    assert system._cpu_quota(tmp_path / "cgroup", tmp_path / "mount", tmp_path / "mountinfo") == expected
+
+
 @pytest.mark.parametrize("quota, expected", [(None, 8), (0.3, 1), (2.0, 2), (2.5, 3), (64.0, 8)])
 def test_cores_are_limited_by_affinity_and_quota(tmp_path, monkeypatch, quota, expected):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
     monkeypatch.setattr(system, "_CGROUPS", tmp_path)
     monkeypatch.setattr(system, "_CGROUP_OF_PROCESS", tmp_path / "cgroup")
+    monkeypatch.setattr(system, "_MOUNTS", tmp_path / "mountinfo")
     (tmp_path / "cgroup").write_text("0::/\n")
     if quota is not None:
         (tmp_path / "cpu.max").write_text(f"{int(quota * 100_000)} 100000\n")

@@ -119,8 +119,8 @@ def find_merges(
         weights: ``(n,)`` weight of each in a mean
         cut: maximum mean difference of groups to merge
         rules (None): restrictions
-        on_merges: called after each block of comparisons, at least every second or so, with the number of merges so far; its
-            exceptions end the work
+        on_merges: called after each block of comparisons, at least every second or so, with the number of merges so
+            far; its exceptions end the work
 
     Returns:
         the merges, in any order
