@@ -12,6 +12,7 @@ from ..core.errors import CCIPError
 from ..core.options import Choice
 from ..storage.targets import Target, detection_fields, is_field_name, resolve
 from .answers import WHOLE_IMAGES, number_of, patches_field_of, text_of
+from .selection import target_samples
 
 RADIO_CHOICES = 5
 """More choices without descriptions are shown as a list."""
@@ -188,7 +189,7 @@ class Form:
         # FiftyOne's default is the selected samples, which may be selected for another reason
         available = asked.options.available_values()
         asked.default = next((choice for choice in FIRST_TARGETS if choice in available), None)
-        return self.use_target(lambda: self.ask_items(ctx.target_view(require_flat=True)))
+        return self.use_target(lambda: self.ask_items(target_samples(ctx)))
 
     def use_target(self, find: Callable[[], Target]) -> Target | None:
         """Sets the target of the form; an error is shown.

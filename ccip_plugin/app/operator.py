@@ -29,6 +29,7 @@ from ..core.progress import ProgressCallback
 from . import execution, outputs, route
 from .answers import given, patches_field_of
 from .forms import Form
+from .selection import target_samples
 
 ICONS = {
     "icon": "/assets/ccip.svg",
@@ -82,7 +83,7 @@ class CCIPOperator(foo.Operator):
 
     def samples(self, ctx: Any) -> Any:
         """The samples to work on, as the form asked for them."""
-        return ctx.target_view(require_flat=True)
+        return target_samples(ctx)
 
     def options(self, ctx: Any) -> dict[str, Any]:
         """The keywords of the function, from the answers; a script gives them under the same names."""

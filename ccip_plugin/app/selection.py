@@ -3,11 +3,34 @@
 from collections import Counter
 from typing import Any
 
+import fiftyone.core.media as fomm
 from fiftyone.core.collections import SampleCollection
 from fiftyone.core.patches import PatchesView
+from fiftyone.operators import ViewTarget
 
 from ..core.errors import CCIPError
-from ..storage.targets import Target, resolve
+from ..storage.internals import is_dynamic_groups
+from ..storage.targets import Target, flatten_dynamic_groups, resolve
+
+
+def shown_samples(ctx: Any) -> SampleCollection:
+    """The samples of the view in the App; of dynamic groups, all samples of the groups that it shows."""
+    return flatten_dynamic_groups(ctx.view) if is_dynamic_groups(ctx.view) else ctx.view
+
+
+def target_samples(ctx: Any) -> SampleCollection:
+    """The samples that were chosen in the form: the dataset, the view or the selected samples.
+
+    FiftyOne's ``target_view`` takes dynamic groups for slices, which they do not have. Without one chosen, or another
+    one than a form offers, it is the view.
+    """
+    if ctx.view is None or not is_dynamic_groups(ctx.view):
+        return ctx.target_view(require_flat=True)
+    target = ctx.request_params.get("view_target")
+    if target == ViewTarget.DATASET and ctx.dataset.media_type != fomm.GROUP:
+        return ctx.dataset
+    samples = shown_samples(ctx)
+    return samples.select(ctx.selected) if target == ViewTarget.SELECTED_SAMPLES else samples
 
 
 class NothingSelectedError(CCIPError):
@@ -49,7 +72,7 @@ def selected_target(ctx: Any) -> Target:
         TargetError: the selected items cannot have embeddings
     """
     if ctx.selected:
-        return resolve(ctx.view.select(list(ctx.selected)))
+        return resolve(shown_samples(ctx).select(list(ctx.selected)))
     labels = ctx.selected_labels or ()
     if not labels:
         raise NothingSelectedError

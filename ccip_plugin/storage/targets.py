@@ -173,7 +173,7 @@ def resolve(samples: SampleCollection, patches_field: str | None = None) -> Targ
             "(view.clone()), or the dataset that it was made from"
         )
     if is_dynamic_groups(samples):
-        samples = samples.flatten()  # all samples of each group, not only its first
+        samples = flatten_dynamic_groups(samples)
     dataset = root_dataset(samples)
     media_type = samples.media_type
     if media_type == fomm.GROUP:
@@ -191,6 +191,15 @@ def resolve(samples: SampleCollection, patches_field: str | None = None) -> Targ
     return Target(dataset, _with_all_fields(samples), patches_field)
 
 
+def flatten_dynamic_groups(tiles: fo.DatasetView) -> fo.DatasetView:
+    """All samples of the groups of a view made by ``group_by``, of which it shows the first ones only."""
+    flat = tiles.flatten()
+    if flat.media_type != fomm.GROUP:
+        return flat
+    # of a slice, FiftyOne takes the flattened view for one of all slices
+    return filter_stages(tiles, lambda stage: isinstance(stage, _SLICING)).select(flat.values("id"))
+
+
 def _with_all_fields(samples: SampleCollection) -> SampleCollection:
     """The same samples with all fields, since hidden fields would read as missing."""
     hiding = (fo.SelectFields, fo.ExcludeFields)
@@ -200,6 +209,8 @@ def _with_all_fields(samples: SampleCollection) -> SampleCollection:
 
 
 def _resolve_patches_view(patches: fop.PatchesView, patches_field: str | None) -> Target:
+    if is_dynamic_groups(patches):
+        patches = patches.flatten()
     field = patches.patches_field
     if patches_field not in (None, field):
         raise TargetError(f"this view shows the patches of {field!r}, not of {patches_field!r}")
