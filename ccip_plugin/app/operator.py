@@ -28,7 +28,8 @@ from ..core.options import Options
 from ..core.progress import ProgressCallback
 from . import execution, outputs, route
 from .answers import given, patches_field_of
-from .forms import Form
+from .forms import Form, sentence
+from .packages import MissingPackagesError, check_packages
 from .selection import target_samples
 
 ICONS = {
@@ -123,6 +124,11 @@ class CCIPOperator(foo.Operator):
 
     def resolve_input(self, ctx: Any) -> types.Property:
         form = Form(ctx, self.label, self.button)
+        try:
+            check_packages()
+        except MissingPackagesError as error:
+            form.error("packages", f"{sentence(error)}.")
+            return form.as_property()
         if problems := self.keep_answers(ctx):
             form.error("parameters", str(route.AnswerError(problems)))
         self.ask(form)
@@ -167,7 +173,11 @@ class CCIPOperator(foo.Operator):
 
         Returns:
             what the function returns; what ``execute_operator`` returns for a delegated call
+
+        Raises:
+            MissingPackagesError: packages of this plugin are not installed
         """
+        check_packages()
         given = (samples, *arguments) if self.takes_samples else arguments
         if not delegate:
             return self.function(*given, **options)

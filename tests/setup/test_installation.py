@@ -3,6 +3,7 @@
 The environments have the packages of this one and nothing of ours; processes in them run in an empty folder.
 """
 
+import importlib.metadata
 import os
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from ccip_plugin.app import packages
 from tests.support.published import copy_repository, copy_source, served_archive
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -199,6 +201,84 @@ def test_an_update_under_a_running_app_asks_for_a_restart(environment):
     assert (before, after) == ("None", "None")
     assert "The CCIP plugin was updated from version " in refusal and "Restart the App." in refusal
     assert (is_listed, is_listed_without_version) == ("True", "True")
+
+
+# -- the zip, in an environment with FiftyOne and nothing else
+
+
+def _required_by(name: str) -> set[str]:
+    """A package and everything that it requires, as far as it is installed here."""
+    found, waiting = set(), [name]
+    while waiting:
+        each = waiting.pop()
+        try:
+            lines = importlib.metadata.requires(each) or []
+        except importlib.metadata.PackageNotFoundError:  # FiftyOne's database has several names
+            continue
+        found.add(each)
+        needed = map(Requirement, lines)
+        names = {one.name.lower() for one in needed if one.marker is None or one.marker.evaluate({"extra": ""})}
+        waiting += sorted(names - found)
+    return found
+
+
+@pytest.fixture
+def plain_environment(mongo, tmp_path) -> Environment:
+    """An environment with only FiftyOne and what it requires."""
+    new = Environment(tmp_path / "plain")
+    (site_packages,) = new.folder.glob("venv/lib/python*/site-packages")
+    (site_packages / "packages.pth").unlink()
+    for name in _required_by("fiftyone"):
+        files = importlib.metadata.files(name) or []
+        for top in {file.parts[0] for file in files} - {"..", "__pycache__", "bin"}:
+            target = site_packages / top
+            if not target.exists():
+                target.symlink_to(Path(str(importlib.metadata.distribution(name).locate_file(top))))
+    return new
+
+
+WITHOUT = """
+import sys
+import fiftyone as fo
+import fiftyone.operators as foo
+
+data = fo.Dataset()
+data.add_sample(fo.Sample(sys.argv[1]))
+uris = [each.uri for each in foo.list_operators() if each.uri.startswith("@ccip/characters/")]
+print(len(uris))
+said = set()
+for uri in uris:
+    try:
+        foo.execute_operator(uri, dict(dataset=data), params={})
+    except Exception as error:
+        said.add(str(error).partition("Reason: ")[2].strip())
+    try:
+        foo.get_operator(uri)(data)
+    except ImportError as error:
+        said.add(str(error) + ".")
+print(*said, sep="|")
+data.delete()
+"""
+
+
+@pytest.mark.slow
+def test_without_its_requirements_every_form_says_what_is_missing_and_the_command(plain_environment, images, tmp_path):
+    with served_archive(tmp_path / "www", copy_repository) as url:
+        plain_environment.fiftyone("plugins", "download", url)
+    *_, n_operators, said = plain_environment.python(WITHOUT, images("a")[0]).splitlines()
+    listed = (ROOT / "fiftyone.yml").read_text(encoding="utf-8").partition("operators:\n")[2].partition("skills:")[0]
+    assert int(n_operators) == listed.count("  - ")
+    messages = {text[:1].lower() + text[1:] for text in said.split("|")}
+    assert messages == {
+        "filelock, huggingface_hub and onnxruntime are not installed: run 'fiftyone plugins requirements "
+        "@ccip/characters --install', then restart the App."
+    }
+
+
+def test_every_requirement_is_looked_for():
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    assert set(packages.NEEDED) == {Requirement(line).name for line in lines} - {"fiftyone"}
+    assert packages.INSTALL in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 # -- the zip, as a source of zoo models
