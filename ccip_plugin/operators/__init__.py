@@ -1,6 +1,29 @@
 """The operators of the plugin: each translates a form into one call of a function."""
 
+from importlib import import_module
 from typing import Any
+
+OPERATORS = (
+    "embed.compute_embeddings.ComputeEmbeddings",
+    "group.group_characters.GroupCharacters",
+    "group.explore_parameters.ExploreParameters",
+    "group.apply_proposal.ApplyProposal",
+    "edit.reject.Reject",
+    "edit.undo.Undo",
+    "edit.undo.Redo",
+    "group.delete_grouping.DeleteGrouping",
+    "search.find_similar.FindSimilar",
+    "search.compare_images.CompareImages",
+    "search.compute_similarity.ComputeSimilarity",
+    "search.compute_visualization.ComputeVisualization",
+    "evaluate.evaluate_model.EvaluateModel",
+    "evaluate.evaluate_groups.EvaluateGroups",
+    "evaluate.calibrate.Calibrate",
+    "evaluate.compare_runs.CompareRuns",
+    "models.register_model.RegisterModel",
+    "models.manage_models.ManageModels",
+)
+"""The operators, by room, module and class, in the order of their registration."""
 
 
 def register(plugin: Any) -> None:
@@ -9,42 +32,6 @@ def register(plugin: Any) -> None:
     Args:
         plugin: the plugin context
     """
-    from .edit.reject import Reject
-    from .edit.undo import Redo, Undo
-    from .embed.compute_embeddings import ComputeEmbeddings
-    from .evaluate.calibrate import Calibrate
-    from .evaluate.compare_runs import CompareRuns
-    from .evaluate.evaluate_groups import EvaluateGroups
-    from .evaluate.evaluate_model import EvaluateModel
-    from .group.apply_proposal import ApplyProposal
-    from .group.delete_grouping import DeleteGrouping
-    from .group.explore_parameters import ExploreParameters
-    from .group.group_characters import GroupCharacters
-    from .models.manage_models import ManageModels
-    from .models.register_model import RegisterModel
-    from .search.compare_images import CompareImages
-    from .search.compute_similarity import ComputeSimilarity
-    from .search.compute_visualization import ComputeVisualization
-    from .search.find_similar import FindSimilar
-
-    for operator in (
-        ComputeEmbeddings,
-        GroupCharacters,
-        ExploreParameters,
-        ApplyProposal,
-        Reject,
-        Undo,
-        Redo,
-        DeleteGrouping,
-        FindSimilar,
-        CompareImages,
-        ComputeSimilarity,
-        ComputeVisualization,
-        EvaluateModel,
-        EvaluateGroups,
-        Calibrate,
-        CompareRuns,
-        RegisterModel,
-        ManageModels,
-    ):
-        plugin.register(operator)
+    for path in OPERATORS:
+        module, _, name = path.rpartition(".")
+        plugin.register(getattr(import_module(f".{module}", __name__), name))

@@ -54,23 +54,15 @@ def test_a_new_method_refuses_what_it_does_not_do(one_group):
 
 
 def test_an_unknown_method_is_an_error_that_lists_the_methods(one_group):
-    with pytest.raises(ParameterError, match=r"method is 'kmeans'; it must be one of linkage, .*, one_group"):
+    with pytest.raises(ParameterError, match=r"method is 'kmeans'; it must be one of .*linkage, .*, one_group"):
         get_method("kmeans")
 
 
-def test_names_are_unique_and_those_of_the_records():
+def test_public_names_stay_and_are_those_of_the_records():
     assert [method.name for method in METHODS.values()] == list(METHODS)
-    assert list(METHODS) == [
-        "linkage",
-        "dbscan",
-        "dbscan_2",
-        "dbscan_free",
-        "hdbscan",
-        "optics",
-        "optics_best",
-        "optics_cut",
-    ]
-    assert DEFAULT_METHOD == next(iter(METHODS)) == inspect.signature(cluster).parameters["method"].default
+    public = {"linkage", "dbscan", "dbscan_2", "dbscan_free", "hdbscan", "optics", "optics_best", "optics_cut"}
+    assert public <= METHODS.keys()
+    assert inspect.signature(cluster).parameters["method"].default == DEFAULT_METHOD
 
 
 def test_labels_and_descriptions_are_for_people():
