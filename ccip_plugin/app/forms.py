@@ -18,6 +18,8 @@ RADIO_CHOICES = 5
 """More choices without descriptions are shown as a list."""
 SEARCHED_CHOICES = 8
 """Longer lists can be searched."""
+HALF = 6
+"""Half of the width of a form, for two inputs beside each other."""
 FIRST_TARGETS = (ViewTarget.CURRENT_VIEW, ViewTarget.BASE_VIEW, ViewTarget.DATASET)
 
 
@@ -73,8 +75,8 @@ class Form:
         default: str | None = None,
         description: str | None = None,
         is_list: bool = False,
+        is_half: bool = False,
         is_searchable: bool = False,
-        is_required: bool = False,
         problem: str | None = None,
     ) -> str | None:
         """Asks for one of some values.
@@ -86,23 +88,24 @@ class Form:
             default (None): the value that the form begins with
             description (None): one line more
             is_list (False): whether few values are a list, too
+            is_half (False): whether the list takes half the width, beside another input
             is_searchable (False): whether a long list can be searched
-            is_required (False): whether the App refuses an empty answer
             problem (None): why the answer cannot be used
 
         Returns:
             the answer, the default where nothing was chosen
         """
+        width = {"space": HALF} if is_half else {}
         if is_searchable and len(choices) > SEARCHED_CHOICES:
             view = types.AutocompleteView()
         elif not is_list and (len(choices) <= RADIO_CHOICES or any(choice.description for choice in choices)):
             view = types.RadioGroup(orientation="vertical")
         else:
-            view = types.Dropdown()
+            view = types.Dropdown(**width)
         for choice in choices:
             view.add_choice(choice.value, label=choice.label, description=choice.description or None)
         shown: dict[str, Any] = {"label": label, "default": default, "description": description}
-        _mark(self.inputs.enum(name, view.values(), required=is_required, view=view, **shown), problem)
+        _mark(self.inputs.enum(name, view.values(), view=view, **shown), problem)
         return text_of(self.ctx, name) or default
 
     def text(
@@ -112,10 +115,12 @@ class Form:
         *,
         default: str | None = None,
         description: str | None = None,
+        is_half: bool = False,
         problem: str | None = None,
     ) -> str | None:
-        """Asks for a text; gives the answer, the default where it is empty."""
-        _mark(self.inputs.str(name, label=label, default=default, description=description), problem)
+        """Asks for a text, in half the width or the whole; gives the answer, the default where it is empty."""
+        view = types.TextFieldView(space=HALF) if is_half else None
+        _mark(self.inputs.str(name, label=label, default=default, description=description, view=view), problem)
         return text_of(self.ctx, name) or default
 
     def number(
@@ -127,6 +132,7 @@ class Form:
         default: float | None = None,
         placeholder: str | None = None,
         description: str | None = None,
+        is_half: bool = False,
         problem: str | None = None,
     ) -> Any:
         """Asks for a number.
@@ -138,12 +144,15 @@ class Form:
             default (None): the number that the form begins with
             placeholder (None): what an empty input shows
             description (None): one line more
+            is_half (False): whether it takes half the width, as one with a placeholder does
             problem (None): why the answer cannot be used
 
         Returns:
             what was typed, None when the input is empty
         """
-        view = None if placeholder is None else types.TextFieldView(placeholder=placeholder, space=6)
+        view = None
+        if placeholder is not None or is_half:
+            view = types.TextFieldView(space=HALF, **({} if placeholder is None else {"placeholder": placeholder}))
         add = self.inputs.int if kind is int else self.inputs.float
         _mark(add(name, label=label, default=default, description=description, view=view), problem)
         return number_of(self.ctx, name)
@@ -230,7 +239,13 @@ class Form:
                 Choice(WHOLE_IMAGES, "Whole images", "one character in each image"),
                 *(Choice(name, f"Detections in {name!r}", "one character in each box") for name in fields),
             ]
-            self.choose("patches_field", "Items", choices, default=WHOLE_IMAGES, is_list=len(choices) > RADIO_CHOICES)
+            self.choose(
+                "patches_field",
+                "Images or detections",
+                choices,
+                default=WHOLE_IMAGES,
+                is_list=len(choices) > RADIO_CHOICES,
+            )
         return patches_field_of(self.ctx)
 
 

@@ -24,6 +24,7 @@ from fiftyone.core.collections import SampleCollection
 from fiftyone.operators import types
 from fiftyone.operators.message import GeneratedMessage
 
+from ..core.errors import CCIPError
 from ..core.options import Options
 from ..core.progress import ProgressCallback
 from . import execution, outputs, route
@@ -37,6 +38,14 @@ ICONS = {
     "light_icon": "/assets/ccip-light.svg",
     "dark_icon": "/assets/ccip-dark.svg",
 }
+
+
+class MissingAnswerError(CCIPError):
+    """An input that has to be filled in is empty."""
+
+    def __init__(self, name: str):
+        super().__init__(f"{name.replace('_', ' ')!r} is empty: choose a value")
+        self.name = name
 
 
 class CCIPOperator(foo.Operator):
@@ -141,7 +150,9 @@ class CCIPOperator(foo.Operator):
             if problems:
                 raise route.AnswerError(problems)
             samples = self.samples(ctx) if self.takes_samples else None
-            return self.call(samples, progress, **self.options(ctx))
+            options = self.options(ctx)
+            self._check_answers(options)
+            return self.call(samples, progress, **options)
 
         def shown(report: Any) -> outputs.Output:
             out = outputs.Output(ctx, self.label, reloads=self.reloads)
@@ -184,6 +195,14 @@ class CCIPOperator(foo.Operator):
         names = list(inspect.signature(self.function).parameters)
         named = dict(zip(names[1:], arguments, strict=False))
         return execution.schedule(self.uri, samples, {**named, **options})
+
+    def _check_answers(self, options: dict[str, Any]) -> None:
+        """Raises :class:`MissingAnswerError` for an option without a default that has no value."""
+        parameters = list(inspect.signature(self.function).parameters.values())
+        for each in parameters[1:] if self.takes_samples else parameters:
+            is_needed = each.default is each.empty and each.kind is not each.VAR_KEYWORD
+            if is_needed and each.name not in options:
+                raise MissingAnswerError(each.name)
 
     def default(self, option: str) -> Any:
         """The default of an option of the function."""

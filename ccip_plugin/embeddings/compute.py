@@ -95,7 +95,7 @@ class EmbeddingsReport:
         )
 
     def _speed(self) -> str | None:
-        if self.provider is None:
+        if self.provider is None or not self.n_computed:
             return None
         noun = "detections" if self.patches_field else "images"
         provider = self.provider.removesuffix("ExecutionProvider")

@@ -24,6 +24,7 @@ class EmbeddingOptions(Options):
         EMBEDDINGS_FIELD,
         "the field (on detections: the attribute) for the embeddings",
         label="Field for the embeddings",
+        description="",
         metavar="FIELD",
     )
     model_name: str | None = option(

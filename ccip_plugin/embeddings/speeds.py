@@ -35,7 +35,9 @@ class Speed:
 
     def estimate(self, n: int) -> str:
         """The time for ``n`` images, as text."""
-        return f"about {duration(n / self.per_second)} on {self._provider}, at the speed of the last run"
+        seconds = n / self.per_second
+        time = "less than a second" if seconds < 1 else f"about {duration(seconds)}"
+        return f"{time} on {self._provider}, at the speed of the last run"
 
     @property
     def _provider(self) -> str:

@@ -16,6 +16,7 @@ from ..core.neighbors.choice import AUTO, choose_graph
 from ..core.progress import ProgressCallback, report
 from ..core.tuning.sweep import Sweep, sweep
 from ..grouping.calibrated import calibrated_parameters
+from ..grouping.options import method_label
 from ..grouping.participants import read_participants
 from ..labels.snapshot import read_state
 from ..labels.store import LabelStore
@@ -68,8 +69,9 @@ class Exploration:
             share = self.sweep.largest[self.sweep.at(eps)]
             limit = "" if safe is None else f", as beyond {safe:.4f}"
             warnings.append(
-                f"with eps {eps:.4f} ({name}) the largest group of DBSCAN has {share:.0%} of the {self.sweep.n:,} "
-                f"images, and may be a chain of several characters{limit}; average linkage does not chain"
+                f"with eps {eps:.4f} ({method_label(name)}) the largest group of DBSCAN has {share:.0%} of the "
+                f"{self.sweep.n:,} images, and may be a chain of several characters{limit}; average linkage does not "
+                "chain"
             )
         return tuple(warnings)
 
@@ -82,8 +84,8 @@ class Exploration:
                 ("Images compared", self.sweep.n),
                 ("Without embedding", self.n_without_embedding or None),
                 ("Stable range of eps", "none" if stable is None else f"{stable[0]:.4f} to {stable[1]:.4f}"),
-                ("No chained groups up to eps", decimals(safe)),
-                *((f"eps {row['eps']:.4f} ({row['name']})", _describe(row)) for row in self.rows()),
+                ("Largest eps without a likely chain of characters", decimals(safe)),
+                *((f"eps {row['eps']:.4f}, {method_label(row['name'])}", _describe(row)) for row in self.rows()),
                 ("Model", self.model_name),
             ],
             self.warnings,
@@ -108,7 +110,8 @@ class Exploration:
 
     def chart(self) -> Chart:
         """The plot, for the App and for files."""
-        return sweep_chart(self.sweep, self.marks, self.plateau)
+        marks = {method_label(name): eps for name, eps in self.marks.items()}
+        return sweep_chart(self.sweep, marks, self.plateau)
 
     def figure(self) -> dict[str, Any]:
         """The plot for plotly, as plain values: ``data`` and ``layout``."""

@@ -19,12 +19,13 @@ from ..storage.targets import Target, items_view
 
 MISPLACED, SCATTERED, UNASSIGNED_ITEMS, WORST_GROUP = "misplaced", "scattered", "unassigned", "worst_group"
 COST_LABELS = {
-    MISPLACED: "With another character",
-    SCATTERED: "In a second group of their character",
-    UNASSIGNED_ITEMS: "Unassigned, though their character has a group",
-    WORST_GROUP: "In the group with the most clicks",
+    MISPLACED: "Images in a group of another character",
+    SCATTERED: "Images in a second group of their character",
+    UNASSIGNED_ITEMS: "Unassigned images of a character with a group",
+    WORST_GROUP: "Images in the group that costs the most clicks",
 }
 """Items that cost clicks, and all items of the group that costs the most."""
+CLICK = "moves an image to another group, or merges two groups"
 
 METRIC_LABELS = {
     "ari": "Adjusted Rand index",
@@ -102,6 +103,7 @@ class GroupEvaluation:
             f"{counted(self.clicks, 'click')} to clean, ARI {metrics.ari:.3f}",
             [
                 ("Clicks to clean", f"{self.clicks:,}: {moves}, {merges}"),
+                ("A click", CLICK),
                 *((COST_LABELS[kind], len(ids)) for kind, ids in self.ids.items()),
                 ("Images with a name", metrics.n_images),
                 ("Without a name, left out", metrics.n_left_out or None),

@@ -104,7 +104,8 @@ class ModelEvaluation:
         return Facts.of(
             self._headline(),
             [
-                *((row.model_name, _describe(row)) for row in self.rows),
+                ("Model", self.rows[0].model_name if len(self.rows) == 1 else None),
+                *(fact for row in self.rows for fact in _facts(row, "" if len(self.rows) == 1 else row.model_name)),
                 ("Ground truth field", self.ground_truth_field),
                 ("Run", self.run_key),
                 ("Time", f"{self.seconds:.1f} s"),
@@ -244,13 +245,12 @@ def loaded_models(target: Target, record: Mapping[str, Any], run_key: str | None
     )
 
 
-def _describe(row: CardRow) -> str:
-    """What the table of the model card does not have."""
-    at = ", ".join(f"{name} {row.scores[f'at_{name}']:.4f}" for name in ("f1", "precision", "recall"))
-    return (
-        f"{row.n_images:,} images of {row.n_characters:,} characters; at the published threshold {at}; with each image "
-        f"also paired with itself, as in the published scores: F1 {row.with_selves['f1']:.4f}"
-    )
+def _facts(row: CardRow, model_name: str) -> list[tuple[str, str]]:
+    """What the table of the model card does not have; with the name of the model where there are several."""
+    facts = [("Images", f"{row.n_images:,} of {row.n_characters:,} characters")]
+    facts += [(SCORE_LABELS[name], decimals(row.scores[name])) for name in ("at_f1", "at_precision", "at_recall")]
+    facts.append(("F1 with each image paired with itself, too", decimals(row.with_selves["f1"])))
+    return [(f"{model_name}: {label}" if model_name else label, value) for label, value in facts]
 
 
 def _with_interval(value: float, interval: Interval | None) -> str:

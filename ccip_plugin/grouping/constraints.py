@@ -13,6 +13,7 @@ from ..core.arrays import IntArray
 from ..core.clustering.constraints import Constraints
 from ..core.identity.ids import ids_of, places_of, texts_of
 from ..core.identity.state import NONE, State
+from ..storage.fields import ERROR_FIELD, SOURCE_FIELD
 from ..storage.targets import Target, TargetError
 from .options import APART
 from .participants import Participants
@@ -162,5 +163,7 @@ def track_fields(target: Target) -> list[str]:
     if target.dataset.get_field(target.path(INDEX)) is None:
         return []
     schema = target.dataset.get_field_schema().items()
+    helpers = {"id", "filepath", ERROR_FIELD, SOURCE_FIELD}
+    helpers.update(f"{name}_source" for name, field in schema if isinstance(field, fo.VectorField))
     is_name = (fo.StringField, fo.ObjectIdField)
-    return [name for name, field in schema if isinstance(field, is_name) and name not in ("id", "filepath")]
+    return [name for name, field in schema if isinstance(field, is_name) and name not in helpers]

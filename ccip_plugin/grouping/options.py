@@ -40,6 +40,7 @@ class GroupingOptions(Options):
         GROUP_FIELD,
         "the field (on detections: the attribute) for the groups",
         label="Field for the groups",
+        description="",
         metavar="FIELD",
         is_recorded=False,
     )
@@ -63,7 +64,7 @@ class GroupingOptions(Options):
         "the largest difference between neighbors (linkage: the largest mean difference in a group); as published by "
         "default",
         label="Largest difference (eps)",
-        description="Smaller makes stricter, smaller groups. Empty means the value shown",
+        description="Smaller: stricter groups. Empty: as shown",
         noun="a difference",
         minimum=0,
         maximum=1,
@@ -73,7 +74,7 @@ class GroupingOptions(Options):
         None,
         "the number of images that make a group, or the core of one; as published by default",
         label="Smallest group (min_samples)",
-        description="How many similar images make a group. Empty means the value shown",
+        description="Images that make one. Empty: as shown",
         minimum=1,
         metavar="N",
     )
@@ -82,8 +83,8 @@ class GroupingOptions(Options):
         "all gives a new label to every image without a user label; add only gives labels to images without any label",
         label="What may change",
         choices=(
-            Choice(ALL, "Group everything again", "all labels but user labels may change"),
-            Choice(ADD, "Add new images only", "existing labels stay as they are"),
+            Choice(ALL, "All labels but user labels"),
+            Choice(ADD, "Only images without a label"),
         ),
     )
     graph: str = option(
@@ -119,7 +120,7 @@ class GroupingOptions(Options):
         "for detections in frames of videos and the method linkage: the field of samples that names the video of a "
         "frame, e.g. sample_id; detections of one video with the same index stay together unless user labels say "
         "otherwise",
-        label="Frames of one video have the same",
+        label="Field with the video of a frame",
         description="Boxes of one video with the same index stay together. Empty: the index is not used",
         metavar="FIELD",
         is_advanced=True,

@@ -7,6 +7,12 @@ from dataclasses import dataclass, field
 from ..reports.facts import Facts, counted
 from ..reports.words import utc
 
+_ACTIONS = {
+    "group_characters": "group by character",
+    "reject": "not this character",
+    "delete_grouping": "delete character groups",
+}
+_TURNS = {"undo": "undid", "redo": "redid"}
 _NAMED = 5  # ids that are named in a report
 
 
@@ -34,7 +40,7 @@ class ApplyReport:
         """The report as text."""
         action = action_text(self.action)
         return Facts.of(
-            f"{action}, {counted(self.n_written, 'label')}",
+            f"{action}: {counted(self.n_written, 'label')}",
             [
                 ("Action", action if self.number is None else f"{action} (change {self.number})"),
                 ("Labels written", self.n_written),
@@ -108,5 +114,8 @@ def shortened(ids: Sequence[str]) -> str:
 
 
 def action_text(action: str) -> str:
-    """The name of an action as text: ``group characters``."""
-    return action.replace("_", " ")
+    """An action as text, named like its operator: ``group by character``, ``undid group by character``."""
+    turn, _, rest = action.partition(" ")
+    if turn in _TURNS:
+        return f"{_TURNS[turn]} {action_text(rest)}"
+    return _ACTIONS.get(action, action.replace("_", " "))

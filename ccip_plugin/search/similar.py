@@ -26,7 +26,7 @@ from ..embeddings.cache import VECTORS
 from ..embeddings.load import Embeddings, load_embeddings
 from ..embeddings.provenance import Provenance
 from ..labels.store import LabelStore
-from ..reports.facts import Facts
+from ..reports.facts import Facts, counted
 from ..storage.fields import EMBEDDINGS_FIELD, GROUP_FIELD, STATUS_IGNORED
 from ..storage.lease import lease
 from ..storage.schema import declare, stored_field
@@ -59,6 +59,8 @@ class Similar:
         combine: how the differences to several queries are combined
         model_name: the model of the embeddings
         difference_field: the path of the field with the differences, None when none was requested
+        query_ids: the ids of the query images or detections of the dataset; they are found as well, as FiftyOne's
+            similarity search finds them
     """
 
     target: Target
@@ -73,6 +75,7 @@ class Similar:
     combine: str
     model_name: str
     difference_field: str | None = None
+    query_ids: frozenset[str] = frozenset()
 
     @property
     def view(self) -> fo.DatasetView:
@@ -88,20 +91,34 @@ class Similar:
 
     def facts(self) -> Facts:
         """The result as text."""
-        queries = {MEAN: "mean difference", NEAREST: "smallest difference"}[self.combine]
+        noun = self.target.noun
+        combined = {MEAN: "the mean difference to all", NEAREST: "the difference to the nearest"}[self.combine]
+        n_found = sum(item_id in self.query_ids for item_id in self.ids)
         return Facts.of(
-            f"{len(self.ids):,} of {self.n_searched:,} {self.target.noun}, {self.n_within:,} within the threshold of "
+            f"{len(self.ids):,} of {self.n_searched:,} {noun}, {self.n_within:,} within the threshold of "
             f"{self.threshold:.4f}",
             [
                 ("Found", f"{len(self.ids):,}, most similar first"),
-                ("Compared with", f"{self.n_queries:,} ({queries})" if self.n_queries > 1 else "1"),
-                (f"Same character, of {self.n_searched:,} {self.target.noun}", self.n_within),
+                ("Query", counted(self.n_queries, noun[:-1])),
+                ("Compared by", combined if self.n_queries > 1 else None),
+                ("Same character", f"{self.n_within:,} of {self.n_searched:,} {noun}"),
                 ("Threshold", f"{self.threshold:.4f}"),
+                ("Found, though in the query", n_found or None),
                 ("Without embedding, not searched", self.n_missing or None),
                 ("Differences written to", self.difference_field),
                 ("Model", self.model_name),
             ],
         )
+
+    def verdict(self, place: int) -> str:
+        """The result for an item found: ``query``, ``same character`` or ``different``.
+
+        Args:
+            place: its place in :attr:`ids`
+        """
+        if self.ids[place] in self.query_ids:
+            return "query"
+        return "same character" if float(self.differences[place]) <= self.threshold else "different"
 
     def __str__(self) -> str:
         return str(self.facts())
@@ -177,10 +194,12 @@ def find_similar(
     model_name = stored.provenance.model_name
     if threshold is None:
         threshold = load_calibration(model_name, model_dir=model_dir, revision=revision).threshold
-    queries = list(_vectors_of(stored, target, embeddings_field, _ids_of(ids)))
+    query_ids = _ids_of(ids)
+    queries = list(_vectors_of(stored, target, embeddings_field, query_ids))
     if group is not None:
         members = _members(target, group_field, group)
         queries.extend(_vectors_of(stored, target, embeddings_field, members, is_each_needed=False))
+        query_ids += members
     if pictures := _images_of(images, max_pixels):
         report(progress, "loading the model", 0, None)
         with Encoder.open(model_name, model_dir=model_dir, provider=provider, revision=revision) as encoder:
@@ -204,6 +223,7 @@ def find_similar(
         n_queries=len(queries),
         combine=combine,
         model_name=model_name,
+        query_ids=frozenset(query_ids),
     )
     return similar if difference_field is None else _write(similar, difference_field)
 

@@ -49,6 +49,7 @@ class Registration:
         is_ours: whether :func:`register_model` created it; False for a downloaded source of the zoo
         is_current: whether it is the same as :func:`register_model` would create now
         is_new: whether this call created or replaced it
+        is_removed: whether this call removed it
         models: the names of the models
         default_model: the name of the default model
     """
@@ -60,6 +61,7 @@ class Registration:
     is_ours: bool
     is_current: bool
     is_new: bool = False
+    is_removed: bool = False
     models: tuple[str, ...] = tuple(MODELS)
     default_model: str = DEFAULT_MODEL
 
@@ -69,6 +71,7 @@ class Registration:
         Args:
             is_removed (False): whether it was just removed
         """
+        is_removed = is_removed or self.is_removed
         state = "removed" if is_removed else "registered" if self.is_new else "already registered"
         return Facts.of(
             f"models {state}",
@@ -81,6 +84,9 @@ class Registration:
                 ("In Python", None if is_removed else f'foz.load_zoo_model("{self.default_model}")'),
             ],
         )
+
+    def __str__(self) -> str:
+        return str(self.facts(is_removed=self.is_removed))
 
 
 def register_model(*, copy: bool = False, overwrite: bool = False) -> Registration:
@@ -140,7 +146,7 @@ def unregister_model() -> Registration | None:
     with _write_errors(existing.folder):
         shutil.rmtree(existing.folder)  # deletes links in it without following them
     forget_zoo_manifests()
-    return existing
+    return replace(existing, is_removed=True)
 
 
 def find_registration() -> Registration | None:

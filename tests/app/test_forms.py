@@ -49,6 +49,17 @@ def test_choices_are_shown_by_their_number(data, choices, options, view):
     assert asked(form)["name"]["type"]["values"] == [choice.value for choice in choices]
 
 
+def test_inputs_have_descriptions_and_widths(data):
+    form = Form(context(data), "Title")
+    form.choose("list", "Label", CHOICES, description="why", is_list=True, is_half=True)
+    form.text("text", "Label", is_half=True)
+    form.number("number", "Label", is_half=True)
+    form.choose("radio", "Label", CHOICES, description="why")
+    parts = asked(form)
+    assert [parts[name]["view"]["description"] for name in ("list", "radio")] == ["why", "why"]
+    assert [parts[name]["view"]["space"] for name in ("list", "text", "number")] == [6, 6, 6]
+
+
 @pytest.mark.parametrize("answer, expected", [(None, "a"), ("", "a"), ("b", "b"), (" b ", "b")])
 def test_a_choice_has_a_default(data, answer, expected):
     form = Form(context(data, name=answer), "Title")

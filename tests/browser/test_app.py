@@ -104,7 +104,7 @@ def computes_embeddings(app, dataset):
 
 def groups(app, dataset):
     app.button("@ccip/characters/group_characters").click()
-    app.says(re.compile("^241 images, 240 of them embedded with .*; 1 without an embedding will be in no group"))
+    app.says(re.compile("^241 images, 240 embedded with .*; the other 1 will be in no group"))
     app.shot("group-form")
     app.fill(EPS, "2")
     app.says("A difference from 0 to 1")
@@ -151,7 +151,7 @@ def renames_and_groups_again(app, dataset):
 
 def undoes(app, dataset):
     app.operator(UNDO)
-    app.says(re.compile("^Undo 'group characters' of"))
+    app.says(re.compile("^Undo 'group by character' of"))
     app.shot("undo-form")
     for _ in range(2):  # the second run, then the first
         app.execute("Undo")
@@ -175,7 +175,7 @@ def test_detections(app, gallery):
     with app.shot_on_failure("detections"):
         app.open(dataset.name)
         app.operator(COMPUTE)
-        app.tick("Items", re.compile("Detections in 'faces'"))
+        app.tick("Images or detections", re.compile("Detections in 'faces'"))
         app.says("16 detections, 16 without an embedding.")
         app.shot("compute-form-detections")
         app.execute()
@@ -184,7 +184,7 @@ def test_detections(app, gallery):
         app.operator(GROUP)
         app.says("The images have no CCIP embeddings yet. Run 'CCIP: compute embeddings' first.")
         app.shot("group-form-nothing")
-        app.tick("Items", re.compile("Detections in 'faces'"))
+        app.tick("Images or detections", re.compile("Detections in 'faces'"))
         app.says("16 detections, all embedded with ccip-caformer-24-randaug-pruned.")
         app.execute()
         app.dialog.get_by_role("row", name=re.compile("faces.detections.character_group")).wait_for()

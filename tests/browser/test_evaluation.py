@@ -63,7 +63,7 @@ def test_evaluates_groups(app, gallery):
     with app.shot_on_failure("evaluate-groups"):
         app.open(gallery.name)
         app.operator("CCIP: evaluate character groups")
-        app.prompt.get_by_text("With another character", exact=True).click()
+        app.prompt.get_by_text("Images in a group of another character", exact=True).click()
         app.shot("evaluate-groups-form")
         app.prompt.get_by_role("button", name="Evaluate", exact=True).click()
         app.dialog.get_by_role("row", name=re.compile("Clicks to clean")).get_by_text("1: 1 move, 0 merges").wait_for()

@@ -202,7 +202,7 @@ def test_models_are_listed_and_groups_deleted(app, gallery, models):
         app.close_dialog()
         app.cy("character_group-field").wait_for(state="detached")
         app.operator(UNDO)
-        app.says(re.compile("^Undo 'delete grouping' of"))
+        app.says(re.compile("^Undo 'delete character groups' of"))
         app.execute("Undo")
         app.dialog.get_by_role("row", name=re.compile("^Labels written")).wait_for()
         app.close_dialog()

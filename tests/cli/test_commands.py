@@ -345,7 +345,7 @@ class TestOtherCommands:
         data = fo.load_dataset(name)
         before = labels(data)
         assert main(["undo", "--dataset", name]) == 0
-        assert "undo group characters, 4 labels" in capsys.readouterr().out
+        assert "undid group by character: 4 labels" in capsys.readouterr().out
         assert set(labels(data).values()) == {None}
         assert main(["redo", "--dataset", name]) == 0
         assert labels(data) == before

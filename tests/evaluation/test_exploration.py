@@ -9,6 +9,7 @@ from ccip_plugin.core.registry import DEFAULT_MODEL
 from ccip_plugin.core.tuning.sweep import Sweep
 from ccip_plugin.evaluation.exploration import Exploration, explore_parameters
 from ccip_plugin.grouping import group_characters
+from ccip_plugin.grouping.options import method_label
 from ccip_plugin.grouping.participants import NothingToGroupError
 from tests.support.groups import embed, labels
 
@@ -92,18 +93,23 @@ def explored(n=1000, largest=(0.0, 0.01, 0.02, 0.4)):
 )
 def test_warns_past_the_safe_range(found, safe, warned):
     assert found.safe_eps == safe
-    assert [name for name in found.marks if any(f"({name})" in warning for warning in found.warnings)] == warned
+    assert [
+        name for name in found.marks if any(f"({method_label(name)})" in warning for warning in found.warnings)
+    ] == warned
 
 
 def test_facts():
     facts = explored().facts()
     assert facts.headline == "1,000 images compared"
-    assert (facts["Stable range of eps"], facts["No chained groups up to eps"]) == ("0.1000 to 0.2000", "0.1500")
-    assert facts["eps 0.1200 (dbscan_2)"] == "30 groups, 50% of the images unassigned, 1.0% in the largest"
+    assert (facts["Stable range of eps"], facts["Largest eps without a likely chain of characters"]) == (
+        "0.1000 to 0.2000",
+        "0.1500",
+    )
+    assert facts["eps 0.1200, DBSCAN (tuned)"] == "30 groups, 50% of the images unassigned, 1.0% in the largest"
     (warning,) = facts.warnings
     assert warning.startswith("with eps 0.2000 (threshold) the largest group of DBSCAN has 40% of the 1,000 images")
     assert str(explored()).splitlines()[-1] == f"warning: {warning}"
-    assert "No chained groups up to eps" not in explored(largest=(0.3, 0.3, 0.3, 0.4)).facts()
+    assert "Largest eps without a likely chain of characters" not in explored(largest=(0.3, 0.3, 0.3, 0.4)).facts()
 
 
 def test_the_plot(tmp_path):
@@ -112,7 +118,7 @@ def test_the_plot(tmp_path):
     found = explored()
     figure = json.loads(json.dumps(found.figure()))
     assert figure["data"][0]["y"] == [0, 30, 30, 9] and figure["data"][2]["y"][-1] == 40
-    assert [note["text"] for note in figure["layout"]["annotations"]] == ["dbscan_2", "threshold", "stable"]
+    assert [note["text"] for note in figure["layout"]["annotations"]] == ["DBSCAN (tuned)", "threshold", "stable"]
     assert figure["layout"]["shapes"][-1]["x0"] == 0.1 and found.plateau == (0.1, 0.2)
     assert found.save(tmp_path / "図 eps.png").read_bytes().startswith(b"\x89PNG")
 

@@ -39,10 +39,11 @@ def test_facts(evaluation):
     assert facts.headline == f"3 clicks to clean, ARI {evaluation.metrics.ari:.3f}"
     assert dict(facts.pairs) == {
         "Clicks to clean": "3: 1 move, 2 merges",
-        "With another character": "1",
-        "In a second group of their character": "1",
-        "Unassigned, though their character has a group": "1",
-        "In the group with the most clicks": "3",
+        "A click": "moves an image to another group, or merges two groups",
+        "Images in a group of another character": "1",
+        "Images in a second group of their character": "1",
+        "Unassigned images of a character with a group": "1",
+        "Images in the group that costs the most clicks": "3",
         "Images with a name": "6",
         "Without a name, left out": "1",
         "Ignored, left out": "4",

@@ -32,9 +32,9 @@ def test_facts_of_one_model(rows):
     facts = evaluation(rows[:1]).facts()
     row = rows[0]
     assert facts.headline == f"{FIRST}: F1 {row.scores['f1']:.3f} at {row.scores['threshold']:.3f}"
-    assert facts[FIRST].startswith(
-        f"{row.n_images} images of {row.n_characters} characters; at the published threshold"
-    )
+    assert (facts["Model"], facts["Images"]) == (FIRST, f"{row.n_images} of {row.n_characters} characters")
+    assert facts["F1 at published threshold"] == f"{row.scores['at_f1']:.4f}"
+    assert "nan" not in str(facts) and " f1 " not in str(facts)
     assert (facts["Ground truth field"], facts["Run"], facts["Time"]) == ("who", "ccip_evaluation", "1.2 s")
     assert facts.warnings == tuple(row.notes)
 
@@ -42,13 +42,14 @@ def test_facts_of_one_model(rows):
 def test_the_headline_of_several_models_names_the_best(rows):
     worse = dataclasses.replace(rows[1], scores={**rows[1].scores, "f1": rows[0].scores["f1"] - 0.1})
     assert evaluation((worse, rows[0])).facts().headline.startswith(f"2 models, the best is {FIRST}: F1 ")
+    assert f"{FIRST}: F1 at published threshold" in evaluation((worse, rows[0])).facts()
     no_score = dataclasses.replace(rows[0], scores={**rows[0].scores, "f1": math.nan})
     assert evaluation((no_score,)).facts().headline == "there are no two images of one character"
 
 
 def test_facts_leave_out_what_is_not_there(rows):
     facts = evaluation(rows, run_key=None).facts()
-    assert "Run" not in facts and {FIRST, SECOND} <= {label for label, _ in facts.pairs}
+    assert "Run" not in facts and {FIRST, SECOND} <= {label.partition(":")[0] for label, _ in facts.pairs}
 
 
 def test_notes_are_named_once_and_tell_of_missing_embeddings(rows):

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from ccip_plugin.core.clustering import METHODS
 from ccip_plugin.core.errors import ParameterError
 from ccip_plugin.grouping import group_characters
+from ccip_plugin.grouping.constraints import track_fields
 from ccip_plugin.labels.identities import registry_key
-from ccip_plugin.storage.targets import TargetError
+from ccip_plugin.storage.targets import TargetError, resolve
 from tests.support.groups import embed, labels
 
 pytestmark = pytest.mark.mongo
@@ -218,6 +219,16 @@ def test_refuses_what_means_nothing(made, options, error):
     with pytest.raises(error):
         group_characters(samples, **options)
     assert labels(samples) == [None] * 3
+
+
+def test_only_fields_that_can_name_a_video_are_offered(frames):
+    samples = frames("ab", "ab", index=[1, 2, 1, 2])
+    target = resolve(samples, "girls")
+    before = track_fields(target)
+    for name in ("ccip_error", "ccip_source", "extra_source", "scene"):
+        samples.add_sample_field(name, fo.StringField)
+    samples.add_sample_field("extra", fo.VectorField)
+    assert track_fields(target) == [*before, "scene"] and "filepath" not in before
 
 
 def test_tracks_need_a_field(frames):

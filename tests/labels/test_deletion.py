@@ -129,6 +129,7 @@ def test_the_form_shows_what_will_go(embedded):
     first.save()
     assert said(form(DELETE, data), "kept_hint") == "User labels to be kept, with their groups: 1."
     run(DELETE, data)
+    data.reload()
     found = problems(form(DELETE, data))
     assert found == {"nothing_error": "There is nothing to delete: no label in 'character_group' was written by a run."}
 

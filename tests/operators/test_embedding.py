@@ -88,14 +88,14 @@ def test_says_how_long_it_will_take(gallery, monkeypatch, tmp_path):
     model = tiny_models.NAME
     speeds.remember(model, speeds.Speed("CPUExecutionProvider", 0.5), speeds.LEAST)
     dataset = gallery("ab" * 30)
-    words = "60 to embed: about 2 min on CPU, at the speed of the last run."
+    words = "60 images to embed: about 2 min on CPU, at the speed of the last run."
     assert said(form(COMPUTE, dataset), "cost_hint") == words
     assert said(form(COMPUTE, dataset, provider="cpu"), "cost_hint") == words
     assert "cost_hint" not in form(COMPUTE, dataset, provider="cuda")
     run(COMPUTE, dataset)
     assert speeds.recall(model).per_second > 0.5
     assert "cost_hint" not in form(COMPUTE, dataset)
-    assert said(form(COMPUTE, dataset, existing="overwrite"), "cost_hint").startswith("60 to embed: about")
+    assert said(form(COMPUTE, dataset, existing="overwrite"), "cost_hint").startswith("60 images to embed: ")
 
 
 def test_vectors_of_unknown_origin_need_a_word(gallery):

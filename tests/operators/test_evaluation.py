@@ -40,6 +40,16 @@ def test_forms_of_nothing_to_measure(dataset, uri):
     assert "no field with names" in found["ground_truth_field_error"]
 
 
+def test_an_empty_answer_is_asked_for(made):
+    samples = made("aab")
+    asked = form(GROUPS, samples, group_field=None, ground_truth_field=None)
+    assert not asked["ground_truth_field"]["required"], "not red before anything was done"
+    for params in ({}, {"group_field": "who", "ground_truth_field": ""}):
+        shown = run(GROUPS, samples, **params)
+        assert "is empty: choose a value" in shown["show_output"]["results"]["errors"][0]["reason"]
+    assert "'first' is empty" in str(run(COMPARE, samples)["show_output"]["results"]["errors"])
+
+
 def test_form_of_models(made):
     asked = form(MODEL, made("aab"))
     assert choices(asked, "ground_truth_field") == {"who": "who"}

@@ -83,7 +83,7 @@ def test_the_plot_marks_the_calibrated_value(made):
     samples = made(LETTERS)
     eps = calibrate(samples, ground_truth_field="who").parameters("dbscan").eps
     results = results_of(run(EXPLORE, samples))
-    assert facts(results)[f"eps {eps:.4f} (calibrated)"].startswith("9 groups")
+    assert facts(results)[f"eps {eps:.4f}, calibrated"].startswith("9 groups")
     assert "calibrated" in [note["text"] for note in results["elements"][0]["layout"]["annotations"]]
 
 
@@ -139,7 +139,7 @@ def test_says_to_compute_embeddings_first(boxes):
 def test_says_what_is_embedded(gallery):
     dataset = gallery("aabb")
     run(COMPUTE, dataset.limit(3))
-    expected = f"4 images, 3 of them embedded with {tiny_models.NAME}; 1 without an embedding will be in no group."
+    expected = f"4 images, 3 embedded with {tiny_models.NAME}; the other 1 will be in no group."
     assert said(form(GROUP, dataset), "count_hint") == expected
     run(COMPUTE, dataset)
     assert said(form(GROUP, dataset), "count_hint") == f"4 images, all embedded with {tiny_models.NAME}."
@@ -153,8 +153,10 @@ def test_methods_are_explained_and_show_what_was_published(gallery):
     offered = choices(asked, "method")
     assert next(iter(offered.items())) == ("linkage", "Average linkage (recommended)")
     assert offered.keys() >= {"dbscan", "dbscan_2", "dbscan_free", "optics", "optics_best"}
-    words = {choice["value"]: choice["description"] for choice in asked["method"]["view"]["choices"]}
-    assert all(words.values())
+    assert asked["method"]["view"]["name"] == "Dropdown"
+    assert asked["method"]["view"]["description"].startswith("Merges groups while their mean difference is small")
+    words = {form(GROUP, dataset, method=method)["method"]["view"]["description"] for method in offered}
+    assert len(words) == len(offered), "each method has its own description"
     for method, published in (
         ("linkage", ("0.1785", "2")),
         ("dbscan_2", ("0.1292", "2")),
@@ -330,7 +332,7 @@ def test_shows_what_eps_would_give(gallery, monkeypatch, tmp_path):
     assert problems(form(EXPLORE, dataset)) == {}
     results = run(EXPLORE, dataset)["show_output"]["results"]
     assert [trace["name"] for trace in results["plot_0"]] == ["groups", "unassigned, %", "largest group, %"]
-    assert facts(results)["eps 0.1785 (threshold)"] == "2 groups, 20% of the images unassigned, 40.0% in the largest"
+    assert facts(results)["eps 0.1785, threshold"] == "2 groups, 20% of the images unassigned, 40.0% in the largest"
     assert not dataset.has_field("character_group")
     assert foo.get_operator(EXPLORE)(dataset).sweep.n == 5
 

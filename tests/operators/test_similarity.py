@@ -171,9 +171,7 @@ class TestSimilarity:
         data = gallery("aab")
         data.add_sample(fo.Sample("/no/such/image.png"))
         asked = form(SIMILARITY, data.limit(1))
-        expected = (
-            f"4 images, 3 of them embedded with {tiny_models.NAME}; 1 without an embedding will not be in the index."
-        )
+        expected = f"4 images, 3 embedded with {tiny_models.NAME}; the other 1 will not be in the index."
         assert said(asked, "count_hint") == expected
         assert asked["brain_key"]["default"] == SIMILARITY_KEY
         assert "view_target" not in asked, "an index is always of the whole dataset"
@@ -307,6 +305,11 @@ class TestVisualization:
 # -- find_similar
 
 
+def columns_of(shown, name):
+    """The columns of a table that the App is told to show."""
+    return shown["show_output"]["outputs"]["type"]["properties"][name]["view"]["columns"]
+
+
 def shown_ids(shown):
     """The ids of the view that the App is told to show, in its order."""
     select = [stage for stage in shown["set_view"]["view"] if stage["_cls"].endswith(".Select")][-1]
@@ -323,6 +326,11 @@ class TestFind:
         assert problems(form(FIND, data, look_for="ticked")) == {
             "selection_error": "No sample is selected: select one or several."
         }
+        data.set_values("character_group", [fo.Classification(label="Rei")] * 4)
+        asked = form(FIND, data)
+        assert (asked["look_for"]["default"], problems(asked)) == ("group", {})
+        assert not asked["group"]["required"], "not red before anything was done"
+        assert "choose a character group" in errors(run(FIND, data, look_for="group"))[0]
         asked = form(FIND, data, selected=data.values("id")[:2])
         assert asked["look_for"]["default"] == "ticked"
         assert choices(asked, "look_for")["ticked"] == "Selected samples (2)"
@@ -343,7 +351,11 @@ class TestFind:
         rows = results(shown)["found"]
         assert [row["difference"] for row in rows] == [f"{apart:.4f}" for apart in expected.differences]
         assert rows[0]["image"] == Path(data[expected.ids[0]].filepath).name
-        assert rows[0]["verdict"] == ("same character" if n == 1 else "")
+        is_query = [item_id in selected_ids for item_id in expected.ids]
+        assert [row["verdict"] == "query" for row in rows] == is_query and any(is_query), "found, too, and marked"
+        others = {row["verdict"] for row in rows} - {"query"}
+        assert others == ({"same character", "different"} if n == 1 else {"different"})
+        assert facts(results(shown))["Found, though in the query"] == str(sum(is_query))
         assert shown["notify"]["message"] == f"CCIP: {expected.facts().headline}"
         assert state(data) == before
 
@@ -352,7 +364,7 @@ class TestFind:
         (path,) = images("b")
         asked = form(FIND, data, look_for="upload")
         view = asked["image"]["view"]
-        assert asked["image"]["required"]
+        assert not asked["image"]["required"] and problems(asked) == {}, "not red before anything was done"
         assert (view["max_size"], view["lite"]) == (upload.MAX_BYTES, True)
         lite = uploaded(path, content=None)
         assert problems(form(FIND, data, look_for="upload", image=lite)) == {}
@@ -360,7 +372,7 @@ class TestFind:
         assert "too large" in problems(form(FIND, data, look_for="upload", image=too_large))["image"]
         shown = run(FIND, data, look_for="upload", image=uploaded(path))
         assert shown_ids(shown) == find_similar(data, images=path).ids
-        assert facts(results(shown))["Compared with"] == "1"
+        assert facts(results(shown))["Query"] == "1 image"
 
     @pytest.mark.parametrize(
         "image, text",
@@ -395,7 +407,7 @@ class TestFind:
         shown = run(FIND, data, look_for="group", group="綾波 レイ 💙", combine="nearest")
         expected = find_similar(data, group="綾波 レイ 💙", combine="nearest")
         assert shown_ids(shown) == expected.ids
-        assert facts(results(shown))["Compared with"] == "2 (smallest difference)"
+        assert facts(results(shown))["Compared by"] == "the difference to the nearest"
 
     def test_patches(self, boxes):
         patches = boxes.to_patches("faces")
@@ -498,6 +510,7 @@ class TestCompare:
         stored = load_embeddings(data.limit(3))
         order = compare_images(data.limit(3)).order
         np.testing.assert_allclose(trace["z"], differences(stored.vectors[order]), atol=1e-4)
+        assert [column["label"] for column in columns_of(shown, "pairs")][:2] == ["First image", "Second image"]
         assert [row["verdict"] for row in found["pairs"]] == ["same character", "different", "different"]
         assert len(found["elements"][1]["layout"]["images"]) == 3
         assert "reload_dataset" not in shown

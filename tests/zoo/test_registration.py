@@ -56,6 +56,12 @@ def test_the_zoo_lists_and_loads_the_models(copy, zoo_dir):
     assert set(foz.list_downloaded_zoo_models()) == {tiny_models.NAME}
 
 
+def test_is_printed_as_text():
+    assert str(register_model()).startswith("models registered\n")
+    assert str(register_model()).startswith("models already registered\n")
+    assert str(unregister_model()).startswith("models removed\n")
+
+
 def test_again_changes_nothing(copy, zoo_dir):
     register_model(copy=copy)
     before = content(zoo_dir)

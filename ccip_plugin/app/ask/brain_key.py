@@ -20,7 +20,7 @@ def ask_brain_key(form: Form, default: str, kind: str) -> tuple[str, Any]:
     """
     key = text_of(form.ctx, "brain_key") or default
     problem = None if key.isidentifier() else "Letters, digits and _ only"
-    form.text("brain_key", "Key", default=default, description="Its name in the App", problem=problem)
+    form.text("brain_key", "Brain key", default=default, description="The App lists it by this name", problem=problem)
     if problem is not None:
         return key, None
     try:

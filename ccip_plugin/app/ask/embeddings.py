@@ -90,8 +90,9 @@ def _show_coverage(form: Form, field: str, model_name: str, without: str) -> int
     if not n_embedded:
         form.error("count", f"None of the {items} has an embedding in {field!r} yet. {COMPUTE_FIRST}")
     elif coverage.n_missing:
-        rest = f"{coverage.n_missing:,} without an embedding {without}."
-        form.hint("count", f"{items}, {n_embedded:,} of them embedded with {model_name}; {rest}")
+        form.hint(
+            "count", f"{items}, {n_embedded:,} embedded with {model_name}; the other {coverage.n_missing:,} {without}."
+        )
     else:
         form.hint("count", f"{items}, all embedded with {model_name}.")
     return n_embedded

@@ -24,15 +24,16 @@ def ask_group_field(form: Form) -> str | None:
     return _ask(form, "group_field", "Group field", (GROUP_FIELD, *LIKELY))
 
 
-def ask_view(form: Form, views: Mapping[str, str]) -> None:
+def ask_view(form: Form, views: Mapping[str, str], description: str | None = None) -> None:
     """Asks what the App shows when the operator is done.
 
     Args:
         form: the form
         views: the views, with their labels
+        description (None): one line more
     """
     choices = [Choice(NO_VIEW, "The current view"), *(Choice(name, label) for name, label in views.items())]
-    form.choose("show", "Show afterwards", choices, default=NO_VIEW)
+    form.choose("show", "Show afterwards", choices, default=NO_VIEW, description=description)
 
 
 def _ask(form: Form, name: str, label: str, proposed: tuple[str, ...]) -> str | None:
@@ -42,7 +43,7 @@ def _ask(form: Form, name: str, label: str, proposed: tuple[str, ...]) -> str | 
         return None
     default = next((field for field in proposed if field in fields), fields[0])
     choices = [Choice(field, field) for field in fields]
-    form.choose(name, label, choices, default=default, is_list=True, is_searchable=True, is_required=True)
+    form.choose(name, label, choices, default=default, is_list=True, is_searchable=True)
     chosen = text_of(form.ctx, name) or default
     try:
         name_attribute(form.target, chosen)

@@ -1,11 +1,12 @@
 """Asks for options: inputs made from their definitions, and the answers as keywords of a function."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ...core.errors import ParameterError
 from ...core.options import Choice, Option, Options
-from ..answers import number_of
+from ..answers import number_of, text_of
 from ..forms import Form, sentence
 
 AskOption = Callable[[Option], None]
@@ -44,6 +45,8 @@ def ask_option(
     default: Any = None,
     choices: Sequence[Choice] | None = None,
     placeholder: str | None = None,
+    is_list: bool = False,
+    is_half: bool = False,
     problem: str | None = None,
 ) -> None:
     """Adds the input of an option to a form; a problem with the answer is shown beside it.
@@ -54,14 +57,23 @@ def ask_option(
         default (None): the value that the form begins with, that of the option by default
         choices (None): the values to choose from, those of the option by default
         placeholder (None): what an empty input shows
+        is_list (False): whether choices are a list, with the description of the chosen one
+        is_half (False): whether a list or text takes half the width
         problem (None): why the answer cannot be used, if that is known
     """
     label = option.label
     problem = problem or problem_of(form.ctx, option)
     default = option.default if default is None else default
     choices = option.choices if choices is None else choices
-    if choices:  # each has its own description
-        form.choose(option.name, label, choices, default=default, problem=problem)
+    if choices:
+        description = option.spec.description
+        if is_list:
+            chosen = text_of(form.ctx, option.name) or default
+            described = {choice.value: choice.description for choice in choices}
+            description = sentence(described.get(chosen) or "") or description
+            choices = [replace(choice, description="") for choice in choices]
+        given: dict[str, Any] = {"default": default, "description": description, "problem": problem}
+        form.choose(option.name, label, choices, is_list=is_list, is_half=is_half, **given)
         return
     description = sentence(option.spec.help) if option.spec.description is None else option.spec.description
     shown: dict[str, Any] = {"default": default, "description": description, "problem": problem}
@@ -70,7 +82,7 @@ def ask_option(
     elif option.kind in (int, float):
         form.number(option.name, label, kind=option.kind, placeholder=placeholder, **shown)
     else:
-        form.text(option.name, label, **shown)
+        form.text(option.name, label, is_half=is_half, **shown)
 
 
 def problem_of(ctx: Any, option: Option) -> str | None:

@@ -1,6 +1,7 @@
 """Active learning of the threshold: which pairs of images to ask about, and the estimate from the answers."""
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -66,6 +67,16 @@ class Fit:
     published_f1: float
     n_answers: int
     is_enough: bool
+
+    def __str__(self) -> str:
+        interval = (
+            f"95% interval {self.low:.4f} to {self.high:.4f}" if math.isfinite(self.high - self.low) else "no interval"
+        )
+        scores = f"expected F1 {self.f1:.4f}, {self.published_f1:.4f} at the published threshold"
+        enough = "enough evidence" if self.is_enough else "not enough evidence yet"
+        if not math.isfinite(self.threshold):
+            return f"no threshold; {self.n_answers} answers about pairs, {enough}"
+        return f"threshold {self.threshold:.4f}, {interval}; {scores}; {self.n_answers} answers about pairs, {enough}"
 
 
 class PairPool:

@@ -143,4 +143,4 @@ def _show_time(form: Form, coverage: Coverage | None, model_name: str, *, is_sam
     is_all = not is_same or form.ctx.params.get("existing") == OVERWRITE
     n = coverage.n_total if is_all else coverage.n_missing
     if n:
-        form.hint("cost", f"{n:,} to embed: {speed.estimate(n)}.")
+        form.hint("cost", f"{n_items(form.target, n)} to embed: {speed.estimate(n)}.")

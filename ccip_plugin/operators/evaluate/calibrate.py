@@ -41,7 +41,7 @@ class Calibrate(CCIPOperator):
     is_delegable = True
 
     def ask(self, form: Form) -> None:
-        without = "do not count"
+        without = "will be left out"
         if form.ask_target("Calibrate on") is None or ask_embeddings(form, without=without) is None:
             return
         group_field = text_of(form.ctx, "group_field") or self.default("group_field")

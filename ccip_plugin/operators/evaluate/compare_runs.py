@@ -48,8 +48,8 @@ class CompareRuns(CCIPOperator):
             form.error("nothing", "There are no two groupings, models or evaluations to compare.")
             return
         choices = [Choice(name, name) for name in names]
-        form.choose("first", "First", choices, default=names[0], is_list=True, is_required=True)
-        form.choose("second", "Second", choices, default=names[1], is_list=True, is_required=True)
+        form.choose("first", "First", choices, default=names[0], is_list=True)
+        form.choose("second", "Second", choices, default=names[1], is_list=True)
         ask_view(form, {kind: DIFFERENCE_LABELS[kind] for kind in (MOVED, GROUPED, UNGROUPED)})
 
     def show(self, report: GroupingComparison | EvaluationComparison, out: Output) -> None:

@@ -8,7 +8,7 @@ from ...app.forms import Form
 from ...app.operator import CCIPOperator
 from ...app.outputs import MAX_ROWS, Output
 from ...evaluation.evaluate import evaluate_groups
-from ...evaluation.group_evaluation import COST_LABELS, GroupEvaluation
+from ...evaluation.group_evaluation import CLICK, COST_LABELS, GroupEvaluation
 
 
 class EvaluateGroups(CCIPOperator):
@@ -29,7 +29,7 @@ class EvaluateGroups(CCIPOperator):
         group_field, ground_truth_field = ask_group_field(form), ask_ground_truth(form)
         if group_field is not None and group_field == ground_truth_field:
             form.warning("same", "Both are the same field: everything will agree.")
-        ask_view(form, COST_LABELS)
+        ask_view(form, COST_LABELS, f"A click {CLICK}")
 
     def show(self, report: GroupEvaluation, out: Output) -> None:
         out.facts(report.facts(), "CCIP: character groups")

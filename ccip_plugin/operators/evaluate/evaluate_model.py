@@ -47,7 +47,7 @@ class EvaluateModel(CCIPOperator):
             default=True,
             description="Cluster_2 and Cluster_Free of the model card; OPTICS for up to 5,000 images",
         )
-        form.text("run_key", "Store the result as the run", default=RUN_KEY)
+        form.text("run_key", "Run key", default=RUN_KEY, description="The result is stored with the dataset under it")
         ask_view(form, {CONFUSED: "The images of the two characters that are confused most"})
 
     def show(self, report: ModelEvaluation, out: Output) -> None:
@@ -75,7 +75,7 @@ def _ask_models(form: Form) -> None:
         "models",
         types.String(),
         label="Models",
-        description="None chosen: those with embeddings",
+        description="Empty: the models whose embeddings the dataset has",
         default=None,
         view=choices,
     )

@@ -50,7 +50,7 @@ def _show_consequences(form: Form, path: str) -> None:
     except CCIPError as error:
         form.error("groups", sentence(error))
         return
-    if not (planned.n_labels or planned.run_keys or planned.fields):
+    if not (planned.n_labels or planned.n_groups):
         form.error("nothing", f"There is nothing to delete: no label in {path!r} was written by a run.")
         return
     form.warning("deleted", f"To be deleted, as runs wrote them: {planned.counts}.")

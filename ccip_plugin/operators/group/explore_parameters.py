@@ -23,7 +23,7 @@ class ExploreParameters(CCIPOperator):
     is_delegable = True
 
     def ask(self, form: Form) -> None:
-        if form.ask_target("Compare") is not None and ask_embeddings(form) is not None:
+        if form.ask_target("Compare") is not None and ask_embeddings(form, without="will be left out") is not None:
             form.hint(
                 "cost",
                 "The first time, all pairs of images are compared. The result is cached on this machine, so that this "

@@ -111,7 +111,7 @@ def _special_inputs(form: Form, embeddings: EmbeddingsChoice) -> Mapping[str, As
             for choice in option.choices
             if choice.value in available
         ]
-        ask_option(form, option, choices=choices, default=default)
+        ask_option(form, option, choices=choices, default=default, is_list=True)
 
     return {
         "embeddings_field": lambda option: None,  # asked before
@@ -153,7 +153,7 @@ def _ask_group_field(form: Form, option: Option, embeddings_field: str) -> None:
     problem = group_field_problem(form.target, name)
     if name == embeddings_field:
         problem = "This field contains the embeddings"
-    ask_option(form, option, problem=problem)
+    ask_option(form, option, is_half=True, problem=problem)
     if problem is not None or not is_countable(form.target.dataset):
         return
     store = LabelStore(form.target, name)
@@ -167,12 +167,12 @@ def _ask_mode(form: Form, option: Option) -> None:
     name = _group_field(form)
     if group_field_problem(form.target, name) is not None or not LabelStore(form.target, name).is_declared():
         return
-    ask_option(form, option)
+    ask_option(form, option, is_list=True, is_half=True)
     form.switch(
         "apply",
         "Write the labels at once",
         default=True,
-        description="Off: only propose them. You see what would change, and 'CCIP: apply the proposal' writes it",
+        description="Off: only propose them; 'CCIP: apply the proposal' writes them",
     )
 
 

@@ -54,7 +54,7 @@ class CompareImages(CCIPOperator):
         out.facts(report.facts(), "CCIP: images compared")
         out.is_clean = not report.missing
         out.chart(report.chart())
-        columns = {"a": "Image", "b": "and", "difference": "Difference", "verdict": "Result"}
+        columns = {"a": "First image", "b": "Second image", "difference": "Difference", "verdict": "Result"}
         out.table("pairs", f"The most similar pairs (up to {N_ROWS})", report.table()[:N_ROWS], columns)
 
 

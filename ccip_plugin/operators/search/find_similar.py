@@ -15,7 +15,7 @@ from ...app.outputs import Output, file_paths
 from ...app.selection import selected_ids
 from ...core.options import Choice
 from ...labels.store import LabelStore
-from ...search.similar import Similar, field_problem, find_similar
+from ...search.similar import QueryError, Similar, field_problem, find_similar
 
 SELECTED, GROUP, UPLOAD = "ticked", "group", "upload"
 DIFFERENCE_FIELD = "ccip_difference"
@@ -70,6 +70,8 @@ class FindSimilar(CCIPOperator):
             return options
         ids = selected_ids(ctx, self.samples(ctx), options["patches_field"])
         kind = _query_kind(ctx, ids)
+        if kind == GROUP and not ctx.params.get("group"):
+            raise QueryError("choose a character group")
         if kind == UPLOAD:
             return {**options, "images": upload.content(ctx.params.get("image"))}
         return {**options, "group": ctx.params.get("group")} if kind == GROUP else {**options, "ids": ids}
@@ -95,22 +97,25 @@ class FindSimilar(CCIPOperator):
             Choice(GROUP, "A character group"),
             Choice(UPLOAD, "An image file", "of one character; it need not be in the dataset"),
         ]
-        kind = _query_kind(form.ctx, ids)
+        group_field = text_of(form.ctx, "group_field") or self.default("group_field")
+        has_groups = LabelStore(form.target, group_field).exists()
+        kind = _query_kind(form.ctx, ids, otherwise=GROUP if has_groups else UPLOAD)
         form.choose("look_for", "Search by", choices, default=kind)
         if kind == GROUP:
-            _ask_group(form, text_of(form.ctx, "group_field") or self.default("group_field"))
+            _ask_group(form, group_field)
         elif kind == UPLOAD:
             _ask_upload(form)
         elif not ids:
             form.error("selection", _how_to_select(form))
         if kind == GROUP or (kind == SELECTED and len(ids) > 1):
-            form.choose("combine", "Sort", COMBINE, default=self.default("combine"))
+            form.choose("combine", "Sort", COMBINE, default=self.default("combine"), is_list=True, is_half=True)
 
     def _ask_result(self, form: Form, threshold: float) -> None:
         limit = number_of(form.ctx, "limit")
         is_valid = limit is None or (isinstance(limit, int | float) and limit == int(limit) and limit >= 1)
         problem = None if is_valid else "A whole number, 1 or more"
-        form.number("limit", "Show at most", kind=int, default=self.default("limit"), problem=problem)
+        default = self.default("limit")
+        form.number("limit", "Show at most", kind=int, default=default, is_half=True, problem=problem)
         form.switch("only_same", f"Only the same character (difference up to {threshold:.4f})")
         is_written = form.switch(
             "is_written",
@@ -134,13 +139,15 @@ def _is_named(ctx: Any) -> bool:
     return bool(ctx.params.get("ids") or ctx.params.get("images"))
 
 
-def _query_kind(ctx: Any, ids: list[str]) -> str:
-    """The answer, else what is given."""
+def _query_kind(ctx: Any, ids: list[str], otherwise: str = UPLOAD) -> str:
+    """The answer, else what is given; ``otherwise`` when nothing is."""
     if answer := text_of(ctx, "look_for"):
         return answer
     if ctx.params.get("group"):
         return GROUP
-    return SELECTED if ids and not ctx.params.get("image") else UPLOAD
+    if ctx.params.get("image"):
+        return UPLOAD
+    return SELECTED if ids else otherwise
 
 
 def _how_to_select(form: Form) -> str:
@@ -159,7 +166,7 @@ def _ask_group(form: Form, field: str) -> None:
     choices = types.AutocompleteView(allow_user_input=True)
     for name in names[:MANY_GROUPS]:
         choices.add_choice(name, label=name)
-    asked = form.inputs.str("group", label="Character group", required=True, view=choices)
+    asked = form.inputs.str("group", label="Character group", view=choices)
     chosen = form.ctx.params.get("group")
     if chosen and chosen not in names:
         asked.invalid, asked.error_message = True, f"There is no character group {chosen!r}"
@@ -167,7 +174,7 @@ def _ask_group(form: Form, field: str) -> None:
 
 def _ask_upload(form: Form) -> None:
     view = types.FileView(max_size=upload.MAX_BYTES, types=FILES, lite=True)
-    asked = form.inputs.uploaded_file("image", label="Image file", required=True, view=view)
+    asked = form.inputs.uploaded_file("image", label="Image file", view=view)
     sent = form.ctx.params.get("image")
     if sent and (problem := upload.problem_with(sent)):
         asked.invalid, asked.error_message = True, problem
@@ -180,7 +187,7 @@ def _rows(report: Similar) -> list[dict[str, str]]:
         {
             "image": Path(paths.get(item_id, item_id)).name,
             "difference": f"{difference:.4f}",
-            "verdict": "same character" if difference <= report.threshold else "",
+            "verdict": report.verdict(place),
         }
-        for item_id, difference in zip(ids, report.differences.astype(float), strict=False)
+        for place, (item_id, difference) in enumerate(zip(ids, report.differences.astype(float), strict=False))
     ]

@@ -1,9 +1,11 @@
+import math
+
 import numpy as np
 import pytest
 
 from ccip_plugin.core.errors import ParameterError
 from ccip_plugin.core.evaluation import pair_metrics
-from ccip_plugin.core.tuning.questions import Answer, PairPool, choose_pairs, fit
+from ccip_plugin.core.tuning.questions import Answer, Fit, PairPool, choose_pairs, fit
 
 PUBLISHED = 0.178
 
@@ -60,6 +62,26 @@ def test_without_answers_the_published_threshold_is_the_guess():
     vectors, _ = people()
     found = fit(PairPool(vectors, PUBLISHED), vectors, [])
     assert found.threshold == pytest.approx(PUBLISHED, abs=0.05) and not found.is_enough
+
+
+@pytest.mark.parametrize(
+    "values, text",
+    [
+        pytest.param(
+            (0.2, 0.1, 0.3, 0.9, 0.8, 40, True),
+            "threshold 0.2000, 95% interval 0.1000 to 0.3000; expected F1 0.9000, 0.8000 at the published threshold; "
+            "40 answers about pairs, enough evidence",
+            id="enough",
+        ),
+        pytest.param(
+            (math.nan, math.nan, math.nan, math.nan, math.nan, 0, False),
+            "no threshold; 0 answers about pairs, not enough evidence yet",
+            id="nothing",
+        ),
+    ],
+)
+def test_a_fit_is_printed_as_text(values, text):
+    assert str(Fit(*values)) == text
 
 
 @pytest.mark.parametrize("is_same", [True, False])
