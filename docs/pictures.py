@@ -93,11 +93,12 @@ def _of_the_app(page: Any, address: str, servers: Servers, work: Path) -> Iterat
     app.count("300 samples")
     undo = [sys.executable, "-m", "ccip_plugin", "undo", "--dataset", dataset.rpartition("/")[2], "--quiet"]
     subprocess.run(undo, cwd=ROOT, env=servers.environment(), check=True)
-    page.set_viewport_size({"width": 1680, "height": 1250})  # the whole form fits in
+    page.set_viewport_size({"width": 1440, "height": 900})
     _open(app, dataset)
     app.operator(GROUP)
     app.execute_button.wait_for()
     yield "grouping-form", _shot(app, app.prompt)
+    page.set_viewport_size({"width": 1680, "height": 1250})  # the report with its chart
     app.execute()
     app.dialog.locator(".js-plotly-plot .bars .point").first.wait_for()
     yield "grouping-result", _shot(app, app.dialog)
