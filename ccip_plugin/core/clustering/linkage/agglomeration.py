@@ -1,5 +1,6 @@
 """Agglomerative clustering with average linkage, without a distance matrix."""
 
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -134,6 +135,28 @@ def find_merges(
     return Merges.joined(state.merges)
 
 
+def count_compared(means: Vectors, weights: FloatArray, cut: float) -> int:
+    """Merges without a matrix, as a large number of groups is merged, and counts the pairs that this compares."""
+    state = _Agglomeration(means, weights, cut, MergeRules(), _silent)
+    state.max_matrix = 0
+    while state.merge_reciprocal_neighbors():
+        pass
+    return state.n_compared
+
+
+def seconds_per_comparison(means: Vectors) -> float:
+    """Time of one of the comparisons in a large block, on this machine under its current load."""
+    state = _Agglomeration(means, np.ones(len(means)), 0.0, MergeRules(), _silent)
+    state.max_matrix = 0
+    best = np.inf
+    for _ in range(3):
+        start = time.perf_counter()
+        state.merge_reciprocal_neighbors()
+        best = min(best, time.perf_counter() - start)
+        state.active = state.stale = np.arange(len(means))
+    return best / len(means) ** 2
+
+
 def _merges_by_scipy(means: Vectors, cut: float, on_merges: MergeCallback) -> Merges:
     from scipy.cluster.hierarchy import linkage
 
@@ -172,7 +195,9 @@ class _Agglomeration:
         self, means: Vectors, weights: FloatArray, cut: float, rules: MergeRules, on_merges: MergeCallback
     ) -> None:
         self.means, self.weights = means.copy(), weights.astype(np.float64)
-        self.cut, self.rules, self.on_merges, self.n_merges = cut, rules, on_merges, 0
+        self.cut, self.rules, self.on_merges = cut, rules, on_merges
+        self.n_merges = self.n_compared = 0
+        self.max_matrix = _MAX_MATRIX
         self.merged_into = np.arange(len(means))
         self.merges: list[Merges] = []
         self.owners = None if rules.owners is None else rules.owners.copy()
@@ -244,7 +269,7 @@ class _Agglomeration:
         if len(self.active) < 2:
             self.heights[self.active] = np.inf
             return
-        if len(self.active) <= _MAX_MATRIX and (self.matrix is None or 2 * len(self.active) < self.matrix.size):
+        if len(self.active) <= self.max_matrix and (self.matrix is None or 2 * len(self.active) < self.matrix.size):
             self.matrix = _CosineMatrix(self.active, self.means)
         columns = self.means[self.active] if self.matrix is None else None
         self.penalties = co_occurrence_penalties(self.co_occurring, self.weights, self.rules.co_occurrence_penalty)
@@ -261,6 +286,7 @@ class _Agglomeration:
             cosines[np.arange(len(rows)), column_of[rows]] = _FORBIDDEN
             self._apply_rules(cosines, rows, column_of)
             self._pick_nearest(cosines, rows)
+            self.n_compared += cosines.size
             self.on_merges(self.n_merges)
 
     def _apply_rules(self, cosines: Vectors, rows: IntArray, column_of: IntArray) -> None:

@@ -16,6 +16,7 @@ from ...neighbors.vectors import VectorSource, unit_vectors
 from ...progress import ProgressCallback
 from ..constraints import Constraints, ResolvedConstraints, resolve_constraints
 from ..parameters import NOISE, check_parameters
+from .estimate import announce
 from .hierarchy import Hierarchy, find_hierarchy
 from .limit import tail_limit
 from .options import LinkageOptions
@@ -90,6 +91,8 @@ def linkage(
         components = Components(*map(hierarchy.components, cuts))
     else:
         owners = None if resolved is None else resolved.owners
+        if owners is None or 2 * np.count_nonzero(owners >= 0) < len(unit):
+            announce(unit, threshold, "grouping images", progress)
         pairs = (
             _pairs(unit, threshold, near_duplicate, owners, progress)
             if graph is None

@@ -17,6 +17,7 @@ from ...neighbors.spanning import SpanningForest
 from ...progress import ProgressCallback, report
 from ...system import atomic_write
 from .agglomeration import Merges
+from .estimate import announce
 from .options import LinkageOptions
 from .stages import Stages, Teller, first_positions, packs
 
@@ -80,6 +81,7 @@ def find_hierarchy(
     stored = load(path, graph.n)
     if stored is not None:
         return stored
+    announce(graph.vectors, cut, "merging images", progress)
     hierarchy = Hierarchy(np.arange(graph.n), Merges.none(), _spanning_pairs(graph, progress))
     stages = Stages(graph.vectors, graph.radius, near_duplicate, options)
     stages.tell = Teller(progress, "finding near-duplicates", graph.n)
