@@ -123,7 +123,7 @@ class TestMainJob:
     def test_without_images_it_groups_what_is_there(self, run, images, dataset):
         data = dataset(*images("aabb"))
         out, _ = run("--dataset", data.name, "--eps", "0", "--min-samples", "1", "--method", "dbscan")
-        assert blocks(out)["Character groups"]["Method"] == "DBSCAN (threshold): dbscan, eps 0.0000, min_samples 1"
+        assert blocks(out)["Character groups"]["Method"] == "DBSCAN (threshold): eps 0.0000, min_samples 1"
         assert len(set(labels(data).values())) == 4
         assert data.persistent
 
