@@ -12,6 +12,7 @@ from ..core.errors import CCIPError
 from ..core.options import Choice
 from ..storage.targets import Target, detection_fields, is_field_name, resolve
 from .answers import WHOLE_IMAGES, number_of, patches_field_of, text_of
+from .counts import COUNT_LIMIT, n_samples
 from .selection import target_samples
 
 RADIO_CHOICES = 5
@@ -207,13 +208,19 @@ class Form:
             find: gives the items
 
         Returns:
-            the items; None when they cannot be used, and then the form says why
+            the items; None when they cannot be used or there are none, and then the form says why
         """
         try:
-            self._target = find()
+            target = find()
         except CCIPError as error:
             self.error("target", sentence(error))
-        return self._target
+            return None
+        if not has_items(target):
+            where = "dataset" if target.is_whole else "view"
+            self.error("target", f"There are no {target.noun} in this {where}{_how_to_add(target)}")
+            return None
+        self._target = target
+        return target
 
     def ask_items(self, samples: SampleCollection) -> Target:
         """Asks for images or detections of samples.
@@ -247,6 +254,20 @@ class Form:
                 is_list=len(choices) > RADIO_CHOICES,
             )
         return patches_field_of(self.ctx)
+
+
+def has_items(target: Target) -> bool:
+    """Whether there are items; the detections of a large dataset are not looked for."""
+    samples = target.view
+    if target.is_patches and n_samples(target.dataset) <= COUNT_LIMIT:
+        samples = samples.match(fo.ViewField(target.labels_path).length() > 0)
+    return bool(samples.limit(1).values("id"))
+
+
+def _how_to_add(target: Target) -> str:
+    if target.is_patches:
+        return ": run a detector first, or choose whole images."
+    return ": add images first, e.g. with 'ccip FOLDER --dataset NAME'." if target.is_whole else "."
 
 
 def name_problem(target: Target, name: str, kind: type, content: str) -> str | None:

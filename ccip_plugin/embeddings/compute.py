@@ -151,7 +151,7 @@ def compute_embeddings(
     writer = _ResultWriter(store, provenance, n_total, len(todo), progress)
     if not todo:
         return writer.report(None, started)
-    store.declare()
+    store.check()
     report(progress, "loading the model", 0, None)
     with Encoder.open(
         provenance.model_name,
@@ -160,6 +160,7 @@ def compute_embeddings(
         revision=options.revision,
         progress=progress,
     ) as encoder:
+        store.declare()  # a model that cannot be had leaves no fields behind
         writer.provenance = _of_encoder(provenance, encoder)
         if _begin(store, writer.provenance, options.overwrite):
             todo = store.keys()

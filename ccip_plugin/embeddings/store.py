@@ -14,7 +14,7 @@ from pymongo.errors import BulkWriteError
 from ..core.encoder.reading import Extracted, Item
 from ..storage.fields import EMBEDDINGS_FIELD, ERROR_FIELD, SOURCE_FIELD
 from ..storage.internals import aggregate, reload_fields, sample_documents, samples_in_memory
-from ..storage.schema import declare
+from ..storage.schema import check_type, check_writable, declare, stored_field
 from ..storage.targets import Target, check_field_name
 from .provenance import Provenance, read_provenance
 
@@ -122,10 +122,28 @@ class EmbeddingStore:
             FieldTypeError: a field of that name has another type
             FieldReadOnlyError: the field is read-only
         """
-        dataset, target = self.target.dataset, self.target
-        declare(dataset, self.path, fo.VectorField, description="CCIP embedding")
-        declare(dataset, target.path(ERROR_FIELD), fo.StringField, description="why there is no CCIP embedding")
-        declare(dataset, target.path(self._source_field), fo.StringField, description="state of the embedded file")
+        for path, kind, description in self._fields():
+            declare(self.target.dataset, path, kind, description=description)
+
+    def check(self) -> None:
+        """Checks whether the fields can be declared and written, and changes nothing.
+
+        Raises:
+            FieldTypeError: a field of that name has another type
+            FieldReadOnlyError: the field is read-only
+        """
+        for path, kind, _ in self._fields():
+            check_writable(self.target.dataset, path)
+            if stored_field(self.target.dataset, path) is not None:
+                check_type(self.target.dataset, path, kind)
+
+    def _fields(self) -> list[tuple[str, type[fo.Field], str]]:
+        """The path, type and description of each field."""
+        return [
+            (self.path, fo.VectorField, "CCIP embedding"),
+            (self.target.path(ERROR_FIELD), fo.StringField, "why there is no CCIP embedding"),
+            (self.target.path(self._source_field), fo.StringField, "state of the embedded file"),
+        ]
 
     # -- reading
 

@@ -26,7 +26,8 @@ def ask_group_path(form: Form, nothing: str, target: Target | None = None) -> st
     paths = paths_in(form.ctx, target)
     if not paths:
         subject = "this dataset has" if target is None else f"{target.noun} have"
-        form.error("nothing", f"{nothing}: {subject} no character groups.")
+        how = "" if target is None else " Run 'CCIP: group by character' first."
+        form.error("nothing", f"{nothing}: {subject} no character groups.{how}")
         return None
     if len(paths) > 1:
         form.choose("path", "Group field", [Choice(path, path) for path in paths], default=paths[0])

@@ -12,6 +12,10 @@ from ..forms import Form, sentence
 LIKELY = ("ground_truth", "character", "label")
 """Usual names of ground truth fields; proposed first."""
 NO_VIEW = "nothing"
+HOW = {
+    "group_field": "Run 'CCIP: group by character' first.",
+    "ground_truth_field": "Add one: a field of classifications, or of texts, with the name of the character.",
+}
 
 
 def ask_ground_truth(form: Form) -> str | None:
@@ -39,7 +43,7 @@ def ask_view(form: Form, views: Mapping[str, str], description: str | None = Non
 def _ask(form: Form, name: str, label: str, proposed: tuple[str, ...]) -> str | None:
     fields = name_fields(form.target)
     if not fields:
-        form.error(name, "This dataset has no field with names, such as a ground truth field.")
+        form.error(name, f"This dataset has no field with names, such as a ground truth field. {HOW[name]}")
         return None
     default = next((field for field in proposed if field in fields), fields[0])
     choices = [Choice(field, field) for field in fields]

@@ -18,6 +18,7 @@ from ...evaluation.comparison_report import (
     GroupingComparison,
 )
 
+HOW = "Run 'CCIP: group by character' into another field, or embed with another model into another field."
 COLUMNS = {
     "first": "Group",
     "second": "Corresponds to",
@@ -45,7 +46,7 @@ class CompareRuns(CCIPOperator):
             return
         names = comparable(form.target)
         if len(names) < 2:
-            form.error("nothing", "There are no two groupings, models or evaluations to compare.")
+            form.error("nothing", f"There are no two groupings, models or evaluations to compare. {HOW}")
             return
         choices = [Choice(name, name) for name in names]
         form.choose("first", "First", choices, default=names[0], is_list=True)
