@@ -84,7 +84,7 @@ def test_calibrates(app, gallery):
         app.says("Ground truth field")
         app.shot("calibrate-form")
         app.prompt.get_by_role("button", name="Calibrate", exact=True).click()
-        app.dialog.get_by_role("row", name=re.compile("^linkage")).wait_for()
+        app.dialog.get_by_role("row", name=re.compile("^Average linkage")).wait_for()
         app.dialog.get_by_text("48 images of 8 characters (who)").wait_for()
         app.shot("calibrate-summary")
         app.close_dialog()
