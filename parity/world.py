@@ -112,6 +112,7 @@ def _stated(folder: Path) -> dict[str, list[tuple[str, str]]]:
     """Files that are read differently on purpose, each with a copy from which both tools must get the same."""
     image = common.drawing(np.random.default_rng(99), 500, 700)
     pairs: dict[str, list[tuple[str, str]]] = {"EXIF orientation": [], "16-bit grey": [], "transparent palette": []}
+    pairs |= {"transparent color": [], "animation with a blank first frame": []}
 
     def add(kind: str, odd: str, plain: Image.Image) -> None:
         plain.save(folder / f"plain {odd}.png")
@@ -129,6 +130,11 @@ def _stated(folder: Path) -> dict[str, list[tuple[str, str]]]:
     add("16-bit grey", "deep.png", Image.fromarray((deep >> 8).astype(np.uint8)))
     _cut_out(image).quantize(64).save(folder / "clear palette.png")
     add("transparent palette", "clear palette.png", Image.open(folder / "clear palette.png").convert("RGBA"))
+    image.save(folder / "hole.png", transparency=image.getpixel((0, 0)))
+    add("transparent color", "hole.png", Image.open(folder / "hole.png").convert("RGBA"))
+    frames = [Image.new("RGB", image.size, "white"), image]
+    frames[0].save(folder / "moving.webp", save_all=True, append_images=frames[1:], duration=100, lossless=True)
+    add("animation with a blank first frame", "moving.webp", image)
     return pairs
 
 

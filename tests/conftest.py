@@ -162,12 +162,24 @@ def images(tmp_path) -> Callable[..., list[Path]]:
         for character in characters:
             n = next(counter)
             image = Image.new("RGB", size, CHARACTER_COLORS[ord(character) % len(CHARACTER_COLORS)])
+            image = _striped(image)
             ImageDraw.Draw(image).point([(n % size[0], n // size[0] % size[1])], fill="white")
             paths.append(folder / f"{character} {n:03d}.png")
             image.save(paths[-1])
         return paths
 
     return make
+
+
+def _striped(image):
+    """The image with thin lines of a darker shade, so that no part of it is blank."""
+    from PIL import Image
+
+    width = max(1, image.width // 64)
+    mask = Image.new("1", image.size)
+    for left in range(0, image.width, 8 * width):
+        mask.paste(1, (left, 0, left + width, image.height))
+    return Image.composite(image.point(lambda value: value * 7 // 8), image, mask)
 
 
 @pytest.fixture

@@ -76,6 +76,7 @@ OPTIONS = {
         "--max-pixels",
         "--alpha",
         "--force-square",
+        "--blank",
         "--overwrite",
         "--verify",
         "--method",

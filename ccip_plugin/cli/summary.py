@@ -9,8 +9,8 @@ import fiftyone as fo
 
 from ..brain.similarity import SimilarityReport
 from ..brain.visualization import VisualizationReport
-from ..embeddings.compute import EmbeddingsReport
 from ..embeddings.load import count_missing
+from ..embeddings.report import EmbeddingsReport
 from ..embeddings.store import Coverage
 from ..grouping.report import GroupingReport
 from ..io.images import IngestReport

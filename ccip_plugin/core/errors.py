@@ -8,11 +8,6 @@ from pathlib import Path
 _MAX_SUGGESTIONS = 3  # more suggestions do not help beside the list of all names
 
 
-def printable(message: str) -> str:
-    """A message with the names of files that are not valid text, so that it can be printed."""
-    return message.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
 class CCIPError(Exception):
     """Base class of the errors of this package.
 
@@ -59,8 +54,7 @@ class ModelFileError(CCIPError):
     mentions = ("model_dir",)
 
     def __init__(self, path: str | Path, problem: str, *, expected: str, remedy: str = ""):
-        message = f"{path}: {problem}; expected {expected}.{' ' if remedy else ''}{remedy}"
-        super().__init__(printable(message))
+        super().__init__(f"{path}: {problem}; expected {expected}.{' ' if remedy else ''}{remedy}")
         self.path, self.problem, self.expected, self.remedy = Path(path), problem, expected, remedy
 
 
@@ -141,7 +135,9 @@ class UnreadableImageError(CCIPError, ValueError):
     """
 
     def __init__(self, name: str, reason: str, *, path: str | None = None):
-        super().__init__(printable(f"cannot read {name}: {reason}"))
+        # a file name that is not valid text must not make the message unprintable
+        readable = name.encode("utf-8", "backslashreplace").decode("utf-8")
+        super().__init__(f"cannot read {readable}: {reason}")
         self.name, self.reason, self.path = name, reason, path
 
 

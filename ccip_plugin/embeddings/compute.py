@@ -1,108 +1,36 @@
 """Computes the CCIP embeddings of the images or detections of a dataset; resumable."""
 
 import contextlib
-import functools
 import itertools
-import os
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import ClassVar
+from collections.abc import Generator, Iterable
+from dataclasses import replace
 
 from fiftyone.core.collections import SampleCollection
 
 from ..core.differences import normalize
 from ..core.encoder.encoder import Encoder
 from ..core.encoder.pipeline import extract
-from ..core.encoder.reading import Extracted, crop_state, file_state
+from ..core.encoder.reading import BLANK_EMBED, BLANK_ONLY, Extracted, Item
 from ..core.options import takes
-from ..core.preprocessing import READING_POLICY, collected_warnings
+from ..core.preprocessing import BLANK_REASON, READING_POLICY, collected_warnings
 from ..core.progress import ProgressCallback, report
 from ..core.registry import DEFAULT_MODEL, get_spec
-from ..reports.facts import Facts
 from ..storage.fields import ERROR_FIELD
 from ..storage.lease import SHORT_SECONDS, lease
-from ..storage.targets import TargetError, split_path
+from ..storage.targets import TargetError
 from . import speeds
 from .load import checked_vectors, embedding_store, is_unit
 from .options import EmbeddingOptions
 from .provenance import OriginChangedError, OtherOriginError, Provenance, UnknownOriginError, write_provenance
+from .report import EmbeddingsReport
+from .selection import Selection, select_items
 from .store import EmbeddingStore, Key, Keys
 
 FLUSH_SECONDS = 2.0
 FLUSH_RESULTS = 500
 REPORT_SECONDS = 0.1
 MAX_REASONS = 1000
-
-
-@dataclass(frozen=True)
-class EmbeddingsReport:
-    """Report of :func:`compute_embeddings`.
-
-    Attributes:
-        n_total: number of requested items: images, or detections
-        n_computed: number of items embedded in this run
-        n_skipped: number of items that already had an embedding
-        n_failed: number of items that could not be embedded
-        n_gone: number of items that were deleted during the run
-        failures: the reasons of failures by id; after 1,000 different reasons, a reference to ``error_field``
-        model_name: the model
-        provider: the execution provider, None if there was nothing to compute
-        embeddings_field: the field with the embeddings
-        seconds: total time
-        images_per_second: embedded items per second, 0.0 if there was nothing to compute
-        n_warnings: number of warnings of Pillow about damaged metadata; --verbose, or the log, has their texts
-        error_field: the field with the reasons of failures
-    """
-
-    n_total: int
-    n_computed: int
-    n_skipped: int
-    n_failed: int
-    n_gone: int
-    failures: Mapping[str, str]
-    model_name: str
-    provider: str | None
-    embeddings_field: str
-    seconds: float
-    images_per_second: float
-    n_warnings: int = 0
-    error_field: ClassVar[str] = ERROR_FIELD
-
-    @property
-    def patches_field(self) -> str | None:
-        """The field with the detections, None for whole images."""
-        return split_path(self.embeddings_field)[0]
-
-    def facts(self) -> Facts:
-        """The report as text."""
-        headline = f"{self.n_computed:,} of {self.n_total:,} embedded, {self.n_skipped:,} already embedded"
-        headline += f", {self.n_failed:,} failed" if self.n_failed else ""
-        stand_in = " (a stand-in that knows only the demo drawings)" if get_spec(self.model_name).is_stand_in else ""
-        return Facts.of(
-            headline,
-            [
-                ("Embedded now", self.n_computed),
-                ("Already embedded", self.n_skipped),
-                ("Failed", self.n_failed or None),
-                ("Deleted during the run", self.n_gone or None),
-                ("Warnings about damaged metadata", self.n_warnings or None),
-                ("Model", f"{self.model_name}{stand_in}"),
-                ("Field", self.embeddings_field),
-                ("Time", f"{self.seconds:.1f} s"),
-                ("Speed", self._speed()),
-            ],
-        )
-
-    def _speed(self) -> str | None:
-        if self.provider is None or not self.n_computed:
-            return None
-        noun = "detections" if self.patches_field else "images"
-        provider = self.provider.removesuffix("ExecutionProvider")
-        return f"{self.images_per_second:,.1f} {noun}/s on {provider}"
-
-    def __str__(self) -> str:
-        return str(self.facts())
 
 
 @takes(EmbeddingOptions)
@@ -120,8 +48,10 @@ def compute_embeddings(
     the next call tries again. The field records the model and the reading policy; embeddings of different provenance
     are never mixed:
 
-    - another model (or reading policy, ``alpha``, ``force_square``) for the whole field replaces its content: all
-      embeddings are set to None first. For a part of the field it is an error
+    - another model (or ``alpha``, ``force_square``) for the whole field replaces its content: all embeddings are set to
+      None first. For a part of the field it is an error
+    - embeddings of an older reading policy stay, and new ones join them. The report counts those whose file is read
+      otherwise now; ``verify`` computes these again, and removes those of pictures that show nothing
     - vectors without recorded provenance are an error, unless ``overwrite`` replaces all of them or ``adopt`` declares
       their model
     - if another process begins to write embeddings of another provenance into the field, this run stops with an error
@@ -147,9 +77,9 @@ def compute_embeddings(
         _adopt(store, provenance, options.model_name)
     is_for_all = _must_replace(store, provenance, options.overwrite) or options.overwrite
     n_total = store.coverage().n_total
-    todo = store.keys() if is_for_all else _unfinished(store, options.verify, n_total, progress)
-    writer = _ResultWriter(store, provenance, n_total, len(todo), progress)
-    if not todo:
+    selection = Selection(store.keys(), Keys()) if is_for_all else _select(store, options, progress)
+    writer = _ResultWriter(store, provenance, n_total, selection, progress)
+    if not writer.n_todo:
         return writer.report(None, started)
     store.check()
     report(progress, "loading the model", 0, None)
@@ -163,23 +93,40 @@ def compute_embeddings(
         store.declare()  # a model that cannot be had leaves no fields behind
         writer.provenance = _of_encoder(provenance, encoder)
         if _begin(store, writer.provenance, options.overwrite):
-            todo = store.keys()
-            writer.n_todo = len(todo)
-        results = extract(
-            store.items(todo),
-            encoder,
-            workers=options.workers,
-            alpha=provenance.alpha or 0.0,
-            force_square=provenance.force_square or False,
-            max_pixels=options.max_pixels,
-            memory=options.memory,
-        )
-        with collected_warnings() as warned, contextlib.closing(results):
-            writer.write_all(results)
+            selection = Selection(store.keys(), Keys())
+            writer.n_todo = len(selection.todo)
+        with collected_warnings() as warned:
+            for keys, blank in ((selection.to_check, BLANK_ONLY), (selection.todo, options.blank)):
+                with contextlib.closing(_results(store.items(keys), encoder, provenance, options, blank)) as results:
+                    writer.write_all(results)
         writer.n_warnings = warned.total()
+    if store.target.is_whole and (is_for_all or options.verify):
+        _forget_older_policies(store)
     result = writer.report(encoder.provider, started)
     speeds.remember(result.model_name, speeds.Speed(encoder.provider, result.images_per_second), result.n_computed)
     return result
+
+
+def _select(store: EmbeddingStore, options: EmbeddingOptions, progress: ProgressCallback | None) -> Selection:
+    recorded = store.provenance
+    is_older = recorded is not None and recorded.reading_policies[0] < READING_POLICY
+    selection = select_items(store, verify=options.verify, is_older=is_older, progress=_Throttled(progress))
+    return selection._replace(to_check=Keys()) if options.blank == BLANK_EMBED else selection
+
+
+def _results(
+    items: Iterable[Item], encoder: Encoder, provenance: Provenance, options: EmbeddingOptions, blank: str
+) -> Generator[Extracted, None, None]:
+    return extract(
+        items,
+        encoder,
+        workers=options.workers,
+        alpha=provenance.alpha or 0.0,
+        force_square=provenance.force_square or False,
+        max_pixels=options.max_pixels,
+        memory=options.memory,
+        blank=blank,
+    )
 
 
 # -- provenance
@@ -252,6 +199,14 @@ def _begin(store: EmbeddingStore, provenance: Provenance, overwrite: bool) -> bo
     return is_replaced
 
 
+def _forget_older_policies(store: EmbeddingStore) -> None:
+    """Records, after all items were verified, that no embedding is of an older reading policy."""
+    with lease(store.target.dataset, store.path):
+        recorded = store.provenance
+        if recorded is not None and len(recorded.reading_policies) > 1:
+            write_provenance(store.target.dataset, store.path, replace(recorded, reading_policies=()))
+
+
 def _adopt(store: EmbeddingStore, provenance: Provenance, model_name: str | None) -> None:
     """Validates and normalizes the vectors in the field and records that they are from a model.
 
@@ -278,31 +233,6 @@ def _adopt(store: EmbeddingStore, provenance: Provenance, model_name: str | None
 # -- items to embed, and their results
 
 
-def _unfinished(store: EmbeddingStore, verify: bool, n_total: int, progress: ProgressCallback | None) -> Keys:
-    """The items without embedding; with ``verify`` also those whose file or box may have changed."""
-    if not verify:
-        return store.missing()
-    todo = Keys()
-    report_progress = _Throttled(progress)
-    state_of = functools.lru_cache(maxsize=1)(_file_state)  # the detections of an image are adjacent
-    for n, stored in enumerate(store.scan()):
-        report_progress("checking files", n, n_total)
-        is_done = stored.has_vector and stored.error is None and stored.source is not None
-        state = state_of(stored.filepath)
-        if state is not None and store.target.is_patches:
-            state = crop_state(state, stored.box)
-        if not is_done or state != stored.source:
-            todo.append(stored.key)
-    return todo
-
-
-def _file_state(filepath: str) -> str | None:
-    try:
-        return file_state(os.stat(filepath))  # noqa: PTH116 - the name may be invalid
-    except (OSError, ValueError):
-        return None
-
-
 class _Throttled:
     """Limits progress reports to a few per second."""
 
@@ -324,12 +254,13 @@ class _ResultWriter:
         store: EmbeddingStore,
         provenance: Provenance,
         n_total: int,
-        n_todo: int,
+        selection: Selection,
         progress: ProgressCallback | None,
     ):
-        self.provenance, self.n_todo = provenance, n_todo
+        self.provenance, self.n_todo = provenance, len(selection.todo) + len(selection.to_check)
+        self._n_read_otherwise = selection.n_read_otherwise
         self._store, self._n_total, self._report_progress = store, n_total, _Throttled(progress)
-        self._n_done = 0
+        self._n_done = self._n_unchanged = self._n_blank = 0
         self._failures: dict[str, str] = {}
         self._reasons: dict[str, str] = {}
         self._pending: list[Extracted] = []
@@ -358,8 +289,8 @@ class _ResultWriter:
         """Creates the report of a run that began at ``started``."""
         return EmbeddingsReport(
             n_total=self._n_total,
-            n_computed=self._n_done - len(self._failures),
-            n_skipped=max(0, self._n_total - self.n_todo),
+            n_computed=self._n_done - self._n_unchanged - len(self._failures),
+            n_skipped=max(0, self._n_total - self.n_todo) + self._n_unchanged,
             n_failed=len(self._failures),
             n_gone=self.n_todo - self._n_done,
             failures=self._failures,
@@ -367,13 +298,19 @@ class _ResultWriter:
             provider=provider,
             embeddings_field=self._store.path,
             seconds=time.monotonic() - started,
-            images_per_second=self._n_done / self._seconds if self._seconds else 0.0,
+            images_per_second=(self._n_done - self._n_unchanged) / self._seconds if self._seconds else 0.0,
             n_warnings=self.n_warnings,
+            n_blank=self._n_blank,
+            n_read_otherwise=self._n_read_otherwise,
         )
 
     def _add(self, result: Extracted) -> None:
-        self._pending.append(result)
         self._n_done += 1
+        if result.is_unchanged:
+            self._n_unchanged += 1
+            return
+        self._pending.append(result)
+        self._n_blank += result.error == BLANK_REASON
         if result.error is not None:
             self._fail(result.key, result.error)
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from ..core.encoder.pipeline import MEMORY
+from ..core.encoder.reading import BLANK_EMBED, BLANK_FAIL
 from ..core.options import Choice, Options, option
 from ..core.preprocessing import MAX_PIXELS
 from ..core.registry import DEFAULT_MODEL
@@ -52,8 +53,9 @@ class EmbeddingOptions(Options):
     overwrite: bool = option(False, "also compute embeddings that are stored", in_form=False)
     verify: bool = option(
         False,
-        "also recompute embeddings whose file (size and modification time) or box has changed, or whose file state is "
-        "not recorded; an embedding whose file is missing is kept, with an error",
+        "also recompute embeddings whose file (size and modification time) or box has changed, whose file state is not "
+        "recorded, or whose file earlier versions read otherwise; an embedding whose file is missing is kept, with an "
+        "error",
         in_form=False,
     )
     adopt: bool = option(
@@ -62,6 +64,12 @@ class EmbeddingOptions(Options):
         "computed",
         in_form=False,
         on_command_line=False,
+    )
+    blank: str = option(
+        BLANK_FAIL,
+        "what is done with pictures that show nothing, such as black frames and white pages: fail, or embed",
+        choices=(Choice(BLANK_FAIL, "Fail"), Choice(BLANK_EMBED, "Embed")),
+        in_form=False,
     )
     provider: str = option(
         "auto",

@@ -12,6 +12,7 @@ from ..storage.schema import refresh_field, stored_field
 from ..storage.targets import Target
 
 PRECISION = "float32"
+_POLICIES = "reading_policies"
 
 
 class ProvenanceError(CCIPError, ValueError):
@@ -59,7 +60,7 @@ class Provenance:
 
     Attributes:
         model_name: the CCIP model
-        reading_policy: version of the rules by which image files become pixels
+        reading_policy: version of the rules by which image files become pixels, the newest if there are several
         sha256: hash of the model file; None for adopted vectors as long as no file was used
         revision: revision of the hub repository, None if unknown
         providers: the execution providers that computed the embeddings
@@ -68,6 +69,7 @@ class Provenance:
         alpha: fraction by which boxes were enlarged, None for whole images
         force_square: whether boxes were made square, None for whole images
         adopted: whether some vectors were declared by a user to be from this model
+        reading_policies: all versions of these rules by which embeddings in the field were made, oldest first
         closed_form: whether the model's metric file computes ``(1 - cos) / 2``; True if unknown
     """
 
@@ -82,10 +84,18 @@ class Provenance:
     force_square: bool | None = None
     adopted: bool = False
     closed_form: bool = True
+    reading_policies: tuple[int, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """The attributes as plain values, for the ``info`` of a field."""
-        return {**asdict(self), "providers": list(self.providers)}
+        values = {**asdict(self), "providers": list(self.providers), _POLICIES: list(self.reading_policies)}
+        if len(self.reading_policies) == 1:  # as records of earlier versions are
+            del values[_POLICIES]
+        return values
+
+    def __post_init__(self) -> None:
+        policies = tuple(sorted({self.reading_policy, *self.reading_policies}))
+        object.__setattr__(self, "reading_policies", policies)
 
     @classmethod
     def from_dict(cls, info: Mapping[str, Any] | None) -> "Provenance | None":
@@ -93,12 +103,14 @@ class Provenance:
         if not info or not isinstance(info.get("model_name"), str) or "reading_policy" not in info:
             return None
         values = {field.name: info[field.name] for field in fields(cls) if field.name in info}
-        return cls(**{**values, "providers": tuple(values.get("providers") or ())})
+        names = ("providers", _POLICIES)
+        return cls(**{**values, **{name: tuple(values.get(name) or ()) for name in names}})
 
     def contrast(self, recorded: "Provenance | None") -> str | None:
         """Describes why embeddings of this provenance cannot be mixed with those ``recorded``; None if they can.
 
-        The execution provider may differ. An unknown model file counts as the same file.
+        The execution provider may differ, and those in the field may be of an older reading policy, which concerns few
+        files. An unknown model file counts as the same file.
         """
         if recorded is None:
             return "the provenance of those in the field is not recorded"
@@ -106,6 +118,8 @@ class Provenance:
             ours, theirs = getattr(self, name), getattr(recorded, name)
             if ours != theirs and not (name == "sha256" and None in (ours, theirs)):
                 return f"{label} {_short(theirs)} in the field, {_short(ours)} now"
+        if recorded.reading_policies[-1] > self.reading_policy:
+            return f"reading policy {recorded.reading_policies[-1]} in the field, {self.reading_policy} now"
         return None
 
     def joined(self, recorded: "Provenance | None") -> "Provenance":
@@ -120,13 +134,13 @@ class Provenance:
             providers=tuple(providers),
             adopted=self.adopted or recorded.adopted,
             closed_form=self.closed_form and recorded.closed_form,
+            reading_policies=self.reading_policies + recorded.reading_policies,
         )
 
 
 _DECISIVE = {
     "model_name": "model",
     "sha256": "model file (SHA-256)",
-    "reading_policy": "reading policy",
     "precision": "precision",
     "normalized": "unit length",
     "alpha": "alpha",
@@ -161,7 +175,8 @@ def write_provenance(dataset: fo.Dataset, path: str, provenance: Provenance) -> 
     stored = stored_field(dataset, path) or {}
     refresh_field(dataset, path)
     field = dataset.get_field(path)
-    field.info = {**(stored.get("info") or {}), **provenance.as_dict()}
+    info = {name: value for name, value in (stored.get("info") or {}).items() if name != _POLICIES}
+    field.info = {**info, **provenance.as_dict()}
     field.save()
 
 

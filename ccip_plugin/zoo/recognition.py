@@ -21,9 +21,18 @@ from ..core.clustering.statistics import confidence
 from ..core.differences import normalize
 from ..core.encoder.encoder import Encoder
 from ..core.encoder.pipeline import extract
+from ..core.encoder.reading import BLANK_FAIL
 from ..core.errors import CCIPError, EmbeddingError, UnreadableImageError
 from ..core.plain import canonical_name
-from ..core.preprocessing import READING_POLICY, load_image, preprocess
+from ..core.preprocessing import (
+    BLANK_REASON,
+    READING_POLICY,
+    collected_warnings,
+    is_blank,
+    load_image,
+    preprocess,
+    resized,
+)
 from ..core.references import NO_MATCH, SHARE, References, match
 from ..core.system import usable_cores
 from ..embeddings.load import load_embeddings
@@ -91,7 +100,7 @@ def gather(
 ) -> References:
     """Embeds references of any kind.
 
-    Images that cannot be read are skipped with a warning.
+    Images that cannot be read or show nothing are skipped with a warning.
 
     Args:
         references: a folder with one subfolder of images per character; a mapping of names to one or several images
@@ -147,7 +156,7 @@ def _characters_in(folder: Path) -> dict[str, list[Path]]:
 
 def _of_mapping(characters: Mapping[Any, Any], encoder: Encoder) -> References:
     sources = [(str(name), source) for name, value in characters.items() for source in _sources(value)]
-    with ThreadPoolExecutor(usable_cores(), thread_name_prefix="ccip") as pool:
+    with collected_warnings(), ThreadPoolExecutor(usable_cores(), thread_name_prefix="ccip") as pool:
         vectors = list(pool.map(functools.partial(_embedded, encoder), (source for _, source in sources)))
     names = [name for name, _ in sources]
     return _references(map(str, characters), zip(names, vectors, strict=True))
@@ -182,7 +191,8 @@ def _embedded(encoder: Encoder, source: Any) -> Vectors | str:
             )
         return source.astype(np.float32)
     try:
-        return normalize(encoder.embed_tensor(preprocess(load_image(source))))
+        picture = resized(load_image(source))
+        return BLANK_REASON if is_blank(picture) else normalize(encoder.embed_tensor(preprocess(picture)))
     except (UnreadableImageError, EmbeddingError) as error:
         return str(error)
 
@@ -264,7 +274,8 @@ def _vectors(
     item_keys = store.keys()
     missing = Keys(key for key in item_keys if key.item_id in names and key.item_id not in done)
     alpha, force_square = (recorded.alpha or 0.0, recorded.force_square or False) if recorded else (0.0, False)
-    for result in extract(store.items(missing), encoder, alpha=alpha, force_square=force_square):
+    items = store.items(missing)
+    for result in extract(items, encoder, alpha=alpha, force_square=force_square, blank=BLANK_FAIL):
         yield names[result.key.item_id], result.vector if result.vector is not None else str(result.error)
 
 

@@ -53,8 +53,8 @@ def test_order_by_id_is_the_exact_order_of_the_differences(embedded):
     found, distances = view.values(["id", "distance"])
     assert sorted(found) == sorted(ids)
     # of unit vectors, the square of the distance is four times the difference
-    np.testing.assert_allclose(np.square(distances) / 4, exact, atol=1e-6)
-    np.testing.assert_allclose([dict(zip(ids, exact, strict=True))[key] for key in found], exact, atol=1e-6)
+    np.testing.assert_allclose(np.square(distances) / 4, exact, atol=2e-5)
+    np.testing.assert_allclose([dict(zip(ids, exact, strict=True))[key] for key in found], exact, atol=2e-5)
 
 
 def test_detections_have_an_index_of_their_own(boxed, model_dir):

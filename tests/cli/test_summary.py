@@ -9,7 +9,7 @@ from ccip_plugin.brain.similarity import SimilarityReport
 from ccip_plugin.brain.visualization import VisualizationReport
 from ccip_plugin.cli.summary import N_EXAMPLES, Summary, app_command, counted, name_failures, render
 from ccip_plugin.embeddings import compute_embeddings
-from ccip_plugin.embeddings.compute import EmbeddingsReport
+from ccip_plugin.embeddings.report import EmbeddingsReport
 from ccip_plugin.embeddings.store import Coverage
 from ccip_plugin.grouping.parameters import GroupingParameters
 from ccip_plugin.grouping.report import GroupingReport

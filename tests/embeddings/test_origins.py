@@ -6,7 +6,6 @@ import pytest
 
 from ccip_plugin.core.differences import normalize
 from ccip_plugin.core.encoder import Encoder
-from ccip_plugin.core.preprocessing import READING_POLICY
 from ccip_plugin.embeddings import compute
 from ccip_plugin.embeddings.load import BadVectorsError, load_embeddings
 from ccip_plugin.embeddings.provenance import (
@@ -28,17 +27,11 @@ def other_model(model_dir, monkeypatch):
     return {"model_name": OTHER_MODEL}
 
 
-def other_policy(model_dir, monkeypatch):
-    monkeypatch.setattr(compute, "READING_POLICY", READING_POLICY + 1)
-    return {}
-
-
 other_origins = pytest.mark.parametrize(
     "change, says",
     [
         pytest.param(other_model, f"{tiny_models.NAME} in the field, {OTHER_MODEL} now", id="another model"),
         pytest.param(changed_file, "SHA-256", id="another file of that model"),
-        pytest.param(other_policy, f"policy {READING_POLICY} in the field, {READING_POLICY + 1}", id="another reading"),
     ],
 )
 

@@ -83,6 +83,18 @@ class TestEmbeddings:
         samples.compute_embeddings(load(), embeddings_field="vectors")
         assert [vector is None for vector in samples.values("vectors")] == [False, True, False]
 
+    @pytest.mark.parametrize("batch_size", [2, 3, 16])
+    def test_a_file_that_cannot_be_read_costs_no_batch(self, batch_size, load, dataset, images):
+        paths = images("abcdef")
+        paths[1].write_bytes(b"no image")
+        paths[4].unlink()
+        samples = dataset(*paths)
+        samples.compute_embeddings(load(), embeddings_field="vectors", batch_size=batch_size)
+        samples.apply_model(load(), label_field="applied", batch_size=batch_size)
+        for field in ("vectors", "applied"):
+            lost = [n for n, vector in enumerate(samples.values(field)) if vector is None]
+            assert lost == [1, 4], field
+
     @pytest.mark.parametrize(
         "options",
         [

@@ -14,7 +14,7 @@ from ..errors import EmbeddingError
 from ..preprocessing import MAX_PIXELS
 from ..system import usable_cores
 from .concurrency import AdaptiveSemaphore, Budget, Channel
-from .reading import Extracted, Item, Reader
+from .reading import BLANK_EMBED, Extracted, Item, Reader
 
 MEMORY = 1 << 30
 """Default memory limit of the images that are read at once, in bytes."""
@@ -50,6 +50,7 @@ def extract(
     max_pixels: int | None = MAX_PIXELS,
     memory: int = MEMORY,
     batch_size: int = BATCH_SIZE,
+    blank: str = BLANK_EMBED,
 ) -> Generator[Extracted, None, None]:
     """Embeds images and crops; yields results in the order of completion.
 
@@ -71,6 +72,7 @@ def extract(
         memory: memory limit of the images that are read at once, in bytes; a larger image is read alone. The limit is
             at most ``workers`` x (48 MiB + twice the size of the largest decoded image)
         batch_size: images per batch on an accelerator
+        blank: what is done with pictures that show nothing, see :class:`~ccip_plugin.core.encoder.reading.Reader`
 
     Yields:
         an :class:`Extracted` for each key of an item
@@ -83,7 +85,8 @@ def extract(
     workers = usable_cores() if workers is None else workers
     if min(workers, batch_size) < 1:
         raise ValueError(f"workers is {workers}, batch_size is {batch_size}; both must be at least 1")
-    reader = Reader(Budget(memory, workers), alpha=alpha, force_square=force_square, max_pixels=max_pixels)
+    budget = Budget(memory, workers)
+    reader = Reader(budget, alpha=alpha, force_square=force_square, max_pixels=max_pixels, blank=blank)
     pipeline = (
         _Pipeline(items, reader, encoder, workers, spare)
         if encoder.is_cpu

@@ -9,9 +9,11 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
+from PIL import Image
+
 from ..arrays import Vectors
 from ..errors import EmptyCropError, UnreadableImageError
-from ..preprocessing import crop, image_size, load_image, not_local, preprocess
+from ..preprocessing import BLANK_REASON, crop, image_size, is_blank, load_image, not_local, preprocess, resized
 from .concurrency import Budget, Cost
 
 DECODED_BYTES_PER_PIXEL = 4
@@ -20,6 +22,15 @@ READING_BYTES_PER_PIXEL = 10
 
 WEBP_BYTES_PER_PIXEL = 12
 """Peak for WebP."""
+
+ANIMATION_BYTES_PER_PIXEL = 20
+"""Peak for an animation whose first frame is blank: that frame, the canvases of the reader, and the next frame."""
+
+BLANK_FAIL, BLANK_EMBED, BLANK_ONLY = "fail", "embed", "only"
+"""What is done with pictures that show nothing: they fail; they are embedded; only they are looked for."""
+
+_HEAD_BYTES = 64
+_WEBP_ANIMATION = 2  # a flag in the extended header
 
 LARGE_BYTES = 32 << 20
 """Decoded size above which freed memory is returned to the system; the C library returns smaller blocks soon enough."""
@@ -53,6 +64,7 @@ class Extracted:
         key: the key of the image or the crop
         vector: the embedding, ``(dim,)``, unit length; None after a failure
         error: the reason of the failure, None without one
+        is_unchanged: whether the item was only checked, and its stored embedding stays
         source: state of the file and the box, see :func:`file_state` and :func:`crop_state`; None if the file could not
             be opened
     """
@@ -61,6 +73,7 @@ class Extracted:
     vector: Vectors | None = None
     error: str | None = None
     source: str | None = None
+    is_unchanged: bool = False
 
 
 def file_state(status: os.stat_result) -> str:
@@ -74,10 +87,21 @@ def crop_state(of_file: str, box: Sequence[float] | None) -> str:
 
 
 class Reader:
-    """Reads items as model inputs."""
+    """Reads items as model inputs.
 
-    def __init__(self, budget: Budget, *, alpha: float, force_square: bool, max_pixels: int | None):
+    Args:
+        budget: the memory limit
+        alpha: fraction by which boxes are enlarged
+        force_square: whether boxes are made square
+        max_pixels: larger images fail, None for no limit
+        blank: what is done with pictures that show nothing; with ``BLANK_ONLY`` no other one is given to the model
+    """
+
+    def __init__(
+        self, budget: Budget, *, alpha: float, force_square: bool, max_pixels: int | None, blank: str = BLANK_EMBED
+    ):
         self.budget, self._alpha, self._force_square, self._max_pixels = budget, alpha, force_square, max_pixels
+        self._blank = blank
 
     def read(self, item: Item) -> Generator[tuple[Extracted, Vectors | None], None, None]:
         """Yields for each key a result without vector and the model input, None after a failure."""
@@ -97,23 +121,38 @@ class Reader:
                 image = load_image(file, max_pixels=self._max_pixels)
             except UnreadableImageError as error:
                 for key in item.keys:
-                    yield Extracted(key, error=error.reason, source=source), None
+                    yield self._failed(Extracted(key, source=source), error.reason)
                 return
             if item.boxes is None:
-                tensor = preprocess(image)
+                result = self._tensor(Extracted(item.key, source=source), image)
                 del image
                 _return_memory(cost)
                 held.close()  # the model needs the tensor only
-                yield Extracted(item.key, source=source), tensor
+                yield result
                 return
             for key, box in item.boxes.items():
-                result = Extracted(key, source=crop_state(source, box))
+                of_box = Extracted(key, source=crop_state(source, box))
                 try:
-                    yield result, preprocess(crop(image, _numbers(box), alpha=self._alpha, square=self._force_square))
+                    cut = crop(image, _numbers(box), alpha=self._alpha, square=self._force_square)
                 except EmptyCropError as error:
-                    yield replace(result, error=str(error)), None
+                    yield self._failed(of_box, str(error))
+                else:
+                    yield self._tensor(of_box, cut)
             del image
             _return_memory(cost)
+
+    def _failed(self, result: Extracted, reason: str) -> tuple[Extracted, None]:
+        is_check = self._blank == BLANK_ONLY
+        return replace(result, error=None if is_check else reason, is_unchanged=is_check), None
+
+    def _tensor(self, result: Extracted, image: Image.Image) -> tuple[Extracted, Vectors | None]:
+        """The model input of an image; None for a blank one that fails, and where only these are looked for."""
+        picture = resized(image)
+        if self._blank != BLANK_EMBED and is_blank(picture):
+            return replace(result, error=BLANK_REASON), None
+        if self._blank == BLANK_ONLY:
+            return replace(result, is_unchanged=True), None
+        return result, preprocess(picture)
 
 
 class _CannotOpenError(Exception):
@@ -141,9 +180,16 @@ def _cost(file: BinaryIO) -> Cost:
     except UnreadableImageError:
         return Cost()
     file.seek(0)
-    is_webp = file.read(12)[8:] == b"WEBP"
-    bytes_per_pixel = WEBP_BYTES_PER_PIXEL if is_webp else READING_BYTES_PER_PIXEL
+    bytes_per_pixel = _bytes_per_pixel(file.read(_HEAD_BYTES))
     return Cost(width * height * bytes_per_pixel, width * height * DECODED_BYTES_PER_PIXEL)
+
+
+def _bytes_per_pixel(head: bytes) -> int:
+    is_webp = head[8:12] == b"WEBP"
+    is_moving_webp = is_webp and head[12:16] == b"VP8X" and bool(head[20] & _WEBP_ANIMATION)
+    if is_moving_webp or head.startswith(b"GIF8") or b"acTL" in head or head[4:12] == b"ftypavis":
+        return ANIMATION_BYTES_PER_PIXEL
+    return WEBP_BYTES_PER_PIXEL if is_webp else READING_BYTES_PER_PIXEL
 
 
 def _return_memory(freed: Cost) -> None:

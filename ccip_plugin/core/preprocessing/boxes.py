@@ -7,8 +7,8 @@ from PIL import Image
 
 from ..errors import EmptyCropError
 
-_MAX_RELATIVE = 2.0
-"""Boxes reach outside the image by some part of it; larger numbers are something else."""
+_MAX_RELATIVE = 16.0
+"""Boxes may reach far outside the image; larger numbers are something else."""
 
 
 def crop(image: Image.Image, box: Sequence[float], *, alpha: float = 0.0, square: bool = False) -> Image.Image:

@@ -1,10 +1,8 @@
 """Reads images of any kind as upright RGB."""
 
-import hashlib
 import io
 import os
 import re
-from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any
@@ -14,20 +12,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..errors import ImageTooLargeError, UnreadableImageError
+from .animation import is_animation, shown_frame
 from .colors import to_rgb
-from .orientation import pillow_orientation, upright
-from .readers import decode, identify, reason_of
-from .repairs import with_end, without_metadata
+from .orientation import orientation_of, upright
+from .readers import decoded, identified, read, reason_of
 
 ImageSource = str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | NDArray[Any] | Image.Image
 
-READING_POLICY = 1
-"""Version of :func:`load_image` and :func:`preprocess`; increases whenever the same file would give other pixels."""
-
 MAX_PIXELS = 178_000_000
 
-SizeCheck = Callable[[tuple[int, int]], None]
-_STRIP = 256
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _WINDOWS_PATH = re.compile(r"[A-Za-z]:[\\/]|\\\\[^\\]+\\")
 
@@ -35,8 +28,9 @@ _WINDOWS_PATH = re.compile(r"[A-Za-z]:[\\/]|\\\\[^\\]+\\")
 def load_image(source: ImageSource, *, max_pixels: int | None = MAX_PIXELS) -> Image.Image:
     """Reads an image; all parts of this package read images with this function.
 
-    EXIF orientation is applied, transparency is composited on white, every mode is converted to RGB (the high byte of
-    16-bit grey), and of an animation the first frame is used. Color profiles are not applied.
+    The image is turned as browsers show it (EXIF of JPEG, PNG and AVIF), transparency is composited on white, every
+    mode is converted to RGB (the high byte of 16-bit grey), and of an animated file the first of 50 frames that is not
+    blank is used. Color profiles are not applied.
 
     Args:
         source: a path, the bytes of a file, an open binary file (rewound), an ``(h, w)`` or ``(h, w, channels)`` array
@@ -61,8 +55,14 @@ def load_image(source: ImageSource, *, max_pixels: int | None = MAX_PIXELS) -> I
     try:
         with ExitStack() as stack:
             opened = _open(source, stack)
-            image = _decoded(opened, check_size) if isinstance(opened, Image.Image) else _read(opened, check_size)
-            return upright(to_rgb(image), pillow_orientation(image))
+            if isinstance(opened, Image.Image):
+                image = decoded(opened, check_size)
+                return upright(to_rgb(image), orientation_of(image))
+            image, file = read(opened, check_size)
+            frame = to_rgb(image)
+            if is_animation(image):
+                frame = shown_frame(file, frame)
+            return upright(frame, orientation_of(image))
     except UnreadableImageError:
         raise
     # Decoders raise nearly any exception for damaged files (OSError, SyntaxError, KeyError, zlib.error, MemoryError)
@@ -83,67 +83,9 @@ def image_size(source: ImageSource) -> tuple[int, int]:
     try:
         with ExitStack() as stack:
             opened = _open(source, stack)
-            return (opened if isinstance(opened, Image.Image) else _identified(opened)).size
+            return (opened if isinstance(opened, Image.Image) else identified(opened)).size
     except Exception as error:  # as in load_image
         raise UnreadableImageError(name, reason_of(error), path=path) from error
-
-
-def _read(file: IO[bytes], check_size: SizeCheck) -> Image.Image:
-    """Decodes a file or, if that fails, a copy without what only costs the image."""
-    try:
-        return _decoded(identify(file), check_size)
-    except ImageTooLargeError:
-        raise
-    except Exception as error:  # as in load_image
-        failure = error.with_traceback(None)  # whose frames would hold the memory of the failed attempt
-    if (copy := without_metadata(file)) is not None:
-        return _decoded(identify(copy), check_size)  # if it fails, then because of the pixels
-    image = _with_all_pixels(with_end(file), check_size)
-    if image is None:
-        raise failure
-    return image
-
-
-def _with_all_pixels(copies: Iterator[IO[bytes]], check_size: SizeCheck) -> Image.Image | None:
-    """The image that all copies give; None if they differ, cannot be decoded, or there are none."""
-    image, digests = None, set()
-    for copy in copies:
-        image = None  # frees the one before
-        try:
-            image = _decoded(identify(copy), check_size)
-        except ImageTooLargeError:
-            raise
-        except Exception:  # as in load_image
-            return None
-        digests.add(_digest(image))
-        if len(digests) > 1:
-            return None
-    return image
-
-
-def _digest(image: Image.Image) -> bytes:
-    """A hash of the pixels, taken in strips."""
-    digest = hashlib.blake2b()
-    for top in range(0, image.height, _STRIP):
-        digest.update(image.crop((0, top, image.width, min(top + _STRIP, image.height))).tobytes())
-    return digest.digest()
-
-
-def _identified(file: IO[bytes]) -> Image.Image:
-    """The image of a file, not decoded."""
-    try:
-        return identify(file)
-    except Exception:  # as in load_image
-        if (copy := without_metadata(file)) is None:
-            raise
-    return identify(copy)
-
-
-def _decoded(image: Image.Image, check_size: SizeCheck) -> Image.Image:
-    check_size(image.size)
-    decode(image)
-    check_size(image.size)  # an icon may contain a larger image than its header states
-    return image
 
 
 def not_local(path: str) -> str | None:

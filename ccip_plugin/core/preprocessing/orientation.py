@@ -39,7 +39,8 @@ def orientation_of(image: Image.Image) -> int:
 def pillow_orientation(image: Image.Image) -> int:
     """The orientation by Pillow, which also reads that in WebP and XMP: the rule of reading policy 1."""
     try:
-        return cast(int, image.getexif().get(ExifTags.Base.Orientation, 1))
+        exif = Image.Image.getexif(image)  # that of PNG decodes the file
+        return cast(int, exif.get(ExifTags.Base.Orientation, 1))
     except Exception as error:  # damaged metadata raises nearly any exception, but the pixels are intact
         logger.debug("no orientation in damaged EXIF data: %s", error)
         return 1

@@ -1,22 +1,89 @@
-"""Opens files with Pillow's readers, without its limit of pixels, and decodes them."""
+"""Opens files with Pillow's readers, without its limit of pixels, and decodes them, if necessary from a copy."""
 
 import functools
+import hashlib
 import logging
 import struct
+from collections.abc import Callable, Iterator
 from typing import IO, Any, cast
 
 from PIL import Image, ImageFile
 
+from ..errors import ImageTooLargeError
 from .bmp import RareBMP
 from .formats import HEAD_BYTES, describe_format
+from .repairs import with_end, without_metadata
 
 logger = logging.getLogger(__name__)
+
+SizeCheck = Callable[[tuple[int, int]], None]
+"""Raises an error for an image that is too large."""
 
 REFUSED_FORMATS = frozenset({"EPS", "WMF"})
 """Formats that are programs or vector graphics, which Pillow passes to another program or to the system."""
 
 _MIN_BYTES = 4  # that Pillow's readers need to recognize a format
+_STRIP = 256  # rows
 _HEAD = 16  # that they are given
+
+
+def read(file: IO[bytes], check_size: SizeCheck) -> tuple[Image.Image, IO[bytes]]:
+    """Decodes a file or, if that fails, a copy without what only costs the image; returns image and decoded file."""
+    try:
+        return decoded(identify(file), check_size), file
+    except ImageTooLargeError:
+        raise
+    except Exception as error:  # as in load_image
+        failure = error.with_traceback(None)  # whose frames would hold the memory of the failed attempt
+    if (copy := without_metadata(file)) is not None:
+        return decoded(identify(copy), check_size), copy  # if it fails, then because of the pixels
+    image = _with_all_pixels(with_end(file), check_size)
+    if image is None:
+        raise failure
+    return image, file
+
+
+def _with_all_pixels(copies: Iterator[IO[bytes]], check_size: SizeCheck) -> Image.Image | None:
+    """The image that all copies give; None if they differ, cannot be decoded, or there are none."""
+    image, digests = None, set()
+    for copy in copies:
+        image = None  # frees the one before
+        try:
+            image = decoded(identify(copy), check_size)
+        except ImageTooLargeError:
+            raise
+        except Exception:  # as in load_image
+            return None
+        digests.add(_digest(image))
+        if len(digests) > 1:
+            return None
+    return image
+
+
+def _digest(image: Image.Image) -> bytes:
+    """A hash of the pixels, taken in strips."""
+    digest = hashlib.blake2b()
+    for top in range(0, image.height, _STRIP):
+        digest.update(image.crop((0, top, image.width, min(top + _STRIP, image.height))).tobytes())
+    return digest.digest()
+
+
+def identified(file: IO[bytes]) -> Image.Image:
+    """The image of a file, not decoded."""
+    try:
+        return identify(file)
+    except Exception:  # as in load_image
+        if (copy := without_metadata(file)) is None:
+            raise
+    return identify(copy)
+
+
+def decoded(image: Image.Image, check_size: SizeCheck) -> Image.Image:
+    """Decodes the pixels of an image; ``check_size`` refuses it before and after."""
+    check_size(image.size)
+    decode(image)
+    check_size(image.size)  # an icon may contain a larger image than its header states
+    return image
 
 
 @functools.cache
@@ -84,7 +151,10 @@ def decode(image: Image.Image) -> None:
         file.has_reached_end = False  # readers may look for metadata at the end
     if image.format == "WEBP":
         _release_early(image)
+    has_late_exif = image.format == "PNG" and "exif" not in image.info
     image.load()
+    if has_late_exif:
+        image.info.pop("exif", None)  # browsers ignore the orientation in metadata after the pixels
     if isinstance(file, _EOFCheck) and file.has_reached_end:
         raise ValueError("image file is truncated")
     if not all(image.size):

@@ -1,17 +1,21 @@
 """Copies of files without what only costs the image: metadata of a PNG, the missing end of a JPEG."""
 
+import bisect
 import io
+import itertools
 import random
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import IO
 
-from .splicing import Part, spliced
+Part = tuple[int, int] | bytes
+"""Start and end of a range of the file, or bytes."""
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG, _JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
 _FRAME_CHUNKS = frozenset({b"acTL", b"fcTL", b"fdAT"})
 _PIXEL_CHUNKS = frozenset({b"tRNS", b"eXIf"})  # transparency and orientation; kept if their checksum is right
+_METADATA_CHUNKS = frozenset({b"tEXt", b"zTXt", b"iTXt", b"eXIf"})
 _MAX_PIXEL_CHUNK = 1 << 20
 _MAX_CHUNKS = 1_000_000
 _TAIL_BYTES = 512
@@ -56,6 +60,15 @@ def with_end(file: IO[bytes]) -> Iterator[IO[bytes]]:
         yield spliced(file, [(0, end), tail + _JPEG_END])
 
 
+def has_metadata_after_pixels(file: IO[bytes]) -> bool:
+    """Whether a file is a PNG with metadata after its pixels, which Pillow reads when it decodes them."""
+    file.seek(0)
+    if file.read(len(_PNG)) != _PNG:
+        return False
+    kinds = [kind for kind, _, _ in _png_chunks(file)]
+    return b"IDAT" in kinds and any(kind in _METADATA_CHUNKS for kind in kinds[kinds.index(b"IDAT") :])
+
+
 def _png_chunks(file: IO[bytes]) -> Iterator[tuple[bytes, int, int]]:
     """Type, start and end of each chunk; the last one may end beyond the file."""
     position = len(_PNG)
@@ -86,3 +99,50 @@ def _append(parts: list[Part], start: int, end: int) -> None:
         parts[-1] = (last[0], end)
     else:
         parts.append((start, end))
+
+
+def spliced(file: IO[bytes], parts: Sequence[Part]) -> IO[bytes]:
+    """A file that consists of parts of another one; copies nothing but the current block.
+
+    Args:
+        file: a seekable file, which must stay open
+        parts: ranges of it and bytes, in their order
+    """
+    return io.BufferedReader(_Spliced(file, parts))
+
+
+class _Spliced(io.RawIOBase):
+    def __init__(self, file: IO[bytes], parts: Sequence[Part]):
+        super().__init__()
+        self._file, self._parts, self._position = file, parts, 0
+        sizes = (len(part) if isinstance(part, bytes) else part[1] - part[0] for part in parts)
+        self._starts = [0, *itertools.accumulate(sizes)]
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._starts[-1]}[whence]
+        self._position = max(0, origin + offset)
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        if self._position >= self._starts[-1]:
+            return 0
+        index = bisect.bisect_right(self._starts, self._position) - 1
+        part, skipped = self._parts[index], self._position - self._starts[index]
+        length = min(len(buffer), self._starts[index + 1] - self._position)
+        if isinstance(part, bytes):
+            content = part[skipped : skipped + length]
+        else:
+            self._file.seek(part[0] + skipped)
+            content = self._file.read(length)
+        buffer[: len(content)] = content
+        self._position += len(content)
+        return len(content)

@@ -4,9 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from .blank import INPUT_SIZE, resized
 from .images import load_image
-
-INPUT_SIZE = 384
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 
@@ -28,7 +27,7 @@ def preprocess(image: Image.Image, *, out: NDArray[np.float32] | None = None) ->
     """
     if image.mode != "RGB":
         image = load_image(image, max_pixels=None)
-    pixels = np.asarray(image.resize((INPUT_SIZE, INPUT_SIZE), Image.Resampling.BILINEAR))
+    pixels = np.asarray(resized(image))
     if out is None:
         out = np.empty((3, INPUT_SIZE, INPUT_SIZE), np.float32)
     for channel, table in enumerate(_NORMALIZED):

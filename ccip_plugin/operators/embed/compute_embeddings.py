@@ -15,9 +15,10 @@ from ...app.forms import Form, vector_field_problem
 from ...app.operator import CCIPOperator
 from ...app.outputs import MAX_ROWS, Output, file_paths
 from ...core.options import Choice, Option
-from ...embeddings.compute import EmbeddingsReport, compute_embeddings
+from ...embeddings.compute import compute_embeddings
 from ...embeddings.options import EmbeddingOptions, provider_choices
 from ...embeddings.provenance import Provenance, read_provenance
+from ...embeddings.report import EmbeddingsReport
 from ...embeddings.speeds import recall
 from ...embeddings.store import Coverage
 
