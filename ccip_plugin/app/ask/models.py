@@ -1,5 +1,6 @@
 """Asks for a model and says where its files are."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,40 @@ from ...zoo.table import rows as model_rows
 from ..answers import text_of
 from ..forms import Form
 
+DEFAULT_FOLDER = "default"
+MAX_FOLDERS = 200
+
 
 def model_folder(ctx: Any) -> Path | None:
     """The folder that models are taken from; None for the hub."""
-    return find_model_folder(text_of(ctx, "model_dir"))
+    return find_model_folder(chosen_folder(ctx).get("model_dir"))
+
+
+def ask_model_folder(form: Form) -> None:
+    """Asks for the folder that models are taken from, where ``CCIP_MODEL_DIRS`` offers some."""
+    folders = offered_folders()
+    if not folders:
+        return
+    choices = [Choice(DEFAULT_FOLDER, "As configured"), *(Choice(folder, folder) for folder in folders)]
+    form.choose("model_dir", "Models from", choices, default=DEFAULT_FOLDER, is_list=True)
+
+
+def offered_folders() -> list[str]:
+    """The folders inside those that the environment variable ``CCIP_MODEL_DIRS`` names."""
+    parents = [Path(name) for name in os.environ.get("CCIP_MODEL_DIRS", "").split(os.pathsep) if name]
+    folders = (each for parent in parents if parent.is_dir() for each in sorted(parent.iterdir()) if each.is_dir())
+    return [str(each) for each in folders][:MAX_FOLDERS]
+
+
+def is_offered(value: Any) -> str | None:
+    """Why a value cannot be the answer to :func:`ask_model_folder`; None when it can."""
+    return None if value == DEFAULT_FOLDER or value in offered_folders() else "choose one of the offered folders"
+
+
+def chosen_folder(ctx: Any) -> dict[str, str]:
+    """The folder that models are taken from, as the functions take it."""
+    folder = text_of(ctx, "model_dir")
+    return {} if folder in (None, DEFAULT_FOLDER) else {"model_dir": folder}
 
 
 def ask_model(form: Form, *, default: str | None = None) -> ModelRow | None:

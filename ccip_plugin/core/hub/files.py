@@ -198,7 +198,7 @@ def how_to_fetch(model_name: str) -> str:
     return (
         f"Without network: put {FEAT}, {METRICS}, {METRICS_JSON} and {CLUSTER_JSON} from "
         f"{HUB_URL}/tree/{spec.revision}/{spec.name} into <folder>/{spec.name}/ "
-        f"and set CCIP_MODEL_DIR=<folder> or pass model_dir=<folder>."
+        f"and set CCIP_MODEL_DIR=<folder> before the App is started, or pass model_dir=<folder>."
     )
 
 

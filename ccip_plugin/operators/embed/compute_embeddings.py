@@ -8,7 +8,7 @@ from fiftyone.operators import types
 from ...app import route
 from ...app.answers import text_of
 from ...app.ask.embeddings import coverage_of
-from ...app.ask.models import ask_model, show_location
+from ...app.ask.models import ask_model, ask_model_folder, chosen_folder, is_offered, show_location
 from ...app.ask.options import AskOption, ask_option, ask_options, given_options
 from ...app.counts import n_items, n_samples
 from ...app.forms import Form, vector_field_problem
@@ -39,7 +39,7 @@ class ComputeEmbeddings(CCIPOperator):
     risk = types.RiskLevel.MEDIUM
     failure = "CCIP could not compute the embeddings"
     function = staticmethod(compute_embeddings)
-    asks = route.asked(patches_field=route.text, existing=route.text, advanced=route.switch)
+    asks = route.asked(patches_field=route.text, existing=route.text, model_dir=is_offered, advanced=route.switch)
     asks_options = EmbeddingOptions
     is_delegable = True
 
@@ -49,6 +49,7 @@ class ComputeEmbeddings(CCIPOperator):
 
     def options(self, ctx: Any) -> dict[str, Any]:
         options = {**super().options(ctx), **given_options(ctx, EmbeddingOptions)}
+        options = {**{name: value for name, value in options.items() if name != "model_dir"}, **chosen_folder(ctx)}
         existing = text_of(ctx, "existing") or KEEP
         return options if existing == KEEP else {**options, existing: True}
 
@@ -90,6 +91,7 @@ def _ask_about_model(form: Form, field: str, recorded: Provenance | None) -> Non
     """Asks for the model and what happens to existing embeddings; shows what is to be done."""
     coverage = coverage_of(form, field)
     _show_coverage(form, coverage)
+    ask_model_folder(form)
     model = ask_model(form, default=None if recorded is None else recorded.model_name)
     if model is None:
         return
