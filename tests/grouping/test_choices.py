@@ -211,7 +211,7 @@ def test_calibrated_parameters_are_used_recorded_and_marked(grouped):
     assert explored.marks["calibrated"] == found.parameters("dbscan").eps
     assert explored.marks["threshold"] == THRESHOLD
     names = [note["text"] for note in explored.figure()["layout"]["annotations"]]
-    assert {"calibrated", "threshold", "dbscan_2"} <= set(names)
+    assert {"calibrated", "threshold", "DBSCAN (tuned)"} <= set(names)
     eps = found.parameters("dbscan").eps
     assert str(explored.facts()[f"eps {eps:.4f}, calibrated"]).startswith("9 groups")
 
