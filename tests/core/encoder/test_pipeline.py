@@ -188,7 +188,7 @@ def test_an_image_over_the_limit_of_pixels_fails(encoder, images):
 @both_lines
 def test_an_image_without_usable_vector_fails_alone(is_cpu, encoder, images):
     paths = images("aaabaa")
-    dark = load_image(paths[3]).resize((384, 384))
+    dark = load_image(paths[3])
     is_b = lambda tensor: np.allclose(tensor[:, 200, 200], image_reading.preprocess(dark)[:, 200, 200])  # noqa: E731
     broken = Failing(encoder, EmbeddingError("not finite"), marked=is_b, is_cpu=is_cpu)
     found = by_key(extract(items_of(paths), broken))
