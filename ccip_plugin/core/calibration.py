@@ -1,6 +1,8 @@
 """Published parameters of a model: threshold and clustering presets."""
 
 import json
+import reprlib
+import sys
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +14,7 @@ from .registry import get_spec
 
 Preset = tuple[float, int]
 
-_MAX_BYTES = 1 << 20
+_MAX_BYTES, _MAX_SAMPLES = 1 << 20, 1 << 31
 _PRESETS = {"dbscan_2": "dbscan_2", "dbscan_free": "dbscan_free", "optics": "optics_best"}  # name in the file: method
 _DBSCAN_MIN_SAMPLES = 2
 _OPTICS: Preset = (0.5, 5)
@@ -84,7 +86,8 @@ def read_metrics(path: Path) -> dict[str, float]:
     names = ("f1_score", "precision", "recall", "threshold")
     numbers = {name: float(content[name]) for name in names if _is_number(content.get(name))}
     if not 0 <= numbers.get("threshold", -1) <= 1:
-        raise _damaged(path, f"has no threshold (it is {content.get('threshold')!r})", "a number from 0 to 1")
+        threshold = reprlib.repr(content.get("threshold"))
+        raise _damaged(path, f"has no threshold (it is {threshold})", "a number from 0 to 1")
     return numbers
 
 
@@ -97,16 +100,24 @@ def read_presets(path: Path) -> dict[str, Preset]:
 def _preset(path: Path, name: str, entry: Any) -> Preset:
     eps = entry.get("eps") if isinstance(entry, dict) else None
     min_samples = entry.get("min_samples") if isinstance(entry, dict) else None
-    if not _is_number(eps) or not 0 <= eps <= 1 or type(min_samples) is not int or min_samples < 1:
-        raise _damaged(path, f"has no usable {name!r} ({entry!r})", '{"eps": 0 to 1, "min_samples": 1 or more}')
+    if not _is_number(eps) or not 0 <= eps <= 1 or not _is_count(min_samples):
+        problem = f"has no usable {name!r} ({reprlib.repr(entry)})"
+        raise _damaged(path, problem, '{"eps": 0 to 1, "min_samples": 1 or more}')
     return float(eps), min_samples
 
 
 def _read(path: Path) -> dict[str, Any]:
-    if path.stat().st_size > _MAX_BYTES:
-        raise _damaged(path, f"has {path.stat().st_size:,} bytes", f"at most {_MAX_BYTES:,}")
     try:
+        size = path.stat().st_size
+        if size > _MAX_BYTES:
+            raise _damaged(path, f"has {size:,} bytes", f"at most {_MAX_BYTES:,}")
         content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise _damaged(path, f"cannot be read ({error.strerror})", "a JSON object") from error
+    except RecursionError as error:
+        raise _damaged(path, "is nested too deeply", "a JSON object") from error
+    except ModelFileDamagedError:
+        raise
     except ValueError as error:
         raise _damaged(path, f"is not JSON ({error})", "a JSON object") from error
     if not isinstance(content, dict):
@@ -115,7 +126,12 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _is_number(value: Any) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Whether this is a number, and not one beyond the range of float."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+
+
+def _is_count(value: Any) -> TypeGuard[int]:
+    return type(value) is int and 1 <= value <= _MAX_SAMPLES
 
 
 def _damaged(path: Path, problem: str, expected: str) -> ModelFileDamagedError:

@@ -8,6 +8,11 @@ from pathlib import Path
 _MAX_SUGGESTIONS = 3  # more suggestions do not help beside the list of all names
 
 
+def printable(message: str) -> str:
+    """A message with the names of files that are not valid text, so that it can be printed."""
+    return message.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 class CCIPError(Exception):
     """Base class of the errors of this package.
 
@@ -54,7 +59,8 @@ class ModelFileError(CCIPError):
     mentions = ("model_dir",)
 
     def __init__(self, path: str | Path, problem: str, *, expected: str, remedy: str = ""):
-        super().__init__(f"{path}: {problem}; expected {expected}.{' ' if remedy else ''}{remedy}")
+        message = f"{path}: {problem}; expected {expected}.{' ' if remedy else ''}{remedy}"
+        super().__init__(printable(message))
         self.path, self.problem, self.expected, self.remedy = Path(path), problem, expected, remedy
 
 
@@ -135,9 +141,7 @@ class UnreadableImageError(CCIPError, ValueError):
     """
 
     def __init__(self, name: str, reason: str, *, path: str | None = None):
-        # a file name that is not valid text must not make the message unprintable
-        readable = name.encode("utf-8", "backslashreplace").decode("utf-8")
-        super().__init__(f"cannot read {readable}: {reason}")
+        super().__init__(printable(f"cannot read {name}: {reason}"))
         self.name, self.reason, self.path = name, reason, path
 
 

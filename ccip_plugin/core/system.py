@@ -86,10 +86,19 @@ def atomic_write(path: Path) -> Iterator[Path]:
         _sync(part)
         _put_in_place(part, path)
     except BaseException:
-        _delete(part)
+        delete(part)
         raise
     with contextlib.suppress(OSError):  # the rename is done; only a power failure could undo it
         _sync_one(path.parent)
+
+
+def delete(path: Path) -> None:
+    """Deletes a file, a folder or a link (not its target); ignores errors."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def usable_cores() -> int:
@@ -181,17 +190,8 @@ def _put_in_place(part: Path, path: Path) -> None:
                 old.rename(path)
             if error.errno not in _IN_PLACE or attempt == _ATTEMPTS - 1:
                 raise
-            _delete(old)  # another process put its own there between the two calls
-    _delete(old)
-
-
-def _delete(path: Path) -> None:
-    """Deletes a file, a folder or a link (not its target); ignores errors."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        with contextlib.suppress(OSError):
-            path.unlink()
+            delete(old)  # another process put its own there between the two calls
+    delete(old)
 
 
 def _sync(path: Path) -> None:

@@ -109,3 +109,54 @@ def test_the_former_name_of_the_record_still_works_and_warns():
         assert calibration.Calibration is calibration.PublishedParameters
     with pytest.raises(AttributeError, match="no attribute 'Calibrated'"):
         calibration.Calibrated  # noqa: B018
+
+
+# --- files of strangers
+
+TOO_LARGE = "9" * 400
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[" * 100_000,
+        '{"a":' * 100_000,
+        '{"threshold": ' + TOO_LARGE + "}",
+        '{"threshold": ' + "9" * 5000 + "}",
+        '{"threshold": 1e999}',
+        '{"threshold": NaN}',
+        '{"threshold": "' + "x" * 100_000 + '"}',
+        "\ufeff{}",
+        "\0" * 1000,
+    ],
+    ids=lambda content: content[:20],
+)
+def test_metrics_of_nonsense_are_named(tmp_path, content):
+    write_json(tmp_path, "metrics.json", content)
+    with pytest.raises(ModelFileDamagedError, match=r"metrics\.json") as caught:
+        calibration.load(DEFAULT, model_dir=tmp_path)
+    assert len(str(caught.value)) < 1000
+
+
+def test_a_score_beyond_all_numbers_is_left_out(tmp_path):
+    write_json(tmp_path, "metrics.json", '{"threshold": 0.2, "f1_score": ' + TOO_LARGE + "}")
+    assert calibration.load(DEFAULT, model_dir=tmp_path).threshold == 0.2
+    assert calibration.read_metrics(tmp_path / DEFAULT / "metrics.json") == {"threshold": 0.2}
+
+
+@pytest.mark.parametrize(
+    "preset",
+    [
+        '{"eps": 0.1, "min_samples": ' + TOO_LARGE + "}",
+        '{"eps": ' + TOO_LARGE + ', "min_samples": 3}',
+        '{"eps": NaN, "min_samples": 3}',
+        "[" * 100_000,
+        "[[" + "1," * 100_000 + "1]]",
+    ],
+    ids=lambda preset: preset[:30],
+)
+def test_presets_of_nonsense_are_named(tmp_path, preset):
+    write_json(tmp_path, "cluster.json", '{"optics": ' + preset + "}")
+    with pytest.raises(ModelFileDamagedError, match=r"cluster\.json") as caught:
+        calibration.load(DEFAULT, model_dir=tmp_path)
+    assert len(str(caught.value)) < 1000

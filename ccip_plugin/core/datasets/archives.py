@@ -6,7 +6,6 @@ import errno
 import gzip
 import lzma
 import re
-import shutil
 import tarfile
 import unicodedata
 import zlib
@@ -15,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 
-from ..errors import CCIPError
+from ..errors import CCIPError, printable
 from ..progress import ProgressCallback, report
-from ..system import file_lock
+from ..system import delete, file_lock
 
 IMAGE_BYTES = 64 << 20
 """Size limit of an image."""
@@ -31,6 +30,9 @@ RATIO, SLACK_BYTES = 20, 64 << 20
 MOST_IMAGES = 2_000_000
 """Limit of the number of images."""
 
+NAME_BYTES = 255
+"""Limit of the length of a file name, in UTF-8, as most file systems have it."""
+
 _NAME = re.compile(
     r"(?:[^/]+/)*(?P<character>\d{1,9})/(?P<image>\w[\w.-]{0,199}\.(?:jpg|jpeg|png|webp))", re.IGNORECASE
 )
@@ -38,6 +40,17 @@ _RESERVED = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)\..*", re.IGNORECASE)  #
 _CHUNK = 1 << 20
 _HEADERS = 1 << 20  # limit of the bytes between two files
 _DONE = ".complete"
+_DAMAGE = (
+    tarfile.TarError,
+    lzma.LZMAError,
+    zlib.error,
+    OSError,
+    EOFError,
+    ValueError,
+    ArithmeticError,
+    LookupError,
+    RecursionError,
+)
 _END = b"\1" * 1024  # initial value of the tail; an archive ends with as many zeros
 
 
@@ -45,8 +58,12 @@ class ArchiveError(CCIPError, ValueError):
     """An archive is damaged, too large, or has unsafe contents."""
 
     def __init__(self, path: Path, problem: str):
-        super().__init__(f"{path}: {problem}; the archive was not extracted")
+        super().__init__(printable(f"{path}: {problem}; the archive was not extracted"))
         self.path, self.problem = path, problem
+
+
+class ArchiveNotFoundError(ArchiveError, FileNotFoundError):
+    """The archive does not exist."""
 
 
 @dataclass(frozen=True)
@@ -86,33 +103,48 @@ def extract_images(
         the images, sorted by path
 
     Raises:
-        FileNotFoundError: the archive does not exist
-        ArchiveError: the archive is damaged, too large, has no images or unsafe paths; or the disk is full
+        ArchiveNotFoundError: the archive does not exist
+        ArchiveError: the archive is damaged, too large, has no images or unsafe paths; or the target is another folder
+            that is not empty, or cannot be written
     """
     archive, folder = Path(archive), Path(folder)
     if is_extracted(folder):
         return images_in(folder)
-    if not archive.is_file():
-        raise FileNotFoundError(errno.ENOENT, "the archive does not exist", str(archive))
-    temporary = folder.with_name(f"{folder.name}.incomplete")
-    temporary.parent.mkdir(parents=True, exist_ok=True)
-    limit = min(total_bytes, RATIO * archive.stat().st_size + SLACK_BYTES)
-    lock = temporary.with_name(f".{temporary.name}.lock")
-    with file_lock(lock, lambda: report(progress, "waiting for another process that extracts the images", 0, None)):
-        if not is_extracted(folder):  # another process may have done it
-            try:
-                with _read_errors(archive):
+    with _read_errors(archive, OSError):
+        if not archive.is_file():
+            raise ArchiveNotFoundError(archive, "the archive does not exist")
+        limit = min(total_bytes, RATIO * archive.stat().st_size + SLACK_BYTES)
+        _refuse_other_folder(folder, archive)
+        temporary = folder.with_name(f"{folder.name}.incomplete")
+        temporary.parent.mkdir(parents=True, exist_ok=True)
+        lock = temporary.with_name(f".{temporary.name}.lock")
+        waiting = "waiting for another process that extracts the images"
+        with file_lock(lock, lambda: report(progress, waiting, 0, None)):
+            if not is_extracted(folder):  # another process may have done it
+                try:
                     _extract(archive, temporary, image_bytes, limit, most_images, progress)
-                shutil.rmtree(folder, ignore_errors=True)
-                temporary.rename(folder)
-            finally:
-                shutil.rmtree(temporary, ignore_errors=True)
+                    _refuse_other_folder(folder, archive)
+                    delete(folder)
+                    temporary.rename(folder)
+                finally:
+                    delete(temporary)
     return images_in(folder)
+
+
+def _refuse_other_folder(folder: Path, archive: Path) -> None:
+    """Refuses a target that has other contents: it would be replaced."""
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise ArchiveError(archive, f"{folder} is a link or a file")
+    if folder.is_dir() and any(folder.iterdir()):
+        raise ArchiveError(archive, f"the folder {folder} exists and has other contents")
 
 
 def is_extracted(folder: Path) -> bool:
     """Whether :func:`extract_images` has extracted a complete archive into a folder."""
-    return (folder / _DONE).is_file()
+    try:
+        return (folder / _DONE).is_file()
+    except OSError:
+        return False
 
 
 def images_in(folder: str | Path) -> list[Labelled]:
@@ -129,7 +161,7 @@ def _extract(
     most_images: int,
     progress: ProgressCallback | None,
 ) -> None:
-    shutil.rmtree(temporary, ignore_errors=True)
+    delete(temporary)
     temporary.mkdir()
     paths: set[str] = set()
     for path, file, size in _images(archive, temporary, total_bytes):
@@ -138,7 +170,8 @@ def _extract(
         if path.casefold() in paths:  # many file systems ignore case
             raise ArchiveError(archive, f"it contains {path} twice")
         paths.add(path.casefold())
-        _copy(file, temporary / path, size, archive)
+        with _read_errors(archive, *_DAMAGE):
+            _copy(file, temporary / path, size, archive)
         report(progress, "extracting images", len(paths), None)
     if not paths:
         raise ArchiveError(archive, "it has no image with a path like 12/345.jpg")
@@ -146,35 +179,43 @@ def _extract(
 
 
 @contextlib.contextmanager
-def _read_errors(archive: Path) -> Iterator[None]:
-    """Converts exceptions of a damaged archive into :class:`ArchiveError`."""
+def _read_errors(archive: Path, *kinds: type[Exception]) -> Iterator[None]:
+    """Converts exceptions of a damaged archive, or of a full disk, into :class:`ArchiveError`."""
     try:
         yield
-    except (tarfile.TarError, EOFError, lzma.LZMAError, zlib.error, gzip.BadGzipFile) as error:
-        raise ArchiveError(archive, f"cannot be read ({error})") from error
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise ArchiveError(archive, "there is not enough space on the disk") from error
+    except CCIPError:
+        raise
+    except kinds as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise ArchiveError(archive, "there is not enough space on the disk") from error
+        raise ArchiveError(archive, f"cannot be read or extracted ({error})") from error
 
 
 def _images(archive: Path, folder: Path, total_bytes: int) -> Iterator[tuple[str, IO[bytes], int]]:
     """Yields relative path, content and size of each image."""
     with _open(archive) as content:
         stream = _Stream(content, archive, total_bytes)
-        with tarfile.open(fileobj=cast(Any, stream), mode="r|") as entries:
-            for entry in entries:
-                stream.expect(entry.offset_data + entry.size)
-                path = _relative_path(entry, archive)
-                if path is None:
-                    continue
-                _filter(entry, path, folder, archive)
-                file = entries.extractfile(entry)
-                assert file is not None  # it is a regular file
-                yield path, file, entry.size
-        stream.drain()
+        entries = _entries(stream, archive)
+        for tar, entry in entries:
+            if entry.size < 0:
+                raise ArchiveError(archive, f"{entry.name!r} has a negative size")
+            stream.expect(entry.offset_data + entry.size)
+            path = _relative_path(entry, archive)
+            if path is None:
+                continue
+            _filter(entry, path, folder, archive)
+            file = tar.extractfile(entry)
+            assert file is not None  # it is a regular file
+            yield path, file, entry.size
         if stream.tail != bytes(len(_END)):
             raise ArchiveError(archive, "it is truncated")
+
+
+def _entries(stream: "_Stream", archive: Path) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
+    """Yields the entries of an archive up to its end. The library has many exceptions for damaged headers."""
+    with _read_errors(archive, *_DAMAGE), tarfile.open(fileobj=cast(Any, stream), mode="r|") as tar:
+        yield from ((tar, entry) for entry in tar)
+        stream.drain()
 
 
 class _Stream:
@@ -229,6 +270,8 @@ def _relative_path(entry: tarfile.TarInfo, archive: Path) -> str | None:
     match = _NAME.fullmatch(name.removeprefix("./"))
     if match is None:
         return None
+    if len(match["image"].encode("utf-8", "surrogateescape")) > NAME_BYTES:
+        raise ArchiveError(archive, f"{entry.name!r} has a name of more than {NAME_BYTES} bytes")
     if _RESERVED.fullmatch(match["image"]):
         raise ArchiveError(archive, f"{entry.name!r} is a reserved file name on Windows")
     return f"{int(match['character'])}/{match['image']}"

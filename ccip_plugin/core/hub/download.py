@@ -2,6 +2,7 @@
 
 import contextlib
 import inspect
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
 
-from ..errors import DownloadError, UnknownRevisionError
+from ..errors import DownloadError, ModelFileError, UnknownRevisionError
 from ..progress import BYTES, ProgressCallback, report
 from ..registry import HUB_REPO, PublishedFile
 from ..system import atomic_write, file_lock
@@ -65,15 +66,17 @@ class Hub:
         """The file in the cache, None if it is not cached. No network."""
         from huggingface_hub import try_to_load_from_cache
 
-        path = try_to_load_from_cache(
-            self.repo, filename, cache_dir=self.cache, revision=revision, repo_type=self.repo_type
-        )
+        where: dict[str, Any] = {"cache_dir": self.cache, "repo_type": self.repo_type}
+        try:
+            path = try_to_load_from_cache(self.repo, filename, revision=revision, **where)
+        except (OSError, ValueError):  # a cache that cannot be read, or no revision at all
+            return None
         return Path(path) if isinstance(path, str) else None
 
     def cached_anywhere(self, filename: str) -> list[Path]:
         """The copies of a file in the cache, at any commit; none in a cache that cannot be read. No network."""
         try:
-            return sorted(path for path in self.folder.glob(f"snapshots/*/{filename}") if path.is_file())
+            return sorted(filter(is_file, self.folder.glob(f"snapshots/*/{filename}")))
         except OSError:
             return []
 
@@ -144,14 +147,22 @@ class Hub:
                 part.write_text(commit, encoding="ascii")
 
     def delete(self, path: Path) -> int:
-        """Deletes a cached file, and its content unless another revision shares it; returns the bytes freed."""
-        size, blob = path.stat().st_size, path.resolve()
-        path.unlink()
-        if not blob.exists():
-            return size  # it was not a link
-        if any(link.resolve() == blob for link in self.folder.glob("snapshots/**/*")):
-            return 0
-        blob.unlink()
+        """Deletes a cached file, and its content unless another revision shares it; returns the bytes freed.
+
+        Raises:
+            ModelFileError: the cache cannot be written
+        """
+        try:
+            size, blob = path.stat().st_size, path.resolve()
+            path.unlink()
+            if not blob.exists():
+                return size  # it was not a link
+            if any(link.resolve() == blob for link in self.folder.glob("snapshots/**/*")):
+                return 0
+            blob.unlink()
+        except OSError as error:
+            problem = f"cannot be deleted ({error.strerror or error})"
+            raise ModelFileError(path, problem, expected="a cache folder that can be written") from error
         return size
 
     def _run(self, filename: str, revision: str, progress: ProgressCallback | None, work: Callable[[Transfer], T]) -> T:
@@ -210,6 +221,11 @@ class Hub:
         where: dict[str, Any] = {"repo_type": self.repo_type, "cache_dir": self.cache, "endpoint": self.endpoint}
         with file_lock(lock, transfer.check), _counted_by(transfer) as bars:
             return Path(hf_hub_download(self.repo, filename, revision=announced.commit, **where, **bars))
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is such a file; False, without an exception, also for a path that cannot be read."""
+    return os.path.isfile(path)  # noqa: PTH113 - Path.is_file raises some errors
 
 
 @contextlib.contextmanager

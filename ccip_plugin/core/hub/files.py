@@ -20,11 +20,16 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
-from ..errors import DownloadError, ModelFileChangedError, ModelFileMissingError, UnknownRevisionError
+from ..errors import (
+    DownloadError,
+    ModelFileChangedError,
+    ModelFileMissingError,
+    UnknownRevisionError,
+)
 from ..progress import ProgressCallback
 from ..registry import HUB_REPO, ModelSpec, PublishedFile, get_spec
 from . import onnx_file
-from .download import Hub
+from .download import Hub, is_file
 from .fingerprints import (
     compare_with_record,
     delete_fingerprints,
@@ -178,16 +183,13 @@ def remove(model_name: str, *, revision: str | None = None, hub: Hub | None = No
     while paths := _in_cache(spec, hub, requested):  # at the pinned commit, then at others with the same model
         delete_fingerprints(spec.name, _commit_of(paths))
         freed += sum(hub.delete(path) for path in paths.values())
-    for path in _partial_downloads(spec, hub):
-        freed += path.stat().st_size
-        path.unlink()
-    return freed
+    return freed + sum(hub.delete(path) for path in _partial_downloads(spec, hub))
 
 
 def model_folder(model_dir: str | Path | None = None) -> Path | None:
     """The folder of models to use instead of the hub: ``model_dir``, else ``CCIP_MODEL_DIR``, else None."""
     folder = model_dir or os.environ.get("CCIP_MODEL_DIR")
-    return Path(folder).expanduser() if folder else None
+    return Path(os.path.expanduser(folder)) if folder else None  # noqa: PTH111 - raises nothing for an unknown user
 
 
 def how_to_fetch(model_name: str) -> str:
@@ -206,7 +208,7 @@ def _folder(spec: ModelSpec, model_dir: str | Path | None) -> tuple[Path | None,
     """The folder of a model and its source; (None, "hub") for the hub and its cache."""
     parent = model_folder(model_dir)
     folder = parent / spec.name if parent else None
-    if spec.is_stand_in and (folder is None or not folder.is_dir()):
+    if spec.is_stand_in and (folder is None or not os.path.isdir(folder)):  # noqa: PTH112 - raises nothing
         return _BUNDLED / spec.name, "bundled"
     return folder, "model_dir" if folder else "hub"
 
@@ -227,7 +229,7 @@ def _present(spec: ModelSpec, model_dir: str | Path | None, revision: str | None
 
 
 def _in_folder(folder: Path) -> dict[str, Path]:
-    return {name: folder / name for name in FILES if (folder / name).is_file()}
+    return {name: folder / name for name in FILES if is_file(folder / name)}
 
 
 def _in_cache(spec: ModelSpec, hub: Hub, requested: _Revision) -> dict[str, Path]:
@@ -271,11 +273,14 @@ def _commit_of(paths: dict[str, Path]) -> str:
 
 def _partial_downloads(spec: ModelSpec, hub: Hub) -> list[Path]:
     """Files of interrupted downloads: of this model if the name shows it, and old ones of any model."""
-    return [
-        path
-        for path in hub.folder.glob("blobs/*.incomplete")
-        if _is_part_of(spec, path) or path.stat().st_mtime < time.time() - _OLD_SECONDS
-    ]
+    try:
+        return [
+            path
+            for path in hub.folder.glob("blobs/*.incomplete")
+            if _is_part_of(spec, path) or path.stat().st_mtime < time.time() - _OLD_SECONDS
+        ]
+    except OSError:
+        return []
 
 
 def _is_part_of(spec: ModelSpec, path: Path) -> bool:
@@ -287,9 +292,9 @@ def _missing(spec: ModelSpec, folder: Path, source: str, hint: str = "") -> Mode
     problem = "is missing"
     if source == "hub":
         problem = "is not in the cache, and downloading is switched off"
-    elif (folder.parent / FEAT).is_file():
+    elif is_file(folder.parent / FEAT):
         problem = f"is missing ({folder.parent} is the folder of one model: model_dir is its parent folder)"
-    elif not folder.is_dir():
+    elif not os.path.isdir(folder):  # noqa: PTH112 - raises nothing
         problem = "is missing, and so is its folder"
     expected = f"the model file of {spec.name} (about {spec.size_mb} MB)"
     return ModelFileMissingError(folder / FEAT, problem, expected=expected, remedy=hint + how_to_fetch(spec.name))
@@ -351,10 +356,12 @@ def _checked(
 ) -> ModelFiles:
     """Refuses damaged, changed and unpublished files; returns valid ones as :class:`ModelFiles`."""
     remedy = _remedy(spec, source)
-    for name in (FEAT, METRICS):
-        if name in paths:
-            onnx_file.check(paths[name], remedy=remedy)
-    digests = {name: fingerprint(path) for name, path in paths.items()}
+    digests = {}
+    for name, path in paths.items():
+        with onnx_file.readable(path, remedy=remedy):
+            if name in (FEAT, METRICS):
+                onnx_file.check(path, remedy=remedy)
+            digests[name] = fingerprint(path)
     for name in paths.keys() & published.keys():
         if digests[name] != published[name].sha256:
             problem = f"is not the published file (its sha256 is {digests[name]})"

@@ -4,6 +4,7 @@ What is valid protobuf, but could be read differently by another reader, is refu
 needed, field tags beyond 32 bits, known fields of another type, and parts of one message in several places.
 """
 
+import contextlib
 import mmap
 from collections.abc import Iterator
 from pathlib import Path
@@ -63,6 +64,16 @@ def check(path: Path, *, remedy: str = "") -> None:
     problem = _problem(path)
     if problem:
         raise ModelFileDamagedError(path, problem, expected=EXPECTED, remedy=remedy)
+
+
+@contextlib.contextmanager
+def readable(path: Path, *, remedy: str = "") -> Iterator[None]:
+    """Converts the exceptions of a file that cannot be read into :class:`ModelFileDamagedError`."""
+    try:
+        yield
+    except OSError as error:
+        problem = f"cannot be read ({error.strerror or error})"
+        raise ModelFileDamagedError(path, problem, expected="a readable file", remedy=remedy) from error
 
 
 def _problem(path: Path) -> str | None:
