@@ -169,7 +169,7 @@ def undoes(app, dataset):
 def test_detections(app, gallery):
     dataset = gallery(8)
     for sample in dataset:
-        both = ([0, 0, 0.5, 1], [0.5, 0, 0.5, 1])
+        both = ([0, 0, 0.5, 1], [0, 0, 0.5, 0.9])
         sample["faces"] = fo.Detections(detections=[fo.Detection(label="face", bounding_box=box) for box in both])
         sample.save()
     with app.shot_on_failure("detections"):
