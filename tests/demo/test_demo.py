@@ -176,7 +176,7 @@ class TestOurOwn:
     def has_a_shell(self, drawn, run_python):
         shell = ["-m", "demo.shell", "--folder", str(drawn.folder)]
         said = run_python([*shell, "--", "ccip", "undo", "--dataset", "ccip-demo"]).stdout
-        assert said.startswith("undo group characters, 13 labels\n")
+        assert said.startswith("undid group by character: 13 labels\n")
         run_python([*shell, "--", "ccip", "redo", "--dataset", "ccip-demo"])
         code = "import fiftyone as fo, ccip_plugin; print(len(fo.load_dataset('ccip-demo')))"
         assert run_python([*shell, "--", "python", "-c", code]).stdout == "16\n"
