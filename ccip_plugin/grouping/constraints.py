@@ -126,7 +126,9 @@ def check_tracks(target: Target, field: str | None) -> None:
             "tracks applies to detections: it needs a patches_field", mentions=("tracks", "patches_field")
         )
     if target.dataset.get_field(field) is None:
-        message = f"tracks names the field of {target.dataset.name!r} with the video of a frame: there is no {field!r}"
+        message = (
+            f"tracks is the field that names the video of each frame; {target.dataset.name!r} has no field {field!r}"
+        )
         raise TargetError(message, mentions=("tracks",))
 
 

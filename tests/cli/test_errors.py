@@ -41,7 +41,7 @@ def fails(model_dir, capsys):
         pytest.param(["--tracks", "video"], "--tracks applies to detections: it needs a --patches-field", id="images"),
         pytest.param(
             ["--tracks", "video", "--patches-field", "faces"],
-            "--tracks names the field of {name!r} with the video of a frame: there is no 'video'",
+            "--tracks is the field that names the video of each frame; {name!r} has no field 'video'",
             id="no such field",
         ),
         pytest.param(
