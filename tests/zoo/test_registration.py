@@ -204,7 +204,9 @@ class TestOperator:
         assert action is None
         with pytest.raises(Exception, match="overwrite=True"):  # the class of the plugin, not the one imported here
             self.run()
-        self.run(overwrite=True)
+        with pytest.raises(Exception, match="overwrite: can be given from Python only"):
+            self.run(overwrite=True)
+        foo.get_operator(URI)(overwrite=True)
         (zoo_dir / "ccip_characters" / "manifest.json").unlink()
         assert "another version of the plugin" in self.form()[0]
 

@@ -15,9 +15,11 @@ from ...zoo.registration import Registration, find_registration, register_model,
 REGISTER, REMOVE = "register", "remove"
 
 
-def _register(*, remove: bool = False, progress: Any = None, **options: Any) -> Registration | None:
+def _register(
+    *, remove: bool = False, copy: bool = False, overwrite: bool = False, progress: Any = None
+) -> Registration | None:
     """Registers the models or, with ``remove``, removes them; None when there was nothing to remove."""
-    return unregister_model() if remove else register_model(**options)
+    return unregister_model() if remove else register_model(copy=copy, overwrite=overwrite)
 
 
 class RegisterModel(CCIPOperator):
