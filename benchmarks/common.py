@@ -223,7 +223,8 @@ def hub_cache(folder: Path, models: Mapping[str, Path]) -> dict[str, str]:
             link.unlink(missing_ok=True)
             if (source / file).exists():
                 link.symlink_to((source / file).resolve())
-    return {"HF_HOME": str(folder), "HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
+    named = {"CCIP_REVISION": COMMIT}  # of a revision that is named, files may be others than the published ones
+    return {"HF_HOME": str(folder), "HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", **named}
 
 
 def draw_images(folder: Path, n: int, *, sides: tuple[int, int] = (1000, 2500), seed: int = 0) -> list[Path]:
