@@ -245,12 +245,11 @@ def _write_rest(store: LabelStore, journal: Journal, entry: Entry) -> None:
     """Writes the groups and the run of an entry; of one that was set aside, what can be read of them."""
     dataset, is_backward = store.target.dataset, entry.state == EntryState.UNDOING
     try:
-        content = journal.content(entry)
+        run = _write_groups(store, entry, journal.content(entry), is_backward)  # content is large, and not held
     except EntryDamagedError:
         if is_backward and entry.problem is not None:
             return
         raise
-    run = _write_groups(store, entry, content, is_backward)
     refresh_run(dataset, registry_key(store.path))
     if entry.run_key is not None:
         if is_backward or run is None:

@@ -258,7 +258,9 @@ class Journal:
 
 def _loaded(entry: Entry, part: str, text: str | None, convert: Callable[[Any], T]) -> T:
     try:
-        return convert(json_util.loads(text or "", json_options=_AS_STORED))
+        stored = json_util.loads(text or "", json_options=_AS_STORED)
+        del text  # of many groups it is large
+        return convert(stored)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise EntryDamagedError(entry, part) from error
 
