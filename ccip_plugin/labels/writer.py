@@ -171,12 +171,13 @@ def _reason(error: Mapping[str, Any]) -> str:
 
 def _fitting(store: Place, part: Sequence[Change]) -> list[Change]:
     """The first changes of a sample that there is room for."""
-    (document,) = store.documents.aggregate(
-        [{"$match": {"_id": ObjectId(part[0][1])}}, {"$project": {"size": {"$bsonSize": "$$ROOT"}}}]
-    )
+    size = {"$bsonSize": "$$ROOT"}
+    found = list(store.documents.aggregate([{"$match": {"_id": ObjectId(part[0][1])}}, {"$project": {"size": size}}]))
+    if not found:  # deleted at this moment
+        return []
     growths = (len(bson.encode(change[3] or {})) - len(bson.encode(change[2] or {})) for change in part)
     names = {(change[3] or {}).get(store.group_field) for change in part}  # they are listed in the sample as well
-    room = MAX_BYTES - document["size"] - _RESERVE - len(bson.encode({"names": sorted(map(str, names))}))
+    room = MAX_BYTES - found[0]["size"] - _RESERVE - len(bson.encode({"names": sorted(map(str, names))}))
     n = sum(1 for total in itertools.accumulate(growths) if total <= room)
     return list(part[: min(n, len(part) - 1)])
 

@@ -5,6 +5,7 @@ import fiftyone as fo
 import numpy as np
 import pytest
 
+from ccip_plugin.labels import writer
 from ccip_plugin.labels.edits import reject
 from ccip_plugin.labels.history import history, redo, undo
 from ccip_plugin.labels.identities import TooManyGroupsError, load_registry
@@ -91,6 +92,21 @@ def test_a_full_sample_blocks_no_other(dataset):
     assert reject(data.skip(1).limit(1)).n_rejected == 1
     assert undo(data).n_written == 1
     assert all(entry.state == "done" for entry in Journal(data, store.path).entries()[:-1])
+
+
+def test_a_full_sample_that_is_deleted_at_the_same_moment(dataset, monkeypatch):
+    data, store = crowded(dataset, [300, 3], 200)
+    planned = plan(store, ["Rei"] * 303)
+    first = bson.ObjectId(data.first().id)
+    fitting = writer._fitting
+
+    def deleted_first(*arguments):
+        data._sample_collection.delete_one({"_id": first})
+        return fitting(*arguments)
+
+    monkeypatch.setattr(writer, "_fitting", deleted_first)
+    assert apply(store, planned).n_written == 3
+    assert names_in(store) == ["Rei"] * 3
 
 
 def test_there_is_no_room_for_the_list_of_names(dataset):
