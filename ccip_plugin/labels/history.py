@@ -12,7 +12,7 @@ from ..storage.fields import GROUP_FIELD
 from ..storage.lease import SHORT_SECONDS, lease
 from ..storage.targets import resolve
 from .changes import recover, write_entry
-from .journal import Entry, EntryState, Journal
+from .journal import FINISHED, Entry, EntryState, Journal
 from .reports import ApplyReport, PastChange
 from .store import LabelStore, install_label_schema
 
@@ -168,6 +168,7 @@ def _past_change(journal: Journal, entry: Entry) -> PastChange:
         entry.at,
         entry.n_labels,
         is_undone=entry.state == EntryState.UNDONE,
+        is_finished=entry.state in FINISHED,
         problem=entry.problem,
         refused=journal.refused(entry),
     )

@@ -6,6 +6,7 @@ is not tried again. The journal is an execution store of the dataset and is dele
 empty one. It takes about 1 kB for each changed label; the oldest entries are deleted (:meth:`Journal.prune`).
 """
 
+import contextlib
 import datetime
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -50,7 +51,8 @@ class EntryState(StrEnum):
     ASIDE = "aside"
 
 
-_FINISHED = (EntryState.DONE, EntryState.UNDONE, EntryState.PRUNED, EntryState.ASIDE)
+FINISHED = (EntryState.DONE, EntryState.UNDONE, EntryState.PRUNED, EntryState.ASIDE)
+"""The states of an entry that is not written any more."""
 
 
 class EntryDamagedError(CCIPError):
@@ -199,11 +201,12 @@ class Journal:
         return self.put(entry, n_refused=len(refused))
 
     def refused(self, entry: Entry) -> dict[str, str]:
-        """The ids of what could not be written, with the reason."""
-        n_pieces = -(-entry.n_refused // _REFUSED)
-        texts = (self._content.get(key) for key in itertools.islice(self._refused_keys(entry), n_pieces))
-        pieces = (_loaded(entry, "list of refused labels", text, dict) for text in texts)
-        return {item_id: reason for piece in pieces for item_id, reason in piece.items()}
+        """The ids of what could not be written, with the reason, as far as they can be read."""
+        refused: dict[str, str] = {}
+        for key in itertools.islice(self._refused_keys(entry), -(-entry.n_refused // _REFUSED)):
+            with contextlib.suppress(EntryDamagedError):  # they are shown only
+                refused |= _loaded(entry, "list of refused labels", self._content.get(key), dict)
+        return refused
 
     def remove(self, entry: Entry) -> None:
         """Deletes an entry: of which no label was written, or that is too old to keep."""
@@ -226,7 +229,7 @@ class Journal:
         entries = self.entries()[::-1]
         sizes = itertools.accumulate(entry.n_bytes for entry in entries)
         n_kept = max(1, sum(size <= keep_bytes for size in itertools.islice(sizes, keep)))
-        finished = [entry for entry in entries[n_kept:] if entry.state in _FINISHED]
+        finished = [entry for entry in entries[n_kept:] if entry.state in FINISHED]
         for entry in finished:
             self.remove(self.put(entry, state=EntryState.PRUNED))  # so that a crash leaves none that looks complete
         return len(finished)

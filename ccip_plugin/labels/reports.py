@@ -64,6 +64,7 @@ class PastChange:
         at: when, in UTC, as ISO 8601
         n_labels: the number of changed labels
         is_undone: whether it was undone
+        is_finished: False for a change that was interrupted; the next one that is made finishes it first
         problem: why it was set aside and not completed, None if it was completed
         refused: the ids of items whose labels could not be written, with the reason
     """
@@ -73,12 +74,15 @@ class PastChange:
     at: str
     n_labels: int
     is_undone: bool = False
+    is_finished: bool = True
     problem: str | None = None
     refused: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def state(self) -> str:
-        """``done``, ``undone`` or ``set aside``."""
+        """``done``, ``undone``, ``interrupted`` or ``set aside``."""
+        if not self.is_finished:
+            return "interrupted"
         return "set aside" if self.problem is not None else "undone" if self.is_undone else "done"
 
     @property

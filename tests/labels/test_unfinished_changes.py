@@ -107,6 +107,22 @@ def test_a_damaged_change_that_is_undone_or_redone(store):
     assert apply(store, plan(store, "abcabc")).n_written == 4
 
 
+def test_an_interrupted_change_is_not_said_to_be_done(store, monkeypatch):
+    interrupt(store, monkeypatch)
+    assert [change.state for change in history(store.target.dataset)] == ["interrupted"]
+    undo(store.target.dataset)
+    assert [change.state for change in history(store.target.dataset)] == ["undone"]
+
+
+def test_a_damaged_list_of_refused_labels_blocks_nothing(store):
+    data = store.target.dataset
+    apply(store, plan(store, "aabbcc"))
+    journal = Journal(data, store.path)
+    journal.put(journal.entries()[0], n_refused=2)
+    assert history(data)[0].refused == {}
+    assert undo(data).n_written == 6
+
+
 def test_only_what_was_set_aside_is_dropped(store):
     apply(store, plan(store, "aabbcc"))
     for number in (1, 2):
