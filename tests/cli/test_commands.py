@@ -352,6 +352,19 @@ class TestOtherCommands:
         assert main(["redo", "--dataset", name]) == 1
         assert "error: there is no change of 'character_group' to redo" in capsys.readouterr().err
 
+    def test_history(self, run, images, name, dataset, capsys):
+        dataset(name=name, persistent=True)
+        assert main(["history", "--dataset", name]) == 0
+        assert capsys.readouterr().out.strip() == "no changes"
+        run(images("aabb")[0].parent, "--dataset", name)
+        capsys.readouterr()
+        assert main(["history", "--dataset", name]) == 0
+        title, change = capsys.readouterr().out.strip().splitlines()
+        assert title.split() == ["change", "time", "action", "labels", "state"]
+        assert change.split()[0] == "1" and change.split()[-2:] == ["4", "done"]
+        assert main(["history", "--dataset", name, "--drop", "1"]) == 1
+        assert "change 1 of 'character_group' was not set aside" in capsys.readouterr().err
+
 
 class Interrupted:
     """A run of the command that gets a signal when it says that a stage began."""
