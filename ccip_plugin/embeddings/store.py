@@ -1,6 +1,5 @@
 """Reads and writes the embeddings of items in the database, by id."""
 
-import datetime
 import itertools
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -9,20 +8,18 @@ from typing import Any, NamedTuple
 import fiftyone as fo
 from bson import ObjectId
 from pymongo import UpdateOne
-from pymongo.errors import BulkWriteError
 
 from ..core.encoder.reading import Extracted, Item
 from ..storage.fields import EMBEDDINGS_FIELD, ERROR_FIELD, SOURCE_FIELD
 from ..storage.internals import aggregate, reload_fields, sample_documents, samples_in_memory
 from ..storage.schema import check_type, check_writable, declare, stored_field
 from ..storage.targets import Target, check_field_name
+from ..storage.updates import Part, n_bytes, now, parts_of, update_labels, write_parts
 from .provenance import Provenance, read_provenance
 
 logger = logging.getLogger(__name__)
 
 CHUNK = 500
-TOO_LARGE = (10334, 17419, 17420)  # MongoDB's codes for a document over 16 MB
-TOO_LARGE_REASON = "too large: MongoDB allows 16 MB for a sample with all its detections"
 _VECTOR = fo.VectorField()
 _ID_SIZE = 12
 
@@ -232,20 +229,18 @@ class EmbeddingStore:
             results: results with a :class:`Key` as their key
 
         Returns:
-            the reasons for embeddings that are too large for the database
+            why embeddings cannot be written, such as that their sample is full
         """
-        too_large = self._write(results)
-        if too_large:
-            failures = [Extracted(results[index].key, error=TOO_LARGE_REASON) for index in too_large]
-            if self._write(failures):
-                logger.warning("%s: %s of some detections is too large for the database", self.path, ERROR_FIELD)
+        refused = {result.key: reason for result, reason in self._write(results)}
+        if refused and self._write([Extracted(key, error=reason) for key, reason in refused.items()]):
+            logger.warning("%s: there is no room for %s of some detections", self.path, ERROR_FIELD)
         self._refresh(str(result.key.sample_id) for result in results)
-        return {results[index].key: TOO_LARGE_REASON for index in too_large}
+        return refused
 
     def clear(self) -> None:
         """Sets all embeddings of the field, their errors and file states to None, in the whole dataset."""
         names = (self.embeddings_field, ERROR_FIELD, self._source_field)
-        change: dict[str, Any] = {"$set": {"last_modified_at": _now()}}
+        change: dict[str, Any] = {"$set": {"last_modified_at": now()}}
         if self.target.is_patches:
             is_set = {"$or": [{name: {"$ne": None}} for name in names]}
             query: dict[str, Any] = {self.target.labels_path: {"$elemMatch": is_set}}
@@ -300,30 +295,30 @@ class EmbeddingStore:
         boxes = {key: box_by_id[key.label_id] for key in keys if key.label_id in box_by_id}
         return Item(keys[0].sample_id, document["filepath"], boxes) if boxes else None
 
-    def _write(self, results: Sequence[Extracted]) -> list[int]:
-        """Writes results; returns the indices of results that are too large for the database."""
-        if not results:
-            return []
-        now = _now()
-        try:
-            self._samples.bulk_write([self._operation(result, now) for result in results], ordered=False)
-        except BulkWriteError as error:
-            problems = error.details["writeErrors"]
-            if any(problem["code"] not in TOO_LARGE for problem in problems):
-                raise
-            return [problem["index"] for problem in problems]
-        return []
+    def _write(self, results: Sequence[Extracted]) -> list[tuple[Extracted, str]]:
+        """Writes results; returns those that there is no room for, with the reason."""
+        parts = parts_of(results, lambda result: result.key.sample_id)
+        return write_parts(self._samples, parts, self._operation, self._growths)[1]
 
-    def _operation(self, result: Extracted, now: datetime.datetime) -> UpdateOne:
+    def _operation(self, part: Part[Extracted]) -> UpdateOne:
+        if self.target.is_patches:
+            values = {result.key.label_id: self._values(result) for result in part.items}
+            return update_labels(part.sample_id, str(self.target.labels_path), values)
+        return UpdateOne({"_id": part.sample_id}, {"$set": {"last_modified_at": now(), **self._values(part.items[0])}})
+
+    def _values(self, result: Extracted) -> dict[str, Any]:
         values = {ERROR_FIELD: result.error}
         if result.error is None or result.source is not None:
             values |= {self.embeddings_field: _VECTOR.to_mongo(result.vector), self._source_field: result.source}
-        query: dict[str, Any] = {"_id": result.key.sample_id}
-        prefix = ""
-        if self.target.is_patches:
-            query[f"{self.target.labels_path}._id"] = result.key.label_id
-            prefix = f"{self.target.labels_path}.$."
-        return UpdateOne(query, {"$set": {"last_modified_at": now, **{prefix + key: values[key] for key in values}}})
+        return values
+
+    def _growths(self, part: Part[Extracted]) -> list[int]:
+        """The bytes that a sample grows by with each result; what it replaces counts as well."""
+        names = (self.embeddings_field, ERROR_FIELD, self._source_field)
+        sizes = {"$bsonSize": {name: f"${self.target.path(name)}" for name in names}}
+        then = [{"$match": {"_id": part.sample_id}}, {"$project": {**self._key_columns(), "size": sizes}}]
+        before = {_key(row): row["size"] for row in self._aggregate(*names, then=then, everywhere=True)}
+        return [n_bytes(self._values(result)) - before.get(result.key, 0) for result in part.items]
 
     def _refresh(self, sample_ids: Iterable[str]) -> None:
         """Updates sample objects in memory with the written values; unsaved values of other fields are kept."""
@@ -337,7 +332,3 @@ class EmbeddingStore:
 
 def _key(row: Mapping[str, Any]) -> Key:
     return Key(row["_id"], row.get("label_id"))
-
-
-def _now() -> datetime.datetime:
-    return datetime.datetime.now(datetime.UTC).replace(tzinfo=None)

@@ -18,7 +18,7 @@ from ..core.identity.groups import Group, GroupDelta, IdentityChanges, Registry
 from ..storage.fields import UNASSIGNED
 from ..storage.internals import update_run_document
 from ..storage.runs import RunKind, key_of, read_config, register
-from .writer import TOO_LARGE
+from ..storage.updates import TOO_LARGE
 
 _FEW = 500  # groups that are read one by one
 _MANY = 10_000  # groups from which their size is checked

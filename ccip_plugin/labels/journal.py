@@ -30,7 +30,7 @@ CONTENT_STORE = "ccip_journal_content"
 # the App turns every value of every store into JSON, which has no ObjectId: so content is stored as text
 _AS_STORED = json_util.JSONOptions(json_mode=json_util.JSONMode.CANONICAL, tz_aware=False)
 
-_PIECE = 8_000_000  # characters that are stored together: the database allows 16 MB
+_PIECE = 1_000_000  # characters that are stored together: several copies of them are made on the way
 
 _LARGEST = 15_000_000  # characters of one change
 T = TypeVar("T")

@@ -16,8 +16,9 @@ from ..storage.fields import STATUS_AUTO, STATUSES, UNASSIGNED
 from ..storage.internals import aggregate, reload_fields, sample_documents, samples_in_memory
 from ..storage.schema import ForeignFieldError, check_type, check_writable, declare, stored_field
 from ..storage.targets import CHUNK, Target, batched, check_field_name
+from ..storage.updates import bulk_write
 from .tables import GroupLabel, TableBuilder
-from .writer import Change, Raw, Stored, Written, bulk_write, write
+from .writer import Change, Raw, Stored, Written, write
 
 _NAMES = tuple(field.name for field in fields(GroupLabel))
 _TYPES = {

@@ -2,8 +2,8 @@
 
 import difflib
 import itertools
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +25,14 @@ from ..core.ranking import COMBINE, MEAN, NEAREST, combined_differences
 from ..embeddings.cache import VECTORS
 from ..embeddings.load import Embeddings, load_embeddings
 from ..embeddings.provenance import Provenance
+from ..labels.reports import refused_text
 from ..labels.store import LabelStore
 from ..reports.facts import Facts, counted
 from ..storage.fields import EMBEDDINGS_FIELD, GROUP_FIELD, STATUS_IGNORED
-from ..storage.lease import lease
-from ..storage.schema import declare, stored_field
-from ..storage.targets import Target, is_field_name, resolve
+from ..storage.targets import Target, resolve
+from .difference_field import field_problem, write_differences
 
 LIMIT = 100
-MARK = "ccip_find_similar"
-"""Key in the ``info`` of fields that :func:`find_similar` writes differences to."""
 NAMED_IDS = 5
 
 
@@ -61,6 +59,7 @@ class Similar:
         difference_field: the path of the field with the differences, None when none was requested
         query_ids: the ids of the query images or detections of the dataset; they are found as well, as FiftyOne's
             similarity search finds them
+        refused: the ids of items whose difference cannot be written, with the reason
     """
 
     target: Target
@@ -76,6 +75,7 @@ class Similar:
     model_name: str
     difference_field: str | None = None
     query_ids: frozenset[str] = frozenset()
+    refused: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def view(self) -> fo.DatasetView:
@@ -106,6 +106,7 @@ class Similar:
                 ("Found, though in the query", n_found or None),
                 ("Without embedding, not searched", self.n_missing or None),
                 ("Differences written to", self.difference_field),
+                ("Cannot be written", refused_text(self.refused)),
                 ("Model", self.model_name),
             ],
         )
@@ -225,7 +226,12 @@ def find_similar(
         model_name=model_name,
         query_ids=frozenset(query_ids),
     )
-    return similar if difference_field is None else _write(similar, difference_field)
+    return similar if difference_field is None else _written(similar, difference_field)
+
+
+def _written(similar: Similar, name: str) -> Similar:
+    refused = write_differences(similar.target, name, similar.ids, similar.sample_ids, similar.differences)
+    return replace(similar, difference_field=similar.target.path(name), refused=refused)
 
 
 def embeddings_of(target: Target, embeddings_field: str, progress: ProgressCallback | None = None) -> Embeddings:
@@ -233,16 +239,6 @@ def embeddings_of(target: Target, embeddings_field: str, progress: ProgressCallb
     if target.dataset.media_type == GROUP:
         return load_embeddings(target.view, embeddings_field=embeddings_field, patches_field=target.patches_field)
     return VECTORS.load(target.whole(), embeddings_field, progress)
-
-
-def field_problem(target: Target, name: str) -> str | None:
-    """The reason why differences cannot be written to a field (on detections: an attribute), None if they can."""
-    if not is_field_name(name):
-        return "use letters, digits and _ only, a letter first"
-    field = stored_field(target.dataset, target.path(name))
-    if field is not None and not (field.get("info") or {}).get(MARK):
-        return "it holds other values; choose another name"
-    return None
 
 
 def _check(target: Target, combine: str, limit: int | None, difference_field: str | None) -> None:
@@ -345,35 +341,3 @@ def _nearest(apart: Vectors, limit: int | None, threshold: float | None) -> NDAr
     if threshold is not None:
         order = order[: _n_within(apart, threshold)]
     return order[:limit]
-
-
-def _write(similar: Similar, name: str) -> Similar:
-    """Writes the differences; they replace those of an earlier call."""
-    target = similar.target
-    dataset, path = target.dataset, target.path(name)
-    with lease(dataset, path):
-        declare(
-            dataset,
-            path,
-            fo.FloatField,
-            description="CCIP difference to the last query of find_similar",
-            info={MARK: True},
-        )
-        values: dict[str, float | None] = dict.fromkeys(_ids_with(target, name))
-        values |= dict(zip(similar.ids, map(float, similar.differences), strict=True))
-        if target.is_patches:
-            dataset.set_label_values(path, values)
-        elif values:
-            dataset.set_values(name, values, key_field="id")
-    return replace(similar, difference_field=path)
-
-
-def _ids_with(target: Target, name: str) -> list[str]:
-    """The ids of the items of the dataset that have a value."""
-    dataset, has_value = target.dataset, F(name) != None  # noqa: E711 - an expression
-    if target.patches_field is not None:
-        dataset = dataset.filter_labels(target.patches_field, has_value)
-    else:
-        dataset = dataset.match(has_value)
-    ids: list[str] = dataset.values(target.path("id"), unwind=target.is_patches)
-    return ids

@@ -13,6 +13,7 @@ from ccip_plugin.embeddings import store
 from ccip_plugin.embeddings.load import count_missing, load_embeddings
 from ccip_plugin.embeddings.provenance import OtherOriginError, read_provenance
 from ccip_plugin.storage.fields import ERROR_FIELD
+from ccip_plugin.storage.updates import NO_ROOM
 from tests.support import odd_images
 from tests.support.embeddings import FIELD, OTHER_MODEL, at
 
@@ -158,8 +159,8 @@ def test_a_sample_without_room_for_more(detected, embed, monkeypatch):
     sample.save()
     report = embed(samples, **PATCHES)
     assert (report.n_computed, report.n_failed) == (2, 1)
-    assert [error and error[:9] for error in flat(samples.values(ERRORS))].count("too large") == 1
-    assert set(report.failures.values()) == {store.TOO_LARGE_REASON}
+    assert flat(samples.values(ERRORS)).count(NO_ROOM) == 1
+    assert set(report.failures.values()) == {NO_ROOM}
 
 
 def test_patches_in_memory_see_their_embeddings(detected, embed):

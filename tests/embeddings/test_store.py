@@ -7,11 +7,13 @@ from bson import ObjectId
 from pymongo.errors import BulkWriteError
 
 from ccip_plugin.core.encoder.reading import Extracted
-from ccip_plugin.embeddings import store as store_module
-from ccip_plugin.embeddings.store import TOO_LARGE_REASON, Coverage, EmbeddingStore, Key, Keys
+from ccip_plugin.embeddings.store import Coverage, EmbeddingStore, Key, Keys
+from ccip_plugin.storage import updates
 from ccip_plugin.storage.fields import ERROR_FIELD, SOURCE_FIELD
 from ccip_plugin.storage.internals import sample_documents
 from ccip_plugin.storage.targets import TargetError, resolve
+from ccip_plugin.storage.updates import NO_ROOM
+from tests.support.full_samples import fill
 
 pytestmark = pytest.mark.mongo
 
@@ -130,8 +132,8 @@ def noise():
 
 def test_what_the_database_has_no_room_for_is_a_failure(full, keys):
     refused = full.write([Extracted(keys[0], noise(), source="x"), Extracted(keys[1], vector(1), source="x")])
-    assert refused == {keys[0]: TOO_LARGE_REASON}
-    assert [stored.error for stored in full.scan()] == [TOO_LARGE_REASON, None, None]
+    assert refused == {keys[0]: NO_ROOM}
+    assert [stored.error for stored in full.scan()] == [NO_ROOM, None, None]
     assert full.coverage().n_missing == 2
 
 
@@ -144,6 +146,68 @@ def test_keys_take_twelve_bytes_for_an_id():
 
 
 def test_other_errors_of_the_database_are_not_swallowed(full, keys, monkeypatch):
-    monkeypatch.setattr(store_module, "TOO_LARGE", ())
+    monkeypatch.setattr(updates, "_PERMANENT", frozenset())
     with pytest.raises(BulkWriteError):
         full.write([Extracted(keys[0], noise(), source="x")])
+
+
+@pytest.fixture
+def crowded(dataset):
+    """A sample with 450 detections, another with 3, and their keys."""
+    data = dataset("/crowd.png", "/few.png")
+    for sample, n in zip(data, (450, 3), strict=True):
+        sample["people"] = fo.Detections(detections=[fo.Detection(label="girl", bounding_box=BOX) for _ in range(n)])
+        sample.save()
+    store = EmbeddingStore(resolve(data, "people"))
+    store.declare()
+    return data, store, list(store.keys())
+
+
+@pytest.mark.parametrize("n_together", [1, 10, 453])
+def test_detections_of_a_sample_are_written_by_few_updates(crowded, n_together, monkeypatch):
+    _, store, keys = crowded
+    n_updates = []
+
+    def counting(documents, operations):
+        n_updates.append(len(operations))
+        return bulk_write(documents, operations)
+
+    bulk_write = updates.bulk_write
+    monkeypatch.setattr(updates, "bulk_write", counting)
+    for start in range(0, len(keys), n_together):
+        results = [Extracted(key, noise(), source=key.item_id) for key in keys[start : start + n_together]]
+        assert store.write(results) == {}
+    assert sum(n_updates) == {1: 453, 10: 45 + 1, 453: 3 + 1}[n_together]
+    assert {stored.key: stored.source for stored in store.scan()} == {key: key.item_id for key in keys}
+    assert store.coverage() == Coverage(453, 0, 0)
+
+
+def test_of_a_crowded_sample_what_fits_is_written(crowded):
+    data, store, keys = crowded
+    fill(data, data.first(), 400_000)
+    refused = store.write([Extracted(key, noise(), source="x") for key in keys])
+    n = sum(stored.has_vector for stored in store.scan()) - 3
+    assert 100 <= n <= 400_000 // 3000
+    assert len(refused) == 450 - n
+    assert set(refused.values()) == {NO_ROOM}
+    errors = [stored.error for stored in store.scan()]
+    assert errors.count(NO_ROOM) <= 450 - n
+    assert errors[450:] == [None] * 3
+
+
+def test_vectors_in_a_full_sample_are_replaced(crowded):
+    data, store, keys = crowded
+    store.write([Extracted(key, noise(), source="x") for key in keys[:300]])
+    fill(data, data.first(), 20_000)
+    refused = store.write([Extracted(key, vector(1), source="y") for key in keys])
+    assert sum(stored.source == "y" for stored in store.scan()) == 453 - len(refused)
+    assert {stored.source for stored in store.scan() if keys.index(stored.key) < 300} == {"y"}
+
+
+def test_a_detection_that_is_gone_takes_no_other_with_it(crowded):
+    data, store, keys = crowded
+    sample = data.first()
+    del sample.people.detections[5]
+    sample.save()
+    assert store.write([Extracted(key, noise(), source="x") for key in keys[:10]]) == {}
+    assert [key for key, _ in store.vectors()] == [*keys[:5], *keys[6:10]]

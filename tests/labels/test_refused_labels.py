@@ -5,30 +5,21 @@ import fiftyone as fo
 import numpy as np
 import pytest
 
-from ccip_plugin.labels import writer
 from ccip_plugin.labels.edits import reject
 from ccip_plugin.labels.history import history, redo, undo
 from ccip_plugin.labels.identities import TooManyGroupsError, load_registry
 from ccip_plugin.labels.journal import Journal
 from ccip_plugin.labels.store import LabelStore
-from ccip_plugin.labels.writer import MAX_BYTES
+from ccip_plugin.storage import updates
 from ccip_plugin.storage.targets import resolve
+from ccip_plugin.storage.updates import MAX_BYTES
+from tests.support.full_samples import fill
 from tests.support.planned_labels import apply
 from tests.support.planned_labels import plan_names as plan
 
 pytestmark = pytest.mark.mongo
 
 FIELD = "character_group"
-
-
-def fill(dataset, sample, room):
-    """Fills a sample up to some bytes below what the database allows."""
-    if not dataset.has_sample_field("filling"):
-        dataset.add_sample_field("filling", fo.StringField)
-    documents = dataset._sample_collection
-    documents.update_one({"_id": bson.ObjectId(sample.id)}, {"$set": {"filling": ""}})
-    size = len(bson.encode(documents.find_one({"_id": bson.ObjectId(sample.id)})))
-    documents.update_one({"_id": bson.ObjectId(sample.id)}, {"$set": {"filling": "x" * (MAX_BYTES - size - room)}})
 
 
 def names_in(store):
@@ -51,7 +42,7 @@ def crowded(dataset, numbers, room):
 @pytest.mark.parametrize(
     "room, fewest, most",
     [
-        pytest.param(200, 0, 0, id="none fits"),
+        pytest.param(60, 0, 0, id="none fits"),
         pytest.param(30_000, 50, 250, id="some fit"),
         pytest.param(400_000, 450, 450, id="all fit"),
     ],
@@ -98,13 +89,13 @@ def test_a_full_sample_that_is_deleted_at_the_same_moment(dataset, monkeypatch):
     data, store = crowded(dataset, [300, 3], 200)
     planned = plan(store, ["Rei"] * 303)
     first = bson.ObjectId(data.first().id)
-    fitting = writer._fitting
+    fitting = updates._n_fitting
 
     def deleted_first(*arguments):
         data._sample_collection.delete_one({"_id": first})
         return fitting(*arguments)
 
-    monkeypatch.setattr(writer, "_fitting", deleted_first)
+    monkeypatch.setattr(updates, "_n_fitting", deleted_first)
     assert apply(store, planned).n_written == 3
     assert names_in(store) == ["Rei"] * 3
 

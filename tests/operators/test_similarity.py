@@ -22,7 +22,7 @@ from ccip_plugin.embeddings import compute_embeddings
 from ccip_plugin.embeddings.load import load_embeddings
 from ccip_plugin.search import find_similar
 from ccip_plugin.search.comparison import compare_images
-from ccip_plugin.search.similar import MARK
+from ccip_plugin.search.difference_field import MARK
 from ccip_plugin.storage.fields import SIMILARITY_KEY, VISUALIZATION_KEY
 from ccip_plugin.zoo.registration import register_model
 from ccip_plugin.zoo.source import SOURCE_NAME

@@ -12,10 +12,13 @@ from ccip_plugin.core.errors import ImageTooLargeError, UnreadableImageError
 from ccip_plugin.embeddings import compute_embeddings
 from ccip_plugin.embeddings.load import load_embeddings
 from ccip_plugin.search import find_similar
-from ccip_plugin.search.similar import MARK, QueryError
+from ccip_plugin.search.difference_field import MARK
+from ccip_plugin.search.similar import QueryError
 from ccip_plugin.storage.fields import EMBEDDINGS_FIELD
 from ccip_plugin.storage.targets import TargetError
+from ccip_plugin.storage.updates import NO_ROOM
 from tests.support import tiny_models
+from tests.support.full_samples import fill
 
 pytestmark = pytest.mark.mongo
 
@@ -245,6 +248,35 @@ class TestDifferenceField:
         assert {key for key, value in values.items() if value is not None} == set(found.ids)
         np.testing.assert_allclose([values[key] for key in found.ids], found.differences)
         assert found.view.values("faces.alike") == pytest.approx(found.differences.tolist())
+
+    def test_a_full_sample_is_refused_alone(self, embedded):
+        data = embedded("abcabc")
+        full = data.skip(2).first()
+        data.set_values("number", range(6))
+        fill(data, full, 10)
+        found = find_similar(data, ids=data.first().id, difference_field="difference")
+        assert dict(found.refused) == {full.id: NO_ROOM}
+        assert NO_ROOM in str(found)
+        assert [value is None for value in data.values("difference")] == [number == 2 for number in range(6)]
+
+    def test_in_a_crowded_sample_what_fits_is_written(self, boxed):
+        first, *others = boxed.values("id")
+        fill(boxed, boxed.first(), 10)
+        ids = boxed.values("faces.detections.id")
+        found = find_similar(boxed, ids=ids[1][0], patches_field="faces", difference_field="alike")
+        assert set(found.refused) == set(ids[0])
+        assert [[value is None for value in values] for values in boxed.values("faces.detections.alike")] == [
+            [True, True],
+            *[[False, False]] * len(others),
+        ]
+        assert boxed[first].faces.detections[0][EMBEDDINGS_FIELD] is not None
+
+    def test_unsaved_values_stay(self, embedded):
+        data = embedded("abc")
+        sample = data.first()
+        sample.tags = ["unsaved"]
+        find_similar(data, ids=sample.id, difference_field="difference")
+        assert (sample.tags, sample["difference"]) == (["unsaved"], pytest.approx(0, abs=1e-6))
 
     @pytest.mark.parametrize("name", ["score", "filepath", "a b", "faces.x"])
     def test_is_nobody_elses(self, embedded, name):

@@ -15,7 +15,8 @@ from ...app.outputs import Output, file_paths
 from ...app.selection import selected_ids
 from ...core.options import Choice
 from ...labels.store import LabelStore
-from ...search.similar import QueryError, Similar, field_problem, find_similar
+from ...search.difference_field import field_problem
+from ...search.similar import QueryError, Similar, find_similar
 
 SELECTED, GROUP, UPLOAD = "ticked", "group", "upload"
 DIFFERENCE_FIELD = "ccip_difference"
