@@ -14,6 +14,7 @@ from ..core.calibration import load as load_calibration
 from ..core.clustering.constraints import Constraints, resolve_constraints
 from ..core.clustering.dispatch import run_method
 from ..core.clustering.methods import Clustering, ClusteringMethod, ClusteringTask, get_method
+from ..core.identity.groups import MAX_NAME
 from ..core.identity.matching import GroupChange, GroupChangeKind
 from ..core.identity.planning import Plan
 from ..core.identity.stability import apply_hysteresis
@@ -40,6 +41,10 @@ from .report import GroupingReport, shapes_of, warnings_of
 logger = logging.getLogger(__name__)
 
 _ATTEMPTS = 3
+_TOO_LONG = (
+    f"the labels of {{n}} {{noun}} are longer than {MAX_NAME} characters, more than the name of a group may have: "
+    "they stay as they are, and name no group"
+)
 _OTHER_METRIC = (
     "the metric file of this model is not (1 - cos) / 2, and the groups are made by (1 - cos) / 2: the published "
     "thresholds may not fit"
@@ -317,6 +322,8 @@ def _report(work: _Compared, plan: Plan) -> GroupingReport:
     )
     if work.graph.note:
         notes += (work.graph.note,)
+    if counts["too_long"]:
+        notes += (_TOO_LONG.format(n=counts["too_long"], noun=work.store.target.noun),)
     if not work.participants.provenance.closed_form:
         notes += (_OTHER_METRIC,)
     return GroupingReport(

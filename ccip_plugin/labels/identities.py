@@ -14,7 +14,7 @@ import fiftyone as fo
 from pymongo.errors import WriteError
 
 from ..core.errors import CCIPError
-from ..core.identity.groups import Group, GroupDelta, IdentityChanges, Registry
+from ..core.identity.groups import Group, GroupDelta, GroupNameError, IdentityChanges, Registry, check_length
 from ..storage.fields import UNASSIGNED
 from ..storage.internals import update_run_document
 from ..storage.runs import RunKind, key_of, read_config, register
@@ -47,20 +47,17 @@ class TooManyGroupsError(CCIPError, ValueError):
         self.n, self.n_bytes = n, n_bytes
 
 
-class GroupNameError(CCIPError, ValueError):
-    """A name that a group cannot have."""
-
-
 def check_name(name: str) -> None:
     """Checks a name for a group.
 
     Raises:
-        GroupNameError: the name is empty or reserved
+        GroupNameError: the name is empty, reserved or too long
     """
     if not name.strip():
         raise GroupNameError("a character group needs a name that is not empty")
     if name == UNASSIGNED:
         raise GroupNameError(f"{UNASSIGNED!r} means 'in no group'; choose another name for the character group")
+    check_length(name)
 
 
 def check_size(changes: IdentityChanges) -> None:

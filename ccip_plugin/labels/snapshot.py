@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.arrays import IntArray
-from ..core.identity.groups import Draft, Registry
+from ..core.identity.groups import Draft, Registry, is_too_long
 from ..core.identity.ids import places_of
 from ..core.identity.state import NONE, LabelTable, State, Status
 from ..core.plain import canonical_name
@@ -39,7 +39,10 @@ def _with_names(labels: LabelTable, registry: Registry) -> tuple[LabelTable, NDA
     spelling = {canonical_name(group.name): group.name for group in registry.groups.values()}
     stripped = [text.strip() for text in labels.texts]
     spelled = [spelling.setdefault(canonical_name(name), name) for name in stripped]
-    names = [NONE if name in ("", UNASSIGNED) else codes.setdefault(name, len(codes)) for name in spelled]
+    names = [
+        NONE if name in ("", UNASSIGNED) or is_too_long(name) else codes.setdefault(name, len(codes))
+        for name in spelled
+    ]
     names += range(len(names), len(codes))
     return replace(labels, texts=tuple(codes)), np.array(names, np.int32)
 

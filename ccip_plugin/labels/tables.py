@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.identity.groups import is_too_long
 from ..core.identity.ids import ids_from, texts_of
 from ..core.identity.state import NONE, LabelTable, Status, is_user_label
 from ..storage.fields import STATUS_AUTO, STATUS_CONFIRMED, STATUS_IGNORED, UNASSIGNED
@@ -60,9 +61,9 @@ class GroupLabel:
 
     @property
     def group_name(self) -> str | None:
-        """The name of the group without blanks around it, None in no group."""
+        """The name of the group without blanks around it, None in no group, as with a text that is too long."""
         name = (self.label or "").strip()
-        return None if not name or name == UNASSIGNED or self.is_ignored else name
+        return None if not name or name == UNASSIGNED or self.is_ignored or is_too_long(name) else name
 
     def confirmed(self, group_id: int | None) -> "GroupLabel":
         """The same label as a user label, with the id of the group of that name."""

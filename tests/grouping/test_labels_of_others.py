@@ -4,7 +4,8 @@ import fiftyone as fo
 import pytest
 from bson import Int64, ObjectId
 
-from ccip_plugin import evaluate_groups, group_characters
+from ccip_plugin import evaluate_groups, group_characters, reject, undo
+from ccip_plugin.labels.edits import NothingToRejectError
 from ccip_plugin.labels.identities import load_registry
 
 pytestmark = pytest.mark.mongo
@@ -53,3 +54,39 @@ def test_any_number_may_come_with_a_label(data, name, value):
     assert ids == []
     assert load_registry(data, FIELD).next_id < 100
     assert label is None or label.label == "Rei"
+
+
+@pytest.mark.parametrize("letter, n", [("x", 90_000), ("絵", 30_000), ("x", 201)])
+def test_texts_too_long_for_a_name_stay_as_they_are(data, letter, n):
+    """They name no group and stop no run; nobody's label is overwritten."""
+    samples = list(data)
+    texts = [f"{number}{letter * n}" for number in range(3)]
+    for sample, text in zip(samples, texts, strict=False):
+        sample[FIELD] = fo.Classification(label=text)
+        sample.save()
+    for _ in range(2):
+        report = group_characters(data)
+        assert data.values(f"{FIELD}.label")[:3] == texts
+        assert any("the labels of 3 images are longer than 200 characters" in each for each in report.warnings)
+    assert report.n_written == 0
+    assert all(len(group.name) < 20 for group in load_registry(data, FIELD).groups.values())
+    assert data.values(f"{FIELD}.status")[:3] == [None] * 3
+    with pytest.raises(NothingToRejectError):
+        reject(data.limit(3))
+    undo(data)
+    assert data.values(f"{FIELD}.label")[:3] == texts
+    for sample in samples[:3]:
+        sample[FIELD] = fo.Classification(label="Rei")
+        sample.save()
+    group_characters(data)
+    assert data.count_values(f"{FIELD}.label")["Rei"] == 3
+
+
+def test_a_long_text_in_place_of_the_name_of_a_group(data):
+    group_characters(data)
+    first = data.first()
+    first[FIELD].label = "Rei " * 100
+    first.save()
+    group_characters(data)
+    assert data.values(f"{FIELD}.label")[0] == "Rei " * 100
+    assert len(load_registry(data, FIELD).groups) == 2

@@ -82,6 +82,18 @@ def test_names_new_groups_by_ids_that_nobody_used_as_names():
     ]
 
 
+@pytest.mark.parametrize("n, letter, is_refused", [(200, "絵", False), (201, "x", True), (400, "\u30ab\u3099", False)])
+def test_the_length_of_a_name_is_bounded(n, letter, is_refused):
+    name = f" {letter * (n // len(letter))} "
+    if not is_refused:
+        check_name(name)
+        Draft(Registry()).new_group(name)
+        return
+    for check in (check_name, Draft(Registry()).new_group):
+        with pytest.raises(GroupNameError, match=r"at most 200 characters, .* has 201"):
+            check(name)
+
+
 @pytest.mark.parametrize("name", ["", "   ", "unassigned"])
 def test_refuses_names_that_mean_something_else(name):
     with pytest.raises(GroupNameError):

@@ -7,7 +7,7 @@ import pytest
 
 from ccip_plugin.labels.edits import reject
 from ccip_plugin.labels.history import history, redo, undo
-from ccip_plugin.labels.identities import TooManyGroupsError, load_registry
+from ccip_plugin.labels.identities import TooManyGroupsError
 from ccip_plugin.labels.journal import Journal
 from ccip_plugin.labels.store import LabelStore
 from ccip_plugin.storage import updates
@@ -132,19 +132,6 @@ def test_a_label_that_is_too_large_for_the_history(dataset):
     assert names_in(store) == ["Rei", "a", "b"]
     undo(data)
     assert names_in(store) == ["Rei", None, None]
-
-
-@pytest.mark.parametrize("letter", ["x", "絵"])
-def test_names_that_do_not_fit_into_the_registry(dataset, letter):
-    """Refused before anything is written, whatever the number of groups; afterwards all goes on."""
-    data = dataset(*[f"/絵/{n}.png" for n in range(190)])
-    store = LabelStore(resolve(data), FIELD)
-    long = [f"{n}{letter * (30_000 if letter == '絵' else 90_000)}" for n in range(190)]
-    with pytest.raises(TooManyGroupsError, match="shorter names"):
-        apply(store, plan(store, long))
-    assert names_in(store) == [None] * 190
-    assert not load_registry(data, store.path).groups
-    assert apply(store, plan(store, ["a"] * 190)).n_written == 190
 
 
 def test_a_registry_that_others_have_filled(dataset):

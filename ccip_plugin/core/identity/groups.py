@@ -4,10 +4,36 @@ import datetime
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from ..errors import CCIPError
 from ..plain import canonical_name
+
+MAX_NAME = 200
+"""The largest number of characters of the name of a group."""
 
 GroupDelta = Mapping[int, tuple["Group | None", "Group | None"]]
 """Changed groups by their ids: before and after, None where the group does not exist."""
+
+
+class GroupNameError(CCIPError, ValueError):
+    """A name that a group cannot have."""
+
+
+def is_too_long(name: str) -> bool:
+    """Whether a text is longer than the name of a group can be."""
+    return len(canonical_name(name)) > MAX_NAME
+
+
+def check_length(name: str) -> None:
+    """Checks the length of a name for a group.
+
+    Raises:
+        GroupNameError: it is too long
+    """
+    if is_too_long(name):
+        n = len(canonical_name(name))
+        raise GroupNameError(
+            f"the name of a character group has at most {MAX_NAME} characters, and {name[:40]!r}... has {n:,}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +132,12 @@ class Draft:
         Args:
             name (None): its name, the default one of its id if not given
             group_id (None): its id in a draft of the same registry, the next free one if not given
+
+        Raises:
+            GroupNameError: the name is too long
         """
+        if name is not None:
+            check_length(name)
         group_id = self.next_id if group_id is None else group_id
         while name is None and default_name(group_id) in self._ids:  # a user gave another group the name of a later id
             group_id += 1

@@ -51,8 +51,8 @@ class Plan:
         kinds: ``(m,)`` what happens to each, by its place in :data:`ITEM_CHANGES`
         group_changes: what happens to whole groups
         counts: numbers of items: ``items``, ``grouped``, ``unassigned``, ``without_embedding``, ``ignored``, ``human``,
-            ``rescued``, and ``refreshed``, which are written with other numbers only; and of ``groups`` and ``chained``
-            groups
+            ``rescued``, and ``refreshed``, which are written with other numbers only; ``too_long``, whose texts are too
+            long for the name of a group; and of ``groups`` and ``chained`` groups
         sizes: per size, the number of groups with this many of the items
         shapes: the largest groups
         names: the names of these and of their nearest groups
@@ -201,7 +201,7 @@ class _Targets:
         self._is_cleared = (labels.is_labeled & is_open & ~is_clustered & ~has_embedding)[self._rows]
         self._is_confirmed = np.zeros(len(self._rows), np.bool_)
         if not adds_only:
-            self._is_confirmed = (state.is_user_label & ~is_settled)[self._rows]
+            self._is_confirmed = (state.is_user_label & ~is_settled & ~state.is_too_long)[self._rows]
         self._before = current[self._rows]
         self._was_labeled = labels.is_labeled[self._rows]
         self._after = np.where(self._is_set, _at(automatic.group_ids, self._place), self._before)
@@ -277,6 +277,7 @@ class _Targets:
             "unassigned": ~is_grouped & self._is_labeled & ~is_ignored,
             "human": is_user_label,
             "rescued": is_rescued,
+            "too_long": self._state.is_too_long[rows] & ~is_ignored,
         }
         return Counter({"items": len(rows), **{name: int(mask.sum()) for name, mask in masks.items()}})
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import BoolArray, FloatArray, IntArray
-from .groups import Draft, Registry
+from .groups import Draft, Registry, is_too_long
 from .ids import Ids
 
 Codes = NDArray[np.int32]
@@ -147,6 +147,13 @@ class State:
         labels = self.labels
         decided: BoolArray = labels.is_labeled & is_user_label(labels.status, labels.label, labels.assigned)
         return decided
+
+    @cached_property
+    def is_too_long(self) -> BoolArray:
+        """``(n,)`` whether the text of the label is too long for the name of a group. Such labels stay as they are."""
+        of_text = np.array([*map(is_too_long, self.labels.texts), False], np.bool_)  # the last is that of no label
+        of_label: BoolArray = of_text[self.labels.label]
+        return of_label
 
     def is_open(self, *, adds_only: bool) -> BoolArray:
         """``(n,)`` whether a run may change the label.
