@@ -14,7 +14,15 @@ import fiftyone as fo
 from pymongo.errors import WriteError
 
 from ..core.errors import CCIPError
-from ..core.identity.groups import Group, GroupDelta, GroupNameError, IdentityChanges, Registry, check_length
+from ..core.identity.groups import (
+    Group,
+    GroupDelta,
+    GroupNameError,
+    IdentityChanges,
+    Registry,
+    check_length,
+    looks_default,
+)
 from ..storage.fields import UNASSIGNED
 from ..storage.internals import update_run_document
 from ..storage.runs import RunKind, key_of, read_config, register
@@ -51,12 +59,16 @@ def check_name(name: str) -> None:
     """Checks a name for a group.
 
     Raises:
-        GroupNameError: the name is empty, reserved or too long
+        GroupNameError: the name is empty, reserved, too long or looks like a default one
     """
     if not name.strip():
         raise GroupNameError("a character group needs a name that is not empty")
     if name == UNASSIGNED:
         raise GroupNameError(f"{UNASSIGNED!r} means 'in no group'; choose another name for the character group")
+    if looks_default(name):
+        raise GroupNameError(
+            f"{name!r} looks like the name of a group that nobody named; choose another name for the character group"
+        )
     check_length(name)
 
 
@@ -97,7 +109,7 @@ def load_groups(dataset: fo.Dataset, path: str, group_ids: Iterable[int]) -> tup
     config = read_config(dataset, registry_key(path), names if len(names) <= _FEW else None)
     if config is None:
         return 0, {}
-    groups = {int(key): Group(**value) for key, value in config.get("groups", {}).items() if key in wanted}
+    groups = {int(key): Group.from_stored(value) for key, value in config.get("groups", {}).items() if key in wanted}
     return config["revision"], groups
 
 
@@ -109,7 +121,7 @@ def load_registry(dataset: fo.Dataset, path: str) -> Registry:
     return Registry(
         revision=config["revision"],
         next_id=config["next_id"],
-        groups={int(key): Group(**value) for key, value in config["groups"].items()},
+        groups={int(key): Group.from_stored(value) for key, value in config["groups"].items()},
         rejections={int(key): frozenset(ids) for key, ids in config["rejections"].items() if ids},
     )
 
@@ -180,6 +192,6 @@ def stored_delta(delta: GroupDelta) -> dict[str, list[dict[str, Any] | None]]:
 def loaded_delta(stored: Mapping[str, Sequence[Any]]) -> GroupDelta:
     """The opposite of :func:`stored_delta`."""
     return {
-        int(key): (Group(**before) if before else None, Group(**after) if after else None)
+        int(key): (Group.from_stored(before) if before else None, Group.from_stored(after) if after else None)
         for key, (before, after) in stored.items()
     }

@@ -6,7 +6,8 @@ from bson import Int64, ObjectId
 
 from ccip_plugin import evaluate_groups, group_characters, reject, undo
 from ccip_plugin.labels.edits import NothingToRejectError
-from ccip_plugin.labels.identities import load_registry
+from ccip_plugin.labels.identities import load_registry, registry_key
+from ccip_plugin.storage.internals import update_run_document
 
 pytestmark = pytest.mark.mongo
 
@@ -90,3 +91,14 @@ def test_a_long_text_in_place_of_the_name_of_a_group(data):
     group_characters(data)
     assert data.values(f"{FIELD}.label")[0] == "Rei " * 100
     assert len(load_registry(data, FIELD).groups) == 2
+
+
+@pytest.mark.parametrize("named_by, is_kept", [("person", True), (None, False)])
+def test_a_group_without_images_is_kept_if_a_person_named_it(data, named_by, is_kept):
+    """It is recorded who named it, and does not depend on what the name looks like."""
+    group_characters(data)
+    (group_id,) = data.limit(1).values(f"{FIELD}.group_id")
+    update_run_document(data, registry_key(FIELD), {}, {"$set": {f"config.groups.{group_id}.named_by": named_by}})
+    data.delete_samples(data.limit(3).values("id"))
+    group_characters(data)
+    assert (group_id in load_registry(data, FIELD).groups) == is_kept

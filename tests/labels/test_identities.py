@@ -1,5 +1,7 @@
 """Ids and names of groups: never used twice, matched by what clusters share."""
 
+from dataclasses import asdict
+
 import pytest
 
 from ccip_plugin.core.identity.groups import Draft, Group, Registry
@@ -7,12 +9,15 @@ from ccip_plugin.labels.identities import (
     GroupNameError,
     StaleGroupsError,
     check_name,
+    load_groups,
     load_registry,
+    loaded_delta,
     registry_key,
     save_delta,
+    stored_delta,
 )
 from ccip_plugin.labels.tables import GroupLabel
-from ccip_plugin.storage.internals import refresh_run
+from ccip_plugin.storage.internals import refresh_run, update_run_document
 
 pytestmark = pytest.mark.mongo
 
@@ -94,7 +99,7 @@ def test_the_length_of_a_name_is_bounded(n, letter, is_refused):
             check(name)
 
 
-@pytest.mark.parametrize("name", ["", "   ", "unassigned"])
+@pytest.mark.parametrize("name", ["", "   ", "unassigned", "character_0007", " char_12 "])
 def test_refuses_names_that_mean_something_else(name):
     with pytest.raises(GroupNameError):
         check_name(name)
@@ -145,3 +150,49 @@ def test_sees_what_another_process_registered(dataset, run_python):
     save_delta(new, "x", revision=1, next_id=3, groups={2: (None, Group("b", "now"))})
     refresh_run(new, registry_key("x"))
     assert new.get_run_info("ccip_registry_x").config.groups.keys() == {"1", "2"}
+
+
+def group_of(name, **values):
+    return Group.from_stored({"name": name, "created": "now", "merged_into": None, **values})
+
+
+@pytest.mark.parametrize(
+    "values, is_auto_named",
+    [
+        pytest.param({"name": "character_0007"}, True, id="earlier version, a default name"),
+        pytest.param({"name": "character_12345678"}, True, id="earlier version, a large id"),
+        pytest.param({"name": "character_x"}, False, id="earlier version, no default name"),
+        pytest.param({"name": "Rei"}, False, id="earlier version, a name"),
+        pytest.param({"name": "char_0007"}, False, id="earlier version, which had no such default names"),
+        pytest.param({"name": "character_0007", "named_by": "person"}, False, id="a person, whatever the name is"),
+        pytest.param({"name": "Rei", "named_by": None}, True, id="nobody, whatever the name is"),
+    ],
+)
+def test_who_named_a_group_is_recorded(values, is_auto_named):
+    group = group_of(**values)
+    assert group.is_auto_named == is_auto_named
+    assert Group.from_stored(asdict(group)) == group
+    assert loaded_delta(stored_delta({7: (None, group)})) == {7: (None, group)}
+
+
+def test_who_named_a_new_group_is_recorded():
+    draft = Draft(Registry())
+    ids = [draft.new_group(name) for name in (None, "Rei", "char_0100", "character_0100")]
+    assert [draft.groups[group_id].named_by for group_id in ids] == [None, "person", None, None]
+
+
+def test_a_registry_without_that_record_is_filled_as_it_is_read(dataset):
+    """As earlier versions wrote it. What they recorded of a change is compared with it."""
+    new = dataset()
+    draft = Draft(Registry())
+    for name in (None, "Rei"):
+        draft.new_group(name)
+    save_delta(new, "x", revision=0, next_id=3, groups=draft.changes().groups)
+    unset = {"$unset": {f"config.groups.{group_id}.named_by": "" for group_id in (1, 2)}}
+    assert update_run_document(new, registry_key("x"), {}, unset)
+    assert load_registry(new, "x").groups == draft.groups
+    assert load_groups(new, "x", [1, 2]) == (1, draft.groups)
+    stored = stored_delta(draft.changes().groups)
+    for before_and_after in stored.values():
+        before_and_after[1].pop("named_by")
+    assert loaded_delta(stored) == draft.changes().groups

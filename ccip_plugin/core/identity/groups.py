@@ -1,14 +1,22 @@
 """Character groups with stable ids and names, and drafts of changes to them."""
 
 import datetime
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 from ..errors import CCIPError
 from ..plain import canonical_name
 
 MAX_NAME = 200
 """The largest number of characters of the name of a group."""
+
+PERSON = "person"
+"""Who named a group that a user named, where it is not known which user."""
+
+_EARLIER_DEFAULT = re.compile(r"character_\d+")
+_DEFAULT = re.compile(r"(?:character|char)_\d+")
 
 GroupDelta = Mapping[int, tuple["Group | None", "Group | None"]]
 """Changed groups by their ids: before and after, None where the group does not exist."""
@@ -46,6 +54,7 @@ class Group:
         merged_into: the id of the group that it was merged into, None for a group of its own
         prototype: its mean embedding, shortened; see :func:`~ccip_plugin.core.identity.prototypes.prototypes`
         model: the model of that embedding; prototypes of different models are not comparable
+        named_by: who named it, None for a default name
     """
 
     name: str
@@ -53,11 +62,23 @@ class Group:
     merged_into: int | None = None
     prototype: str | None = None
     model: str | None = None
+    named_by: str | None = None
+
+    @classmethod
+    def from_stored(cls, values: Mapping[str, Any]) -> Self:
+        """A group of its stored values; those of earlier versions do not say who named it, but by the form of the name.
+
+        Args:
+            values: the values by name
+        """
+        if "named_by" in values:
+            return cls(**values)
+        return cls(**values, named_by=None if _EARLIER_DEFAULT.fullmatch(values["name"]) else PERSON)
 
     @property
     def is_auto_named(self) -> bool:
-        """Whether the name is a default one, which no user gave."""
-        return self.name.startswith("character_") and self.name.removeprefix("character_").isdigit()
+        """Whether no user gave it its name."""
+        return self.named_by is None
 
 
 @dataclass(frozen=True)
@@ -130,7 +151,8 @@ class Draft:
         """Adds a group and returns its id.
 
         Args:
-            name (None): its name, the default one of its id if not given
+            name (None): its name, the default one of its id if not given; of a name that looks like a default one, as
+                a label from elsewhere has it, it is not known that a user gave it
             group_id (None): its id in a draft of the same registry, the next free one if not given
 
         Raises:
@@ -143,7 +165,8 @@ class Draft:
             group_id += 1
         name = default_name(group_id) if name is None else name
         self.next_id = max(self.next_id, group_id + 1)
-        self.groups[group_id] = Group(name, self._created)
+        named_by = None if looks_default(name) else PERSON
+        self.groups[group_id] = Group(name, self._created, named_by=named_by)
         self._ids[canonical_name(name)] = group_id
         return group_id
 
@@ -224,3 +247,8 @@ class Draft:
 def default_name(group_id: int) -> str:
     """The name of a group that no user named."""
     return f"character_{group_id:04d}"
+
+
+def looks_default(name: str) -> bool:
+    """Whether a name looks like one that no user gave, in this or another version."""
+    return _DEFAULT.fullmatch(name.strip()) is not None
