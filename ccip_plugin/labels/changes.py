@@ -19,6 +19,7 @@ from .identities import (
     StaleGroupsError,
     TooManyGroupsError,
     check_size,
+    check_version,
     load_groups,
     registry_key,
     registry_revision,
@@ -104,7 +105,9 @@ def recover(store: LabelStore, held: Lease) -> Journal:
     Raises:
         FieldTypeError: such a change is of a field that holds something else now
         FieldReadOnlyError: the field of such a change is read-only now
+        NewerGroupsError: a newer version of this plugin has written the groups
     """
+    check_version(store.target.dataset, store.path)
     journal = Journal(store.target.dataset, store.path)
     for entry in journal.entries():
         if entry.state in (EntryState.WRITING, EntryState.PRUNED):

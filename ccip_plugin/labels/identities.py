@@ -31,6 +31,7 @@ from ..storage.updates import TOO_LARGE
 _FEW = 500  # groups that are read one by one
 _MANY = 10_000  # groups from which their size is checked
 _MAX_BYTES = 15_000_000
+_VERSION = 1
 
 
 class StaleGroupsError(CCIPError):
@@ -38,6 +39,16 @@ class StaleGroupsError(CCIPError):
 
     def __init__(self, path: str):
         super().__init__(f"the character groups of {path!r} were changed by another process meanwhile; run it again")
+        self.path = path
+
+
+class NewerGroupsError(CCIPError):
+    """The groups were recorded by a newer version of this plugin."""
+
+    def __init__(self, path: str):
+        super().__init__(
+            f"the character groups of {path!r} were recorded by a newer version of this plugin; update this one"
+        )
         self.path = path
 
 
@@ -98,15 +109,24 @@ def registry_key(path: str) -> str:
 
 def registry_revision(dataset: fo.Dataset, path: str) -> int:
     """The revision of the registry of a field, at the same cost for any size; 0 without a registry."""
-    config = read_config(dataset, registry_key(path), ("revision",))
+    config = _read(dataset, path, ("revision",))
     return config["revision"] if config else 0
+
+
+def check_version(dataset: fo.Dataset, path: str) -> None:
+    """Checks that this version can write the groups of a field.
+
+    Raises:
+        NewerGroupsError: a newer version of this plugin has written them
+    """
+    _read(dataset, path, ())
 
 
 def load_groups(dataset: fo.Dataset, path: str, group_ids: Iterable[int]) -> tuple[int, dict[int, Group]]:
     """Reads the current revision and some groups; groups that do not exist are left out."""
     wanted = {str(group_id) for group_id in group_ids}
     names = ("revision", *(f"groups.{group_id}" for group_id in wanted))
-    config = read_config(dataset, registry_key(path), names if len(names) <= _FEW else None)
+    config = _read(dataset, path, names if len(names) <= _FEW else None)
     if config is None:
         return 0, {}
     groups = {int(key): Group.from_stored(value) for key, value in config.get("groups", {}).items() if key in wanted}
@@ -114,8 +134,12 @@ def load_groups(dataset: fo.Dataset, path: str, group_ids: Iterable[int]) -> tup
 
 
 def load_registry(dataset: fo.Dataset, path: str) -> Registry:
-    """Reads the current registry of a field."""
-    config = read_config(dataset, registry_key(path))
+    """Reads the current registry of a field.
+
+    Raises:
+        NewerGroupsError: a newer version of this plugin has written it
+    """
+    config = _read(dataset, path)
     if config is None:
         return Registry()
     return Registry(
@@ -151,13 +175,13 @@ def save_delta(
 
     Raises:
         StaleGroupsError: the registry has another revision
+        NewerGroupsError: a newer version of this plugin has written it
         TooManyGroupsError: the database allows no larger registry
     """
     registry = registry_key(path)
-    if read_config(dataset, registry, ("revision",)) is None:
-        register(
-            dataset, registry, RunKind.REGISTRY, version=1, path=path, revision=0, next_id=1, groups={}, rejections={}
-        )
+    if _read(dataset, path, ("revision",)) is None:
+        values: dict[str, Any] = {"path": path, "revision": 0, "next_id": 1, "groups": {}, "rejections": {}}
+        register(dataset, registry, RunKind.REGISTRY, version=_VERSION, **values)
     change: dict[str, dict[str, Any]] = {"$inc": {"config.revision": 1}, "$max": {"config.next_id": next_id}}
     for group_id, (_, after) in groups.items():
         place = f"config.groups.{group_id}"
@@ -177,6 +201,14 @@ def save_delta(
         raise TooManyGroupsError(len(config["groups"]) + len(groups), len(bson.encode(config))) from error
     if not is_written:
         raise StaleGroupsError(path)
+
+
+def _read(dataset: fo.Dataset, path: str, names: Sequence[str] | None = None) -> dict[str, Any] | None:
+    """Reads values of the registry of a field, all by default; None without one."""
+    config = read_config(dataset, registry_key(path), None if names is None else ("version", *names))
+    if config is not None and config.get("version", _VERSION) > _VERSION:
+        raise NewerGroupsError(path)
+    return config
 
 
 def stored_ids(rejections: Mapping[int, Iterable[str]]) -> dict[str, list[str]]:

@@ -4,9 +4,9 @@ import fiftyone as fo
 import pytest
 from bson import Int64, ObjectId
 
-from ccip_plugin import evaluate_groups, group_characters, reject, undo
+from ccip_plugin import delete_grouping, evaluate_groups, group_characters, history, propose_groups, reject, undo
 from ccip_plugin.labels.edits import NothingToRejectError
-from ccip_plugin.labels.identities import load_registry, registry_key
+from ccip_plugin.labels.identities import NewerGroupsError, load_registry, registry_key
 from ccip_plugin.storage.internals import update_run_document
 
 pytestmark = pytest.mark.mongo
@@ -102,3 +102,17 @@ def test_a_group_without_images_is_kept_if_a_person_named_it(data, named_by, is_
     data.delete_samples(data.limit(3).values("id"))
     group_characters(data)
     assert (group_id in load_registry(data, FIELD).groups) == is_kept
+
+
+def test_groups_of_a_newer_version_are_refused_in_a_sentence(data):
+    """Whatever that version has instead of the list of groups: nothing is renumbered, nothing is written."""
+    group_characters(data)
+    place = {"$set": {"config.version": 2, "config.base": "x"}, "$unset": {"config.groups": ""}}
+    update_run_document(data, registry_key(FIELD), {}, place)
+    before = data.values(f"{FIELD}.label"), data.values("last_modified_at")
+    for call in (group_characters, undo, delete_grouping, propose_groups, lambda data: reject(data.limit(1))):
+        with pytest.raises(NewerGroupsError, match="newer version of this plugin; update this one"):
+            call(data)
+    assert (data.values(f"{FIELD}.label"), data.values("last_modified_at")) == before
+    update_run_document(data, registry_key(FIELD), {}, {"$set": {"config.version": 1, "config.groups": {}}})
+    assert history(data)[0].problem is None
