@@ -6,7 +6,6 @@ database allows 16 MB: enough for about 45,000 groups.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 import bson
@@ -77,9 +76,7 @@ def check_name(name: str) -> None:
     if name == UNASSIGNED:
         raise GroupNameError(f"{UNASSIGNED!r} means 'in no group'; choose another name for the character group")
     if looks_default(name):
-        raise GroupNameError(
-            f"{name!r} looks like the name of a group that nobody named; choose another name for the character group"
-        )
+        raise GroupNameError(f"{name!r} looks like a default name; choose another name for the character group")
     check_length(name)
 
 
@@ -93,7 +90,7 @@ def check_size(changes: IdentityChanges) -> None:
     if sum(map(_most_bytes, groups.values())) > _MAX_BYTES // 2 or len(groups) > _MANY:
         n_bytes = len(bson.encode({"rejections": stored_ids(changes.registry.rejections)}))
         for group_id, group in groups.items():
-            n_bytes += len(str(group_id)) + 2 + len(bson.encode(asdict(group)))
+            n_bytes += len(str(group_id)) + 2 + len(bson.encode(group.stored()))
         if n_bytes > _MAX_BYTES:
             raise TooManyGroupsError(len(groups), n_bytes)
 
@@ -188,7 +185,7 @@ def save_delta(
         if after is None:
             change.setdefault("$unset", {})[place] = ""
         else:
-            change.setdefault("$set", {})[place] = asdict(after)
+            change.setdefault("$set", {})[place] = after.stored()
     for key, ids in (rejected or {}).items():
         operator, value = ("$pullAll", list(ids)) if is_backward else ("$addToSet", {"$each": list(ids)})
         change.setdefault(operator, {})[f"config.rejections.{key}"] = value
@@ -218,7 +215,7 @@ def stored_ids(rejections: Mapping[int, Iterable[str]]) -> dict[str, list[str]]:
 
 def stored_delta(delta: GroupDelta) -> dict[str, list[dict[str, Any] | None]]:
     """Changed groups as plain values."""
-    return {str(key): [asdict(group) if group else None for group in pair] for key, pair in delta.items()}
+    return {str(key): [group.stored() if group else None for group in pair] for key, pair in delta.items()}
 
 
 def loaded_delta(stored: Mapping[str, Sequence[Any]]) -> GroupDelta:

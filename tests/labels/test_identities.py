@@ -17,7 +17,8 @@ from ccip_plugin.labels.identities import (
     stored_delta,
 )
 from ccip_plugin.labels.tables import GroupLabel
-from ccip_plugin.storage.internals import refresh_run, update_run_document
+from ccip_plugin.storage.internals import refresh_run
+from ccip_plugin.storage.runs import read_config
 
 pytestmark = pytest.mark.mongo
 
@@ -171,7 +172,9 @@ def group_of(name, **values):
 def test_who_named_a_group_is_recorded(values, is_auto_named):
     group = group_of(**values)
     assert group.is_auto_named == is_auto_named
+    assert Group.from_stored(group.stored()) == group
     assert Group.from_stored(asdict(group)) == group
+    assert ("named_by" in group.stored()) == ("named_by" in values)
     assert loaded_delta(stored_delta({7: (None, group)})) == {7: (None, group)}
 
 
@@ -182,17 +185,18 @@ def test_who_named_a_new_group_is_recorded():
 
 
 def test_a_registry_without_that_record_is_filled_as_it_is_read(dataset):
-    """As earlier versions wrote it. What they recorded of a change is compared with it."""
+    """As earlier versions write it, and read it. What they recorded of a change is compared with it."""
     new = dataset()
     draft = Draft(Registry())
     for name in (None, "Rei"):
         draft.new_group(name)
     save_delta(new, "x", revision=0, next_id=3, groups=draft.changes().groups)
-    unset = {"$unset": {f"config.groups.{group_id}.named_by": "" for group_id in (1, 2)}}
-    assert update_run_document(new, registry_key("x"), {}, unset)
     assert load_registry(new, "x").groups == draft.groups
     assert load_groups(new, "x", [1, 2]) == (1, draft.groups)
+    config = read_config(new, registry_key("x"))
     stored = stored_delta(draft.changes().groups)
-    for before_and_after in stored.values():
-        before_and_after[1].pop("named_by")
+    assert {key: pair[1] for key, pair in stored.items()} == config["groups"]
+    assert all(
+        group.keys() == {"name", "created", "merged_into", "prototype", "model"} for group in config["groups"].values()
+    )
     assert loaded_delta(stored) == draft.changes().groups

@@ -3,7 +3,7 @@
 import datetime
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
 from ..errors import CCIPError
@@ -66,14 +66,22 @@ class Group:
 
     @classmethod
     def from_stored(cls, values: Mapping[str, Any]) -> Self:
-        """A group of its stored values; those of earlier versions do not say who named it, but by the form of the name.
+        """The opposite of :meth:`stored`, also for what earlier versions have stored.
 
         Args:
             values: the values by name
         """
-        if "named_by" in values:
-            return cls(**values)
-        return cls(**values, named_by=None if _EARLIER_DEFAULT.fullmatch(values["name"]) else PERSON)
+        return cls(**{"named_by": _namer(values["name"]), **values})
+
+    def stored(self) -> dict[str, Any]:
+        """The group as plain values.
+
+        Who named it is left out where the form of the name says so: earlier versions read that, and it takes no space.
+        """
+        values = asdict(self)
+        if self.named_by == _namer(self.name):
+            del values["named_by"]
+        return values
 
     @property
     def is_auto_named(self) -> bool:
@@ -247,6 +255,11 @@ class Draft:
 def default_name(group_id: int) -> str:
     """The name of a group that no user named."""
     return f"character_{group_id:04d}"
+
+
+def _namer(name: str) -> str | None:
+    """Who named a group of which this is not stored, as in earlier versions."""
+    return None if _EARLIER_DEFAULT.fullmatch(name) else PERSON
 
 
 def looks_default(name: str) -> bool:
