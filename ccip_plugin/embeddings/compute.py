@@ -93,11 +93,16 @@ def compute_embeddings(
         store.declare()  # a model that cannot be had leaves no fields behind
         writer.provenance = _of_encoder(provenance, encoder)
         if _begin(store, writer.provenance, options.overwrite):
-            selection = Selection(store.keys(), Keys())
+            selection, is_for_all = Selection(store.keys(), Keys()), True
             writer.n_todo = len(selection.todo)
         with collected_warnings() as warned:
+            # other processes may embed the same items: each goes in an order of its own, and looks again
+            is_shared = not (is_for_all or options.verify)
+            if is_shared:
+                selection.todo.shuffle()
             for keys, blank in ((selection.to_check, BLANK_ONLY), (selection.todo, options.blank)):
-                with contextlib.closing(_results(store.items(keys), encoder, provenance, options, blank)) as results:
+                items = store.items(keys, skip=writer.skip if is_shared else None)
+                with contextlib.closing(_results(items, encoder, provenance, options, blank)) as results:
                     writer.write_all(results)
         writer.n_warnings = warned.total()
     if store.target.is_whole and (is_for_all or options.verify):
@@ -260,13 +265,17 @@ class _ResultWriter:
         self.provenance, self.n_todo = provenance, len(selection.todo) + len(selection.to_check)
         self._n_read_otherwise = selection.n_read_otherwise
         self._store, self._n_total, self._report_progress = store, n_total, _Throttled(progress)
-        self._n_done = self._n_unchanged = self._n_blank = 0
+        self._n_done = self._n_unchanged = self._n_blank = self._n_elsewhere = 0
         self._failures: dict[str, str] = {}
         self._reasons: dict[str, str] = {}
         self._pending: list[Extracted] = []
         self._flushed = time.monotonic()
         self._seconds = 0.0
         self.n_warnings = 0
+
+    def skip(self, n: int) -> None:
+        """Counts items that another process has embedded meanwhile."""
+        self._n_elsewhere += n
 
     def write_all(self, results: Iterable[Extracted]) -> None:
         """Writes results every few seconds; writes pending results also if the run is interrupted.
@@ -280,7 +289,9 @@ class _ResultWriter:
                 self._add(result)
                 if len(self._pending) >= FLUSH_RESULTS or time.monotonic() - self._flushed >= FLUSH_SECONDS:
                     self._flush()
-                self._report_progress("embedding", self._n_done, self.n_todo, self._note(), "images")
+                self._report_progress(
+                    "embedding", self._n_done + self._n_elsewhere, self.n_todo, self._note(), "images"
+                )
         finally:
             self._flush()
             self._seconds = time.monotonic() - started
@@ -290,9 +301,9 @@ class _ResultWriter:
         return EmbeddingsReport(
             n_total=self._n_total,
             n_computed=self._n_done - self._n_unchanged - len(self._failures),
-            n_skipped=max(0, self._n_total - self.n_todo) + self._n_unchanged,
+            n_skipped=max(0, self._n_total - self.n_todo) + self._n_unchanged + self._n_elsewhere,
             n_failed=len(self._failures),
-            n_gone=self.n_todo - self._n_done,
+            n_gone=self.n_todo - self._n_done - self._n_elsewhere,
             failures=self._failures,
             model_name=self.provenance.model_name,
             provider=provider,

@@ -2,7 +2,8 @@
 
 import itertools
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import random
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import fiftyone as fo
@@ -20,6 +21,10 @@ from .provenance import Provenance, read_provenance
 logger = logging.getLogger(__name__)
 
 CHUNK = 500
+
+BLOCK = 100
+"""Number of samples that are read at once to be embedded: what several processes may do twice at a time."""
+
 _VECTOR = fo.VectorField()
 _ID_SIZE = 12
 
@@ -52,6 +57,22 @@ class Keys:
 
     def __len__(self) -> int:
         return len(self._samples) // _ID_SIZE
+
+    def shuffle(self) -> None:
+        """Brings the keys into a random order of blocks; those of one sample stay together."""
+        starts = [0]
+        for start in range(BLOCK, len(self), BLOCK):
+            while start < len(self) and self._sample(start) == self._sample(start - 1):
+                start += 1
+            if starts[-1] < start < len(self):
+                starts.append(start)
+        blocks = [slice(a * _ID_SIZE, b * _ID_SIZE) for a, b in itertools.pairwise([*starts, len(self)])]
+        random.shuffle(blocks)
+        self._samples = bytearray().join(self._samples[block] for block in blocks)
+        self._labels = bytearray().join(self._labels[block] for block in blocks)
+
+    def _sample(self, index: int) -> bytes:
+        return bytes(self._samples[index * _ID_SIZE : (index + 1) * _ID_SIZE])
 
     def __iter__(self) -> Iterator[Key]:
         for start in range(0, len(self._samples), _ID_SIZE):
@@ -201,17 +222,21 @@ class EmbeddingStore:
         """
         return self._with_vectors({"vector": f"${self.path}"}, everywhere=everywhere)
 
-    def items(self, keys: Iterable[Key]) -> Iterator[Item]:
+    def items(self, keys: Iterable[Key], *, skip: Callable[[int], None] | None = None) -> Iterator[Item]:
         """Yields the images and crops to embed, read from the database when they are needed; skips deleted items.
 
         Args:
             keys: the items; detections of one sample must be adjacent
+            skip (None): leave out what another process has embedded meanwhile; called with its number
 
         Yields:
             an item for each sample, with the keys of ``keys``
         """
         of_samples = itertools.groupby(keys, key=lambda key: key.sample_id)
-        while chunk := {sample_id: list(group) for sample_id, group in itertools.islice(of_samples, CHUNK)}:
+        while chunk := {sample_id: list(group) for sample_id, group in itertools.islice(of_samples, BLOCK)}:
+            if skip is not None:
+                chunk, n_embedded = self._without_embedding(chunk)
+                skip(n_embedded)
             documents = {document["_id"]: document for document in self._find(chunk)}
             for sample_id, keys_of_sample in chunk.items():
                 if sample_id in documents and (item := self._item(documents[sample_id], keys_of_sample)):
@@ -263,13 +288,28 @@ class EmbeddingStore:
         for row in self._aggregate(self.embeddings_field, then=then, everywhere=everywhere):
             yield _key(row), row.get("vector")
 
-    def _aggregate(self, *names: str, then: list[dict[str, Any]], everywhere: bool = False) -> Iterable[dict[str, Any]]:
-        """Runs an aggregation pipeline over the items, one document each, with the named attributes."""
+    def _aggregate(
+        self,
+        *names: str,
+        then: list[dict[str, Any]],
+        everywhere: bool = False,
+        sample_ids: Sequence[ObjectId] | None = None,
+    ) -> Iterable[dict[str, Any]]:
+        """Runs an aggregation pipeline over the items, one document each, with the named attributes.
+
+        Args:
+            names: the attributes
+            then: the stages
+            everywhere (False): whether over the whole dataset, not only the target
+            sample_ids (None): over all items of these samples instead
+        """
         stages: list[dict[str, Any]]
         stages = [{"$project": {"filepath": True, **{self.target.path(name): True for name in ("_id", *names)}}}]
         if self.target.is_patches:
             stages.append({"$unwind": f"${self.target.labels_path}"})
-        if everywhere:  # the view of a grouped dataset has one slice only
+        if sample_ids is not None:
+            stages.insert(0, {"$match": {"_id": {"$in": list(sample_ids)}}})
+        if everywhere or sample_ids is not None:  # the view of a grouped dataset has one slice only
             rows: Iterable[dict[str, Any]] = self._samples.aggregate(stages + then, allowDiskUse=True)
             return rows
         return aggregate(self.target.view, stages + then, batch_size=CHUNK)
@@ -279,6 +319,14 @@ class EmbeddingStore:
 
     def _has(self, name: str) -> dict[str, Any]:
         return {"$gt": [f"${self.target.path(name)}", None]}  # a missing value is less than null
+
+    def _without_embedding(self, keys: Mapping[ObjectId, list[Key]]) -> tuple[dict[ObjectId, list[Key]], int]:
+        """The keys by sample without those that have an embedding, and the number of these."""
+        then = [{"$match": {self.path: {"$ne": None}}}, {"$project": self._key_columns()}]
+        embedded = set(map(_key, self._aggregate(self.embeddings_field, then=then, sample_ids=list(keys))))
+        left = {sample_id: [key for key in each if key not in embedded] for sample_id, each in keys.items()}
+        n_left = sum(map(len, left.values()))
+        return {sample_id: each for sample_id, each in left.items() if each}, sum(map(len, keys.values())) - n_left
 
     def _find(self, sample_ids: Iterable[ObjectId]) -> Iterable[Mapping[str, Any]]:
         columns = ["filepath"]
@@ -316,8 +364,8 @@ class EmbeddingStore:
         """The bytes that a sample grows by with each result; what it replaces counts as well."""
         names = (self.embeddings_field, ERROR_FIELD, self._source_field)
         sizes = {"$bsonSize": {name: f"${self.target.path(name)}" for name in names}}
-        then = [{"$match": {"_id": part.sample_id}}, {"$project": {**self._key_columns(), "size": sizes}}]
-        before = {_key(row): row["size"] for row in self._aggregate(*names, then=then, everywhere=True)}
+        then = [{"$project": {**self._key_columns(), "size": sizes}}]
+        before = {_key(row): row["size"] for row in self._aggregate(*names, then=then, sample_ids=[part.sample_id])}
         return [n_bytes(self._values(result)) - before.get(result.key, 0) for result in part.items]
 
     def _refresh(self, sample_ids: Iterable[str]) -> None:

@@ -122,10 +122,11 @@ def test_samples_that_are_deleted_or_added_meanwhile(dataset, images, embed, tol
 
 
 def test_a_sample_deleted_before_its_turn_is_counted(dataset, images, embed, every_result, monkeypatch):
-    monkeypatch.setattr(store, "CHUNK", 4)
+    monkeypatch.setattr(store, "BLOCK", 4)
     samples = dataset(*images("a" * 12))
     last = ObjectId(samples.values("id")[-1])
-    report = embed(samples, progress=at(1, lambda: samples._sample_collection.delete_one({"_id": last})), workers=1)
+    progress = at(1, lambda: samples._sample_collection.delete_one({"_id": last}))
+    report = embed(samples, progress=progress, workers=1, verify=True)  # one after the other
     assert (report.n_computed, report.n_gone) == (11, 1)
     assert report.facts()["Deleted during the run"] == "1"
 
@@ -239,3 +240,54 @@ def test_another_model_for_a_part_is_refused_while_the_first_runs(dataset, image
 
     embed(samples, progress=at(3, change), workers=1)
     assert np.array_equal(stored(samples), vectors_of(paths))
+
+
+TOGETHER = """
+import sys
+import time
+from pathlib import Path
+
+import fiftyone as fo
+from ccip_plugin.core.encoder import reading
+from ccip_plugin.embeddings import compute, store
+
+def slow_load_image(*arguments, **options):
+    time.sleep(0.03)
+    return load_image(*arguments, **options)
+
+load_image, reading.load_image = reading.load_image, slow_load_image
+store.BLOCK, compute.FLUSH_RESULTS, compute.FLUSH_SECONDS = 10, 5, 0.1
+samples = fo.load_dataset(sys.argv[1])
+print("ready", flush=True)
+while not Path("go").exists():
+    time.sleep(0.01)
+report = compute.compute_embeddings(samples, model_dir=sys.argv[2], workers=1)
+print(report.n_computed, report.n_skipped, report.n_gone, flush=True)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("is_patches", [False, True], ids=["images", "detections"])
+def test_processes_that_embed_one_dataset_share_the_work(
+    dataset, images, model_dir, start_python, tmp_path, is_patches
+):
+    paths = images("abcde" * 60)
+    samples = dataset(*paths, persistent=True)
+    script, patches_field = TOGETHER, None
+    if is_patches:
+        whole = [fo.Detection(label="girl", bounding_box=[0, 0, 1, 1]) for _ in paths]
+        samples.set_values("people", [fo.Detections(detections=[each]) for each in whole])
+        script, patches_field = TOGETHER.replace("samples, model", "samples, patches_field='people', model"), "people"
+    processes = [start_python(script, samples.name, model_dir) for _ in range(3)]
+    for process in processes:
+        assert process.stdout.readline() == "ready\n"
+    (tmp_path / "go").touch()
+    counts = np.array([process.communicate()[0].split() for process in processes], dtype=int)
+    print(counts)
+    n_computed, n_skipped, n_gone = counts.T
+    assert 300 <= n_computed.sum() <= 300 + 150  # blocks of 10 that two had begun; without sharing it is 900
+    assert (n_computed > 0).all()
+    assert list(n_computed + n_skipped) == [300] * 3
+    assert list(n_gone) == [0] * 3
+    samples.reload()
+    assert count_missing(samples, patches_field=patches_field).n_missing == 0

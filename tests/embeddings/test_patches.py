@@ -114,7 +114,7 @@ def test_other_crops_are_of_another_origin(options, detected, embed):
 
 
 def test_detections_deleted_meanwhile(detected, embed, told_of_all, monkeypatch):
-    monkeypatch.setattr(store, "CHUNK", 2)
+    monkeypatch.setattr(store, "BLOCK", 2)
     samples = detected([[LEFT, RIGHT]] * 6)
     ids = [ObjectId(i) for i in samples.values("id")]
 

@@ -1,5 +1,7 @@
 """Embeddings in the database: counted, found and written by id."""
 
+import itertools
+
 import fiftyone as fo
 import numpy as np
 import pytest
@@ -211,3 +213,34 @@ def test_a_detection_that_is_gone_takes_no_other_with_it(crowded):
     sample.save()
     assert store.write([Extracted(key, noise(), source="x") for key in keys[:10]]) == {}
     assert [key for key, _ in store.vectors()] == [*keys[:5], *keys[6:10]]
+
+
+@pytest.mark.parametrize("n_detections", [0, 1, 3, 250])
+def test_keys_in_a_random_order(n_detections):
+    samples = [ObjectId() for _ in range(7 if n_detections > 3 else 450)]
+    keys = [Key(s, ObjectId() if n_detections else None) for s in samples for _ in range(n_detections or 1)]
+    shuffled = Keys(keys)
+    shuffled.shuffle()
+    shuffled = list(shuffled)
+    assert sorted(shuffled) == sorted(keys)
+    assert shuffled != keys
+    owners = [key.sample_id for key in shuffled]
+    assert len([1 for one, other in itertools.pairwise(owners) if one != other]) == len(samples) - 1
+    of_first = [key for key in shuffled if key.sample_id == samples[0]]
+    assert of_first == [key for key in keys if key.sample_id == samples[0]]
+
+
+@pytest.mark.parametrize("n", [0, 1, 99])
+def test_few_keys_keep_their_order(n):
+    keys = [Key(ObjectId()) for _ in range(n)]
+    few = Keys(keys)
+    few.shuffle()
+    assert list(few) == keys
+
+
+def test_items_that_others_embedded_meanwhile_are_left_out(store, keys):
+    skipped = []
+    items = store.items(keys, skip=skipped.append)
+    store.write([Extracted(keys[0], vector(0), source="x")])
+    assert [key for item in items for key in item.keys] == keys[1:]
+    assert sum(skipped) == 1
