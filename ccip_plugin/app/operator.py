@@ -27,6 +27,7 @@ from fiftyone.operators.message import GeneratedMessage
 from ..core.errors import CCIPError
 from ..core.options import Options
 from ..core.progress import ProgressCallback
+from ..storage.connection import database_errors, name_of
 from . import execution, outputs, route
 from .answers import given, patches_field_of
 from .forms import Form, sentence
@@ -138,14 +139,19 @@ class CCIPOperator(foo.Operator):
         except MissingPackagesError as error:
             form.error("packages", f"{sentence(error)}.")
             return form.as_property()
-        if problems := self.keep_answers(ctx):
-            form.error("parameters", str(route.AnswerError(problems)))
-        self.ask(form)
+        try:
+            with database_errors(_dataset_name(ctx)):
+                if problems := self.keep_answers(ctx):
+                    form.error("parameters", str(route.AnswerError(problems)))
+                self.ask(form)
+        except CCIPError as error:
+            form.error("operator", sentence(error))
         return form.as_property()
 
     def execute(self, ctx: Any) -> outputs.Results | Iterator[GeneratedMessage]:
         problems = self.keep_answers(ctx)
 
+        @database_errors(_dataset_name(ctx))
         def work(progress: ProgressCallback) -> Any:
             if problems:
                 raise route.AnswerError(problems)
@@ -154,6 +160,7 @@ class CCIPOperator(foo.Operator):
             self._check_answers(options)
             return self.call(samples, progress, **options)
 
+        @database_errors(_dataset_name(ctx))
         def shown(report: Any) -> outputs.Output:
             out = outputs.Output(ctx, self.label, reloads=self.reloads)
             self.show(report, out)
@@ -191,7 +198,8 @@ class CCIPOperator(foo.Operator):
         check_packages()
         given = (samples, *arguments) if self.takes_samples else arguments
         if not delegate:
-            return self.function(*given, **options)
+            with database_errors(name_of(samples) if isinstance(samples, SampleCollection) else None):
+                return self.function(*given, **options)
         names = list(inspect.signature(self.function).parameters)
         named = dict(zip(names[1:], arguments, strict=False))
         return execution.schedule(self.uri, samples, {**named, **options})
@@ -207,6 +215,12 @@ class CCIPOperator(foo.Operator):
     def default(self, option: str) -> Any:
         """The default of an option of the function."""
         return default_of(self.function, option)
+
+
+def _dataset_name(ctx: Any) -> str | None:
+    """The dataset that is open in the App."""
+    name: str | None = ctx.request_params.get("dataset_name")
+    return name
 
 
 def default_of(function: Callable[..., Any], option: str) -> Any:

@@ -37,6 +37,7 @@ class Work:
         before_stop: called when the command was stopped, to print its results so far
         before_failure: called when the command failed, likewise
         kept: what a failure leaves, printed below the error
+        within: what surrounds the rest of the command
     """
 
     def __init__(self, options: argparse.Namespace, command: str):
@@ -44,6 +45,7 @@ class Work:
         self.before_stop: Callable[[], None] = lambda: None
         self.before_failure: Callable[[], None] = lambda: None
         self.kept = ""
+        self.within = contextlib.ExitStack()
         from ..reports.terminal import progress_display  # a command line that only shows its help needs none
 
         self._display = progress_display(sys.stderr, is_quiet=options.quiet)
@@ -53,7 +55,8 @@ class Work:
         """Runs the command; turns an error or a signal into a message and an exit status."""
         with self._watching():
             try:
-                return run(self)
+                with self.within:
+                    return run(self)
             except (KeyboardInterrupt, Cancelled):
                 return self._stopped()
             except CCIPError as error:
@@ -62,7 +65,9 @@ class Work:
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains at its end
                 return NOT_DONE
             except (ConnectionError, _database_errors()) as error:
-                return self._failed(f"the database of FiftyOne: {error}; FIFTYONE_DATABASE_URI, if set, is its address")
+                from ..storage.connection import database_error
+
+                return self._failed(str(database_error(error)))
 
     def progress(self, progress: Progress) -> None:
         """Shows progress. Cancels the work after a Ctrl-C that a library has swallowed."""
@@ -145,6 +150,9 @@ def start_fiftyone(work: Work) -> None:
             f"the database of FiftyOne does not start: {error}. If another program was starting it at the same time, "
             "run the same command again"
         ) from error
+    from ..storage.connection import database_errors
+
+    work.within.enter_context(database_errors(getattr(work.options, "dataset", None)))
 
 
 @contextlib.contextmanager

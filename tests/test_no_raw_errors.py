@@ -1,0 +1,147 @@
+"""No error of another library reaches a person from an operator or the command line, whatever is broken.
+
+The operators and commands are found, not listed: a new one is tried as well.
+"""
+
+import fiftyone as fo
+import pymongo
+import pytest
+from fiftyone.operators import types
+
+from ccip_plugin.app.operator import CCIPOperator
+from ccip_plugin.storage.connection import DatabaseError
+from ccip_plugin.storage.schema import DatasetGoneError
+from tests.support import faults, tiny_models
+from tests.support.operator_tools import context
+
+pytestmark = pytest.mark.mongo
+
+URIS = faults.uris()
+
+
+@pytest.fixture
+def data(dataset, images):
+    """A dataset with everything that operators work on."""
+    return faults.fill(dataset(*images(faults.LETTERS), persistent=True))
+
+
+@pytest.fixture
+def models(model_dir, monkeypatch):
+    """A tiny model, where CCIP_MODEL_DIR says."""
+    monkeypatch.setenv("CCIP_MODEL_DIR", str(model_dir))
+    return model_dir
+
+
+@pytest.fixture
+def unwritable(data, models, tmp_path, monkeypatch):
+    """Where folders of caches, models and datasets would be is a file."""
+    (tmp_path / "file").touch()
+    for name in ("CCIP_CACHE_DIR", "HF_HOME", "HF_HUB_CACHE"):
+        monkeypatch.setenv(name, str(tmp_path / "file" / name))
+    for name in ("model_zoo_dir", "dataset_zoo_dir", "default_dataset_dir"):
+        monkeypatch.setattr(fo.config, name, str(tmp_path / "file" / name))
+    return data
+
+
+@pytest.fixture
+def without_model(data, models):
+    """The folder of models has none."""
+    (models / tiny_models.NAME / "model_feat.onnx").unlink()
+    return data
+
+
+@pytest.fixture
+def without_network(data, tmp_path, monkeypatch, offline):
+    """No model is on this machine, and none can be downloaded."""
+    monkeypatch.delenv("CCIP_MODEL_DIR", raising=False)
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "empty"))
+    return data
+
+
+@pytest.fixture
+def taken(data, models):
+    """Every field and run of the plugin is something else, made by another tool."""
+    paths = [path for path in data.get_field_schema() if path.startswith(("ccip", "character"))]
+    data.delete_sample_fields(paths)
+    for path in {*paths, "ccip_error", "ccip_source", "ccip_difference"}:
+        data.add_sample_field(path, fo.DictField)
+        data.set_values(path, [{"of": "another tool"}] * len(data))
+    for key in data.list_runs():
+        if key.startswith("ccip_registry"):  # reserved, and the names of the groups are there
+            continue
+        data.delete_run(key)
+        data.register_run(key, fo.RunConfig(method="another tool"))
+    return data
+
+
+@pytest.fixture
+def read_only(data, models):
+    """Every field can be read only."""
+    for path, field in data.get_field_schema().items():
+        if path not in ("id", "filepath", "created_at", "last_modified_at"):
+            field.read_only = True
+            field.save()
+    return data
+
+
+FAULTS = ("unwritable", "without_model", "without_network", "taken", "read_only")
+
+
+@pytest.mark.parametrize("fault", ["models", *FAULTS])
+@pytest.mark.parametrize("uri", URIS)
+def test_operators(request, data, models, uri, fault):
+    tried, ids = faults.answers(uri, data), data.values("id")[:2]
+    request.getfixturevalue(fault)
+    for params in tried:
+        told = [faults.told_by_form(uri, data, ids, **params), faults.told_by_operator(uri, data, ids, **params)]
+        assert [each for each in told if each.raw] == []
+
+
+@pytest.mark.parametrize("fault", ["models", *FAULTS])
+def test_commands(request, data, models, images, tmp_path, fault):
+    request.getfixturevalue(fault)
+    values = {"dataset": data.name, "images": images("a")[0], "subset": tmp_path / "no.tar", "name": tiny_models.NAME}
+    told = [faults.told_by_command(words) for words in faults.command_lines(values)]
+    assert [each for each in told if each.raw] == []
+
+
+class Unreachable(CCIPOperator):
+    """An operator that meets an error of the database or a deleted dataset."""
+
+    name, label, failure = "unreachable", "CCIP: unreachable", "CCIP could not"
+    description, risk = "Fails", types.RiskLevel.LOW
+    takes_samples = is_live = False
+
+    def ask(self, form):
+        self.function()
+
+    def options(self, ctx):
+        return {}
+
+
+def lost(progress=None):
+    """What pymongo raises when its server is gone."""
+    pymongo.MongoClient("mongodb://127.0.0.1:9", serverSelectionTimeoutMS=1).server_info()
+
+
+@pytest.mark.parametrize("is_form", [True, False], ids=["form", "execution"])
+def test_a_lost_database_is_one_sentence(data, is_form):
+    operator = type("Lost", (Unreachable,), {"function": staticmethod(lost)})()
+    if is_form:
+        inputs = operator.resolve_input(context(data)).to_json()["type"]["properties"]
+        text = inputs["operator_error"]["error_message"]
+    else:
+        with pytest.raises(DatabaseError) as caught:
+            operator.execute(context(data))
+        text = str(caught.value)
+    assert "does not answer (127.0.0.1:9" in text and "run this again" in text and "Topology" not in text
+
+
+def test_a_dataset_deleted_meanwhile_is_one_sentence(data):
+    def delete(progress=None):
+        fo.delete_dataset(data.name)
+        raise TypeError("None is not subscriptable")
+
+    operator = type("Deleted", (Unreachable,), {"function": staticmethod(delete)})()
+    with pytest.raises(DatasetGoneError, match=data.name):
+        operator.execute(context(data))
