@@ -11,7 +11,7 @@ from ..core.errors import ParameterError
 from ..core.identity.planning import Plan
 from ..core.plain import canonical_name
 from ..core.progress import ProgressCallback, report
-from ..storage.internals import refresh_run
+from ..storage.internals import forget_runs
 from ..storage.lease import SHORT_SECONDS, Lease, lease
 from ..storage.runs import read_config, register, restore
 from ..storage.targets import CHUNK
@@ -21,7 +21,6 @@ from .identities import (
     check_size,
     check_version,
     load_groups,
-    registry_key,
     registry_revision,
     save_delta,
     stored_ids,
@@ -253,12 +252,12 @@ def _write_rest(store: LabelStore, journal: Journal, entry: Entry) -> None:
         if is_backward and entry.problem is not None:
             return
         raise
-    refresh_run(dataset, registry_key(store.path))
     if entry.run_key is not None:
         if is_backward or run is None:
             restore(dataset, entry.run_key, run)
         else:
             register(dataset, entry.run_key, **run)
+    forget_runs(dataset)
 
 
 def _write_labels(

@@ -159,7 +159,7 @@ def save_delta(
 ) -> None:
     """Writes changed groups into the registry, at a cost that depends only on their number.
 
-    The dataset object has the registry of before until :func:`~ccip_plugin.storage.internals.refresh_run`.
+    The dataset object has the registry of before until :func:`~ccip_plugin.storage.internals.forget_runs`.
 
     Args:
         dataset: the dataset

@@ -14,7 +14,7 @@ from typing import Any
 
 import fiftyone as fo
 import fiftyone.core.odm as foo
-from bson import ObjectId
+from bson import DBRef, ObjectId
 from fiftyone.core.collections import SampleCollection
 from fiftyone.core.stages import ViewStage
 from mongoengine.errors import DoesNotExist, LookUpError
@@ -234,6 +234,18 @@ def refresh_run(dataset: fo.Dataset, key: str) -> None:
     elif reference is not None or stored is not None:
         dataset._doc.reload("runs")
     dataset._run_cache.pop(key, None)
+
+
+def forget_runs(dataset: fo.Dataset) -> None:
+    """Makes FiftyOne read the custom runs of a dataset again, at their next use: large ones take memory only then.
+
+    Assumes ``Dataset._doc._data["runs"]``, which holds references when a dataset is loaded and documents after a first
+    use, and the cache of results ``Dataset._run_cache``. The public ``reload`` reloads all samples in memory as well.
+    """
+    document = dataset_document(dataset, "runs") or {}
+    references = {key: DBRef("runs", run_id) for key, run_id in (document.get("runs") or {}).items()}
+    dataset._doc._data["runs"] = references
+    dataset._run_cache.clear()
 
 
 def overwrite_run(dataset: fo.Dataset, key: str, config: Any) -> None:

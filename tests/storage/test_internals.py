@@ -306,6 +306,30 @@ def test_refreshes_runs_that_another_process_has_changed(dataset, run_python):
         assert data.list_runs() == []
 
 
+def test_forgotten_runs_are_read_at_their_next_use(dataset, run_python):
+    data = dataset(persistent=True)
+    for key in ("mine", "other"):
+        data.register_run(key, data.init_run(method="test", n=1))
+    data.save_run_results("mine", data.init_run_results("mine", n=1))
+    internals.update_run_document(data, "mine", {}, {"$set": {"config.n": 2}})
+    with assumed("Dataset._doc._data holds references until the first use of a run", internals.forget_runs):
+        internals.forget_runs(data)
+        assert not any(hasattr(each, "config") for each in data._doc._data["runs"].values())
+        data.add_sample_field("number", fo.IntField)  # saves what was changed
+        assert (data.list_runs(), data.get_run_info("mine").config.n) == (["mine", "other"], 2)
+        internals.forget_runs(data)
+        assert data.clone().get_run_info("mine").config.n == 2
+        internals.forget_runs(data)
+        data.register_run("new", data.init_run(method="test"))
+        data.delete_run("other")
+        internals.forget_runs(data)
+        assert data.list_runs() == ["mine", "new"]
+        assert data.load_run_results("mine").n == 1
+        run_python("import sys, fiftyone as fo; fo.load_dataset(sys.argv[1]).delete_run('mine')", data.name)
+        internals.forget_runs(data)
+        assert data.list_runs() == ["new"]
+
+
 def test_overwrites_and_deletes_runs_without_a_moment_in_between(dataset):
     data, n_before = dataset(), n_files()
     register(data, "mine", n=1)
