@@ -1,5 +1,6 @@
 """Reads and writes character groups in the fields of samples or detections."""
 
+import logging
 from collections.abc import Iterable
 from dataclasses import fields
 from typing import Any
@@ -19,6 +20,8 @@ from ..storage.targets import CHUNK, Target, batched, check_field_name
 from ..storage.updates import bulk_write
 from .tables import GroupLabel, TableBuilder
 from .writer import Change, Raw, Stored, Written, write
+
+logger = logging.getLogger(__name__)
 
 _NAMES = tuple(field.name for field in fields(GroupLabel))
 _TYPES = {
@@ -238,7 +241,8 @@ class LabelStore:
         stored: dict[str, Stored] = {}
         for document in self._find(sample_ids):
             if not self.target.is_patches:
-                stored[str(document["_id"])] = Stored(None, document.get(self.group_field))
+                raw = document.get(self.group_field)
+                stored[str(document["_id"])] = Stored(None, {} if raw is None and self.group_field in document else raw)
                 continue
             for number, label in enumerate(_detections(document, self.target)):
                 raw = {key: label[key] for key in self.keys if key in label}
@@ -247,13 +251,11 @@ class LabelStore:
 
     def to_raw(self, label: GroupLabel | None, before: Raw | None) -> Raw | None:
         """The stored form of a label; what others keep in the same place stays."""
+        if label is None:
+            return {}
         if self.target.is_patches:
-            if label is None:
-                return {}
             values = {self._attributes[name]: getattr(label, name) for name in _NAMES}
             return {key: value for key, value in values.items() if value is not None}
-        if label is None:
-            return None
         kept = before or {"_id": ObjectId(), "_cls": "Classification", "tags": []}
         return {**kept, **{name: getattr(label, name) for name in _NAMES}}
 
@@ -326,7 +328,8 @@ class LabelStore:
         ]
         names = sorted({label.group_name for label in labels if label is not None and label.group_name})
         value = names if any(label is not None for label in labels) else None
-        return UpdateOne({"_id": document["_id"]}, {"$set": {self.rollup_field: value}})
+        change = {"$unset": {self.rollup_field: ""}} if value is None else {"$set": {self.rollup_field: value}}
+        return UpdateOne({"_id": document["_id"]}, change)
 
 
 def install_label_schema(store: LabelStore) -> None:
@@ -342,7 +345,12 @@ def install_label_schema(store: LabelStore) -> None:
         schema = dataset.generate_label_schemas(field, scan_samples=False)
     else:
         schema = known or {"type": "classification", "component": "text"}
-    if wanted.keys() <= {attribute["name"] for attribute in (known or {}).get("attributes", ())}:
+    if wanted.keys() <= {attribute.get("name") for attribute in (known or {}).get("attributes", ())}:
+        return
+    if not all(attribute.get("name") for attribute in schema.get("attributes", ())):
+        logger.warning(
+            "the label schema of %r stays: it has an attribute without a name, which FiftyOne refuses", field
+        )
         return
     others = [attribute for attribute in schema.get("attributes", ()) if attribute["name"] not in wanted]
     dataset.update_label_schema(field, {**schema, "attributes": [*others, *wanted.values()]})

@@ -27,7 +27,7 @@ class Stored(NamedTuple):
 
     Attributes:
         place: the path of the detection in its sample, None for a sample
-        raw: its stored form
+        raw: its stored form; of a sample without a label {} where null is stored, and None where nothing is
     """
 
     place: str | None
@@ -110,7 +110,11 @@ def _operation(store: Place, stored: Mapping[str, Stored], at: datetime.datetime
     for item_id, _, before, after in part.items:
         place = stored[item_id].place
         if place is None:
-            expected[store.group_field], values[store.group_field] = before, after
+            expected[store.group_field] = before or None
+            if after is None:
+                gone[store.group_field] = ""
+            else:
+                values[store.group_field] = after or None
             continue
         before, after = before or {}, after or {}
         expected[f"{place}._id"] = ObjectId(item_id)

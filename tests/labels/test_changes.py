@@ -3,6 +3,7 @@
 import textwrap
 
 import fiftyone as fo
+import fiftyone.core.odm as foo
 import numpy as np
 import pytest
 from bson import ObjectId
@@ -254,6 +255,51 @@ def raw_state_without_nulls(store):
 def without_nulls(state):
     """FiftyOne reads null and absent alike."""
     return [{key: value for key, value in document.items() if value is not None} for document in state]
+
+
+def test_undo_leaves_no_null_where_no_key_was(store):
+    store.declare()
+    is_null = [False, True, False, True, False, False]
+    samples = store.target.dataset._sample_collection
+    if store.target.is_patches:
+        for number in np.flatnonzero(is_null):
+            place = f"{DETECTIONS}.detections.{number % 3}.{FIELD}"
+            samples.update_one({"filepath": {"$regex": f"{number // 3}.png"}}, {"$set": {place: None}})
+    else:
+        for number in range(6):
+            change = {"$set": {FIELD: None}} if is_null[number] else {"$unset": {FIELD: ""}}
+            samples.update_one({"filepath": {"$regex": f"{number}.png"}}, change)
+    if store.rollup_field is not None:
+        samples.update_many({}, {"$unset": {store.rollup_field: ""}})
+    before = raw_state(store)
+    apply(store, plan(store, "aabbcc"))
+    assert names_in(store) == list("aabbcc")
+    undo(store.target.dataset, patches_field=store.target.patches_field)
+    assert raw_state(store) == before
+    redo(store.target.dataset, patches_field=store.target.patches_field)
+    assert names_in(store) == list("aabbcc")
+
+
+def test_unsaved_values_of_samples_in_memory_stay(store):
+    sample = store.target.dataset.first()
+    sample.tags = ["unsaved"]
+    sample["number"] = 5
+    apply(store, plan(store, "aabbcc"))
+    undo(store.target.dataset, patches_field=store.target.patches_field)
+    redo(store.target.dataset, patches_field=store.target.patches_field)
+    assert (sample.tags, sample["number"]) == (["unsaved"], 5)
+
+
+def test_an_attribute_without_name_in_the_label_schema(store):
+    apply(store, plan(store, "aabbcc"))
+    data, field = store.target.dataset, store.target.patches_field or FIELD
+    data.reload()
+    schemas = data.label_schemas
+    schemas[field]["attributes"] = [{"type": "str", "component": "text"}, *schemas[field]["attributes"][1:]]
+    foo.get_db_conn().datasets.update_one({"_id": data._doc.id}, {"$set": {"label_schemas": schemas}})
+    data.reload()
+    apply(store, plan(store, "abbbcc"))
+    assert names_in(store) == list("abbbcc")
 
 
 def test_undo_never_gives_an_id_twice(store):
