@@ -108,7 +108,7 @@ def _rejections(
                 rejected.append((place, group_id))
             elif state.is_user_label[row]:  # else it may not change now
                 name = draft.groups[group_id].name if group_id in draft.groups else group_id
-                reason = f"it was rejected from {name!r}, and then put there by hand: the label counts"
+                reason = f"it was rejected from {name!r}, then put there by hand: the later decision counts"
                 contradictions.append(Contradiction(tuple(texts_of(participants.ids[[place]])), reason))
     return rejected, contradictions
 

@@ -198,11 +198,13 @@ def _journal_content(
     """Completes an entry with the changed groups and the run; None when nothing changes at all."""
     run_before = read_config(store.target.dataset, run_key) if run_key else None
     run_after = run or None if run_key else None
-    groups, rejected = plan.identities.groups, plan.identities.rejected
-    if entry is None and not groups and not rejected and _is_same_run(run_before, run_after):
+    identities = plan.identities
+    is_same = not (identities.groups or identities.rejected or identities.lifted)
+    if entry is None and is_same and _is_same_run(run_before, run_after):
         return None
     entry = entry or journal.begin(action)
-    entry = journal.put_content(entry, EntryContent(groups, run_before, run_after, stored_ids(rejected)))
+    rejected, lifted = stored_ids(identities.rejected), stored_ids(identities.lifted)
+    entry = journal.put_content(entry, EntryContent(identities.groups, run_before, run_after, rejected, lifted))
     return journal.put(entry, state=EntryState.PREPARED, next_id=plan.identities.next_id, run_key=run_key)
 
 
@@ -307,6 +309,7 @@ def _write_groups(store: LabelStore, entry: Entry, content: EntryContent, is_bac
         next_id=entry.next_id,
         groups=groups,
         rejected=content.rejected,
+        lifted=content.lifted,
         is_backward=is_backward,
     )
     run = content.run_before if is_backward else content.run_after

@@ -155,6 +155,7 @@ def save_delta(
     next_id: int,
     groups: GroupDelta,
     rejected: Mapping[str, Sequence[str]] | None = None,
+    lifted: Mapping[str, Sequence[str]] | None = None,
     is_backward: bool = False,
 ) -> None:
     """Writes changed groups into the registry, at a cost that depends only on their number.
@@ -168,7 +169,8 @@ def save_delta(
         next_id: the id of the next new group; it never goes down
         groups: the changed groups
         rejected (None): rejections to add, as :func:`stored_ids` gives them
-        is_backward (False): remove these rejections instead
+        lifted (None): rejections to remove, likewise
+        is_backward (False): the other way round: remove the former, add the latter
 
     Raises:
         StaleGroupsError: the registry has another revision
@@ -186,9 +188,11 @@ def save_delta(
             change.setdefault("$unset", {})[place] = ""
         else:
             change.setdefault("$set", {})[place] = after.stored()
-    for key, ids in (rejected or {}).items():
-        operator, value = ("$pullAll", list(ids)) if is_backward else ("$addToSet", {"$each": list(ids)})
-        change.setdefault(operator, {})[f"config.rejections.{key}"] = value
+    added, removed = (lifted, rejected) if is_backward else (rejected, lifted)
+    for key, ids in (added or {}).items():
+        change.setdefault("$addToSet", {})[f"config.rejections.{key}"] = {"$each": list(ids)}
+    for key, ids in (removed or {}).items():
+        change.setdefault("$pullAll", {})[f"config.rejections.{key}"] = list(ids)
     try:
         is_written = update_run_document(dataset, registry, {"config.revision": revision}, change)
     except WriteError as error:

@@ -111,12 +111,14 @@ class EntryContent:
         run_before: the configuration of the run that was replaced
         run_after: the configuration of the run
         rejected: rejections that it adds, as :func:`~ccip_plugin.labels.identities.stored_ids` gives them
+        lifted: rejections that it removes, likewise
     """
 
     groups: GroupDelta = field(default_factory=dict)
     run_before: Mapping[str, Any] | None = None
     run_after: Mapping[str, Any] | None = None
     rejected: Mapping[str, list[str]] = field(default_factory=dict)
+    lifted: Mapping[str, list[str]] = field(default_factory=dict)
 
 
 class Journal:
@@ -285,8 +287,13 @@ def _fragments(content: EntryContent) -> Iterator[str]:
     yield '{"groups": {'
     for number, (group_id, pair) in enumerate(content.groups.items()):
         yield (", " if number else "") + _text(stored_delta({group_id: pair}))[1:-1]
-    rest = {"run_before": content.run_before, "run_after": content.run_after, "rejected": content.rejected}
-    yield "}, " + _text(rest)[1:]
+    names = (
+        "run_before",
+        "run_after",
+        "rejected",
+        *(["lifted"] if content.lifted else []),
+    )  # earlier versions know the first three
+    yield "}, " + _text({name: getattr(content, name) for name in names})[1:]
 
 
 def _pieces(fragments: Iterable[str]) -> Iterator[str]:

@@ -10,7 +10,9 @@ from ccip_plugin.core.clustering import METHODS
 from ccip_plugin.core.errors import ParameterError
 from ccip_plugin.grouping import group_characters
 from ccip_plugin.grouping.constraints import track_fields
-from ccip_plugin.labels.identities import registry_key
+from ccip_plugin.labels import edits
+from ccip_plugin.labels.history import redo, undo
+from ccip_plugin.labels.identities import load_registry, registry_key
 from ccip_plugin.storage.targets import TargetError, resolve
 from tests.support.groups import embed, labels
 
@@ -128,6 +130,38 @@ def test_contradictions_are_reported_with_ids(made):
     assert found.ids == (samples.first().id,) and "rejected from 'character_0001'" in found.reason
     assert any(samples.first().id in warning for warning in report.warnings)
     assert labels(samples)[0] == "character_0001"
+
+
+def test_who_is_put_back_after_a_rejection_is_in_the_group_for_good(made):
+    samples = made("aaab")
+    group_characters(samples)
+    edits.reject(samples.limit(1))
+    group_characters(samples)
+    assert labels(samples) == ["unassigned", "character_0001", "character_0001", "unassigned"]
+    put(samples, _0="character_0001")
+    assert len(group_characters(samples).contradictions) == 1
+    assert load_registry(samples, "character_group").rejections == {}
+    assert group_characters(samples).contradictions == ()
+    samples.set_values("character_group", [None, *samples.values("character_group")[1:]])
+    group_characters(samples)
+    assert labels(samples) == ["character_0001"] * 3 + ["unassigned"]
+
+    edits.reject(samples.limit(1))  # the latest decision counts again
+    group_characters(samples)
+    assert labels(samples)[0] == "unassigned"
+
+
+def test_undo_brings_a_rejection_back(made):
+    samples = made("aaab")
+    group_characters(samples)
+    edits.reject(samples.limit(1))
+    rejected = load_registry(samples, "character_group").rejections
+    put(samples, _0="character_0001")
+    group_characters(samples)
+    undo(samples)
+    assert load_registry(samples, "character_group").rejections == rejected
+    redo(samples)
+    assert load_registry(samples, "character_group").rejections == {}
 
 
 # -- detections

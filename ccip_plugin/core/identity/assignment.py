@@ -9,7 +9,7 @@ import numpy as np
 
 from ..arrays import BoolArray, IntArray, Labels
 from ..neighbors.vectors import UnitRows, VectorSource
-from .ids import Ids, ids_of, places_of
+from .ids import Ids, ids_of, places_of, texts_of
 from .matching import count_pairs, largest_of_each, match_clusters, match_prototypes, means_of
 from .prototypes import prototype_differences, prototypes
 from .state import NONE, State
@@ -143,6 +143,14 @@ class Assignment:
         rows, groups = self._rejected
         unique, codes = np.unique(groups, return_inverse=True)
         return rows, np.array([self.draft.root(group_id) for group_id in unique.tolist()], np.int64)[codes]
+
+    def lift_overruled(self) -> None:
+        """Removes rejections that a user overruled later, by putting the item into that group again."""
+        rows, groups = self._rejected_roots()
+        is_overruled = self._is_user_label[rows] & (self._current[rows] == groups)
+        for group_id in np.unique(groups[is_overruled]).tolist():
+            places = rows[is_overruled & (groups == group_id)]
+            self.draft.lift(group_id, texts_of(self.items.ids[places]))
 
     def _merge_lost_groups(self, group_ids: IntArray) -> bool:
         """Merges groups with rejections that lose all items into the group of most of these, so that the rejections

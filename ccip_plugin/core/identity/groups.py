@@ -121,12 +121,14 @@ class IdentityChanges:
         next_id: the id of the next new group after the changes
         groups: the changed groups
         rejected: rejections to add: per group id, ids of items
+        lifted: rejections to remove, likewise; of one group, either some are added or some are removed
     """
 
     registry: Registry
     next_id: int
     groups: GroupDelta = field(default_factory=dict)
     rejected: Mapping[int, frozenset[str]] = field(default_factory=dict)
+    lifted: Mapping[int, frozenset[str]] = field(default_factory=dict)
 
     def after(self) -> dict[int, Group]:
         """All groups after the changes."""
@@ -152,6 +154,7 @@ class Draft:
         self.groups: dict[int, Group] = dict(registry.groups)
         self._created = created or datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         self._rejected: dict[int, set[str]] = {}  # added by this draft
+        self._lifted: dict[int, set[str]] = {}  # removed by it
         self._dropped: dict[int, Group] = {}
         self._ids = registry.ids_by_name()
 
@@ -226,6 +229,12 @@ class Draft:
         if new:
             self._rejected.setdefault(group_id, set()).update(new)
 
+    def lift(self, group_id: int, ids: Iterable[str]) -> None:
+        """Removes rejections from a group, and from those that were merged into it."""
+        for rejecting, rejected in self.registry.rejections.items():
+            if self.root(rejecting) == group_id and (lifted := rejected.intersection(ids)):
+                self._lifted.setdefault(rejecting, set()).update(lifted)
+
     def drop(self, group_ids: Iterable[int]) -> None:
         """Removes groups without members. Their ids are not used again."""
         for group_id in group_ids:
@@ -249,7 +258,8 @@ class Draft:
             if before.get(key) is not after.get(key) and before.get(key) != after.get(key)
         }
         rejected = {group_id: frozenset(ids) for group_id, ids in self._rejected.items()}
-        return IdentityChanges(self.registry, self.next_id, delta, rejected)
+        lifted = {group_id: frozenset(ids) for group_id, ids in self._lifted.items()}
+        return IdentityChanges(self.registry, self.next_id, delta, rejected, lifted)
 
 
 def default_name(group_id: int) -> str:

@@ -101,6 +101,7 @@ def plan(
         n_shapes (None): the largest number of groups to describe in :attr:`Plan.shapes`; all by default
     """
     assignment = Assignment(state, items, adds_only=adds_only)
+    assignment.lift_overruled()
     group_ids = assignment.assign(threshold, keeps_fixed=keeps_fixed)
     draft = assignment.draft
     shapes = group_shapes(items.vectors, group_ids, n_largest=n_shapes)
