@@ -67,8 +67,6 @@ def taken(data, models):
         data.add_sample_field(path, fo.DictField)
         data.set_values(path, [{"of": "another tool"}] * len(data))
     for key in data.list_runs():
-        if key.startswith("ccip_registry"):  # reserved, and the names of the groups are there
-            continue
         data.delete_run(key)
         data.register_run(key, fo.RunConfig(method="another tool"))
     return data
@@ -121,7 +119,8 @@ class Unreachable(CCIPOperator):
 
 def lost(progress=None):
     """What pymongo raises when its server is gone."""
-    pymongo.MongoClient("mongodb://127.0.0.1:9", serverSelectionTimeoutMS=1).server_info()
+    with pymongo.MongoClient("mongodb://127.0.0.1:9", serverSelectionTimeoutMS=1) as client:
+        client.server_info()
 
 
 @pytest.mark.parametrize("is_form", [True, False], ids=["form", "execution"])

@@ -24,7 +24,7 @@ from ..core.identity.groups import (
 )
 from ..storage.fields import UNASSIGNED
 from ..storage.internals import update_run_document
-from ..storage.runs import RunKind, key_of, read_config, register
+from ..storage.runs import RunKeyError, RunKind, key_of, read_config, register
 from ..storage.updates import TOO_LARGE
 
 _FEW = 500  # groups that are read one by one
@@ -206,7 +206,13 @@ def save_delta(
 
 def _read(dataset: fo.Dataset, path: str, names: Sequence[str] | None = None) -> dict[str, Any] | None:
     """Reads values of the registry of a field, all by default; None without one."""
-    config = read_config(dataset, registry_key(path), None if names is None else ("version", *names))
+    key = registry_key(path)
+    config = read_config(dataset, key, None if names is None else ("method", "version", *names))
+    if config is not None and config.get("method") != RunKind.REGISTRY:
+        raise RunKeyError(
+            f"the run {key!r} holds something else, {config.get('method')}, in the place of the character groups of "
+            f"{path!r}: rename it with dataset.rename_run, or choose another field"
+        )
     if config is not None and config.get("version", _VERSION) > _VERSION:
         raise NewerGroupsError(path)
     return config

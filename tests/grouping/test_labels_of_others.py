@@ -8,6 +8,7 @@ from ccip_plugin import delete_grouping, evaluate_groups, group_characters, hist
 from ccip_plugin.labels.edits import NothingToRejectError
 from ccip_plugin.labels.identities import NewerGroupsError, load_registry, registry_key
 from ccip_plugin.storage.internals import update_run_document
+from ccip_plugin.storage.runs import RunKeyError
 
 pytestmark = pytest.mark.mongo
 
@@ -116,3 +117,13 @@ def test_groups_of_a_newer_version_are_refused_in_a_sentence(data):
     assert (data.values(f"{FIELD}.label"), data.values("last_modified_at")) == before
     update_run_document(data, registry_key(FIELD), {}, {"$set": {"config.version": 1, "config.groups": {}}})
     assert history(data)[0].problem is None
+
+
+def test_a_run_of_others_in_the_place_of_the_groups_is_refused_in_a_sentence(data):
+    data.register_run(registry_key(FIELD), data.init_run(method="another tool", groups=[1]))
+    for call in (group_characters, propose_groups):
+        with pytest.raises(RunKeyError, match="'ccip_registry_character_group' holds something else, another tool"):
+            call(data)
+    data.rename_run(registry_key(FIELD), "theirs")
+    group_characters(data)
+    assert data.get_run_info("theirs").config.groups == [1]
