@@ -63,7 +63,7 @@ def check_backend(name: str) -> None:
     import fiftyone.brain as fob
 
     names = fob.brain_config.similarity_backends
-    if name not in names:
+    if not isinstance(name, str) or name not in names:
         raise SimilarityError(f"unknown backend {name!r}; available: {', '.join(sorted(names))}")
     problem = _backend(name).problem
     if problem is not None:

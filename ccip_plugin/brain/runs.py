@@ -32,7 +32,7 @@ def find_run(dataset: fo.Dataset, brain_key: str, kind: str) -> Any:
     Raises:
         BrainKeyError: the key is no identifier, or the run is of another kind
     """
-    if not brain_key.isidentifier():
+    if not isinstance(brain_key, str) or not brain_key.isidentifier():
         raise BrainKeyError(f"{brain_key!r} cannot be a brain key: use letters, digits and _ only")
     reload_brain_runs(dataset)
     if brain_key not in dataset.list_brain_runs():

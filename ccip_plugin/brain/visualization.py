@@ -14,7 +14,7 @@ from ..reports.facts import Facts
 from ..storage.fields import EMBEDDINGS_FIELD, VISUALIZATION_KEY
 from ..storage.internals import has_brain_results
 from ..storage.lease import lease
-from ..storage.targets import Target, resolve
+from ..storage.targets import Target, check_field_name, resolve
 from .runs import default_key, digest, find_run
 
 METHODS = ("umap", "tsne", "pca")
@@ -104,6 +104,7 @@ def compute_visualization(
     if method not in (None, *METHODS):
         raise VisualizationError(f"unknown method {method!r}; available: {', '.join(METHODS)}")
     target = resolve(samples, patches_field)
+    check_field_name(embeddings_field)
     brain_key = brain_key or visualization_key(target.path(embeddings_field))
     report(progress, "reading embeddings", 0, None)
     embeddings = load_embeddings(target.view, embeddings_field=embeddings_field, patches_field=target.patches_field)

@@ -1,6 +1,7 @@
 """Errors of this package; each keeps the invalid value and what was expected."""
 
 import re
+import types
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -212,6 +213,22 @@ class ParameterError(CCIPError, ValueError):
         """As ``expected``, which it is called now."""
         warnings.warn("wanted of a ParameterError is now called expected", DeprecationWarning, stacklevel=2)
         return self.expected
+
+
+def check_type(name: str, value: object, kind: type | types.UnionType, expected: str) -> None:
+    """Checks the type of an argument.
+
+    Args:
+        name: the parameter
+        value: its value
+        kind: the type that it must have
+        expected: a description of the valid values
+
+    Raises:
+        ParameterError: it has another type
+    """
+    if not isinstance(value, kind):
+        raise ParameterError(name, value, expected)
 
 
 class RadiusError(CCIPError, ValueError):

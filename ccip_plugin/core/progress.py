@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .errors import CCIPError
+from .errors import CCIPError, ParameterError
 
 BYTES = "B"
 """The unit of progress that is counted in bytes."""
@@ -40,4 +40,6 @@ def report(
 ) -> None:
     """Calls ``progress``, if given, with a :class:`Progress` of these values."""
     if progress is not None:
+        if not callable(progress):
+            raise ParameterError("progress", progress, "a function of one argument, a Progress, or None")
         progress(Progress(stage, done, total, note, unit))

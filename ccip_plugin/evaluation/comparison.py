@@ -12,7 +12,7 @@ from fiftyone.core.collections import SampleCollection
 from ..core.arrays import IntArray
 from ..core.calibration import load as load_calibration
 from ..core.clustering.dispatch import cluster
-from ..core.errors import CCIPError
+from ..core.errors import CCIPError, check_type
 from ..core.evaluation.groups import group_metrics
 from ..core.evaluation.labels import encode_labels, noise_as_singletons
 from ..core.progress import ProgressCallback, report
@@ -92,6 +92,8 @@ def compare_runs(
     target = resolve(samples, patches_field)
     if run_key is not None:
         check_key(target.dataset, run_key, RunKind.COMPARISON)
+    for name, value in (("first", first), ("second", second)):
+        check_type(name, value, str, "the name of a field or the key of a run")
     methods = [(read_config(target.dataset, name, ("method",)) or {}).get("method") for name in (first, second)]
     kinds = [method in (RunKind.MODEL_EVALUATION, RunKind.GROUP_EVALUATION) for method in methods]
     if all(kinds):

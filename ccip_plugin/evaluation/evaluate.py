@@ -12,7 +12,7 @@ import numpy as np
 from fiftyone.core.collections import SampleCollection
 from numpy.typing import NDArray
 
-from ..core.errors import CCIPError
+from ..core.errors import CCIPError, check_type
 from ..core.evaluation.costs import GroupCosts, group_costs
 from ..core.evaluation.groups import group_metrics
 from ..core.progress import ProgressCallback, report
@@ -154,6 +154,7 @@ def evaluate_groups(
         NothingToEvaluateError: no item has a name
         TargetError: there is no such field
     """
+    check_type("group_field", group_field, str, "the name of a field with groups")
     target = resolve(samples, patches_field)
     key = (run_key or key_of(EVALUATION_KEY, target.path(group_field))) if keep else None
     if key is not None:
@@ -203,6 +204,7 @@ def load_evaluation(samples: SampleCollection, run_key: str = EVALUATION_KEY) ->
         NoEvaluationError: there is none; names the available ones
     """
     dataset = resolve(samples).dataset
+    check_type("run_key", run_key, str, "the key of a run")
     config = read_config(dataset, run_key)
     methods = (RunKind.MODEL_EVALUATION, RunKind.GROUP_EVALUATION)
     if config is None or config.get("method") not in methods:

@@ -1,5 +1,6 @@
 """DBSCAN parameter sweep: groups for many values of eps, from a neighbor graph that is cached."""
 
+import numbers
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from fiftyone.core.collections import SampleCollection
 from ..core.calibration import PublishedParameters
 from ..core.calibration import load as load_calibration
 from ..core.clustering.methods import DBSCAN, METHODS
+from ..core.errors import check_type
 from ..core.neighbors.cache import find_or_build
 from ..core.neighbors.choice import AUTO, choose_graph
 from ..core.progress import ProgressCallback, report
@@ -162,6 +164,7 @@ def explore_parameters(
         ParameterError: ``max_eps`` is no difference
         CCIPError: the field or the embeddings cannot be used; the message says why
     """
+    check_type("max_eps", max_eps, numbers.Real | None, "a difference from 0 to 1, or None")
     store = LabelStore(resolve(samples, patches_field), group_field)
     report(progress, "reading embeddings", 0, None)
     participants = read_participants(store, read_state(store), embeddings_field, ALL)

@@ -4,6 +4,7 @@ from typing import Any
 
 import fiftyone as fo
 
+from ..core.errors import check_type
 from ..core.plain import canonical_name
 from ..labels.store import LabelStore
 from ..storage.fields import ERROR_FIELD, SOURCE_FIELD, UNASSIGNED
@@ -23,6 +24,7 @@ def name_attribute(target: Target, field: str) -> str:
     Raises:
         TargetError: there is no such field, or it has other values; names the fields that can be used
     """
+    check_type("ground_truth_field", field, str, "the name of a field with names")
     name = field.removeprefix(f"{target.labels_path}.") if target.is_patches else field
     kind = target.dataset.get_field(target.path(name))
     if isinstance(kind, _NAMES):

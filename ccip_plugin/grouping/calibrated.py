@@ -20,7 +20,7 @@ from ..reports.tables import records_text
 from ..reports.words import utc
 from ..storage.fields import CALIBRATION_KEY, EMBEDDINGS_FIELD
 from ..storage.runs import key_of, read_config
-from ..storage.targets import Target, resolve
+from ..storage.targets import Target, check_field_name, resolve
 
 NOT_ENOUGH = "not enough evidence"
 
@@ -128,6 +128,7 @@ def load_calibrated(
 
 def calibrated_for(target: Target, embeddings_field: str) -> Calibrated | None:
     """As :func:`load_calibrated`."""
+    check_field_name(embeddings_field)
     path = target.path(embeddings_field)
     key = key_of(CALIBRATION_KEY, path)
     config = read_config(target.dataset, key)

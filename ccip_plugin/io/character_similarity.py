@@ -9,6 +9,7 @@ import fiftyone.core.media as fomm
 
 from ..core.datasets.archives import Labelled, extract_images, images_in, is_extracted
 from ..core.datasets.character_similarity import SUBSETS, ArchiveMissingError, find_archive, is_subset
+from ..core.errors import check_type
 from ..core.hub import Hub
 from ..core.progress import ProgressCallback, report
 from ..storage.lease import lease
@@ -59,6 +60,8 @@ def load_character_similarity(
         ArchiveError: the archive is damaged, too large, or has members outside its folder
         DownloadError: the download failed; the text says what to do without network
     """
+    check_type("path_or_subset", path_or_subset, str | Path, "the path of an archive or the name of a subset")
+    check_type("folder", folder, str | Path | None, "the path of a folder, or None")
     archive = Path(os.path.expanduser(path_or_subset))  # noqa: PTH111 - raises nothing for an unknown user
     if os.path.isfile(archive):  # noqa: PTH113 - raises nothing for a name that is too long
         subset, place = _stem(archive), Path(folder or archive.parent)

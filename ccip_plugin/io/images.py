@@ -17,7 +17,7 @@ from fiftyone.core.dataset import DatasetNotFoundError
 from PIL import Image
 from pymongo.errors import DuplicateKeyError
 
-from ..core.errors import CCIPError
+from ..core.errors import CCIPError, check_type
 from ..core.preprocessing import REFUSED_FORMATS, register_optional_readers, why_missing
 from ..core.progress import ProgressCallback, report
 from ..reports.facts import Facts, counted
@@ -142,6 +142,7 @@ def open_dataset(name: str, *, create: bool = True) -> fo.Dataset:
     Raises:
         IngestError: it does not exist, or the name is invalid
     """
+    check_type("name", name, str, "the name of a dataset")
     if not re.search("[A-Za-z0-9]", name):
         raise IngestError(f"a dataset cannot be called {name!r}: FiftyOne requires at least one letter a-z or digit")
     try:
@@ -172,6 +173,8 @@ def find_images(
     Raises:
         IngestError: a path does not exist, or there are no images
     """
+    for path in paths:
+        check_type("a path", path, str | os.PathLike, "the path of an image or a folder")
     roots = [os.path.abspath(os.path.expanduser(path)) for path in paths]
     if problem := next(filter(None, (why_missing(os.fspath(path)) for path in paths)), None):
         raise IngestError(problem)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from fiftyone.core.collections import SampleCollection
 
+from ..core.errors import check_type
 from ..core.tuning.questions import Answer
 from ..storage.fields import ANSWERS_KEY
 from ..storage.lease import lease
@@ -50,6 +51,10 @@ def save_answers(samples: SampleCollection, answers: Iterable[PairAnswer], *, pa
     Raises:
         LeaseHeldError: another process is saving answers all the time
     """
+    check_type("answers", answers, Iterable, "answers about pairs")
+    answers = list(answers)
+    for each in answers:
+        check_type("an answer", each, PairAnswer, "a PairAnswer")
     target = _target(samples, patches_field)
     key = _key(target)
     with lease(target.dataset, key):

@@ -6,7 +6,7 @@ from dataclasses import replace
 import fiftyone as fo
 from fiftyone.core.collections import SampleCollection
 
-from ..core.errors import CCIPError
+from ..core.errors import CCIPError, check_type
 from ..core.progress import ProgressCallback
 from ..storage.fields import GROUP_FIELD
 from ..storage.lease import SHORT_SECONDS, lease
@@ -125,6 +125,7 @@ def drop_change(
     Raises:
         NoSuchChangeError: no change with that number was set aside
     """
+    check_type("number", number, int, "the number of a change")
     store = LabelStore(resolve(samples, patches_field).whole(), group_field)
     with lease(store.target.dataset, store.path, ttl=SHORT_SECONDS):
         journal = Journal(store.target.dataset, store.path)

@@ -1,18 +1,19 @@
 """Pairwise comparison of a few images or detections."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from bson import ObjectId
 from fiftyone.core.collections import SampleCollection
 from numpy.typing import NDArray
 
 from ..core.calibration import load as load_calibration
 from ..core.differences import differences
-from ..core.errors import CCIPError
+from ..core.errors import CCIPError, ParameterError, check_type
 from ..core.progress import ProgressCallback, report
 from ..core.ranking import similarity_order
 from ..embeddings.load import load_embeddings
@@ -200,7 +201,10 @@ def _selected(target: Target, ids: Sequence[str] | None) -> tuple[Target, list[s
     """The items to compare and, if ids were given, these ids without repetitions."""
     if ids is None:
         return target, None
+    check_type("ids", ids, Iterable, "ids of samples or detections")
     unique = list(dict.fromkeys(ids))
+    if not all(map(ObjectId.is_valid, unique)):
+        raise ParameterError("ids", ids, "ids of samples or detections")
     if target.patches_field is None:
         view = target.view.select(unique)
     else:

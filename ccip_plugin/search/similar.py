@@ -18,7 +18,7 @@ from PIL import Image
 from ..core.arrays import Vectors
 from ..core.calibration import load as load_calibration
 from ..core.encoder.encoder import Encoder
-from ..core.errors import CCIPError
+from ..core.errors import CCIPError, check_type
 from ..core.preprocessing import MAX_PIXELS, READING_POLICY, load_image
 from ..core.progress import ProgressCallback, report
 from ..core.ranking import COMBINE, MEAN, NEAREST, combined_differences
@@ -29,7 +29,7 @@ from ..labels.reports import refused_text
 from ..labels.store import LabelStore
 from ..reports.facts import Facts, counted
 from ..storage.fields import EMBEDDINGS_FIELD, GROUP_FIELD, STATUS_IGNORED
-from ..storage.targets import Target, resolve
+from ..storage.targets import Target, check_field_name, resolve
 from .difference_field import field_problem, write_differences
 
 LIMIT = 100
@@ -236,6 +236,7 @@ def _written(similar: Similar, name: str) -> Similar:
 
 def embeddings_of(target: Target, embeddings_field: str, progress: ProgressCallback | None = None) -> Embeddings:
     """The embeddings of the dataset, from memory if possible; of a grouped dataset, those of the view."""
+    check_field_name(embeddings_field)
     if target.dataset.media_type == GROUP:
         return load_embeddings(target.view, embeddings_field=embeddings_field, patches_field=target.patches_field)
     return VECTORS.load(target.whole(), embeddings_field, progress)
@@ -244,6 +245,7 @@ def embeddings_of(target: Target, embeddings_field: str, progress: ProgressCallb
 def _check(target: Target, combine: str, limit: int | None, difference_field: str | None) -> None:
     if combine not in COMBINE:
         raise QueryError(f"unknown combine {combine!r}; available: {', '.join(COMBINE)}")
+    check_type("limit", limit, int | None, "a whole number, or None for no limit")
     if limit is not None and limit < 1:
         raise QueryError(f"limit is {limit}; it must be at least 1, or None for no limit")
     if difference_field is not None and (problem := field_problem(target, difference_field)):
@@ -288,11 +290,13 @@ def _images_of(images: Any, max_pixels: int | None) -> list[Image.Image]:
     is_single = isinstance(images, str | Path | bytes | bytearray | memoryview | np.ndarray | Image.Image)
     if is_single or hasattr(images, "read"):
         images = [images]
+    check_type("images", images, Iterable, "an image or several: paths, bytes, arrays or PIL images")
     return [load_image(image, max_pixels=max_pixels) for image in images]
 
 
 def _members(target: Target, group_field: str, name: str) -> list[str]:
     """The ids of the members of a character group."""
+    check_type("group", name, str, "the name of a character group")
     everywhere = target if target.dataset.media_type == GROUP else target.whole()
     store = LabelStore(everywhere, group_field)
     path = store.attribute_path("label")

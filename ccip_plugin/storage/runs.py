@@ -44,7 +44,7 @@ def check_key(dataset: fo.Dataset, key: str, method: str, **same: Any) -> None:
     Raises:
         RunKeyError: the key is invalid or reserved, or the run would overwrite another one
     """
-    if not key.isidentifier():
+    if not isinstance(key, str) or not key.isidentifier():
         raise RunKeyError(f"{key!r} cannot be a run key: use letters, digits and _ only, and no digit first")
     if key.startswith(_RESERVED):
         raise RunKeyError(f"the run key {key!r} is reserved for this plugin; choose another")

@@ -10,7 +10,7 @@ import fiftyone.core.media as fomm
 import fiftyone.core.patches as fop
 from fiftyone.core.collections import SampleCollection
 
-from ..core.errors import CCIPError
+from ..core.errors import CCIPError, check_type
 from .internals import filter_stages, is_dynamic_groups, is_generated, root_dataset, stages
 
 CHUNK = 1000
@@ -46,7 +46,7 @@ def check_field_name(name: str) -> None:
 
 def is_field_name(name: str) -> bool:
     """Whether a field can have that name; names that begin with ``_`` are FiftyOne's own."""
-    return name.isidentifier() and not name.startswith("_")
+    return isinstance(name, str) and name.isidentifier() and not name.startswith("_")
 
 
 def field_path(name: str, patches_field: str | None = None) -> str:
@@ -186,6 +186,7 @@ def resolve(samples: SampleCollection, patches_field: str | None = None) -> Targ
             f"CCIP needs images, but {dataset.name!r} holds {media_type}; for video frames, make a dataset of their "
             "own with to_frames(...).clone()"
         )
+    check_type("patches_field", patches_field, str | None, "the name of a field with detections, or None")
     if patches_field is not None:
         _check_detections(dataset, patches_field)
     return Target(dataset, _with_all_fields(samples), patches_field)

@@ -25,6 +25,7 @@ from ..errors import (
     ModelFileChangedError,
     ModelFileMissingError,
     UnknownRevisionError,
+    check_type,
 )
 from ..progress import ProgressCallback
 from ..registry import HUB_REPO, ModelSpec, PublishedFile, get_spec
@@ -189,6 +190,7 @@ def remove(model_name: str, *, revision: str | None = None, hub: Hub | None = No
 def model_folder(model_dir: str | Path | None = None) -> Path | None:
     """The folder of models to use instead of the hub: ``model_dir``, else ``CCIP_MODEL_DIR``, else None."""
     folder = model_dir or os.environ.get("CCIP_MODEL_DIR")
+    check_type("model_dir", folder, str | Path | None, "the path of a folder of models, or None")
     return Path(os.path.expanduser(folder)) if folder else None  # noqa: PTH111 - raises nothing for an unknown user
 
 
