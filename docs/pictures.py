@@ -17,7 +17,7 @@ from demo.contact_sheet import contact_sheet
 from demo.servers import FOLDER, ROOT, Servers
 from demo.world import TRUTH_FILE, TrueImage, read_truth
 from tests.support import services
-from tests.support.app_driver import App
+from tests.support.app.app_driver import App
 
 MOST_BYTES = 300_000
 ATTEMPTS: dict[str, tuple[dict[str, int], ...]] = {  # from the best on, until one is small enough

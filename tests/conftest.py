@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import network_guard, services
-from tests.support.app_driver import App
+from tests.support.app.app_driver import App
 
 ROOT = Path(__file__).resolve().parents[1]
 CHARACTER_COLORS = ("crimson", "royalblue", "gold", "seagreen", "orchid", "darkorange", "turquoise", "slategray")

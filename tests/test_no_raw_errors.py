@@ -12,7 +12,7 @@ from ccip_plugin.app.operator import CCIPOperator
 from ccip_plugin.storage.connection import DatabaseError
 from ccip_plugin.storage.schema import DatasetGoneError
 from tests.support import faults, tiny_models
-from tests.support.operator_tools import context
+from tests.support.app.operator_tools import context
 
 pytestmark = pytest.mark.mongo
 

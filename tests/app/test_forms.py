@@ -9,7 +9,7 @@ from ccip_plugin.app.forms import Form, group_field_problem, name_problem, sente
 from ccip_plugin.app.selection import NothingSelectedError, n_selected, selected_ids, selected_target
 from ccip_plugin.core.options import Choice
 from ccip_plugin.storage.targets import resolve
-from tests.support.operator_tools import context
+from tests.support.app.operator_tools import context
 
 pytestmark = pytest.mark.mongo
 

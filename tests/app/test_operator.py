@@ -17,8 +17,8 @@ from ccip_plugin.grouping import group_characters, propose_groups
 from ccip_plugin.operators import register
 from ccip_plugin.reports.facts import Facts
 from ccip_plugin.storage import internals
+from tests.support.app.operator_tools import context
 from tests.support.groups import embed
-from tests.support.operator_tools import context
 
 pytestmark = pytest.mark.mongo
 

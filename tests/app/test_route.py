@@ -15,8 +15,8 @@ from ccip_plugin.app import route
 from ccip_plugin.operators import register
 from ccip_plugin.storage import internals
 from tests.app.test_operator import PARAMS, Plugin, stored
+from tests.support.app.operator_tools import context
 from tests.support.groups import embed
-from tests.support.operator_tools import context
 
 pytestmark = pytest.mark.mongo
 

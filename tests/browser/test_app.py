@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw
 
 from ccip_plugin.embeddings.load import count_missing, load_embeddings
 from tests.support import services, tiny_models
-from tests.support.app_driver import App
+from tests.support.app.app_driver import App
 
 pytestmark = [pytest.mark.mongo, pytest.mark.browser, pytest.mark.slow]
 

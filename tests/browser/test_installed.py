@@ -21,7 +21,7 @@ from ccip_plugin.search import find_similar
 from ccip_plugin.zoo.registration import register_model
 from ccip_plugin.zoo.source import SOURCE_NAME
 from tests.support import services, tiny_models
-from tests.support.operator_tools import context
+from tests.support.app.operator_tools import context
 from tests.support.published import served_archive
 
 pytestmark = [pytest.mark.mongo, pytest.mark.browser, pytest.mark.slow]

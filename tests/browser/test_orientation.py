@@ -5,8 +5,8 @@ import base64
 import pytest
 
 from ccip_plugin.core.preprocessing import load_image
-from tests.support import turned_images
-from tests.support.odd_images import drawing
+from tests.support.images import turned_images
+from tests.support.images.odd_images import drawing
 
 pytestmark = [pytest.mark.mongo, pytest.mark.browser, pytest.mark.slow]
 

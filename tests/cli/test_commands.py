@@ -18,7 +18,7 @@ from ccip_plugin.storage.fields import (
     STATUS_CONFIRMED,
     VISUALIZATION_KEY,
 )
-from tests.support.summary_text import blocks
+from tests.support.app.summary_text import blocks
 
 pytestmark = pytest.mark.mongo
 

@@ -18,8 +18,9 @@ from ccip_plugin.grouping import group_characters
 from ccip_plugin.storage.fields import ERROR_FIELD, SOURCE_FIELD
 from ccip_plugin.storage.schema import FieldReadOnlyError, FieldTypeError
 from ccip_plugin.storage.targets import TargetError
-from tests.support import odd_images, tiny_models
+from tests.support import tiny_models
 from tests.support.embeddings import FIELD, stored
+from tests.support.images import odd_images
 
 
 def test_embeds_every_image(dataset, images, embed, vectors_of):

@@ -14,8 +14,8 @@ from ccip_plugin.embeddings.load import count_missing, load_embeddings
 from ccip_plugin.embeddings.provenance import OtherOriginError, read_provenance
 from ccip_plugin.storage.fields import ERROR_FIELD
 from ccip_plugin.storage.updates import NO_ROOM
-from tests.support import odd_images
 from tests.support.embeddings import FIELD, OTHER_MODEL, at
+from tests.support.images import odd_images
 
 PATCHES = {"patches_field": "found"}
 VECTORS = f"found.detections.{FIELD}"

@@ -9,8 +9,8 @@ from ccip_plugin.embeddings.provenance import OtherOriginError, read_provenance
 from ccip_plugin.grouping import group_characters
 from ccip_plugin.search import find_similar
 from ccip_plugin.storage.fields import ERROR_FIELD
-from tests.support import odd_images, turned_images
 from tests.support.embeddings import FIELD
+from tests.support.images import odd_images, turned_images
 
 pytestmark = pytest.mark.mongo
 

@@ -4,7 +4,7 @@ import fiftyone as fo
 import pytest
 
 from ccip_plugin.storage.fields import ERROR_FIELD
-from tests.support import odd_images
+from tests.support.images import odd_images
 
 pytestmark = pytest.mark.mongo
 

@@ -8,7 +8,7 @@ from ccip_plugin.grouping import group_characters, propose_groups
 from ccip_plugin.labels.deletion import delete_grouping
 from ccip_plugin.labels.history import redo, undo
 from ccip_plugin.labels.identities import load_registry, registry_key
-from tests.support.operator_tools import facts, form, problems, run, said
+from tests.support.app.operator_tools import facts, form, problems, run, said
 
 pytestmark = pytest.mark.mongo
 

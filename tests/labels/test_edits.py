@@ -14,8 +14,8 @@ from ccip_plugin.labels.history import redo, undo
 from ccip_plugin.labels.identities import load_registry
 from ccip_plugin.storage.fields import UNASSIGNED
 from ccip_plugin.storage.targets import TargetError
+from tests.support.app.operator_tools import facts, form, problems, run, said
 from tests.support.groups import embed, labels
-from tests.support.operator_tools import facts, form, problems, run, said
 
 pytestmark = pytest.mark.mongo
 

@@ -3,7 +3,7 @@
 import fiftyone as fo
 import pytest
 
-from tests.support.operator_tools import facts, form, problems, run, said
+from tests.support.app.operator_tools import facts, form, problems, run, said
 
 pytestmark = [pytest.mark.mongo, pytest.mark.usefixtures("models")]
 

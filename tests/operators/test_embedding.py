@@ -10,7 +10,7 @@ from ccip_plugin.embeddings import speeds
 from ccip_plugin.storage.fields import ERROR_FIELD
 from tests.operators.conftest import OTHER_MODEL
 from tests.support import tiny_models
-from tests.support.operator_tools import choices, facts, form, problems, run, said
+from tests.support.app.operator_tools import choices, facts, form, problems, run, said
 
 pytestmark = [pytest.mark.mongo, pytest.mark.usefixtures("models")]
 

@@ -7,8 +7,8 @@ from fiftyone.operators.delegated import DelegatedOperationService
 
 from ccip_plugin.core.registry import DEFAULT_MODEL
 from ccip_plugin.grouping import group_characters
+from tests.support.app.operator_tools import choices, facts, form, problems, run, said
 from tests.support.groups import embed
-from tests.support.operator_tools import choices, facts, form, problems, run, said
 
 pytestmark = pytest.mark.mongo
 

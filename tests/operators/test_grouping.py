@@ -14,8 +14,8 @@ from ccip_plugin.grouping import group_characters
 from ccip_plugin.labels.history import undo
 from tests.operators.conftest import OTHER_MODEL
 from tests.support import tiny_models
+from tests.support.app.operator_tools import choices, facts, form, problems, run, said
 from tests.support.groups import embed
-from tests.support.operator_tools import choices, facts, form, problems, run, said
 
 pytestmark = [pytest.mark.mongo, pytest.mark.usefixtures("models")]
 

@@ -6,7 +6,7 @@ import pytest
 from ccip_plugin.core.errors import CCIPError
 from ccip_plugin.embeddings import compute_embeddings
 from tests.support import tiny_models
-from tests.support.operator_tools import choices, form, problems, run
+from tests.support.app.operator_tools import choices, form, problems, run
 
 pytestmark = [pytest.mark.mongo, pytest.mark.usefixtures("models")]
 

@@ -12,7 +12,7 @@ from fiftyone.operators.delegated import DelegatedOperationService
 from fiftyone.operators.executor import ExecutionContext, ExecutionError
 
 from tests.support import tiny_models
-from tests.support.operator_tools import choices, facts, form, problems, run, said
+from tests.support.app.operator_tools import choices, facts, form, problems, run, said
 
 pytestmark = [pytest.mark.mongo, pytest.mark.usefixtures("models")]
 

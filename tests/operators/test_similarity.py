@@ -27,7 +27,7 @@ from ccip_plugin.storage.fields import SIMILARITY_KEY, VISUALIZATION_KEY
 from ccip_plugin.zoo.registration import register_model
 from ccip_plugin.zoo.source import SOURCE_NAME
 from tests.support import tiny_models
-from tests.support.operator_tools import choices, context, facts, form, problems, run, said
+from tests.support.app.operator_tools import choices, context, facts, form, problems, run, said
 
 pytestmark = pytest.mark.mongo
 

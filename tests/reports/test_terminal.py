@@ -11,7 +11,7 @@ from tqdm import tqdm
 from ccip_plugin.core.progress import BYTES, Progress
 from ccip_plugin.reports import terminal
 from ccip_plugin.reports.terminal import LogHandler, ProgressBar, ProgressDisplay, ProgressLines, progress_display
-from tests.support.screen import Screen
+from tests.support.app.screen import Screen
 
 
 @pytest.fixture(autouse=True)

@@ -16,8 +16,8 @@ from ccip_plugin.cli.parsers import COMMANDS
 from ccip_plugin.core.errors import CCIPError
 from ccip_plugin.grouping import group_characters, propose_groups
 from ccip_plugin.labels.history import undo
+from tests.support.app.operator_tools import context
 from tests.support.groups import embed
-from tests.support.operator_tools import context
 
 DONE = "done"
 LETTERS = "aabbbc"

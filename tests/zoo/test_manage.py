@@ -7,7 +7,7 @@ from ccip_plugin.core.errors import ParameterError, UnknownModelError
 from ccip_plugin.core.registry import DEFAULT_MODEL, DEMO_MODEL, MODELS
 from ccip_plugin.zoo.manage import ModelsError, manage_models
 from tests.support import tiny_models
-from tests.support.operator_tools import choices, facts, form, problems, run, said
+from tests.support.app.operator_tools import choices, facts, form, problems, run, said
 from tests.support.tiny_hub import NAME, TinyHub
 
 pytestmark = pytest.mark.mongo

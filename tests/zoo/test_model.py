@@ -23,7 +23,8 @@ from ccip_plugin.storage.targets import TargetError
 from ccip_plugin.zoo import model as module
 from ccip_plugin.zoo.model import CCIPModel, CCIPModelConfig
 from ccip_plugin.zoo.recognition import UNKNOWN, ReferencesError
-from tests.support import odd_images, tiny_models
+from tests.support import tiny_models
+from tests.support.images import odd_images
 
 pytestmark = pytest.mark.mongo
 

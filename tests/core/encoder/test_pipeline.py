@@ -16,7 +16,8 @@ from ccip_plugin.core.encoder.pipeline import extract
 from ccip_plugin.core.encoder.reading import Item
 from ccip_plugin.core.errors import EmbeddingError, SessionError
 from ccip_plugin.core.preprocessing import crop, load_image
-from tests.support import odd_images, tiny_models
+from tests.support import tiny_models
+from tests.support.images import odd_images
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 
 from ccip_plugin.core.preprocessing import is_blank, load_image, resized
 from ccip_plugin.core.preprocessing.animation import MAX_FRAMES
-from tests.support import odd_images
+from tests.support.images import odd_images
 
 
 def noise(low, high, size=(300, 200), seed=0):

@@ -11,7 +11,7 @@ from PIL import Image, ImageFile
 
 from ccip_plugin.core.errors import CCIPError, EmptyCropError, ImageTooLargeError, UnreadableImageError
 from ccip_plugin.core.preprocessing import INPUT_SIZE, MEAN, STD, crop, image_size, load_image, preprocess
-from tests.support import odd_images
+from tests.support.images import odd_images
 
 MODES = (
     "1",

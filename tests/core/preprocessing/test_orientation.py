@@ -5,7 +5,7 @@ import io
 import pytest
 
 from ccip_plugin.core.preprocessing import is_read_otherwise, load_image
-from tests.support import odd_images, turned_images
+from tests.support.images import odd_images, turned_images
 
 UPRIGHT, TURNED = odd_images.drawing().size, odd_images.drawing().size[::-1]
 

@@ -8,7 +8,7 @@ import pytest
 
 from ccip_plugin.core.preprocessing import collected_warnings, load_image
 from ccip_plugin.core.preprocessing.pillow_warnings import MAX_TEXTS, OTHERS
-from tests.support import odd_images
+from tests.support.images import odd_images
 
 EXIF = b"Exif\0\0MM\0*\0\0\0\x08\xff\xff" + b"\xff" * 40
 

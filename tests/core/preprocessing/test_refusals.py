@@ -9,7 +9,7 @@ from PIL import Image
 
 from ccip_plugin.core.errors import UnreadableImageError
 from ccip_plugin.core.preprocessing import describe_format, load_image
-from tests.support import odd_images
+from tests.support.images import odd_images
 
 
 def container(*brands: bytes) -> bytes:

@@ -12,8 +12,8 @@ from PIL import Image, ImageFile, PngImagePlugin
 from ccip_plugin.core.errors import ImageTooLargeError, UnreadableImageError
 from ccip_plugin.core.preprocessing import image_size, load_image
 from ccip_plugin.core.preprocessing.repairs import spliced
-from tests.support import odd_images
-from tests.support.odd_images import png_chunk
+from tests.support.images import odd_images
+from tests.support.images.odd_images import png_chunk
 
 MEBIBYTE = 1 << 20
 
