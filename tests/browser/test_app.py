@@ -42,9 +42,9 @@ def app_server(mongo, models, tmp_path_factory):
         patch.setenv("FIFTYONE_OPERATOR_TIMEOUT", "3")  # seconds; what shows its progress is not bound by it
         with services.AppServer(tmp_path_factory.mktemp("app")) as server:
             yield server
-            assert "Traceback" not in server.log.read_text(encoding="utf-8"), (
-                "the server has something to complain about"
-            )
+            _, *told = server.log.read_text(encoding="utf-8").split("Traceback (most recent call last)")
+            # a page that is still open may ask for the dataset of a test that has ended
+            assert [each for each in told if not re.search("Dataset .* not found", each)] == []
 
 
 @pytest.fixture
