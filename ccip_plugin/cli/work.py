@@ -161,11 +161,11 @@ def _first_to_connect(config: Any, waiting: Callable[[], None]) -> Iterator[None
     if config.database_uri is not None:
         yield
         return
-    from ..core.system import file_lock
+    from ..core.system import file_lock, output_apart
 
     folder = Path(config.database_dir)
     folder.mkdir(parents=True, exist_ok=True)
-    with file_lock(folder / "ccip-start.lock", waiting):
+    with file_lock(folder / "ccip-start.lock", waiting), output_apart():  # the server ends with its last user
         yield
 
 

@@ -10,6 +10,7 @@ import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 PART_SUFFIX = ".part"
 """Suffix of files and folders that are still being written."""
@@ -65,6 +66,44 @@ def file_lock(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+@contextlib.contextmanager
+def output_apart() -> Iterator[None]:
+    """Keeps processes that the block starts from holding the output of this process open after its end.
+
+    A reader of the output, such as ``tee`` or ``$(...)``, waits for all that hold it. What is written in the block is
+    kept in a file, and copied to standard error after it.
+    """
+    streams = (1, 2)
+    try:
+        kept = [os.dup(stream) for stream in streams]
+    except OSError:  # this process has none
+        yield
+        return
+    with tempfile.TemporaryFile() as file:
+        try:
+            _flush_output()
+            for stream in streams:
+                os.dup2(file.fileno(), stream)
+            yield
+        finally:
+            _flush_output()
+            for descriptor, stream in zip(kept, streams, strict=True):
+                os.dup2(descriptor, stream)
+                os.close(descriptor)
+            _copy_output(file)
+
+
+def _flush_output() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+
+
+def _copy_output(file: IO[bytes]) -> None:
+    file.seek(0)
+    with contextlib.suppress(OSError):  # nobody reads it
+        os.write(2, file.read())
 
 
 @contextlib.contextmanager

@@ -7,7 +7,6 @@ import fiftyone as fo
 import fiftyone.brain as fob
 import numpy as np
 import pytest
-from local_services import find_mongod
 
 from ccip_plugin.__main__ import main
 from ccip_plugin.storage.fields import (
@@ -429,38 +428,6 @@ def test_no_database(run_python, tmp_path):
     assert "error: " in done.stderr
     assert "Could not connect to `mongod`; FIFTYONE_DATABASE_URI" in done.stderr
     assert "Traceback" not in done.stderr
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(find_mongod() is None, reason="the tests run on a server that was started elsewhere")
-class TestServerOfFiftyOne:
-    """FiftyOne starts a database server of its own when nobody names one."""
-
-    CODE = """
-        import os, sys
-        del os.environ["FIFTYONE_DATABASE_URI"]
-        from ccip_plugin.__main__ import main
-        sys.exit(main(["undo", "--dataset", "x"]))
-    """
-
-    def test_two_that_start_it_at_once(self, start_python, tmp_path):
-        env = {"FIFTYONE_DATABASE_DIR": str(tmp_path / "データ" / "db")}
-        both = [start_python(self.CODE, **env) for _ in range(2)]
-        for process in both:  # before the output is read: the server holds the pipes until both have been waited for
-            process.wait(timeout=120)
-        for process in both:
-            _, err = process.communicate(timeout=120)
-            assert process.returncode == 1
-            assert err.endswith("error: there is no dataset 'x'; existing datasets: none\n")
-
-    def test_it_does_not_start(self, run_python, tmp_path):
-        (tmp_path / "db").touch()
-        done = run_python(self.CODE, status=1, FIFTYONE_DATABASE_DIR=str(tmp_path / "db"))
-        assert (
-            f"error: the database of FiftyOne does not start: [Errno 17] File exists: '{tmp_path / 'db'}'"
-            in done.stderr
-        )
-        assert "Traceback" not in done.stderr
 
 
 def test_a_reader_that_has_enough_is_no_error(start_python):

@@ -40,6 +40,45 @@ def test_a_user_without_a_home_folder_has_a_cache_folder(monkeypatch, chosen):
     assert cache_dir().is_relative_to(tempfile.gettempdir())
 
 
+# --- output
+
+
+def test_a_process_started_apart_holds_no_output(run_python):
+    code = """
+        import subprocess, sys
+        from ccip_plugin.core.system import output_apart
+        print("before")
+        try:
+            with output_apart():
+                print("within")
+                print("a warning", file=sys.stderr)
+                child = subprocess.Popen([sys.executable, "-c", "import sys; print('of the child'); sys.stdin.read()"],
+                                         stdin=subprocess.PIPE)
+                raise KeyError("x")
+        except KeyError:
+            print("after", child.poll())
+        child.stdin.close()
+        child.wait()
+    """
+    done = run_python(code)
+    assert done.stdout == "before\nafter None\n"
+    assert sorted(done.stderr.split("\n")) == ["", "a warning", "within"]
+
+
+@pytest.mark.parametrize("closed", ["1", "1, 2"])
+def test_a_process_without_output_runs_the_block(run_python, tmp_path, closed):
+    code = f"""
+        import os
+        from ccip_plugin.core.system import output_apart
+        for stream in ({closed},):
+            os.close(stream)
+        with output_apart():
+            open({str(tmp_path / "done")!r}, "w").close()
+        os._exit(0)
+    """
+    assert run_python(code).stdout == "" and (tmp_path / "done").exists()
+
+
 # --- locks
 
 
