@@ -18,7 +18,7 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo app shell stop readme doctor check format test test-core test-adapters parity card bench-setup bench
+.PHONY: help setup demo app shell stop readme doctor check format test test-core test-adapters attacks parity card bench-setup bench
 
 help: ## list the targets
 	@echo "Group images by anime character in FiftyOne."
@@ -68,6 +68,9 @@ test-core: $(READY) ## 2 minutes: quick tests without FiftyOne and browser
 
 test-adapters: $(READY) ## 10 minutes: quick tests on real datasets, without browser
 	$(PYTHON_IN_VENV) -m pytest -m "mongo and not browser and not slow" $(ARGS)
+
+attacks: $(READY) ## random kills, edits and malformed images with other seeds: SEED=7, SEED=1-10
+	$(if $(filter command,$(origin SEED)),CCIP_ATTACK_SEED="$$SEED") $(PYTHON_IN_VENV) -m pytest -s tests/attacks $(ARGS)
 
 parity: $(READY) $(IMGUTILS_READY) ## compare with dghs-imgutils (in .venv-parity); fails on a difference
 	$(PYTHON_IN_VENV) -m parity.run $(ARGS)

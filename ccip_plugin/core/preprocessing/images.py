@@ -130,7 +130,7 @@ def _open(source: ImageSource, stack: ExitStack) -> Image.Image | IO[bytes]:
         return io.BytesIO(source)
     if hasattr(source, "read"):
         return source if _is_seekable(source) else io.BytesIO(source.read())
-    raise TypeError(f"a {type(source).__name__} is not a path, bytes, binary file, array or image")
+    raise ValueError(f"a {type(source).__name__} is not a path, bytes, binary file, array or image")
 
 
 def _is_seekable(file: IO[bytes]) -> bool:

@@ -1,6 +1,11 @@
-"""Counts the warnings of Pillow about damaged metadata instead of writing them between lines of progress."""
+"""Counts the warnings of Pillow about damaged files instead of writing them between lines of progress.
+
+These are warnings of Python, messages that Pillow logs, and lines that libtiff, a library that it decodes with, writes
+to the terminal.
+"""
 
 import contextlib
+import ctypes
 import logging
 import threading
 import warnings
@@ -10,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import PIL
+from PIL import _imaging
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +35,7 @@ _settings = contextlib.ExitStack()
 def collected_warnings() -> Iterator[Counter[str]]:
     """Collects the warnings that Pillow gives in any thread, also where the process turns warnings into errors.
 
+    What Pillow logs as a warning or an error, and the messages of libtiff, without the values in them, count as well.
     Python's settings of warnings belong to the process: they are changed at the first of several blocks that run at
     once, and restored after the last. Warnings of other packages are shown as before.
 
@@ -60,9 +67,45 @@ def _redirect() -> None:
         if not filename.startswith(_PILLOW):
             show(message, category, filename, *others, **more)
             return
-        text = " ".join(str(message).split())
-        with _lock:
-            for counter in _counters:
-                counter[text if text in counter or len(counter) < MAX_TEXTS else OTHERS] += 1
+        _count(" ".join(str(message).split()))
 
     warnings.showwarning = count_or_show
+    _redirect_log(logging.getLogger("PIL"))
+    _redirect_libtiff()
+
+
+def _redirect_log(log: logging.Logger) -> None:
+    """Counts what Pillow logs, which Python would write to the terminal where a program sets up no log."""
+    handler, propagates = _CountingHandler(logging.WARNING), log.propagate
+    log.addHandler(handler)
+    log.propagate = False
+    _settings.callback(setattr, log, "propagate", propagates)
+    _settings.callback(log.removeHandler, handler)
+
+
+class _CountingHandler(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        _count(" ".join(record.getMessage().split()))
+
+
+def _count(text: str) -> None:
+    with _lock:
+        for counter in _counters:
+            counter[text if text in counter or len(counter) < MAX_TEXTS else OTHERS] += 1
+
+
+def _count_message(_: bytes, message: bytes, __: int) -> None:
+    _count(f"libtiff: {(message or b'').decode(errors='replace')}")
+
+
+_handler = ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_void_p)(_count_message)
+
+
+def _redirect_libtiff() -> None:
+    """Counts the errors that libtiff writes to the terminal, where Pillow's copy of it can be reached."""
+    try:
+        set_handler = ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler
+    except (AttributeError, OSError):
+        return
+    set_handler.argtypes, set_handler.restype = [ctypes.c_void_p], ctypes.c_void_p
+    _settings.callback(set_handler, set_handler(ctypes.cast(_handler, ctypes.c_void_p)))

@@ -22,6 +22,15 @@ SizeCheck = Callable[[tuple[int, int]], None]
 REFUSED_FORMATS = frozenset({"EPS", "WMF"})
 """Formats that are programs or vector graphics, which Pillow passes to another program or to the system."""
 
+_OF_PILLOW = {
+    "not identified by this driver": "damaged: its header has no size, or no pixel format that Pillow knows",
+    "cannot load this image": "damaged: it has no pixels that Pillow can decode",
+}
+"""What short messages of Pillow mean."""
+
+_OF_PYTHON = (TypeError, AttributeError, ArithmeticError, AssertionError, UnicodeError)
+"""Errors that Pillow's readers do not expect: a file of that kind is damaged."""
+
 _MIN_BYTES = 4  # that Pillow's readers need to recognize a format
 _STRIP = 256  # rows
 _HEAD = 16  # that they are given
@@ -162,14 +171,27 @@ def decode(image: Image.Image) -> None:
 
 
 def reason_of(error: Exception) -> str:
-    """The reason for which a file cannot be read, as text."""
+    """The reason for which a file cannot be read, as a line of text."""
+    if isinstance(error, SyntaxError) and error.args and isinstance(error.args[0], Exception):
+        return reason_of(error.args[0])  # Pillow wraps the errors that a damaged header causes in its readers
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
+    text = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, Image.DecompressionBombError):
-        return f"Pillow refuses it because of PIL.Image.MAX_IMAGE_PIXELS: {error}"
+        return f"Pillow refuses it because of PIL.Image.MAX_IMAGE_PIXELS: {text}"
+    if isinstance(error, MemoryError):
+        return "there is not enough memory to decode it"
     if isinstance(error, KeyError):
-        return f"a variant that Pillow does not read ({error})"
-    return str(error) or type(error).__name__
+        return f"a variant that Pillow does not read ({text})"
+    if text in _OF_PILLOW:
+        return _OF_PILLOW[text]
+    if text.startswith("decoder error"):
+        return f"damaged: its pixels cannot be decoded ({text})"
+    if isinstance(error, (struct.error, IndexError)):
+        return "damaged: it ends too soon"
+    if isinstance(error, _OF_PYTHON) or text.startswith("invalid literal"):
+        return f"damaged: its parts do not fit together ({text})"
+    return text
 
 
 def _refusal(head: bytes, reasons: list[str]) -> str:
@@ -178,6 +200,8 @@ def _refusal(head: bytes, reasons: list[str]) -> str:
     told = "; ".join(dict.fromkeys(reasons))
     if file_format is None:
         return f"not an image, or damaged in its first bytes ({head[:8]!r}){told and '; '}{told}"
+    if told.startswith("damaged"):
+        return f"{file_format.name}, {told}"
     if file_format.remedy or not told:
         told = f"Pillow does not read it{told and f' ({told})'}"
     prefix = file_format.name if file_format.is_image else f"not an image but {file_format.name}"

@@ -1,11 +1,13 @@
 """Warnings of Pillow are counted and logged, not written between lines of progress."""
 
+import contextlib
 import logging
 import threading
 import warnings
 
 import pytest
 
+from ccip_plugin.core.errors import UnreadableImageError
 from ccip_plugin.core.preprocessing import collected_warnings, load_image
 from ccip_plugin.core.preprocessing.pillow_warnings import MAX_TEXTS, OTHERS
 from tests.support.images import odd_images
@@ -73,3 +75,40 @@ def test_many_different_texts_take_no_memory():
         for number in range(MAX_TEXTS + 50):
             warn_as_pillow(f"tag {number}")
     assert len(counter) == MAX_TEXTS + 1 and counter[OTHERS] == 50
+
+
+@pytest.mark.parametrize("compression", ["jpeg", "tiff_lzw", "tiff_adobe_deflate", "group4"])
+def test_messages_of_libtiff_are_counted_and_not_written(compression, capfd):
+    """Libtiff, which Pillow decodes with, writes to the terminal by itself."""
+    drawing = odd_images.drawing().convert("1" if compression == "group4" else "RGB")
+    content = odd_images.encode(drawing, "TIFF", compression=compression)
+    damaged = [content[:at] + b"\xff" * 32 + content[at + 32 :] for at in range(8, len(content) - 40, 97)]
+    with collected_warnings() as counter:
+        for each in damaged:
+            with contextlib.suppress(UnreadableImageError):
+                load_image(each)
+    assert [text for text in counter if text.startswith("libtiff: ")] != []
+    assert capfd.readouterr().err == ""
+
+
+def test_messages_of_libtiff_are_written_again_afterwards(capfd):
+    content = odd_images.encode(odd_images.drawing(), "TIFF", compression="tiff_lzw")
+    damaged = content[:8] + b"\xff" * 200 + content[208:]
+    for _ in range(2):
+        with collected_warnings() as counter, contextlib.suppress(UnreadableImageError):
+            load_image(damaged)
+        assert counter and capfd.readouterr().err == ""
+        with contextlib.suppress(UnreadableImageError):
+            load_image(damaged)
+        assert capfd.readouterr().err != ""
+
+
+def test_what_pillow_logs_is_counted_and_not_written(caplog):
+    log = logging.getLogger("PIL.TiffImagePlugin")
+    with collected_warnings() as counter:
+        log.error("More samples per pixel than can be decoded: %s", 8)
+        log.debug("tag")
+    assert counter == {"More samples per pixel than can be decoded: 8": 1}
+    assert [record.name for record in caplog.records if record.name.startswith("PIL")] == []
+    log.error("of others")
+    assert "of others" in caplog.text and logging.getLogger("PIL").handlers == []

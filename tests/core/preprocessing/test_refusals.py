@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from ccip_plugin.core.errors import UnreadableImageError
-from ccip_plugin.core.preprocessing import describe_format, load_image
+from ccip_plugin.core.preprocessing import collected_warnings, describe_format, load_image
+from ccip_plugin.core.preprocessing.readers import reason_of
 from tests.support.images import odd_images
 
 
@@ -129,3 +130,66 @@ def test_heic_is_read_with_the_extra(pip, run_python, tmp_path):
         site,
     )
     assert done.stdout.split("\n")[0] == "[(40, 80), (40, 80)]"
+
+
+def png_of_no_size() -> bytes:
+    header = odd_images.png_chunk(b"IHDR", struct.pack(">IIBBBBB", 0, 9, 8, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + odd_images.png_chunk(b"IEND", b"")
+
+
+def jpeg_of_no_size() -> bytes:
+    content = odd_images.encode(odd_images.drawing(), "JPEG")
+    frame = content.index(b"\xff\xc0")
+    return content[: frame + 5] + bytes(4) + content[frame + 9 :]
+
+
+def tiff_without(tag: int) -> bytes:
+    """A TIFF in which another entry stands in the place of one."""
+    content = odd_images.encode(odd_images.drawing(), "TIFF")
+    (start,) = struct.unpack_from("<I", content, 4)
+    at = next(at for at in range(start + 2, len(content), 12) if struct.unpack_from("<H", content, at) == (tag,))
+    return content[:at] + struct.pack("<H", 254) + content[at + 2 :]
+
+
+@pytest.mark.parametrize(
+    "content, told",
+    [
+        pytest.param(
+            odd_images.encode(odd_images.drawing(), "GIF")[:9], "a GIF image, damaged: it ends too soon", id="GIF"
+        ),
+        pytest.param(
+            odd_images.encode(odd_images.drawing(), "BMP")[:17], "a BMP image, damaged: it ends too soon", id="BMP"
+        ),
+        pytest.param(
+            odd_images.encode(odd_images.drawing(), "QOI")[:9], "a QOI image, damaged: it ends too soon", id="QOI"
+        ),
+        pytest.param(png_of_no_size(), "a PNG image, damaged: its header has no size", id="PNG of no size"),
+        pytest.param(jpeg_of_no_size(), "a JPEG image, damaged: its header has no size", id="JPEG of no size"),
+        pytest.param(tiff_without(256), "a TIFF image, damaged: its parts do not fit together", id="no width"),
+        pytest.param(
+            odd_images.encode(odd_images.drawing(), "TIFF", compression="tiff_lzw")[:200],
+            "a TIFF image, damaged: ",
+            id="TIFF",
+        ),
+    ],
+)
+def test_errors_of_python_in_a_reader_are_said_as_damage(content, told):
+    """Readers of Pillow that are given damaged files stumble: their words are of no help to people."""
+    with collected_warnings(), pytest.raises(UnreadableImageError) as caught:
+        load_image(content)
+    assert caught.value.reason.startswith(told)
+    for word in ("unpack", "index out of range", "driver", "export it"):
+        assert word not in caught.value.reason
+
+
+@pytest.mark.parametrize(
+    "error, told",
+    [
+        (MemoryError(), "there is not enough memory to decode it"),
+        (SyntaxError(struct.error("unpack requires a buffer of 2 bytes")), "damaged: it ends too soon"),
+        (OSError("decoder error -2"), "damaged: its pixels cannot be decoded (decoder error -2)"),
+        (ValueError("two\n  lines"), "two lines"),
+    ],
+)
+def test_reasons_are_a_line_of_text(error, told):
+    assert reason_of(error) == told
