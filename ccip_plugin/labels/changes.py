@@ -16,11 +16,10 @@ from ..storage.lease import SHORT_SECONDS, Lease, lease
 from ..storage.runs import read_config, register, restore
 from ..storage.targets import CHUNK
 from .identities import (
+    RegistryFullError,
     StaleGroupsError,
-    TooManyGroupsError,
-    check_size,
     check_version,
-    load_groups,
+    load_registry,
     registry_revision,
     save_delta,
     stored_ids,
@@ -73,7 +72,6 @@ def apply(
 
     Raises:
         StaleGroupsError: the groups were changed since the plan was made; plan again
-        TooManyGroupsError: more groups than a field can hold; nothing is written
         LeaseHeldError: another process is writing
     """
     dataset, kept_changes = store.target.dataset, _n_kept_changes()
@@ -81,7 +79,6 @@ def apply(
         journal = recover(store, held)
         if registry_revision(dataset, store.path) != plan.identities.registry.revision:
             raise StaleGroupsError(store.path)
-        check_size(plan.identities)
         store.declare()
         install_label_schema(store)
         entry, n_kept, too_large = _journal_labels(store, journal, plan, action, is_automatic)
@@ -122,7 +119,7 @@ def _finish(store: LabelStore, journal: Journal, entry: Entry, held: Lease) -> N
         set_aside(journal, entry, f"the field {store.path!r} was deleted before it was finished")
         return
     logger.warning("finishing %s number %d, which was interrupted", entry.action, entry.number)
-    with contextlib.suppress(EntryDamagedError, TooManyGroupsError):  # it is set aside, which says why
+    with contextlib.suppress(EntryDamagedError, RegistryFullError):  # it is set aside, which says why
         write_entry(store, journal, entry, held)
 
 
@@ -222,13 +219,13 @@ def write_entry(
 
     Raises:
         EntryDamagedError: the entry cannot be read; it is set aside
-        TooManyGroupsError: the groups do not fit into the database; it is set aside
+        RegistryFullError: there is no room for the groups; it is set aside
     """
     try:
         written, n_left = _write_labels(store, journal, entry, held, progress)
         held.check()
         _write_rest(store, journal, entry)
-    except (EntryDamagedError, TooManyGroupsError) as error:
+    except (EntryDamagedError, RegistryFullError) as error:
         set_aside(journal, entry, str(error))
         store.refresh()
         raise
@@ -297,20 +294,21 @@ def _chunks(journal: Journal, entry: Entry) -> Iterator[list[Change]]:
 def _write_groups(store: LabelStore, entry: Entry, content: EntryContent, is_backward: bool) -> dict[str, Any] | None:
     """Writes the changed groups; returns the configuration that the run is to have, None for no run."""
     dataset, groups = store.target.dataset, content.groups
-    revision, current = load_groups(dataset, store.path, groups)
+    registry = load_registry(dataset, store.path, groups)
     if is_backward:
         groups = {group_id: (after, before) for group_id, (before, after) in groups.items()}
     # a group that a later edit has changed again stays as that edit left it
-    groups = {group_id: pair for group_id, pair in groups.items() if current.get(group_id) == pair[0]}
+    groups = {group_id: pair for group_id, pair in groups.items() if registry.groups.get(group_id) == pair[0]}
     save_delta(
         dataset,
         store.path,
-        revision=revision,
+        revision=registry.revision,
         next_id=entry.next_id,
         groups=groups,
         rejected=content.rejected,
         lifted=content.lifted,
         is_backward=is_backward,
+        is_run=entry.run_key is not None,
     )
     run = content.run_before if is_backward else content.run_after
     return None if run is None else dict(run)

@@ -16,7 +16,7 @@ from ..reports.facts import Facts
 from ..storage.fields import GROUP_FIELD, STATUS_AUTO, UNASSIGNED
 from ..storage.targets import TargetError, resolve
 from .changes import apply
-from .identities import StaleGroupsError, load_registry
+from .identities import StaleGroupsError, load_registry_of
 from .reports import refused_text
 from .store import LabelStore
 from .tables import GroupLabel, table_of
@@ -96,8 +96,7 @@ def reject(
 
     They are in no group then, until a run finds another for them; none puts them into this one again, nor into the one
     that it becomes a part of. That a person puts one of them there is another decision, and counts.
-    :func:`~ccip_plugin.labels.history.undo` takes a rejection back. Costs time for the view and the groups, not for the
-    dataset.
+    :func:`~ccip_plugin.labels.history.undo` takes a rejection back. Costs time for the view, not for the dataset.
 
     Args:
         samples: a view of the images, or of the detections, e.g. ``dataset.select(ids)``
@@ -127,11 +126,11 @@ def reject(
 
 
 def _reject(store: LabelStore, dry_run: bool, progress: ProgressCallback | None) -> Rejection:
-    draft = Draft(load_registry(store.target.dataset, store.path))
+    ids, sample_ids, labels = store.read()
+    draft = Draft(load_registry_of(store.target.dataset, store.path, labels))
     removed = GroupLabel(UNASSIGNED, None, STATUS_AUTO, assigned=UNASSIGNED)
     rows = []
     groups: Counter[str] = Counter()
-    ids, sample_ids, labels = store.read()
     for item_id, sample_id, label in zip(ids, sample_ids, labels, strict=True):
         group_id = None if label is None else draft.id_of(label.group_name, label.group_id)
         if group_id is not None:

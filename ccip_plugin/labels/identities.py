@@ -1,8 +1,11 @@
 """Reads and writes the ids and names of character groups, which are kept with the dataset from run to run.
 
 The registry of a field is a custom run, so that it survives clone and export and loads in any process. It holds nothing
-per image: an edit costs the same for a thousand and for a million images. A group takes about 320 bytes, and the
-database allows 16 MB: enough for about 45,000 groups.
+per image, and its document does not grow with the groups: an edit costs the same for a thousand and for a million of
+them. The document has the revision, the id of the next group, and the last changes (``delta``). The groups as they were
+before these are the results of the run (:mod:`~ccip_plugin.storage.run_files`), about 280 bytes each, in parts that are
+read alone (:mod:`~ccip_plugin.core.identity.parts`). Earlier versions kept all groups in the document (version 1): they
+are read, and written in the new form at the first change.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,20 +20,23 @@ from ..core.identity.groups import (
     Group,
     GroupDelta,
     GroupNameError,
-    IdentityChanges,
     Registry,
     check_length,
     looks_default,
 )
+from ..core.identity.parts import Part, PartError, changed, joined, numbers_of, packed, unpacked
+from ..core.plain import canonical_name
 from ..storage.fields import UNASSIGNED
-from ..storage.internals import update_run_document
-from ..storage.runs import RunKeyError, RunKind, key_of, read_config, register
+from ..storage.internals import run_document, update_run_document
+from ..storage.run_files import RunFileError, TextFile, delete_unused, write_texts
+from ..storage.runs import RunKeyError, RunKind, key_of, register
 from ..storage.updates import TOO_LARGE
+from .tables import GroupLabel
 
-_FEW = 500  # groups that are read one by one
-_MANY = 10_000  # groups from which their size is checked
-_MAX_BYTES = 15_000_000
-_VERSION = 1
+_VERSION = 2
+_FEW = 500  # groups whose changes are read one by one
+_LARGEST = {True: 64_000, False: 4_000_000}  # bytes of changes in the head, after a run and after an edit
+_CHANGES = "groups", "rejected", "lifted"
 
 
 class StaleGroupsError(CCIPError):
@@ -51,18 +57,26 @@ class NewerGroupsError(CCIPError):
         self.path = path
 
 
-class TooManyGroupsError(CCIPError, ValueError):
-    """More groups than the registry of a field can hold."""
+class GroupsDamagedError(CCIPError):
+    """The groups of a field cannot be read."""
 
-    mentions = ("min_samples",)
-
-    def __init__(self, n: int, n_bytes: int):
+    def __init__(self, path: str):
         super().__init__(
-            f"{n:,} groups are more than one field can hold: their names and prototypes take {n_bytes:,} bytes, and "
-            f"the database allows {_MAX_BYTES:,}; a larger min_samples makes fewer groups, shorter names take less, or "
-            "group parts of the dataset into fields of their own"
+            f"the character groups of {path!r} cannot be read: the results of the run {registry_key(path)!r} are "
+            f"missing or damaged. Import an export of the dataset, or forget the ids with "
+            f"dataset.delete_run({registry_key(path)!r}): the next run registers the names in the labels again"
         )
-        self.n, self.n_bytes = n, n_bytes
+        self.path = path
+
+
+class RegistryFullError(CCIPError):
+    """Others keep too much in the run with the groups of a field."""
+
+    def __init__(self, path: str):
+        super().__init__(
+            f"the run {registry_key(path)!r} is full: others keep values in it, and the database allows 16 MB"
+        )
+        self.path = path
 
 
 def check_name(name: str) -> None:
@@ -80,25 +94,6 @@ def check_name(name: str) -> None:
     check_length(name)
 
 
-def check_size(changes: IdentityChanges) -> None:
-    """Checks that the registry will fit into the database.
-
-    Raises:
-        TooManyGroupsError: it would be larger, from about 45,000 groups on
-    """
-    groups = changes.after()
-    if sum(map(_most_bytes, groups.values())) > _MAX_BYTES // 2 or len(groups) > _MANY:
-        n_bytes = len(bson.encode({"rejections": stored_ids(changes.registry.rejections)}))
-        for group_id, group in groups.items():
-            n_bytes += len(str(group_id)) + 2 + len(bson.encode(group.stored()))
-        if n_bytes > _MAX_BYTES:
-            raise TooManyGroupsError(len(groups), n_bytes)
-
-
-def _most_bytes(group: Group) -> int:
-    return 4 * len(group.name)
-
-
 def registry_key(path: str) -> str:
     """The run key of the registry of a field."""
     return key_of(RunKind.REGISTRY, path)
@@ -106,8 +101,8 @@ def registry_key(path: str) -> str:
 
 def registry_revision(dataset: fo.Dataset, path: str) -> int:
     """The revision of the registry of a field, at the same cost for any size; 0 without a registry."""
-    config = _read(dataset, path, ("revision",))
-    return config["revision"] if config else 0
+    run = _read(dataset, path, ("revision",))
+    return int(run["config"]["revision"]) if run else 0
 
 
 def check_version(dataset: fo.Dataset, path: str) -> None:
@@ -119,32 +114,85 @@ def check_version(dataset: fo.Dataset, path: str) -> None:
     _read(dataset, path, ())
 
 
-def load_groups(dataset: fo.Dataset, path: str, group_ids: Iterable[int]) -> tuple[int, dict[int, Group]]:
-    """Reads the current revision and some groups; groups that do not exist are left out."""
-    wanted = {str(group_id) for group_id in group_ids}
-    names = ("revision", *(f"groups.{group_id}" for group_id in wanted))
-    config = _read(dataset, path, names if len(names) <= _FEW else None)
-    if config is None:
-        return 0, {}
-    groups = {int(key): Group.from_stored(value) for key, value in config.get("groups", {}).items() if key in wanted}
-    return config["revision"], groups
-
-
-def load_registry(dataset: fo.Dataset, path: str) -> Registry:
+def load_registry(dataset: fo.Dataset, path: str, group_ids: Iterable[int] | None = None) -> Registry:
     """Reads the current registry of a field.
+
+    Args:
+        dataset: the dataset
+        path: the path of the grouped field
+        group_ids (None): read these groups and their rejections only, all by default. Costs a few milliseconds for a
+            few groups, whatever the number of all is, and 2 seconds for 300,000 without this
 
     Raises:
         NewerGroupsError: a newer version of this plugin has written it
+        GroupsDamagedError: a part of it is missing
     """
-    config = _read(dataset, path)
-    if config is None:
-        return Registry()
-    return Registry(
-        revision=config["revision"],
-        next_id=config["next_id"],
-        groups={int(key): Group.from_stored(value) for key, value in config["groups"].items()},
-        rejections={int(key): frozenset(ids) for key, ids in config["rejections"].items() if ids},
+    wanted = None if group_ids is None else set(group_ids)
+    names = None if wanted is None or len(wanted) > _FEW else _names(wanted)
+    while (run := _read(dataset, path, names)) is not None:
+        try:
+            part = _groups(run, wanted)
+        except (RunFileError, PartError) as error:
+            now = _read(dataset, path, ())
+            if now is not None and now.get("results") == run.get("results"):
+                raise GroupsDamagedError(path) from error
+            continue  # another process has just replaced it
+        return Registry(run["config"]["revision"], run["config"]["next_id"], *part)
+    return Registry()
+
+
+def load_registry_of(dataset: fo.Dataset, path: str, labels: Iterable[GroupLabel | None]) -> Registry:
+    """Reads the groups that some labels name; all of them only where a label has a name without its id, as after an
+    edit by hand. Raises as :func:`load_registry`."""
+    named = {(label.group_id, label.group_name) for label in labels if label is not None and label.group_name}
+    registry = load_registry(dataset, path, {group_id for group_id, _ in named if group_id is not None})
+    is_known = all(
+        (group := registry.groups.get(group_id or 0)) is not None
+        and group.merged_into is None
+        and canonical_name(group.name) == canonical_name(name or "")
+        for group_id, name in named
     )
+    return registry if is_known else load_registry(dataset, path)
+
+
+def _no_changes() -> dict[str, dict[str, Any]]:
+    return {name: {} for name in _CHANGES}
+
+
+def _names(group_ids: Iterable[int]) -> list[str]:
+    places = ("groups", "rejections", *(f"delta.{name}" for name in _CHANGES))
+    return ["revision", "next_id", "n_parts", *(f"{place}.{group_id}" for place in places for group_id in group_ids)]
+
+
+def _groups(run: Mapping[str, Any], wanted: set[int] | None) -> Part:
+    """Groups as the document of the registry and its file have them."""
+    config = run["config"]
+    if config.get("version") == 1:
+        before = Part(_loaded(config.get("groups", {})), _loaded_ids(config.get("rejections", {})))
+    elif config["n_parts"]:
+        file = TextFile(run.get("results"))
+        numbers = range(config["n_parts"]) if wanted is None else numbers_of(file.values["first_ids"], wanted)
+        before = joined(map(unpacked, file.texts(numbers)))
+    else:
+        before = Part({}, {})
+    delta = _no_changes() | config.get("delta", {})
+    groups: dict[int, Group | None] = {int(key): None for key, values in delta["groups"].items() if values is None}
+    groups |= _loaded({key: values for key, values in delta["groups"].items() if values is not None})
+    part = changed(before, groups, _loaded_ids(delta["rejected"]), _loaded_ids(delta["lifted"]))
+    if wanted is None:
+        return part
+    return Part(
+        {group_id: part.groups[group_id] for group_id in wanted if group_id in part.groups},
+        {group_id: part.rejections[group_id] for group_id in wanted if group_id in part.rejections},
+    )
+
+
+def _loaded(stored: Mapping[str, Any]) -> dict[int, Group]:
+    return {int(key): Group.from_stored(values) for key, values in stored.items()}
+
+
+def _loaded_ids(stored: Mapping[str, Iterable[str]]) -> dict[int, frozenset[str]]:
+    return {int(key): frozenset(ids) for key, ids in stored.items() if ids}
 
 
 def save_delta(
@@ -157,10 +205,13 @@ def save_delta(
     rejected: Mapping[str, Sequence[str]] | None = None,
     lifted: Mapping[str, Sequence[str]] | None = None,
     is_backward: bool = False,
+    is_run: bool = False,
 ) -> None:
     """Writes changed groups into the registry, at a cost that depends only on their number.
 
-    The dataset object has the registry of before until :func:`~ccip_plugin.storage.internals.forget_runs`.
+    When many changes have come together, all groups are written again: after runs, which have read them all anyway, and
+    after thousands of edits. The dataset object has the registry of before until
+    :func:`~ccip_plugin.storage.internals.forget_runs`.
 
     Args:
         dataset: the dataset
@@ -171,51 +222,95 @@ def save_delta(
         rejected (None): rejections to add, as :func:`stored_ids` gives them
         lifted (None): rejections to remove, likewise
         is_backward (False): the other way round: remove the former, add the latter
+        is_run (False): whether a run has changed them, not an edit
 
     Raises:
         StaleGroupsError: the registry has another revision
         NewerGroupsError: a newer version of this plugin has written it
-        TooManyGroupsError: the database allows no larger registry
+        GroupsDamagedError: a part of it is missing
+        RegistryFullError: others keep too much in it
     """
-    registry = registry_key(path)
-    if _read(dataset, path, ("revision",)) is None:
-        values: dict[str, Any] = {"path": path, "revision": 0, "next_id": 1, "groups": {}, "rejections": {}}
-        register(dataset, registry, RunKind.REGISTRY, version=_VERSION, **values)
-    change: dict[str, dict[str, Any]] = {"$inc": {"config.revision": 1}, "$max": {"config.next_id": next_id}}
-    for group_id, (_, after) in groups.items():
-        place = f"config.groups.{group_id}"
-        if after is None:
-            change.setdefault("$unset", {})[place] = ""
-        else:
-            change.setdefault("$set", {})[place] = after.stored()
-    added, removed = (lifted, rejected) if is_backward else (rejected, lifted)
-    for key, ids in (added or {}).items():
-        change.setdefault("$addToSet", {})[f"config.rejections.{key}"] = {"$each": list(ids)}
-    for key, ids in (removed or {}).items():
-        change.setdefault("$pullAll", {})[f"config.rejections.{key}"] = list(ids)
-    try:
-        is_written = update_run_document(dataset, registry, {"config.revision": revision}, change)
-    except WriteError as error:
-        if error.code not in TOO_LARGE:
-            raise
-        config = read_config(dataset, registry) or {}
-        raise TooManyGroupsError(len(config["groups"]) + len(groups), len(bson.encode(config))) from error
+    run = _read(dataset, path, ("revision", "delta_bytes"))
+    if run is None:
+        head = {"path": path, "version": _VERSION, "revision": 0, "next_id": 1, "n_parts": 0}
+        register(dataset, registry_key(path), RunKind.REGISTRY, **head, delta=_no_changes(), delta_bytes=0)
+        run = _read(dataset, path, ("revision", "delta_bytes")) or {}
+    added, removed = (lifted or {}, rejected or {}) if is_backward else (rejected or {}, lifted or {})
+    change = _change(next_id, groups, added, removed)
+    n_bytes = len(bson.encode(change))
+    config = run["config"]
+    if config["version"] < _VERSION or config["delta_bytes"] + n_bytes > _LARGEST[is_run]:
+        registry = load_registry(dataset, path)
+        after = {group_id: group for group_id, (_, group) in groups.items()}
+        before = Part(registry.groups, registry.rejections)
+        part = changed(before, after, _loaded_ids(added), _loaded_ids(removed))
+        next_id = max(next_id, registry.next_id)
+        is_written = registry.revision == revision and _write_all(dataset, path, run, part, revision, next_id)
+    else:
+        change["$inc"]["config.delta_bytes"] = n_bytes
+        is_written = _update(dataset, path, revision, change)
     if not is_written:
         raise StaleGroupsError(path)
 
 
+def _change(
+    next_id: int, groups: GroupDelta, added: Mapping[str, Sequence[str]], removed: Mapping[str, Sequence[str]]
+) -> dict[str, dict[str, Any]]:
+    """A change of the head of the registry, as the database takes it."""
+    change: dict[str, dict[str, Any]] = {"$inc": {"config.revision": 1}, "$max": {"config.next_id": next_id}}
+    for group_id, (_, after) in groups.items():
+        values = None if after is None else after.stored()
+        change.setdefault("$set", {})[f"config.delta.groups.{group_id}"] = values
+    for to, away, ids_of in (("rejected", "lifted", added), ("lifted", "rejected", removed)):
+        for key, ids in ids_of.items():
+            change.setdefault("$addToSet", {})[f"config.delta.{to}.{key}"] = {"$each": list(ids)}
+            change.setdefault("$pullAll", {})[f"config.delta.{away}.{key}"] = list(ids)
+    return change
+
+
+def _write_all(dataset: fo.Dataset, path: str, run: Mapping[str, Any], part: Part, revision: int, next_id: int) -> bool:
+    """Writes all groups into a new file of the run, and a head without changes. The file of before is kept until the
+    next time: copies of the head that other processes hold refer to it."""
+    first_ids, texts = packed(*part)
+    file_id = write_texts(run["_id"], {"first_ids": first_ids}, texts) if texts else None
+    head = {"version": _VERSION, "revision": revision + 1, "next_id": next_id, "n_parts": len(texts)}
+    values = {f"config.{name}": value for name, value in {**head, "delta": _no_changes(), "delta_bytes": 0}.items()}
+    change = {
+        "$set": {**values, "results": file_id, "results_meta": {}},
+        "$unset": {"config.groups": "", "config.rejections": ""},
+    }
+    is_written = _update(dataset, path, revision, change)
+    delete_unused(run["_id"], (run.get("results"), file_id if is_written else None))
+    return is_written
+
+
+def _update(dataset: fo.Dataset, path: str, revision: int, change: Mapping[str, object]) -> bool:
+    """Changes the document of the registry in one step, if it has the expected revision; returns whether it had."""
+    try:
+        return update_run_document(dataset, registry_key(path), {"config.revision": revision}, change)
+    except WriteError as error:
+        if error.code not in TOO_LARGE:
+            raise
+        raise RegistryFullError(path) from error
+
+
 def _read(dataset: fo.Dataset, path: str, names: Sequence[str] | None = None) -> dict[str, Any] | None:
-    """Reads values of the registry of a field, all by default; None without one."""
+    """Reads the document of the registry of a field, with all values of its configuration by default; None without."""
     key = registry_key(path)
-    config = read_config(dataset, key, None if names is None else ("method", "version", *names))
-    if config is not None and config.get("method") != RunKind.REGISTRY:
+    wanted = ["config"] if names is None else [f"config.{name}" for name in ("method", "version", *names)]
+    run = run_document(dataset, key, ["results", *wanted])
+    if run is None:
+        return None
+    config = run.setdefault("config", {})
+    if config.get("method") != RunKind.REGISTRY:
         raise RunKeyError(
             f"the run {key!r} holds something else, {config.get('method')}, in the place of the character groups of "
             f"{path!r}: rename it with dataset.rename_run, or choose another field"
         )
-    if config is not None and config.get("version", _VERSION) > _VERSION:
+    config.setdefault("version", 1)
+    if config["version"] > _VERSION:
         raise NewerGroupsError(path)
-    return config
+    return run
 
 
 def stored_ids(rejections: Mapping[int, Iterable[str]]) -> dict[str, list[str]]:

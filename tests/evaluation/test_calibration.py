@@ -3,14 +3,13 @@
 import json
 
 import fiftyone as fo
-import fiftyone.core.odm as foodm
 import pytest
 
 from ccip_plugin.embeddings.provenance import Provenance, write_provenance
 from ccip_plugin.evaluation.calibration import NothingToCalibrateError, calibrate
 from ccip_plugin.grouping import group_characters
 from ccip_plugin.grouping.calibrated import calibrated_parameters, load_calibrated
-from ccip_plugin.labels.identities import load_registry, registry_key
+from ccip_plugin.labels.identities import load_registry, registry_revision, save_delta
 from ccip_plugin.storage.fields import EMBEDDINGS_FIELD
 from ccip_plugin.storage.targets import resolve
 from tests.support.groups import embed
@@ -125,9 +124,9 @@ def confirm(samples, letters, wanted):
 
 def reject(samples, group_id, ids):
     """As a person would; the review that does it writes the same."""
-    key = registry_key("character_group")
-    change = {"$set": {f"config.rejections.{group_id}": list(ids)}}
-    foodm.get_db_conn().runs.update_one({"_dataset_id": samples._doc.id, "key": key}, change)
+    revision = registry_revision(samples, "character_group")
+    rejected = {str(group_id): list(ids)}
+    save_delta(samples, "character_group", revision=revision, next_id=1, groups={}, rejected=rejected)
     assert load_registry(samples, "character_group").rejections == {group_id: frozenset(ids)}
 
 

@@ -12,7 +12,7 @@ from ccip_plugin.grouping import group_characters
 from ccip_plugin.grouping.constraints import track_fields
 from ccip_plugin.labels import edits
 from ccip_plugin.labels.history import redo, undo
-from ccip_plugin.labels.identities import load_registry, registry_key
+from ccip_plugin.labels.identities import load_registry, registry_revision, save_delta
 from ccip_plugin.storage.targets import TargetError, resolve
 from tests.support.groups import embed, labels
 
@@ -51,12 +51,9 @@ def put(samples, **names):
 
 def reject(samples, group_id, *places, path="character_group"):
     """A person says that some items are not of a group."""
-    import fiftyone.core.odm as foo
-
     ids = samples.values("id" if path == "character_group" else path.rpartition(".")[0] + ".id", unwind=True)
-    where = {"_dataset_id": samples._doc.id, "key": registry_key(path)}
-    change = {f"config.rejections.{group_id}": [ids[place] for place in places]}
-    foo.get_db_conn().runs.update_one(where, {"$set": change, "$inc": {"config.revision": 1}})
+    revision, rejected = registry_revision(samples, path), {str(group_id): [ids[place] for place in places]}
+    save_delta(samples, path, revision=revision, next_id=1, groups={}, rejected=rejected)
 
 
 @settings(**SEVERAL)

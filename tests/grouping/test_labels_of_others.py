@@ -99,7 +99,7 @@ def test_a_group_without_images_is_kept_if_a_person_named_it(data, named_by, is_
     """It is recorded who named it, and does not depend on what the name looks like."""
     group_characters(data)
     (group_id,) = data.limit(1).values(f"{FIELD}.group_id")
-    update_run_document(data, registry_key(FIELD), {}, {"$set": {f"config.groups.{group_id}.named_by": named_by}})
+    update_run_document(data, registry_key(FIELD), {}, {"$set": {f"config.delta.groups.{group_id}.named_by": named_by}})
     data.delete_samples(data.limit(3).values("id"))
     group_characters(data)
     assert (group_id in load_registry(data, FIELD).groups) == is_kept
@@ -108,7 +108,7 @@ def test_a_group_without_images_is_kept_if_a_person_named_it(data, named_by, is_
 def test_groups_of_a_newer_version_are_refused_in_a_sentence(data):
     """Whatever that version has instead of the list of groups: nothing is renumbered, nothing is written."""
     group_characters(data)
-    place = {"$set": {"config.version": 2, "config.base": "x"}, "$unset": {"config.groups": ""}}
+    place = {"$set": {"config.version": 3, "config.base": "x"}, "$unset": {"config.delta": "", "config.n_parts": ""}}
     update_run_document(data, registry_key(FIELD), {}, place)
     before = data.values(f"{FIELD}.label"), data.values("last_modified_at")
     for call in (group_characters, undo, delete_grouping, propose_groups, lambda data: reject(data.limit(1))):

@@ -325,8 +325,8 @@ def test_the_registry_stays_small(grouped):
     samples = grouped("".join(2 * chr(ord("a") + n) for n in range(20)))
     group_characters(samples)
     config = samples.get_run_info("ccip_registry_character_group").config
-    assert all(len(str(group)) < 350 for group in config.groups.values())
-    assert len(config.groups) == 20
+    assert all(len(str(group)) < 350 for group in config.delta["groups"].values())
+    assert len(config.delta["groups"]) == 20
 
 
 def simulated(n, seed=3):

@@ -9,7 +9,6 @@ from ccip_plugin.labels.identities import (
     GroupNameError,
     StaleGroupsError,
     check_name,
-    load_groups,
     load_registry,
     loaded_delta,
     registry_key,
@@ -125,7 +124,7 @@ def test_saves_and_loads(dataset):
     loaded = load_registry(new, "x")
     assert loaded.groups == draft.groups
     assert (loaded.revision, loaded.next_id) == (1, 2)
-    assert new.get_run_info("ccip_registry_x").config.groups["1"]["name"] == "綾波.レイ$"
+    assert new.get_run_info("ccip_registry_x").config.delta["groups"]["1"]["name"] == "綾波.レイ$"
 
 
 def test_refuses_to_save_on_another_revision(dataset):
@@ -150,7 +149,7 @@ def test_sees_what_another_process_registered(dataset, run_python):
     assert load_registry(new, "x").groups[1].name == "a"
     save_delta(new, "x", revision=1, next_id=3, groups={2: (None, Group("b", "now"))})
     refresh_run(new, registry_key("x"))
-    assert new.get_run_info("ccip_registry_x").config.groups.keys() == {"1", "2"}
+    assert new.get_run_info("ccip_registry_x").config.delta["groups"].keys() == {"1", "2"}
 
 
 def group_of(name, **values):
@@ -192,11 +191,8 @@ def test_a_registry_without_that_record_is_filled_as_it_is_read(dataset):
         draft.new_group(name)
     save_delta(new, "x", revision=0, next_id=3, groups=draft.changes().groups)
     assert load_registry(new, "x").groups == draft.groups
-    assert load_groups(new, "x", [1, 2]) == (1, draft.groups)
-    config = read_config(new, registry_key("x"))
+    groups = read_config(new, registry_key("x"))["delta"]["groups"]
     stored = stored_delta(draft.changes().groups)
-    assert {key: pair[1] for key, pair in stored.items()} == config["groups"]
-    assert all(
-        group.keys() == {"name", "created", "merged_into", "prototype", "model"} for group in config["groups"].values()
-    )
+    assert {key: pair[1] for key, pair in stored.items()} == groups
+    assert all(group.keys() == {"name", "created", "merged_into", "prototype", "model"} for group in groups.values())
     assert loaded_delta(stored) == draft.changes().groups

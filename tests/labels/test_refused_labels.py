@@ -7,7 +7,7 @@ import pytest
 
 from ccip_plugin.labels.edits import reject
 from ccip_plugin.labels.history import history, redo, undo
-from ccip_plugin.labels.identities import TooManyGroupsError
+from ccip_plugin.labels.identities import RegistryFullError
 from ccip_plugin.labels.journal import Journal
 from ccip_plugin.labels.store import LabelStore
 from ccip_plugin.storage import updates
@@ -143,10 +143,10 @@ def test_a_registry_that_others_have_filled(dataset):
     size = len(bson.encode(runs.find_one({"key": "ccip_registry_character_group", "_dataset_id": data._doc.id})))
     place = {"key": "ccip_registry_character_group", "_dataset_id": data._doc.id}
     runs.update_one(place, {"$set": {"config.filling": "x" * (MAX_BYTES - size - 60)}})
-    with pytest.raises(TooManyGroupsError):
+    with pytest.raises(RegistryFullError):
         apply(store, plan(store, ["a", "a", "a new one", "a new one"]))
     newest, first = history(data)
-    assert "more than one field can hold" in newest.problem and first.problem is None
+    assert "is full: others keep values in it" in newest.problem and first.problem is None
     assert undo(data).n_written == 2
     assert names_in(store) == list("aabb")
     runs.update_one(place, {"$unset": {"config.filling": ""}})
