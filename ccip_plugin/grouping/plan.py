@@ -8,7 +8,8 @@ from ..storage.fields import ADD
 from .participants import Participants
 
 N_SHAPES = 2_000
-"""The number of largest groups that a report, and so a run, describes: about 400 kB."""
+"""The number of largest groups that a report, and so a run, describes, and of changes of groups that a run has: about
+600 kB."""
 
 
 def make_plan(state: State, participants: Participants, clustering: Clustering, *, mode: str, threshold: float) -> Plan:

@@ -118,7 +118,6 @@ def save_proposal(proposal: Proposal) -> None:
         run_key=proposal.run_key,
         run=dict(proposal.run),
         counts=proposal.counts,
-        report=proposal.report.as_dict(),
     )
     results = dataset.init_run_results(
         proposal.key,
@@ -129,6 +128,7 @@ def save_proposal(proposal: Proposal) -> None:
             for item_id, sample_id, label in rows_of(plan.writes)
         ],
         registry=stored_delta(plan.identities.groups),
+        report=proposal.report.as_dict(),
     )
     dataset.save_run_results(proposal.key, results, cache=False)
 
@@ -165,7 +165,8 @@ def load_proposal(
         np.repeat(np.arange(len(ItemChange), dtype=np.int8), [len(results.ids[kind]) for kind in ItemChange]),
         tuple(map(GroupChange.from_dict, results.groups)),
     )
-    return Proposal(store, plan, GroupingReport.from_dict(config["report"]), config["run_key"], config["run"])
+    report = config.get("report") or results.report  # earlier versions have it with the head
+    return Proposal(store, plan, GroupingReport.from_dict(report), config["run_key"], config["run"])
 
 
 def apply_proposal(

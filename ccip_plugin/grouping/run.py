@@ -1,6 +1,7 @@
 """Character grouping pipeline: embeddings in, recorded groups out."""
 
 import datetime
+import heapq
 import logging
 import time
 import warnings
@@ -34,7 +35,7 @@ from .constraints import GroupingConstraints, build_constraints
 from .options import GroupingOptions
 from .parameters import GroupingParameters, calibrated_values, choose_parameters
 from .participants import Participants, read_participants
-from .plan import make_plan
+from .plan import N_SHAPES, make_plan
 from .proposals import Proposal, save_proposal, write
 from .report import GroupingReport, shapes_of, warnings_of
 
@@ -44,6 +45,11 @@ _ATTEMPTS = 3
 _TOO_LONG = (
     f"the labels of {{n}} {{noun}} are longer than {MAX_NAME} characters, more than the name of a group may have: "
     "they stay as they are, and name no group"
+)
+_DEFAULT_NAMES = (
+    "the labels of {n} {noun}, decided by users, came with default names, such as 'character_0001', from elsewhere: "
+    "where two datasets have the same one, they are one group now. Name groups before datasets are merged; to group "
+    "these {noun} again, delete their labels"
 )
 _OTHER_METRIC = (
     "the metric file of this model is not (1 - cos) / 2, and the groups are made by (1 - cos) / 2: the published "
@@ -304,7 +310,7 @@ def _run(work: _Compared, plan: Plan) -> dict[str, Any]:
         "counts": {name: plan.counts[name] for name in _RECORDED},
         "changes": {
             "items": plan.n_by_kind(),
-            "groups": [change.as_dict() for change in _notable(plan)],
+            "groups": [change.as_dict() for change in heapq.nlargest(N_SHAPES, _notable(plan), key=_n_items)],
         },
         "groups": [asdict(shape) for shape in shapes_of(plan)],
     }
@@ -324,6 +330,8 @@ def _report(work: _Compared, plan: Plan) -> GroupingReport:
         notes += (work.graph.note,)
     if counts["too_long"]:
         notes += (_TOO_LONG.format(n=counts["too_long"], noun=work.store.target.noun),)
+    if counts["default_names"]:
+        notes += (_DEFAULT_NAMES.format(n=counts["default_names"], noun=work.store.target.noun),)
     if not work.participants.provenance.closed_form:
         notes += (_OTHER_METRIC,)
     return GroupingReport(
@@ -354,6 +362,10 @@ def _report(work: _Compared, plan: Plan) -> GroupingReport:
 def _notable(plan: Plan) -> tuple[GroupChange, ...]:
     """What happens to groups, other than that they are new."""
     return tuple(change for change in plan.group_changes if change.kind != GroupChangeKind.NEW)
+
+
+def _n_items(change: GroupChange) -> int:
+    return change.n_items
 
 
 def _run_key(store: LabelStore) -> str:

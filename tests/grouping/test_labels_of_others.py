@@ -9,6 +9,7 @@ from ccip_plugin.labels.edits import NothingToRejectError
 from ccip_plugin.labels.identities import NewerGroupsError, load_registry, registry_key
 from ccip_plugin.storage.internals import update_run_document
 from ccip_plugin.storage.runs import RunKeyError
+from tests.support.groups import embed, partition
 
 pytestmark = pytest.mark.mongo
 
@@ -117,6 +118,53 @@ def test_groups_of_a_newer_version_are_refused_in_a_sentence(data):
     assert (data.values(f"{FIELD}.label"), data.values("last_modified_at")) == before
     update_run_document(data, registry_key(FIELD), {}, {"$set": {"config.version": 1, "config.groups": {}}})
     assert history(data)[0].problem is None
+
+
+def others(letters, dataset, tmp_path):
+    samples = dataset(*(tmp_path / f"{letters}{n}.png" for n in range(len(letters))))
+    embed(samples, letters)
+    group_characters(samples)
+    return samples
+
+
+@pytest.mark.parametrize("is_new", [True, False], ids=["into a new dataset", "into the first one"])
+def test_default_names_of_two_datasets_are_kept_apart(dataset, tmp_path, is_new):
+    """Both have a character_0001; which images belong together is in the images."""
+    first, second = (others(letters, dataset, tmp_path) for letters in ("aaaabb", "ccccdd"))
+    assert first.values(f"{FIELD}.label") == second.values(f"{FIELD}.label")
+    merged = dataset() if is_new else first
+    if is_new:
+        merged.add_collection(first)
+    merged.add_collection(second)
+    done = group_characters(merged)
+    assert partition(merged) == [0] * 4 + [1] * 2 + [2] * 4 + [3] * 2
+    assert merged.values(f"{FIELD}.group_id") == [1] * 4 + [2] * 2 + [3] * 4 + [4] * 2
+    assert (done.changes["split"], done.warnings) == (6, ())
+
+
+def test_labels_in_a_clone_of_a_view_keep_their_names(dataset, tmp_path):
+    """It has no registry."""
+    clone = others("aaaabbb", dataset, tmp_path)[1:].clone()
+    try:
+        before = clone.values(f"{FIELD}.label")
+        group_characters(clone)
+        assert clone.values(f"{FIELD}.label") == before == ["character_0001"] * 3 + ["character_0002"] * 3
+    finally:
+        clone.delete()
+
+
+def test_decided_labels_with_default_names_of_two_datasets_are_said(dataset, tmp_path):
+    merged = dataset()
+    for letters in ("aaaabb", "ccccdd"):
+        part = others(letters, dataset, tmp_path)
+        labels = part.values(FIELD)
+        labels[0].status = "confirmed"
+        part.set_values(FIELD, labels)
+        merged.add_collection(part)
+    (warning,) = group_characters(merged).warnings
+    assert "labels of 2 images, decided by users, came with default names" in warning
+    assert merged.values(f"{FIELD}.label")[0] == merged.values(f"{FIELD}.label")[6] == "character_0001"
+    assert group_characters(merged).warnings == ()
 
 
 def test_a_run_of_others_in_the_place_of_the_groups_is_refused_in_a_sentence(data):

@@ -279,6 +279,7 @@ class _Targets:
             "human": is_user_label,
             "rescued": is_rescued,
             "too_long": self._state.is_too_long[rows] & ~is_ignored,
+            "default_names": self._state.has_default_name_of_others[rows] & ~is_ignored,
         }
         return Counter({"items": len(rows), **{name: int(mask.sum()) for name, mask in masks.items()}})
 

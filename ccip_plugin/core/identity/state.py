@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import BoolArray, FloatArray, IntArray
-from .groups import Draft, Registry, is_too_long
+from .groups import Draft, Registry, is_too_long, looks_default
 from .ids import Ids
 
 Codes = NDArray[np.int32]
@@ -154,6 +154,14 @@ class State:
         of_text = np.array([*map(is_too_long, self.labels.texts), False], np.bool_)  # the last is that of no label
         of_label: BoolArray = of_text[self.labels.label]
         return of_label
+
+    @cached_property
+    def has_default_name_of_others(self) -> BoolArray:
+        """``(n,)`` whether users decided a label with a default name that this registry did not give. In two datasets,
+        such a name means two characters."""
+        ids = [group_id for group_id, name in self.named if looks_default(name)]
+        of_others: BoolArray = self.is_user_label & np.isin(self.group_ids, ids)
+        return of_others
 
     def is_open(self, *, adds_only: bool) -> BoolArray:
         """``(n,)`` whether a run may change the label.
