@@ -318,3 +318,35 @@ def test_a_reader_meets_a_writer(dataset, monkeypatch):
 
     monkeypatch.setattr(identities, "TextFile", meanwhile)
     assert len(load_registry(data, FIELD).groups) == 1999 + 6000
+
+
+@pytest.mark.parametrize("is_earlier", [True, False])
+def test_a_crash_between_the_file_and_the_document_changes_nothing(dataset, monkeypatch, is_earlier):
+    """The file that no document refers to is deleted at the next time."""
+    data = dataset()
+    if is_earlier:
+        earlier(data, Registry(1, 2000, {number: group_of(number) for number in range(1, 2000)}))
+    else:
+        add(data, range(1, 2000), is_run=True)
+    before, run = load_registry(data, FIELD), stored(data)
+    with monkeypatch.context() as patch:
+        patch.setattr(identities, "update_run_document", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            add(data, range(2000, 4000), is_run=True)
+    assert (load_registry(data, FIELD), stored(data)) == (before, run)
+    add(data, range(2000, 4000), is_run=True)
+    assert len(load_registry(data, FIELD).groups) == 3999
+    assert files(data) == (1 if is_earlier else 2)
+
+
+@pytest.mark.slow
+def test_300_000_groups(dataset):
+    """As many groups as a million images make."""
+    data, n = dataset(), 300_000
+    add(data, range(1, n + 1), is_run=True)
+    assert len(bson.encode(stored(data))) < 1_000
+    registry = load_registry(data, FIELD, [1, n // 2, n, n + 1])
+    assert registry.groups == {number: group_of(number) for number in (1, n // 2, n)}
+    save_delta(data, FIELD, revision=1, next_id=1, groups={7: (group_of(7), None)}, rejected={"9": ["a"]})
+    everything = load_registry(data, FIELD)
+    assert (len(everything.groups), everything.next_id, everything.rejections) == (n - 1, n + 1, {9: frozenset("a")})
