@@ -24,7 +24,7 @@ from ..core.identity.groups import (
     check_length,
     looks_default,
 )
-from ..core.identity.parts import Part, PartError, changed, joined, numbers_of, packed, unpacked
+from ..core.identity.parts import Part, PartError, changed, ids_named, joined, numbers_of, packed, unpacked
 from ..core.plain import canonical_name
 from ..storage.fields import UNASSIGNED
 from ..storage.internals import run_document, update_run_document
@@ -114,7 +114,9 @@ def check_version(dataset: fo.Dataset, path: str) -> None:
     _read(dataset, path, ())
 
 
-def load_registry(dataset: fo.Dataset, path: str, group_ids: Iterable[int] | None = None) -> Registry:
+def load_registry(
+    dataset: fo.Dataset, path: str, group_ids: Iterable[int] | None = None, names: Iterable[str] = ()
+) -> Registry:
     """Reads the current registry of a field.
 
     Args:
@@ -122,16 +124,18 @@ def load_registry(dataset: fo.Dataset, path: str, group_ids: Iterable[int] | Non
         path: the path of the grouped field
         group_ids (None): read these groups and their rejections only, all by default. Costs a few milliseconds for a
             few groups, whatever the number of all is, and 2 seconds for 300,000 without this
+        names (()): with ``group_ids``, also the groups of these names
 
     Raises:
         NewerGroupsError: a newer version of this plugin has written it
         GroupsDamagedError: a part of it is missing
     """
     wanted = None if group_ids is None else set(group_ids)
-    names = None if wanted is None or len(wanted) > _FEW else _names(wanted)
-    while (run := _read(dataset, path, names)) is not None:
+    canonical = set(map(canonical_name, names))
+    values = None if wanted is None or canonical or len(wanted) > _FEW else _places(wanted)
+    while (run := _read(dataset, path, values)) is not None:
         try:
-            part = _groups(run, wanted)
+            part = _groups(run, wanted, canonical)
         except (RunFileError, PartError) as error:
             now = _read(dataset, path, ())
             if now is not None and now.get("results") == run.get("results"):
@@ -142,49 +146,52 @@ def load_registry(dataset: fo.Dataset, path: str, group_ids: Iterable[int] | Non
 
 
 def load_registry_of(dataset: fo.Dataset, path: str, labels: Iterable[GroupLabel | None]) -> Registry:
-    """Reads the groups that some labels name; all of them only where a label has a name without its id, as after an
-    edit by hand. Raises as :func:`load_registry`."""
+    """Reads the groups that some labels name. Raises as :func:`load_registry`."""
     named = {(label.group_id, label.group_name) for label in labels if label is not None and label.group_name}
-    registry = load_registry(dataset, path, {group_id for group_id, _ in named if group_id is not None})
-    is_known = all(
-        (group := registry.groups.get(group_id or 0)) is not None
-        and group.merged_into is None
-        and canonical_name(group.name) == canonical_name(name or "")
-        for group_id, name in named
-    )
-    return registry if is_known else load_registry(dataset, path)
+    ids = {group_id for group_id, _ in named if group_id is not None}
+    return load_registry(dataset, path, ids, {name for _, name in named if name})
 
 
 def _no_changes() -> dict[str, dict[str, Any]]:
     return {name: {} for name in _CHANGES}
 
 
-def _names(group_ids: Iterable[int]) -> list[str]:
+def _places(group_ids: Iterable[int]) -> list[str]:
     places = ("groups", "rejections", *(f"delta.{name}" for name in _CHANGES))
     return ["revision", "next_id", "n_parts", *(f"{place}.{group_id}" for place in places for group_id in group_ids)]
 
 
-def _groups(run: Mapping[str, Any], wanted: set[int] | None) -> Part:
+def _groups(run: Mapping[str, Any], wanted: set[int] | None, names: set[str]) -> Part:
     """Groups as the document of the registry and its file have them."""
     config = run["config"]
+    delta = _no_changes() | config.get("delta", {})
     if config.get("version") == 1:
         before = Part(_loaded(config.get("groups", {})), _loaded_ids(config.get("rejections", {})))
-    elif config["n_parts"]:
-        file = TextFile(run.get("results"))
-        numbers = range(config["n_parts"]) if wanted is None else numbers_of(file.values["first_ids"], wanted)
-        before = joined(map(unpacked, file.texts(numbers)))
     else:
-        before = Part({}, {})
-    delta = _no_changes() | config.get("delta", {})
+        before, wanted = _groups_in_file(run, wanted, names) if config["n_parts"] else (Part({}, {}), wanted)
     groups: dict[int, Group | None] = {int(key): None for key, values in delta["groups"].items() if values is None}
     groups |= _loaded({key: values for key, values in delta["groups"].items() if values is not None})
     part = changed(before, groups, _loaded_ids(delta["rejected"]), _loaded_ids(delta["lifted"]))
     if wanted is None:
         return part
+    wanted = wanted.union(key for key, group in part.groups.items() if canonical_name(group.name) in names)
     return Part(
         {group_id: part.groups[group_id] for group_id in wanted if group_id in part.groups},
         {group_id: part.rejections[group_id] for group_id in wanted if group_id in part.rejections},
     )
+
+
+def _groups_in_file(run: Mapping[str, Any], wanted: set[int] | None, names: set[str]) -> tuple[Part, set[int] | None]:
+    """The parts with the wanted groups, all by default, and the wanted groups with those that may have the names."""
+    file, n_parts = TextFile(run.get("results")), run["config"]["n_parts"]
+    if wanted is None:
+        return joined(map(unpacked, file.texts(range(n_parts)))), None
+    if names:
+        wanted = wanted | ids_named(
+            lambda numbers: file.texts([n_parts + number for number in numbers]), file.values["first_keys"], names
+        )
+    numbers = numbers_of(file.values["first_ids"], wanted)
+    return joined(map(unpacked, file.texts(numbers))), wanted
 
 
 def _loaded(stored: Mapping[str, Any]) -> dict[int, Group]:
@@ -271,9 +278,9 @@ def _change(
 def _write_all(dataset: fo.Dataset, path: str, run: Mapping[str, Any], part: Part, revision: int, next_id: int) -> bool:
     """Writes all groups into a new file of the run, and a head without changes. The file of before is kept until the
     next time: copies of the head that other processes hold refer to it."""
-    first_ids, texts = packed(*part)
-    file_id = write_texts(run["_id"], {"first_ids": first_ids}, texts) if texts else None
-    head = {"version": _VERSION, "revision": revision + 1, "next_id": next_id, "n_parts": len(texts)}
+    first_ids, first_keys, texts = packed(*part)
+    file_id = write_texts(run["_id"], {"first_ids": first_ids, "first_keys": first_keys}, texts) if texts else None
+    head = {"version": _VERSION, "revision": revision + 1, "next_id": next_id, "n_parts": len(first_ids)}
     values = {f"config.{name}": value for name, value in {**head, "delta": _no_changes(), "delta_bytes": 0}.items()}
     change = {
         "$set": {**values, "results": file_id, "results_meta": {}},

@@ -113,6 +113,25 @@ def test_a_few_groups_are_read_alone(dataset, monkeypatch):
     assert everything == load_registry(data, FIELD)
 
 
+def test_groups_are_read_by_their_names(dataset, monkeypatch):
+    data = dataset()
+    add(data, range(1, 5000), is_run=True)
+    add(data, [7], name="Rei")
+    add(data, [6000], name="\u30ac")
+    read = []
+    unpacked = identities.unpacked
+    monkeypatch.setattr(identities, "unpacked", lambda text: read.append(text) or unpacked(text))
+    names = ["Rei", "\u30ab\u3099", "character_4000", "character_0007", "none"]
+    groups = load_registry(data, FIELD, [3], names).groups
+    assert {key: group.name for key, group in groups.items() if key != 7} == {
+        3: "character_0003",
+        4000: "character_4000",
+        6000: "\u30ac",
+    }
+    assert groups[7].name == "Rei", "its earlier name leads to it, and is not its name any more"
+    assert len(read) == 2
+
+
 @pytest.mark.parametrize("limit", [0, 1_500, 10**9])
 @pytest.mark.parametrize("seed", range(3))
 def test_any_sequence_of_changes_gives_what_a_plain_dictionary_gives(dataset, monkeypatch, limit, seed):
@@ -251,7 +270,7 @@ def test_the_file_is_found_again_however_it_was_written(dataset):
     registry = grown(data, 5000)
     forget_runs(data)
     results = data.load_run_results(KEY)
-    assert len(results.parts) == stored(data)["config"]["n_parts"] == 10
+    assert len(results.parts) == stored(data)["config"]["n_parts"] + 2 == 12, "the table of names has two"
     grid = GridFS(foo.get_db_conn())
     values = json.loads(grid.get(stored(data)["results"]).read())
     for form in ({"separators": (",", ":"), "sort_keys": True}, {"indent": 2}, {"separators": (",", ": ")}):
