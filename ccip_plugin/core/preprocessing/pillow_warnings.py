@@ -6,6 +6,7 @@ to the terminal.
 
 import contextlib
 import ctypes
+import importlib.util
 import logging
 import threading
 import warnings
@@ -15,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import PIL
-from PIL import _imaging
 
 logger = logging.getLogger(__name__)
 
@@ -104,7 +104,8 @@ _handler = ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_voi
 def _redirect_libtiff() -> None:
     """Counts the errors that libtiff writes to the terminal, where Pillow's copy of it can be reached."""
     try:
-        set_handler = ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler
+        spec = importlib.util.find_spec("PIL._imaging")  # what it is linked with is found through it
+        set_handler = ctypes.CDLL(spec.origin if spec else None).TIFFSetErrorHandler
     except (AttributeError, OSError):
         return
     set_handler.argtypes, set_handler.restype = [ctypes.c_void_p], ctypes.c_void_p
