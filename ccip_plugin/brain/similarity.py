@@ -11,6 +11,7 @@ from ..core.progress import ProgressCallback, report
 from ..embeddings.load import count_missing, load_embeddings
 from ..embeddings.provenance import UnknownOriginError, read_provenance
 from ..reports.facts import Facts
+from ..storage.connection import with_database_errors
 from ..storage.fields import EMBEDDINGS_FIELD, SIMILARITY_KEY
 from ..storage.internals import forget_brain_results, has_brain_results
 from ..storage.lease import lease
@@ -56,6 +57,7 @@ class SimilarityReport:
         return str(self.facts())
 
 
+@with_database_errors
 def compute_similarity(
     samples: SampleCollection,
     *,

@@ -11,6 +11,7 @@ from ..core.errors import CCIPError
 from ..core.progress import ProgressCallback, report
 from ..embeddings.load import load_embeddings
 from ..reports.facts import Facts
+from ..storage.connection import with_database_errors
 from ..storage.fields import EMBEDDINGS_FIELD, VISUALIZATION_KEY
 from ..storage.internals import has_brain_results
 from ..storage.lease import lease
@@ -69,6 +70,7 @@ class VisualizationReport:
         return str(self.facts())
 
 
+@with_database_errors
 def compute_visualization(
     samples: SampleCollection,
     *,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..core.errors import CCIPError
 from ..core.progress import Cancelled
 from .options import given
-from .work import DONE, NOT_DONE, PARTLY_DONE, Work, start_fiftyone
+from .work import DONE, NOT_DONE, PARTLY_DONE, Work, problem_of, start_fiftyone
 
 if TYPE_CHECKING:
     import fiftyone as fo
@@ -212,6 +212,7 @@ def _load(work: Work, summary: "Summary") -> "fo.Dataset":
         dataset = open_dataset(options.dataset, create=False)
         if not dataset.persistent:
             dataset.persistent = True
+    work.watch(dataset)
     return dataset
 
 
@@ -274,14 +275,16 @@ def _optional(summary: "Summary", stage: str) -> Iterator[None]:
         raise
     except Exception as error:
         logger.debug("%s failed:", stage, exc_info=True)
-        summary.problems[stage] = str(error) or type(error).__name__
+        summary.problems[stage] = problem_of(error)
 
 
 def _open_dataset(work: Work) -> "fo.Dataset":
     start_fiftyone(work)
     from ..io.images import open_dataset
 
-    return open_dataset(work.options.dataset, create=False)
+    dataset = open_dataset(work.options.dataset, create=False)
+    work.watch(dataset)
+    return dataset
 
 
 def _change(work: Work, dataset: "fo.Dataset", function: Callable[..., object]) -> int:

@@ -8,11 +8,14 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..core.errors import CCIPError
 from ..core.progress import Cancelled, Progress
 from .options import spellings
+
+if TYPE_CHECKING:
+    import fiftyone as fo
 
 logger = logging.getLogger(__name__)
 _PACKAGE = __name__.rpartition(".cli.")[0]  # whatever name it was imported under
@@ -69,6 +72,12 @@ class Work:
 
                 return self._failed(str(database_error(error)))
 
+    def watch(self, dataset: "fo.Dataset") -> None:
+        """Has any error in the rest of the command say that the dataset was deleted, where it was."""
+        from ..storage.connection import database_errors
+
+        self.within.enter_context(database_errors(dataset.name))
+
     def progress(self, progress: Progress) -> None:
         """Shows progress. Cancels the work after a Ctrl-C that a library has swallowed."""
         if self._stopped_by is not None:
@@ -124,6 +133,13 @@ class Work:
         raise KeyboardInterrupt
 
 
+def problem_of(error: Exception) -> str:
+    """An error in a sentence: of another library its class alone, whose text is for developers."""
+    if isinstance(error, CCIPError):
+        return error.spelled(spellings())
+    return f"an unexpected {type(error).__name__}; --verbose shows where"
+
+
 def start_fiftyone(work: Work) -> None:
     """Imports FiftyOne and connects it to its database, starting the database server if necessary.
 
@@ -152,7 +168,7 @@ def start_fiftyone(work: Work) -> None:
         ) from error
     from ..storage.connection import database_errors
 
-    work.within.enter_context(database_errors(getattr(work.options, "dataset", None)))
+    work.within.enter_context(database_errors())
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ from ..core.options import takes
 from ..core.preprocessing import BLANK_REASON, READING_POLICY, collected_warnings
 from ..core.progress import ProgressCallback, report
 from ..core.registry import DEFAULT_MODEL, get_spec
+from ..storage.connection import with_database_errors
 from ..storage.fields import ERROR_FIELD
 from ..storage.lease import SHORT_SECONDS, lease
 from ..storage.targets import TargetError
@@ -33,6 +34,7 @@ REPORT_SECONDS = 0.1
 MAX_REASONS = 1000
 
 
+@with_database_errors
 @takes(EmbeddingOptions)
 def compute_embeddings(
     samples: SampleCollection,

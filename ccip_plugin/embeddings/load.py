@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ..core.errors import CCIPError
 from ..core.neighbors.vectors import UnitVectors
 from ..core.registry import DEFAULT_MODEL, get_spec
+from ..storage.connection import with_database_errors
 from ..storage.fields import EMBEDDINGS_FIELD
 from ..storage.targets import resolve
 from .provenance import Provenance, UnknownOriginError
@@ -81,6 +82,7 @@ class Embeddings:
         )
 
 
+@with_database_errors
 def load_embeddings(
     samples: SampleCollection, *, embeddings_field: str = EMBEDDINGS_FIELD, patches_field: str | None = None
 ) -> Embeddings:
@@ -115,6 +117,7 @@ def load_embeddings(
     return Embeddings(ids, sample_ids, vectors[: len(ids)], provenance, coverage.n_total - len(ids))
 
 
+@with_database_errors
 def count_missing(
     samples: SampleCollection, *, embeddings_field: str = EMBEDDINGS_FIELD, patches_field: str | None = None
 ) -> Coverage:

@@ -18,6 +18,7 @@ from ..grouping.calibrated import Calibrated, calibrated_for, plain_values
 from ..labels.answers import answers_among, load_answers
 from ..labels.identities import load_registry
 from ..labels.store import LabelStore
+from ..storage.connection import with_database_errors
 from ..storage.fields import CALIBRATION_KEY, EMBEDDINGS_FIELD, GROUP_FIELD
 from ..storage.runs import RunKind, key_of, register
 from ..storage.targets import Target, resolve
@@ -30,6 +31,7 @@ class NothingToCalibrateError(CCIPError):
     """There are no embeddings, or no evidence about any pair."""
 
 
+@with_database_errors
 def calibrate(
     samples: SampleCollection,
     *,

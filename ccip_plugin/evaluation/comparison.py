@@ -23,6 +23,7 @@ from ..grouping.proposals import load_proposal
 from ..labels.store import LabelStore
 from ..labels.tables import rows_of
 from ..reports.facts import decimals
+from ..storage.connection import with_database_errors
 from ..storage.runs import RunKind, check_key, read_config, register_with_results
 from ..storage.targets import Target, resolve
 from .comparison_report import (
@@ -50,6 +51,7 @@ class NotComparableError(CCIPError, ValueError):
     """Two things have nothing that could be compared."""
 
 
+@with_database_errors
 def compare_runs(
     samples: SampleCollection,
     first: str,

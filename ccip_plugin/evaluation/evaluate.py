@@ -22,6 +22,7 @@ from ..embeddings.compute import compute_embeddings
 from ..embeddings.load import load_embeddings
 from ..embeddings.provenance import fields_by_model
 from ..labels.store import LabelStore
+from ..storage.connection import with_database_errors
 from ..storage.fields import EMBEDDINGS_FIELD, EVALUATION_KEY
 from ..storage.internals import refresh_run
 from ..storage.runs import RunKind, check_key, key_of, read_config, register_with_results
@@ -50,6 +51,7 @@ class NoEvaluationError(CCIPError):
         self.run_key, self.available = run_key, tuple(available)
 
 
+@with_database_errors
 def evaluate_model(
     samples: SampleCollection,
     ground_truth_field: str,
@@ -123,6 +125,7 @@ def evaluate_model(
     return evaluation
 
 
+@with_database_errors
 def evaluate_groups(
     samples: SampleCollection,
     group_field: str,
@@ -193,6 +196,7 @@ def evaluate_groups(
     return evaluation
 
 
+@with_database_errors
 def load_evaluation(samples: SampleCollection, run_key: str = EVALUATION_KEY) -> ModelEvaluation | GroupEvaluation:
     """Reads an evaluation that is stored with a dataset.
 

@@ -26,6 +26,7 @@ from ..reports.charts import Chart
 from ..reports.facts import Facts, counted, decimals
 from ..reports.images import save_chart
 from ..reports.plotly import layout, traces
+from ..storage.connection import with_database_errors
 from ..storage.fields import ALL, EMBEDDINGS_FIELD, GROUP_FIELD
 from ..storage.targets import resolve
 from .charts import sweep_chart
@@ -129,6 +130,7 @@ class Exploration:
         return save_chart(self.chart(), Path(path))
 
 
+@with_database_errors
 def explore_parameters(
     samples: SampleCollection,
     *,

@@ -18,6 +18,7 @@ from ..reports.export import write_json
 from ..reports.facts import Facts, decimals
 from ..reports.tables import records_text
 from ..reports.words import utc
+from ..storage.connection import with_database_errors
 from ..storage.fields import CALIBRATION_KEY, EMBEDDINGS_FIELD
 from ..storage.runs import key_of, read_config
 from ..storage.targets import Target, check_field_name, resolve
@@ -113,6 +114,7 @@ class Calibrated:
         return ", ".join(parts)
 
 
+@with_database_errors
 def load_calibrated(
     samples: SampleCollection, *, embeddings_field: str = EMBEDDINGS_FIELD, patches_field: str | None = None
 ) -> Calibrated | None:

@@ -23,6 +23,7 @@ from ..labels.identities import load_registry, loaded_delta, registry_revision, 
 from ..labels.store import LabelStore
 from ..labels.tables import GroupLabel, rows_of, table_of
 from ..reports.facts import Facts
+from ..storage.connection import with_database_errors
 from ..storage.fields import GROUP_FIELD, STATUS_AUTO
 from ..storage.internals import refresh_run
 from ..storage.runs import RunKind, proposal_key, read_config, register, restore
@@ -133,6 +134,7 @@ def save_proposal(proposal: Proposal) -> None:
     dataset.save_run_results(proposal.key, results, cache=False)
 
 
+@with_database_errors
 def load_proposal(
     samples: SampleCollection, *, group_field: str = GROUP_FIELD, patches_field: str | None = None
 ) -> Proposal:
@@ -169,6 +171,7 @@ def load_proposal(
     return Proposal(store, plan, GroupingReport.from_dict(report), config["run_key"], config["run"])
 
 
+@with_database_errors
 def apply_proposal(
     samples: SampleCollection,
     *,
@@ -214,6 +217,7 @@ def write(proposal: Proposal, *, progress: ProgressCallback | None = None) -> Gr
     return replace(report, number=done.number, proposal_key=None)
 
 
+@with_database_errors
 def rescued_view(samples: SampleCollection, *, group_field: str = GROUP_FIELD, patches_field: str | None = None) -> Any:
     """The images or detections that were rescued into their groups and that no user confirmed.
 

@@ -28,6 +28,7 @@ from ..core.progress import ProgressCallback, report
 from ..labels.identities import StaleGroupsError
 from ..labels.snapshot import read_state
 from ..labels.store import LabelStore
+from ..storage.connection import with_database_errors
 from ..storage.fields import ALL, GROUP_FIELD, RUN_KEY
 from ..storage.runs import RunKind, check_key, key_of, read_config
 from ..storage.targets import resolve
@@ -58,6 +59,7 @@ _OTHER_METRIC = (
 _RECORDED = ("items", "groups", "grouped", "unassigned", "ignored", "human", "rescued")
 
 
+@with_database_errors
 @takes(GroupingOptions)
 def group_characters(
     samples: SampleCollection,
@@ -107,7 +109,7 @@ def group_characters(
         CCIPError: the field, the embeddings or the options cannot be used; the message says why
     """
     if not apply:
-        warnings.warn("group_characters(apply=False) is deprecated: call propose_groups", DeprecationWarning, 3)
+        warnings.warn("group_characters(apply=False) is deprecated: call propose_groups", DeprecationWarning, 4)
         return _propose_groups(samples, patches_field, options, run_key, progress).report
     work = _compare(LabelStore(resolve(samples, patches_field), options.group_field), options, run_key, progress)
     for attempt in range(_ATTEMPTS):
@@ -124,6 +126,7 @@ def group_characters(
     raise AssertionError("unreachable")
 
 
+@with_database_errors
 @takes(GroupingOptions)
 def propose_groups(
     samples: SampleCollection,

@@ -12,6 +12,7 @@ from ..core.datasets.character_similarity import SUBSETS, ArchiveMissingError, f
 from ..core.errors import check_type
 from ..core.hub import Hub
 from ..core.progress import ProgressCallback, report
+from ..storage.connection import with_database_errors
 from ..storage.lease import lease
 from ..storage.targets import batched, resolve
 from .images import LEASE, open_dataset
@@ -23,6 +24,7 @@ TRUTH_FIELD = "ground_truth"
 _SUFFIXES = (".tar.xz", ".tar.gz", ".tar.bz2", ".tgz", ".tar")
 
 
+@with_database_errors
 def load_character_similarity(
     path_or_subset: str | Path,
     *,
@@ -97,6 +99,7 @@ def _stem(archive: Path) -> str:
     return archive.stem
 
 
+@with_database_errors
 def _add(dataset: fo.Dataset, images: Sequence[Labelled], progress: ProgressCallback | None) -> None:
     """Adds the images that are not in the dataset."""
     resolve(dataset)

@@ -21,6 +21,7 @@ from ..core.errors import CCIPError, check_type
 from ..core.preprocessing import REFUSED_FORMATS, register_optional_readers, why_missing
 from ..core.progress import ProgressCallback, report
 from ..reports.facts import Facts, counted
+from ..storage.connection import with_database_errors
 from ..storage.lease import SHORT_SECONDS, lease
 from ..storage.targets import batched, resolve
 from .passed_over import PassedOver, counts_text
@@ -89,6 +90,7 @@ class IngestReport:
         return str(self.facts())
 
 
+@with_database_errors
 def add_images(
     dataset: fo.Dataset | str,
     *paths: str | os.PathLike[str],
@@ -115,8 +117,11 @@ def add_images(
         LeaseHeldError: another process is still adding images after ten minutes
     """
     found = find_images(*paths, recursive=recursive, progress=progress)
-    if isinstance(dataset, str):
-        dataset = open_dataset(dataset)
+    return _add(open_dataset(dataset) if isinstance(dataset, str) else dataset, found, progress)
+
+
+@with_database_errors
+def _add(dataset: fo.Dataset, found: FoundImages, progress: ProgressCallback | None) -> IngestReport:
     resolve(dataset)
     report(progress, "comparing with the dataset", 0, None)
     with lease(dataset, LEASE, ttl=SHORT_SECONDS, wait=_WAIT_SECONDS) as held:
@@ -132,6 +137,7 @@ def add_images(
     return IngestReport(len(found.paths), n_added, len(found.paths) - n_added, found.skipped, found.passed_over)
 
 
+@with_database_errors
 def open_dataset(name: str, *, create: bool = True) -> fo.Dataset:
     """Loads the dataset of a name.
 

@@ -7,6 +7,7 @@ from fiftyone.core.collections import SampleCollection
 
 from ..core.errors import check_type
 from ..core.tuning.questions import Answer
+from ..storage.connection import with_database_errors
 from ..storage.fields import ANSWERS_KEY
 from ..storage.lease import lease
 from ..storage.runs import RunKind, key_of, read_config, register
@@ -28,6 +29,7 @@ class PairAnswer:
     is_same: bool | None
 
 
+@with_database_errors
 def load_answers(samples: SampleCollection, *, patches_field: str | None = None) -> list[PairAnswer]:
     """Reads the answers that are kept with a dataset, as they are now.
 
@@ -40,6 +42,7 @@ def load_answers(samples: SampleCollection, *, patches_field: str | None = None)
     return [PairAnswer(first, second, is_same) for first, second, is_same in config.get("answers", ())]
 
 
+@with_database_errors
 def save_answers(samples: SampleCollection, answers: Iterable[PairAnswer], *, patches_field: str | None = None) -> None:
     """Adds answers to those that are kept with a dataset; a later one about the same pair takes the place of the first.
 

@@ -11,6 +11,7 @@ from ..core.identity.planning import Plan
 from ..core.identity.state import LabelTable, State
 from ..core.progress import ProgressCallback
 from ..reports.facts import Facts, counted
+from ..storage.connection import with_database_errors
 from ..storage.fields import GROUP_FIELD
 from ..storage.lease import lease
 from ..storage.runs import RunKind, proposal_key, read_config, restore
@@ -66,6 +67,7 @@ class Deletion:
         return str(self.facts())
 
 
+@with_database_errors
 def delete_grouping(
     samples: SampleCollection,
     *,

@@ -13,6 +13,7 @@ from ..core.identity.groups import Draft
 from ..core.identity.planning import Plan
 from ..core.progress import ProgressCallback
 from ..reports.facts import Facts
+from ..storage.connection import with_database_errors
 from ..storage.fields import GROUP_FIELD, STATUS_AUTO, UNASSIGNED
 from ..storage.targets import TargetError, resolve
 from .changes import apply
@@ -84,6 +85,7 @@ class Rejection:
         return str(self.facts())
 
 
+@with_database_errors
 def reject(
     samples: SampleCollection,
     *,

@@ -8,6 +8,7 @@ from fiftyone.core.collections import SampleCollection
 
 from ..core.errors import CCIPError, check_type
 from ..core.progress import ProgressCallback
+from ..storage.connection import with_database_errors
 from ..storage.fields import GROUP_FIELD
 from ..storage.lease import SHORT_SECONDS, lease
 from ..storage.targets import resolve
@@ -30,6 +31,7 @@ class NoSuchChangeError(CCIPError, ValueError):
         self.path, self.number = path, number
 
 
+@with_database_errors
 def undo(
     samples: SampleCollection,
     *,
@@ -57,6 +59,7 @@ def undo(
     return _turn(store, _last_done, EntryState.UNDOING, "undo", progress)
 
 
+@with_database_errors
 def redo(
     samples: SampleCollection,
     *,
@@ -89,6 +92,7 @@ def _turn(
         return replace(done, action=f"{action} {entry.action}")
 
 
+@with_database_errors
 def history(
     samples: SampleCollection, *, group_field: str = GROUP_FIELD, patches_field: str | None = None
 ) -> list[PastChange]:
@@ -104,6 +108,7 @@ def history(
     return [_past_change(journal, entry) for entry in reversed(journal.entries())]
 
 
+@with_database_errors
 def drop_change(
     samples: SampleCollection,
     number: int,

@@ -10,6 +10,7 @@ from ..core.progress import ProgressCallback, report
 from ..core.tuning.questions import Answer, Fit, PairPool, choose_pairs, fit
 from ..embeddings.load import load_embeddings
 from ..labels.answers import PairAnswer, answers_among, load_answers, save_answers
+from ..storage.connection import with_database_errors
 from ..storage.fields import EMBEDDINGS_FIELD
 from ..storage.targets import resolve
 
@@ -37,6 +38,7 @@ class Questions:
         NothingToAskError: fewer than two items have an embedding
     """
 
+    @with_database_errors
     def __init__(
         self,
         samples: SampleCollection,

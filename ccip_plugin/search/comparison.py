@@ -20,6 +20,7 @@ from ..embeddings.load import load_embeddings
 from ..embeddings.store import EmbeddingStore
 from ..reports.charts import Heatmap
 from ..reports.facts import Facts
+from ..storage.connection import with_database_errors
 from ..storage.fields import EMBEDDINGS_FIELD
 from ..storage.targets import Target, resolve
 from .heatmap import difference_heatmap, thumbnail
@@ -133,6 +134,7 @@ class Comparison:
         return str(self.facts())
 
 
+@with_database_errors
 def compare_images(
     samples: SampleCollection,
     *,

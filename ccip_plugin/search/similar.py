@@ -28,6 +28,7 @@ from ..embeddings.provenance import Provenance
 from ..labels.reports import refused_text
 from ..labels.store import LabelStore
 from ..reports.facts import Facts, counted
+from ..storage.connection import with_database_errors
 from ..storage.fields import EMBEDDINGS_FIELD, GROUP_FIELD, STATUS_IGNORED
 from ..storage.targets import Target, check_field_name, resolve
 from .difference_field import field_problem, write_differences
@@ -125,6 +126,7 @@ class Similar:
         return str(self.facts())
 
 
+@with_database_errors
 def find_similar(
     samples: SampleCollection,
     *,

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from ccip_plugin.cli.work import DONE, INTERRUPTED, NOT_DONE, TERMINATED, Work
-from ccip_plugin.core.errors import CCIPError
+from ccip_plugin.cli.work import DONE, INTERRUPTED, NOT_DONE, TERMINATED, Work, problem_of
+from ccip_plugin.core.errors import CCIPError, ParameterError
 from ccip_plugin.core.progress import Cancelled, Progress
 
 PACKAGE = Path(__file__).resolve().parents[2] / "ccip_plugin"
@@ -46,6 +46,18 @@ def test_what_ends_a_command(error, status, message, capsys):
 def test_an_error_of_the_program_is_not_hidden():
     with pytest.raises(ZeroDivisionError):
         work().do(raising(ZeroDivisionError()))
+
+
+@pytest.mark.parametrize(
+    "error, problem",
+    [
+        pytest.param(CCIPError("no room"), "no room", id="ours"),
+        pytest.param(KeyError("_id"), "an unexpected KeyError; --verbose shows where", id="of another library"),
+        pytest.param(ParameterError("eps", 2, "less"), "--eps is 2; it must be less", id="an option"),
+    ],
+)
+def test_what_is_wrong_with_a_part_of_a_command(error, problem):
+    assert problem_of(error) == problem
 
 
 def test_a_command_that_ends_well(capsys):
