@@ -25,7 +25,9 @@ CREATE_DATASETS = {"add_images", "load_character_similarity", "open_dataset"}  #
 )
 def test_public_functions_whose_database_or_dataset_goes(run_python, images, model_dir, fault, says):
     paths = images("aabbbc")
-    done = run_python(["-m", "tests.support.database.interrupted", fault], *paths, timeout=400, CCIP_MODEL_DIR=str(model_dir))
+    done = run_python(
+        ["-m", "tests.support.database.interrupted", fault], *paths, timeout=400, CCIP_MODEL_DIR=str(model_dir)
+    )
     tried = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     assert {each["function"] for each in tried} == USE_DATABASE
     assert [each for each in tried if "raw" in each] == []
