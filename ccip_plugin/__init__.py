@@ -21,6 +21,7 @@ __all__ = [
     "compute_embeddings",
     "compute_similarity",
     "compute_visualization",
+    "confirm",
     "count_missing",
     "delete_grouping",
     "drop_change",
@@ -31,6 +32,7 @@ __all__ = [
     "find_similar",
     "group_characters",
     "history",
+    "ignore",
     "load_answers",
     "load_calibrated",
     "load_character_similarity",
@@ -38,11 +40,13 @@ __all__ = [
     "load_evaluation",
     "load_proposal",
     "manage_models",
+    "move",
     "open_dataset",
     "propose_groups",
     "redo",
     "register_model",
     "reject",
+    "rename_group",
     "rescued_view",
     "save_answers",
     "undo",
@@ -66,7 +70,7 @@ if TYPE_CHECKING:
     from .io.images import add_images, find_images, open_dataset
     from .labels.answers import load_answers, save_answers
     from .labels.deletion import delete_grouping
-    from .labels.edits import reject
+    from .labels.edits import confirm, ignore, move, reject, rename_group
     from .labels.history import drop_change, history, redo, undo
     from .review.questions import Questions
     from .search import compare_images, find_similar
@@ -108,7 +112,7 @@ _MODULES = {
         "save_answers",
     ),
     "labels.deletion": ("delete_grouping",),
-    "labels.edits": ("reject",),
+    "labels.edits": ("confirm", "ignore", "move", "reject", "rename_group"),
     "labels.history": (
         "drop_change",
         "history",

@@ -10,6 +10,10 @@ from ..reports.words import utc
 _ACTIONS = {
     "group_characters": "group by character",
     "reject": "not this character",
+    "confirm": "confirm",
+    "ignore": "ignore",
+    "move": "move to a group",
+    "rename_group": "rename group",
     "delete_grouping": "delete character groups",
 }
 _TURNS = {"undo": "undid", "redo": "redid"}

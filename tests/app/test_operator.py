@@ -50,7 +50,11 @@ def operators():
         ("group_characters", MEDIUM, True, True),
         ("explore_parameters", LOW, True, True),
         ("apply_proposal", MEDIUM, False, True),
+        ("rename_group", MEDIUM, False, True),
+        ("confirm", MEDIUM, False, True),
+        ("move", MEDIUM, False, True),
         ("reject", MEDIUM, False, True),
+        ("ignore", MEDIUM, False, True),
         ("undo", MEDIUM, False, True),
         ("redo", MEDIUM, False, True),
         ("delete_grouping", HIGH, False, True),
@@ -77,7 +81,7 @@ def test_configurations(operators, name, risk, is_delegable, is_live):
 
 
 def test_every_operator_is_in_the_table(operators):
-    assert len(operators) == 18
+    assert len(operators) == 22
 
 
 # -- forms never write

@@ -83,7 +83,7 @@ def data(dataset):
     return new
 
 
-def body(name, data, **params):
+def body(name, data, /, **params):
     return {"operator_uri": URI + name, "dataset_name": data.name, "view": [], "params": params}
 
 

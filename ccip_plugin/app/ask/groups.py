@@ -2,12 +2,20 @@
 
 from typing import Any
 
+from fiftyone.operators import types
+
 from ...core.options import Choice
+from ...core.plain import canonical_name
+from ...labels.store import LabelStore
 from ...storage.fields import GROUP_FIELD
 from ...storage.runs import RunKind, read_config
-from ...storage.targets import Target, field_path, split_path
+from ...storage.targets import Target, field_path, resolve, split_path
 from ..answers import patches_field_of, text_of
+from ..counts import remembered
 from ..forms import Form
+
+MANY_GROUPS = 1000
+"""The most groups that a form lists; others are typed."""
 
 
 def ask_group_path(form: Form, nothing: str, target: Target | None = None) -> str | None:
@@ -40,6 +48,38 @@ def paths_in(ctx: Any, target: Target | None = None) -> list[str]:
     configs = [read_config(ctx.dataset, key, ("path",)) for key in keys]
     paths = [config["path"] for config in configs if config is not None]
     return [path for path in paths if target is None or split_path(path)[0] == target.patches_field]
+
+
+def ask_group(
+    form: Form, store: LabelStore, name: str, label: str, *, allows_new: bool = False, default: str | None = None
+) -> str | None:
+    """Asks for a group by its name, found as one types.
+
+    Args:
+        form: the form
+        store: the field with the groups
+        name: the parameter
+        label: the question
+        allows_new (False): whether another name makes a new group
+        default (None): the group that the form begins with
+
+    Returns:
+        the answer, the default where nothing was chosen
+    """
+    names = remembered(store.target.whole(), f"names {store.path}", store.group_names)
+    choices = types.AutocompleteView(allow_user_input=True)
+    for each in names[:MANY_GROUPS]:
+        choices.add_choice(each, label=each)
+    asked = form.inputs.str(name, label=label, view=choices, default=default)
+    chosen = text_of(form.ctx, name)
+    if chosen and not allows_new and canonical_name(chosen) not in map(canonical_name, names):
+        asked.invalid, asked.error_message = True, f"There is no character group {chosen!r}"
+    return chosen or default
+
+
+def whole_store(ctx: Any, *, patches_field: str | None, group_field: str) -> LabelStore:
+    """The groups of the whole dataset in a field."""
+    return LabelStore(resolve(ctx.dataset, patches_field).whole(), group_field)
 
 
 def path_of(ctx: Any) -> str | None:

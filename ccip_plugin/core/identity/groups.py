@@ -199,6 +199,21 @@ class Draft:
             return group_id
         return self._ids[key] if key in self._ids else self.new_group(name)
 
+    def id_of_name(self, name: str) -> int | None:
+        """The id of the group of a name, None where there is none."""
+        return self._ids.get(canonical_name(name))
+
+    def rename(self, group_id: int, name: str, named_by: str = PERSON) -> None:
+        """Names a group; its earlier name is free again.
+
+        Raises:
+            GroupNameError: the name is too long
+        """
+        check_length(name)
+        self._ids.pop(canonical_name(self.groups[group_id].name), None)
+        self.groups[group_id] = replace(self.groups[group_id], name=name, named_by=named_by)
+        self._ids[canonical_name(name)] = group_id
+
     def set_prototype(self, group_id: int, prototype: str, model: str) -> None:
         """Records the mean embedding of a group."""
         self.groups[group_id] = replace(self.groups[group_id], prototype=prototype, model=model)

@@ -8,7 +8,7 @@ from fiftyone.operators import types
 from ...app import route, upload
 from ...app.answers import number_of, text_of
 from ...app.ask.embeddings import ask_embeddings
-from ...app.counts import remembered
+from ...app.ask.groups import ask_group
 from ...app.forms import Form, field_description, sentence
 from ...app.operator import CCIPOperator
 from ...app.outputs import Output, file_paths
@@ -22,7 +22,6 @@ SELECTED, GROUP, UPLOAD = "ticked", "group", "upload"
 DIFFERENCE_FIELD = "ccip_difference"
 FILES = ".png,.jpg,.jpeg,.webp,.gif,.bmp,.tif,.tiff,.avif"
 N_ROWS = 20
-MANY_GROUPS = 1000
 COMBINE = (Choice("mean", "By the mean difference to all"), Choice("nearest", "By the difference to the nearest"))
 
 
@@ -163,14 +162,7 @@ def _ask_group(form: Form, field: str) -> None:
     if not store.exists():
         form.error("group", f"There are no character groups in {field!r} yet. Run 'CCIP: group by character' first.")
         return
-    names = remembered(form.target.whole(), f"names {store.path}", store.group_names)
-    choices = types.AutocompleteView(allow_user_input=True)
-    for name in names[:MANY_GROUPS]:
-        choices.add_choice(name, label=name)
-    asked = form.inputs.str("group", label="Character group", view=choices)
-    chosen = form.ctx.params.get("group")
-    if chosen and chosen not in names:
-        asked.invalid, asked.error_message = True, f"There is no character group {chosen!r}"
+    ask_group(form, store, "group", "Character group")
 
 
 def _ask_upload(form: Form) -> None:

@@ -8,19 +8,19 @@ from dataclasses import dataclass, field, replace
 
 from fiftyone.core.collections import SampleCollection
 
-from ..core.errors import CCIPError
-from ..core.identity.groups import Draft
-from ..core.identity.planning import Plan
-from ..core.progress import ProgressCallback
-from ..reports.facts import Facts
-from ..storage.connection import with_database_errors
-from ..storage.fields import GROUP_FIELD, STATUS_AUTO, UNASSIGNED
-from ..storage.targets import TargetError, resolve
-from .changes import apply
-from .identities import StaleGroupsError, load_registry_of
-from .reports import refused_text
-from .store import LabelStore
-from .tables import GroupLabel, table_of
+from ...core.errors import CCIPError
+from ...core.identity.groups import Draft
+from ...core.identity.planning import Plan
+from ...core.progress import ProgressCallback
+from ...reports.facts import Facts
+from ...storage.connection import with_database_errors
+from ...storage.fields import GROUP_FIELD, STATUS_AUTO, UNASSIGNED
+from ...storage.targets import TargetError, resolve
+from ..changes import apply
+from ..identities import StaleGroupsError, load_registry_of
+from ..reports import refused_text
+from ..store import LabelStore
+from ..tables import GroupLabel, table_of
 
 _NAMED = 5  # groups that are named in a sentence
 

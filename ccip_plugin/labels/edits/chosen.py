@@ -1,0 +1,222 @@
+"""The items and groups that an edit names, read without reading all of them."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from fiftyone import ViewField as F
+from fiftyone.core.collections import SampleCollection
+
+from ...core.errors import CCIPError, ParameterError, check_type
+from ...core.identity.groups import Draft, Registry, default_name
+from ...core.identity.planning import Plan
+from ...core.plain import canonical_name
+from ...core.progress import ProgressCallback
+from ...storage.targets import Target, TargetError, resolve
+from ..changes import apply
+from ..identities import StaleGroupsError, load_registry
+from ..store import LabelStore
+from ..tables import GroupLabel, table_of
+from .report import EditReport
+
+GroupRef = str | int
+"""A group, by its name or its id."""
+
+_SPARE = 10  # default names that are looked up before a new group is named
+
+
+class NoSuchGroupError(CCIPError, ValueError):
+    """No group has that name or id."""
+
+    def __init__(self, path: str, group: GroupRef):
+        super().__init__(f"{path!r} has no character group {group!r}: give the name of a group, or its id")
+        self.path, self.group = path, group
+
+
+@dataclass
+class Edit:
+    """An edit that is being planned.
+
+    Attributes:
+        store: where the labels are
+        action: its name in the history
+        rows: the items: their ids, those of their samples, and their labels
+        draft: the groups that the edit is about, and its changes
+        changed: the labels to write
+        report: what it does
+    """
+
+    store: LabelStore
+    action: str
+    rows: list[tuple[str, str, GroupLabel | None]]
+    draft: Draft
+    changed: list[tuple[str, str, GroupLabel | None]] = field(default_factory=list)
+    groups: Counter[str] = field(default_factory=Counter)
+    n_same: int = 0
+    n_without: int = 0
+
+    def write(self, item_id: str, sample_id: str, before: GroupLabel | None, after: GroupLabel) -> None:
+        """Plans a label; one that is the same already is counted."""
+        if after == before:
+            self.n_same += 1
+            return
+        self.changed.append((item_id, sample_id, after))
+        self.groups[after.label or ""] += 1
+
+    def group_of(self, label: GroupLabel | None) -> int | None:
+        """The id of the group that a label names, None for none."""
+        return None if label is None else self.draft.id_of(label.group_name, label.group_id)
+
+    def resolve(self, group: GroupRef) -> int:
+        """The id of a group that exists.
+
+        Raises:
+            NoSuchGroupError: there is none
+        """
+        return _resolve(self.draft, self.store.path, group)
+
+
+def edit(
+    store: LabelStore,
+    action: str,
+    plan: Callable[[Edit], None],
+    *,
+    groups: Sequence[GroupRef] | None,
+    others: Sequence[GroupRef] = (),
+    dry_run: bool,
+    progress: ProgressCallback | None,
+) -> EditReport:
+    """Reads what an edit names, plans it and writes it; once more when the groups were changed meanwhile.
+
+    Args:
+        store: the items, of a view or, with groups, of the whole dataset as well
+        action: its name in the history
+        plan: plans the edit
+        groups: the groups whose members are edited, None for the items of the store
+        others: groups and names that the plan needs as well
+        dry_run: plan only
+        progress: called with the number of labels written
+    """
+    try:
+        return _edit(store, action, plan, groups, others, dry_run, progress)
+    except StaleGroupsError:  # as after a change that was interrupted, which is finished by now
+        return _edit(store, action, plan, groups, others, dry_run, progress)
+
+
+def _edit(
+    store: LabelStore,
+    action: str,
+    plan: Callable[[Edit], None],
+    groups: Sequence[GroupRef] | None,
+    others: Sequence[GroupRef],
+    dry_run: bool,
+    progress: ProgressCallback | None,
+) -> EditReport:
+    made = _read(store, action, groups, others)
+    plan(made)
+    identities = made.draft.changes()
+    report = EditReport(
+        action,
+        store.path,
+        dict(made.groups.most_common()),
+        made.n_same,
+        made.n_without,
+        n_lifted=sum(map(len, identities.lifted.values())),
+    )
+    if dry_run:
+        return report
+    done = apply(store, Plan(table_of(made.changed), identities), action=action, is_automatic=False, progress=progress)
+    return replace(report, n_left=done.n_left, refused=done.refused, number=done.number, is_done=True)
+
+
+def _read(store: LabelStore, action: str, groups: Sequence[GroupRef] | None, others: Sequence[GroupRef]) -> Edit:
+    dataset, path = store.target.dataset, store.path
+    if groups is None:
+        rows = list(zip(*store.read(), strict=True))
+        named = {(label.group_id, label.group_name) for _, _, label in rows if label is not None and label.group_name}
+        refs = [*others, *(group_id for group_id, _ in named if group_id), *(name for _, name in named if name)]
+        return Edit(store, action, rows, Draft(_load(dataset, path, refs)))
+    registry = _load(dataset, path, [*groups, *others])
+    draft = Draft(registry)
+    ids = {_resolve(draft, path, group) for group in groups}
+    names = [registry.groups[group_id].name for group_id in ids]
+    rows = list(zip(*store.read(_members(store, ids, names)), strict=True))
+    members = [row for row in rows if row[2] is not None and draft.id_of(row[2].group_name, row[2].group_id) in ids]
+    return Edit(store, action, members, draft)
+
+
+def _load(dataset: SampleCollection, path: str, refs: Iterable[GroupRef]) -> Registry:
+    """Reads groups by id or name, and those that have the default names of the next groups."""
+    refs = list(refs)
+    next_id = load_registry(dataset, path, ()).next_id
+    spare = [default_name(next_id + number) for number in range(_SPARE)]
+    ids = [ref for ref in refs if isinstance(ref, int)]
+    return load_registry(dataset, path, ids, [*spare, *(ref for ref in refs if isinstance(ref, str))])
+
+
+def _resolve(draft: Draft, path: str, group: GroupRef) -> int:
+    if isinstance(group, str):
+        group_id = draft.registry.ids_by_name().get(canonical_name(group))
+    else:
+        group_id = group if group in draft.registry.groups else None
+    if group_id is None or draft.registry.groups[group_id].merged_into is not None:
+        raise NoSuchGroupError(path, group)
+    return group_id
+
+
+def _members(store: LabelStore, ids: set[int], names: list[str]) -> Target:
+    """The items whose labels have these ids or names, as the database finds them."""
+    target = store.target
+    paths = [store.attribute_path(name) for name in ("group_id", "label")]
+    group_id, label = (F(path.rpartition(".")[2] if target.is_patches else path) for path in paths)
+    has_name = group_id.is_in(sorted(ids)) | label.is_in(names)
+    if target.is_patches:
+        return replace(target, view=target.view.filter_labels(target.patches_field, has_name))
+    return replace(target, view=target.view.match(has_name))
+
+
+def chosen_store(
+    samples: SampleCollection, groups: object, group_field: str, patches_field: str | None, what: str
+) -> LabelStore:
+    """Where the labels of the chosen items are.
+
+    Args:
+        samples: a view of the items, or a dataset with ``groups``
+        groups: the groups whose members are chosen, None for the items themselves
+        group_field: the field with the groups
+        patches_field: the field with the detections, None for samples
+        what: what would be done to all items, such as ``confirm``
+
+    Raises:
+        TargetError: a whole dataset without groups
+    """
+    store = LabelStore(resolve(samples, patches_field), group_field)
+    if groups is None and store.target.is_whole:
+        raise TargetError(f"that would {what} every image of the dataset: give a view of some, or groups")
+    return store
+
+
+def as_groups(groups: GroupRef | Sequence[GroupRef] | None) -> list[GroupRef] | None:
+    """Groups as a list; a single one needs none.
+
+    Raises:
+        ParameterError: they are neither names nor ids
+    """
+    if groups is None:
+        return None
+    listed = [groups] if isinstance(groups, str | int) else list(groups)
+    for group in listed:
+        check_group(group)
+    return listed
+
+
+def check_group(group: object) -> None:
+    """Checks that a group is given by its name or id.
+
+    Raises:
+        ParameterError: it is not
+    """
+    wanted = "the name of a character group, or its id"
+    check_type("group", group, str | int, wanted)
+    if isinstance(group, bool):
+        raise ParameterError("group", group, wanted)

@@ -1,0 +1,88 @@
+"""Names groups."""
+
+from dataclasses import replace
+
+from fiftyone.core.collections import SampleCollection
+
+from ...core.identity.groups import GroupNameError
+from ...core.plain import canonical_name
+from ...core.progress import ProgressCallback
+from ...storage.connection import with_database_errors
+from ...storage.fields import GROUP_FIELD
+from ...storage.targets import resolve
+from ..identities import check_name
+from ..store import LabelStore
+from .chosen import Edit, GroupRef, check_group, edit
+from .report import EditReport
+
+
+class NameTakenError(GroupNameError):
+    """Another group has that name."""
+
+    def __init__(self, name: str, group_id: int):
+        super().__init__(
+            f"the group {group_id} is called {name!r} already: move the images there, or choose another name"
+        )
+        self.name, self.group_id = name, group_id
+
+
+@with_database_errors
+def rename_group(
+    samples: SampleCollection,
+    group: GroupRef,
+    name: str,
+    *,
+    group_field: str = GROUP_FIELD,
+    patches_field: str | None = None,
+    dry_run: bool = False,
+    progress: ProgressCallback | None = None,
+) -> EditReport:
+    """Names a group: the labels of all its images get that name, and nothing else about them changes.
+
+    Runs keep the name, also for a group without images. Costs time for the images of the group.
+
+    Args:
+        samples: the dataset, or any view of it; the group of the whole dataset is renamed
+        group: its name or id
+        name: the new name, in any script; blanks around it are removed
+        group_field ("character_group"): the field with the groups
+        patches_field (None): the field with the detections, when they were grouped
+        dry_run (False): change nothing, only say what would be
+        progress (None): called with the number of labels written
+
+    Returns:
+        an :class:`~ccip_plugin.labels.edits.report.EditReport`
+
+    Raises:
+        GroupNameError: no group can have that name: it is empty, reserved, too long or looks like a default one
+        NameTakenError: another group has it
+        NoSuchGroupError: there is no such group
+        StaleGroupsError: the groups were changed by another process meanwhile; try again
+        LeaseHeldError: another process is writing
+    """
+    check_group(group)
+    check_name(name)
+    new = name.strip()
+    store = LabelStore(resolve(samples, patches_field).whole(), group_field)
+
+    def plan(made: Edit) -> None:
+        _rename(made, made.resolve(group), new)
+
+    return edit(store, "rename_group", plan, groups=[group], others=[new], dry_run=dry_run, progress=progress)
+
+
+def _rename(made: Edit, group_id: int, name: str) -> None:
+    taken = made.draft.id_of_name(name)
+    if taken not in (None, group_id):
+        raise NameTakenError(name, int(taken or 0))
+    old = made.draft.groups[group_id].name
+    made.draft.rename(group_id, name)
+    for item_id, sample_id, label in made.rows:
+        if label is None:
+            continue
+        if label.is_human and not label.is_settled:
+            after = replace(label, label=name).confirmed(group_id)
+        else:
+            is_written = canonical_name(label.assigned or "") == canonical_name(old)
+            after = replace(label, label=name, assigned=name if is_written else label.assigned, group_id=group_id)
+        made.write(item_id, sample_id, label, after)

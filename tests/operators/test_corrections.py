@@ -1,0 +1,114 @@
+"""Confirm, move, ignore and rename in the App: the form counts what will change, the run does exactly that."""
+
+import fiftyone as fo
+import pytest
+
+from ccip_plugin import confirm, group_characters, rename_group, undo
+from tests.support.app.operator_tools import facts, form, problems, run, said
+from tests.support.groups import embed
+
+pytestmark = pytest.mark.mongo
+
+FIELD, ONE, TWO = "character_group", "character_0001", "character_0002"
+
+
+def uri(name):
+    return f"@ccip/characters/{name}"
+
+
+@pytest.fixture
+def data(dataset, tmp_path):
+    new = dataset(*(tmp_path / f"{n}.png" for n in range(5)))
+    embed(new, "aaabb")
+    group_characters(new)
+    return new
+
+
+def labels(data):
+    return data.values(f"{FIELD}.label")
+
+
+@pytest.mark.parametrize(
+    "name, answers, shown, after",
+    [
+        ("confirm", {}, "2 (1 in 'character_0001', 1 in 'character_0002')", [ONE, ONE, ONE, TWO, TWO]),
+        ("ignore", {}, "2 (2 in 'unassigned')", ["unassigned", ONE, ONE, "unassigned", TWO]),
+        ("move", {"to": "Rei"}, "2 (2 in 'Rei')", ["Rei", ONE, ONE, "Rei", TWO]),
+        ("move", {}, "2 (2 in 'character_0003')", ["character_0003", ONE, ONE, "character_0003", TWO]),
+        ("move", {"to": TWO, "reject": True}, "2 (2 in 'character_0002')", [TWO, ONE, ONE, TWO, TWO]),
+    ],
+)
+def test_the_selected_images(data, name, answers, shown, after):
+    before, ids = labels(data), data.values("id")
+    selected = {"selected": [ids[0], ids[3]]}
+    inputs = form(uri(name), data, **selected, **answers)
+    assert not problems(inputs)
+    assert said(inputs, "what_hint").startswith(f"Selected images whose labels change: {shown}")
+    messages = run(uri(name), data, **selected, **answers)
+    assert labels(data) == after
+    assert "clear_selected_samples" in messages and "reload_dataset" in messages
+    undo(data)
+    assert labels(data) == before
+
+
+@pytest.mark.parametrize("name", ["confirm", "ignore", "move"])
+def test_without_a_selection_the_form_says_how(data, name):
+    ((_, problem),) = problems(form(uri(name), data)).items()
+    assert problem.startswith("Select the samples, or labels in an opened sample, to ")
+
+
+def test_what_would_change_nothing_is_said(data):
+    confirm(data, groups=ONE)
+    ids = data.values("id")
+    ((_, problem),) = problems(form(uri("confirm"), data, selected=ids[:2])).items()
+    assert problem == "Nothing would change: the selected images are like this already, or in no group."
+    assert not problems(form(uri("confirm"), data, selected=ids[:4]))
+
+
+def test_rename_begins_with_the_group_of_the_selection(data):
+    ids = data.values("id")
+    inputs = form(uri("rename_group"), data, selected=ids[:2])
+    assert inputs["group"]["default"] == ONE and not problems(inputs)
+    assert form(uri("rename_group"), data, selected=ids)["group"]["default"] is None
+    inputs = form(uri("rename_group"), data, selected=ids[:2], name="綾波レイ")
+    assert said(inputs, "what_hint").startswith("Labels that get the name '綾波レイ': 3, in the whole dataset.")
+    shown = run(uri("rename_group"), data, selected=ids[:2], name="綾波レイ")
+    assert labels(data) == ["綾波レイ"] * 3 + [TWO] * 2
+    assert facts(shown["show_output"]["results"])["Groups"] == "3 in '綾波レイ'"
+
+
+@pytest.mark.parametrize(
+    "answers, problem",
+    [
+        ({"group": "someone", "name": "Rei"}, "There is no character group 'someone'"),
+        ({"group": TWO, "name": "Asuka"}, "The group 1 is called 'Asuka' already: move the images there, or choose"),
+        ({"group": TWO, "name": "character_0009"}, "'character_0009' looks like a default name"),
+        ({"group": TWO, "name": "x" * 201}, "The name of a character group has at most 200 characters"),
+    ],
+)
+def test_names_that_cannot_be_given(data, answers, problem):
+    rename_group(data, ONE, "Asuka")
+    told = problems(form(uri("rename_group"), data, **answers))
+    assert any(each.startswith(problem) for each in told.values()), told
+
+
+def test_an_empty_name_is_asked_for(data):
+    shown = run(uri("rename_group"), data, group=ONE)
+    assert "'name' is empty: choose a value" in str(shown)
+    assert labels(data) == [ONE] * 3 + [TWO] * 2
+
+
+def test_patches_are_corrected_in_their_dataset(dataset, tmp_path):
+    new = dataset(*(tmp_path / f"{n}.png" for n in range(2)))
+    boxes = [fo.Detection(label="girl", bounding_box=[0.3 * k, 0.1, 0.2, 0.2]) for k in range(4)]
+    for sample, part in zip(new, (boxes[:2], boxes[2:]), strict=True):
+        sample["people"] = fo.Detections(detections=part)
+        sample.save()
+    embed(new, "aabb", "people")
+    group_characters(new, patches_field="people")
+    patches = new.to_patches("people")
+    run(uri("move"), patches, selected=patches.values("id")[:1], to="Rei")
+    assert new.values("people.detections.character_group", unwind=True) == ["Rei", ONE, TWO, TWO]
+    assert new.values("people_characters") == [["Rei", ONE], [TWO]]
+    run(uri("confirm"), new, selected_labels=[{"label_id": patches.values("id")[1], "field": "people"}])
+    assert new.values("people.detections.character_status", unwind=True) == ["confirmed", "confirmed", "auto", "auto"]
