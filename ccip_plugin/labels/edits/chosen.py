@@ -204,7 +204,9 @@ def as_groups(groups: GroupRef | Sequence[GroupRef] | None) -> list[GroupRef] | 
     """
     if groups is None:
         return None
-    listed = [groups] if isinstance(groups, str | int) else list(groups)
+    if not isinstance(groups, str | Iterable):
+        check_group(groups)
+    listed: list[GroupRef] = [groups] if isinstance(groups, str | int) else list(groups)
     for group in listed:
         check_group(group)
     return listed

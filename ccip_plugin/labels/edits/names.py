@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from fiftyone.core.collections import SampleCollection
 
+from ...core.errors import check_type
 from ...core.identity.groups import GroupNameError
 from ...core.plain import canonical_name
 from ...core.progress import ProgressCallback
@@ -61,6 +62,7 @@ def rename_group(
         LeaseHeldError: another process is writing
     """
     check_group(group)
+    check_type("name", name, str, "the name of a character group")
     check_name(name)
     new = name.strip()
     store = LabelStore(resolve(samples, patches_field).whole(), group_field)

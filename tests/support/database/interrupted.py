@@ -53,6 +53,10 @@ def calls(images, group):
     archive = archive_of(images)
     return made | {
         "reject": lambda data: ccip.reject(data[:1]),
+        "confirm": lambda data: ccip.confirm(data[:1]),
+        "ignore": lambda data: ccip.ignore(data[:1]),
+        "move": lambda data: ccip.move(data[:1], "Rei"),
+        "rename_group": lambda data: ccip.rename_group(data, 1, "Rei"),
         "add_images": lambda data: ccip.add_images(data.name, *images),
         "open_dataset": lambda data: ccip.open_dataset(data.name),
         "load_character_similarity": lambda data: ccip.load_character_similarity(archive, name=data.name),
