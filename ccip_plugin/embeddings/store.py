@@ -12,10 +12,10 @@ from pymongo import UpdateOne
 
 from ..core.encoder.reading import Extracted, Item
 from ..storage.fields import EMBEDDINGS_FIELD, ERROR_FIELD, SOURCE_FIELD
-from ..storage.internals import aggregate, reload_fields, sample_documents, samples_in_memory
+from ..storage.internals import aggregate, sample_documents
 from ..storage.schema import check_type, check_writable, declare, stored_field
 from ..storage.targets import Target, check_field_name
-from ..storage.updates import Part, n_bytes, now, parts_of, update_labels, write_parts
+from ..storage.updates import Part, n_bytes, now, parts_of, refresh_samples, update_labels, write_parts
 from .provenance import Provenance, read_provenance
 
 logger = logging.getLogger(__name__)
@@ -275,7 +275,7 @@ class EmbeddingStore:
             query, filters = {"$or": [{name: {"$ne": None}} for name in names]}, None
             change["$set"] |= dict.fromkeys(names)
         self._samples.update_many(query, change, array_filters=filters)
-        self._refresh(list(samples_in_memory(self.target.dataset)))
+        self._refresh(None)
 
     # -- documents
 
@@ -368,14 +368,10 @@ class EmbeddingStore:
         before = {_key(row): row["size"] for row in self._aggregate(*names, then=then, sample_ids=[part.sample_id])}
         return [n_bytes(self._values(result)) - before.get(result.key, 0) for result in part.items]
 
-    def _refresh(self, sample_ids: Iterable[str]) -> None:
-        """Updates sample objects in memory with the written values; unsaved values of other fields are kept."""
-        in_memory = samples_in_memory(self.target.dataset)
-        own = (self.embeddings_field, ERROR_FIELD, self._source_field)
-        names = (self.target.patches_field,) if self.target.is_patches else own
-        for sample_id in set(sample_ids):
-            if (sample := in_memory.get(sample_id)) is not None:
-                reload_fields(sample, (*names, "last_modified_at"))
+    def _refresh(self, sample_ids: Iterable[str] | None) -> None:
+        """Updates sample objects in memory with the written values; unsaved values are kept."""
+        names = (self.embeddings_field, ERROR_FIELD, self._source_field)
+        refresh_samples(self.target, names, sample_ids=sample_ids)
 
 
 def _key(row: Mapping[str, Any]) -> Key:

@@ -14,10 +14,10 @@ from pymongo.collection import Collection
 from ..core.identity.ids import Ids, ids_from
 from ..core.identity.state import LabelTable
 from ..storage.fields import STATUS_AUTO, STATUSES, UNASSIGNED
-from ..storage.internals import aggregate, reload_fields, sample_documents, samples_in_memory
+from ..storage.internals import aggregate, sample_documents
 from ..storage.schema import ForeignFieldError, check_type, check_writable, declare, stored_field
 from ..storage.targets import CHUNK, Target, batched, check_field_name
-from ..storage.updates import bulk_write
+from ..storage.updates import bulk_write, refresh_samples
 from .tables import GroupLabel, TableBuilder
 from .writer import Change, Raw, Stored, Written, write
 
@@ -284,10 +284,9 @@ class LabelStore:
         return written
 
     def refresh(self) -> None:
-        """Updates sample objects in memory; unsaved values of their other fields stay."""
-        fields = [self.group_field] if self.rollup_field is None else [self.target.patches_field, self.rollup_field]
-        for sample in list(samples_in_memory(self.target.dataset).values()):
-            reload_fields(sample, [*map(str, fields), "last_modified_at"])
+        """Updates sample objects in memory; all that is unsaved stays, also in detections."""
+        names = self.keys if self.target.is_patches else [self.group_field]
+        refresh_samples(self.target, names, rollup=self.rollup_field)
 
     def write_rollup(self, sample_ids: Iterable[str]) -> dict[str, str]:
         """Lists on each sample the names of the characters in its detections.

@@ -7,11 +7,11 @@ from bson import ObjectId
 from pymongo import UpdateOne
 
 from ..core.arrays import Vectors
-from ..storage.internals import reload_fields, sample_documents, samples_in_memory
+from ..storage.internals import sample_documents
 from ..storage.lease import lease
 from ..storage.schema import declare, stored_field
 from ..storage.targets import Target, batched, is_field_name
-from ..storage.updates import Part, n_bytes, now, parts_of, update_labels, write_parts
+from ..storage.updates import Part, n_bytes, now, parts_of, refresh_samples, update_labels, write_parts
 
 MARK = "ccip_find_similar"
 """A key of the ``info`` of fields that hold differences and nothing else."""
@@ -56,8 +56,7 @@ def write_differences(
         for chunk in batched(values.values()):
             held.check()
             refused |= _write(target, name, chunk)
-    for sample in list(samples_in_memory(dataset).values()):
-        reload_fields(sample, (target.patches_field or name, "last_modified_at"))
+    refresh_samples(target, [name])
     return refused
 
 

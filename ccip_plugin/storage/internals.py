@@ -186,6 +186,43 @@ def reload_fields(sample: fo.Sample, names: Iterable[str]) -> None:
         logger.debug("sample %s was loaded before the fields %s were declared", sample.id, names)
 
 
+def has_unsaved(sample: fo.Sample, field: str) -> bool:
+    """Whether a field of a sample object, or something in it, was changed and not saved.
+
+    Assumes ``Sample._doc._get_changed_fields``, with paths such as ``faces.detections.0.label``. No public function
+    tells what is unsaved.
+    """
+    return any(f"{path}.".startswith(f"{field}.") for path in sample._doc._get_changed_fields())
+
+
+def reload_attributes(sample: fo.Sample, field: str, names: Sequence[str]) -> None:
+    """Reloads some attributes of the detections of a sample object; unsaved values, other attributes and boxes stay.
+
+    Assumes ``_changed_fields`` and ``_data`` of a detection, and what ``Sample._doc.reload`` does, which takes all.
+    """
+    stored = sample._doc._qs.filter(**sample._doc._object_key).only(field).first()
+    fresh = {detection.id: detection for detection in _detections(stored, field)}
+    for detection in _detections(sample._doc, field):
+        if detection.id in fresh:
+            _copy_attributes(fresh[detection.id], detection, names)
+
+
+def _detections(document: Any, field: str) -> list[fo.Detection]:
+    label = document[field] if document is not None and field in document._data else None
+    return [] if label is None else list(label.detections or ())
+
+
+def _copy_attributes(stored: fo.Detection, detection: fo.Detection, names: Sequence[str]) -> None:
+    """Takes values over as if they had been loaded, except where there is an unsaved one."""
+    unsaved = list(detection._changed_fields)
+    for name in set(names) - set(unsaved):
+        if name in stored._data:
+            detection[name] = stored[name]
+        elif name in detection._data:
+            detection.clear_field(name)
+    detection._changed_fields = unsaved
+
+
 # -- runs
 
 

@@ -6,7 +6,7 @@ update for each, a sample with thousands of detections took minutes.
 
 import datetime
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import bson
@@ -15,7 +15,8 @@ from pymongo import UpdateOne
 from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError, DocumentTooLarge, OperationFailure
 
-from .internals import Document
+from .internals import Document, has_unsaved, reload_attributes, reload_fields, samples_in_memory
+from .targets import Target
 
 MAX_BYTES = 16 * 1024 * 1024
 """What the database allows for a sample."""
@@ -163,3 +164,27 @@ def n_bytes(value: Mapping[str, Any]) -> int:
 def now() -> datetime.datetime:
     """The present time as FiftyOne stores it."""
     return datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
+
+
+def refresh_samples(
+    target: Target, names: Sequence[str], *, rollup: str | None = None, sample_ids: Iterable[str] | None = None
+) -> None:
+    """Updates sample objects in memory with what was written; all that is unsaved stays, also in detections.
+
+    Args:
+        target: the items with the values
+        names: the fields, on detections the attributes, that were written
+        rollup (None): the field of samples that was written as well
+        sample_ids (None): the samples that were written, all by default
+    """
+    patches_field = target.patches_field
+    fields = ["last_modified_at", *filter(None, [rollup]), *(names if patches_field is None else ())]
+    in_memory = dict(samples_in_memory(target.dataset))
+    for sample_id in set(in_memory if sample_ids is None else sample_ids):
+        if (sample := in_memory.get(sample_id)) is None:
+            continue
+        if patches_field is not None and has_unsaved(sample, patches_field):
+            reload_attributes(sample, patches_field, names)
+            reload_fields(sample, fields)
+        else:
+            reload_fields(sample, [*fields, *filter(None, [patches_field])])

@@ -245,6 +245,39 @@ def test_reloads_some_fields_of_a_sample(samples):
         assert sample.tags == ["written"]
 
 
+def test_tells_what_is_unsaved(samples):
+    sample = samples.first()
+    sample["faces"] = fo.Detections(detections=[fo.Detection(label="a", bounding_box=[0, 0, 1, 1])])
+    sample.save()
+    with assumed("Sample._doc._get_changed_fields lists paths", internals.has_unsaved):
+        assert not internals.has_unsaved(sample, "faces")
+        sample["faces_of_others"] = 1
+        assert not internals.has_unsaved(sample, "faces")
+        sample.faces.detections[0].label = "b"
+        assert internals.has_unsaved(sample, "faces")
+        sample.save()
+        assert not internals.has_unsaved(sample, "faces")
+        sample["faces"] = None
+        assert internals.has_unsaved(sample, "faces")
+
+
+def test_reloads_some_attributes_of_detections(samples):
+    sample = samples.first()
+    sample["faces"] = fo.Detections(detections=[fo.Detection(label="a", bounding_box=[0, 0, 1, 1], mine=1)])
+    sample.save()
+    sample.faces.detections[0].label = "unsaved"
+    written = {"$set": {"faces.detections.0.label": "b", "faces.detections.0.name": "Rei"}}
+    internals.sample_documents(samples).update_one({"_id": ObjectId(sample.id)}, written)
+    with assumed("Sample._doc._qs reads as Sample._doc.reload does", internals.reload_attributes):
+        internals.reload_attributes(sample, "faces", ["name", "nothing"])
+        detection = sample.faces.detections[0]
+        assert (detection.label, detection["name"], detection["mine"]) == ("unsaved", "Rei", 1)
+        assert sample._doc._get_changed_fields() == ["faces.detections.0.label"]
+        internals.sample_documents(samples).delete_one({"_id": ObjectId(sample.id)})
+        internals.reload_attributes(sample, "faces", ["name"])
+        assert detection["name"] == "Rei"
+
+
 def test_sample_objects_that_cannot_be_reloaded_stay_as_they_are(samples):
     deleted, old = samples.first(), samples.last()
     internals.sample_documents(samples).delete_one({"_id": ObjectId(deleted.id)})
