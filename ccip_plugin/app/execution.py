@@ -16,6 +16,7 @@ from fiftyone.operators.message import GeneratedMessage
 from ..core.progress import Progress, ProgressCallback
 from ..reports.words import Speed, describe
 from .live import fraction, run_live
+from .model_folders import in_app
 from .outputs import Output, Results, as_property
 from .route import from_python
 
@@ -137,7 +138,7 @@ def _error_outputs(title: str) -> types.Property:
 
 def _error_results(error: Exception) -> Results:
     details = "".join(traceback.format_exception(error))
-    return {"errors": [{"reason": str(error) or type(error).__name__, "details": details}]}
+    return {"errors": [{"reason": in_app(str(error)) or type(error).__name__, "details": details}]}
 
 
 def _delegated_progress(ctx: Any) -> ProgressCallback:

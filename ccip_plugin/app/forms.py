@@ -13,6 +13,7 @@ from ..core.options import Choice
 from ..storage.targets import Target, detection_fields, is_field_name, resolve
 from .answers import WHOLE_IMAGES, number_of, patches_field_of, text_of
 from .counts import COUNT_LIMIT, n_samples
+from .model_folders import in_app
 from .selection import target_samples
 
 RADIO_CHOICES = 5
@@ -303,8 +304,8 @@ def field_description(target: Target) -> str:
 
 
 def sentence(error: Exception | str) -> str:
-    """The text of an error with a capital letter."""
-    text = str(error)
+    """The text of an error with a capital letter, in the words of the App."""
+    text = in_app(str(error))
     return text[:1].upper() + text[1:]
 
 

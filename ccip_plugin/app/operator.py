@@ -30,6 +30,7 @@ from ..core.progress import ProgressCallback
 from ..storage.connection import database_errors, name_of
 from . import execution, outputs, route
 from .answers import given, patches_field_of
+from .ask.models import with_chosen_folder
 from .forms import Form, sentence
 from .packages import MissingPackagesError, check_packages
 from .selection import target_samples
@@ -156,7 +157,7 @@ class CCIPOperator(foo.Operator):
             if problems:
                 raise route.AnswerError(problems)
             samples = self.samples(ctx) if self.takes_samples else None
-            options = self.options(ctx)
+            options = with_chosen_folder(ctx, self.options(ctx))
             self._check_answers(options)
             return self.call(samples, progress, **options)
 

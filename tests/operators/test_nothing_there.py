@@ -6,7 +6,7 @@ import pytest
 from ccip_plugin.core.errors import CCIPError
 from ccip_plugin.embeddings import compute_embeddings
 from tests.support import tiny_models
-from tests.support.app.operator_tools import choices, form, problems, run
+from tests.support.app.operator_tools import form, problems, run
 
 pytestmark = [pytest.mark.mongo, pytest.mark.usefixtures("models")]
 
@@ -75,16 +75,3 @@ def test_a_ground_truth_field_is_asked_for_with_how_to_get_it(gallery):
     run(f"{URI}compute_embeddings", data)
     found = problems(form(f"{URI}calibrate", data, evidence="truth"))
     assert "Add one: a field of classifications" in found["ground_truth_field_error"]
-
-
-def test_folders_of_models_are_offered_and_no_others_taken(gallery, models, tmp_path, monkeypatch):
-    data, uri = gallery("a"), f"{URI}compute_embeddings"
-    assert "model_dir" not in form(uri, data)
-    monkeypatch.delenv("CCIP_MODEL_DIR")
-    monkeypatch.setenv("CCIP_MODEL_DIRS", str(models.parent))
-    assert str(models) in choices(form(uri, data), "model_dir")
-    for wrong in (str(models.parent), f"{models}/..", "/etc", str(tmp_path / "no")):
-        assert "choose one of the offered folders" in problems(form(uri, data, model_dir=wrong))["parameters_error"]
-    assert problems(form(uri, data, model_dir=str(models))) == {}
-    run(uri, data, model_dir=str(models))
-    assert data.count("ccip_embedding") == 1

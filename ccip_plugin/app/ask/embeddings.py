@@ -12,7 +12,7 @@ from ...embeddings.store import Coverage
 from ..answers import text_of
 from ..counts import is_countable, n_items, n_samples, remembered
 from ..forms import Form, sentence
-from .models import model_folder
+from .models import ask_model_folder, model_folder
 
 COMPUTE_FIRST = "Run 'CCIP: compute embeddings' first."
 
@@ -34,12 +34,15 @@ class EmbeddingsChoice:
     n_embedded: int
 
 
-def ask_embeddings(form: Form, *, without: str = "will be in no group") -> EmbeddingsChoice | None:
+def ask_embeddings(
+    form: Form, *, without: str = "will be in no group", opens_model: bool = True
+) -> EmbeddingsChoice | None:
     """Asks for the field with the embeddings, where there is a choice, and shows its coverage.
 
     Args:
         form: the form, with its target
         without: what happens to items without an embedding
+        opens_model (True): whether the function takes a folder of models, which is then asked for, too
 
     Returns:
         the embeddings; None when there are none, or a file of their model is damaged: then the form says so
@@ -54,6 +57,8 @@ def ask_embeddings(form: Form, *, without: str = "will be in no group") -> Embed
         form.error("embeddings", f"The {form.target.noun} have no CCIP embeddings yet. {COMPUTE_FIRST}")
         return None
     n_embedded = _show_coverage(form, field, fields[field].model_name, without)
+    if opens_model:
+        ask_model_folder(form)
     try:
         published = load_published(fields[field].model_name, model_dir=model_folder(form.ctx))
     except CCIPError as error:

@@ -1,9 +1,10 @@
 """Asks for a model and says where its files are."""
 
-import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ...core.hub import how_to_fetch
 from ...core.hub import model_folder as find_model_folder
 from ...core.options import Choice
 from ...core.registry import DEFAULT_MODEL
@@ -11,18 +12,29 @@ from ...zoo.table import ModelRow
 from ...zoo.table import rows as model_rows
 from ..answers import text_of
 from ..forms import Form
+from ..model_folders import DEFAULT_FOLDER, in_app, is_offered, may_download, offered_folders
+from ..route import Check, is_trusted
 
-DEFAULT_FOLDER = "default"
-MAX_FOLDERS = 200
+MODEL_FOLDER: Mapping[str, Check] = {"model_dir": is_offered}
+"""What an operator asks that calls :func:`ask_model_folder`."""
 
 
 def model_folder(ctx: Any) -> Path | None:
     """The folder that models are taken from; None for the hub."""
-    return find_model_folder(chosen_folder(ctx).get("model_dir"))
+    return find_model_folder(chosen_folder(ctx))
+
+
+def chosen_folder(ctx: Any) -> str | None:
+    """The folder that was chosen in a form, or given by a script; None for what is configured."""
+    folder = text_of(ctx, "model_dir")
+    return None if folder == DEFAULT_FOLDER else folder
 
 
 def ask_model_folder(form: Form) -> None:
-    """Asks for the folder that models are taken from, where ``CCIP_MODEL_DIRS`` offers some."""
+    """Asks for the folder that models are taken from, where ``CCIP_MODEL_DIRS`` offers some.
+
+    Its operator has :data:`MODEL_FOLDER` among what it asks.
+    """
     folders = offered_folders()
     if not folders:
         return
@@ -30,22 +42,11 @@ def ask_model_folder(form: Form) -> None:
     form.choose("model_dir", "Models from", choices, default=DEFAULT_FOLDER, is_list=True)
 
 
-def offered_folders() -> list[str]:
-    """The folders inside those that the environment variable ``CCIP_MODEL_DIRS`` names."""
-    parents = [Path(name) for name in os.environ.get("CCIP_MODEL_DIRS", "").split(os.pathsep) if name]
-    folders = (each for parent in parents if parent.is_dir() for each in sorted(parent.iterdir()) if each.is_dir())
-    return [str(each) for each in folders][:MAX_FOLDERS]
-
-
-def is_offered(value: Any) -> str | None:
-    """Why a value cannot be the answer to :func:`ask_model_folder`; None when it can."""
-    return None if value == DEFAULT_FOLDER or value in offered_folders() else "choose one of the offered folders"
-
-
-def chosen_folder(ctx: Any) -> dict[str, str]:
-    """The folder that models are taken from, as the functions take it."""
-    folder = text_of(ctx, "model_dir")
-    return {} if folder in (None, DEFAULT_FOLDER) else {"model_dir": folder}
+def with_chosen_folder(ctx: Any, options: dict[str, Any]) -> dict[str, Any]:
+    """The options of a function, with the folder that models are taken from as it takes it."""
+    if options.get("model_dir") != DEFAULT_FOLDER or is_trusted(ctx):
+        return options
+    return {name: value for name, value in options.items() if name != "model_dir"}
 
 
 def ask_model(form: Form, *, default: str | None = None) -> ModelRow | None:
@@ -71,18 +72,22 @@ def ask_model(form: Form, *, default: str | None = None) -> ModelRow | None:
 
 
 def show_location(form: Form, row: ModelRow) -> None:
-    """Says that a model will be downloaded, or that it is missing in the folder of models."""
+    """Says that a model will be downloaded, or that it is missing in the folder of models or without network."""
     folder = model_folder(form.ctx)
     if row.is_cached:
         return
-    if folder is None:
+    if folder is not None:
+        form.error(
+            "model",
+            f"{row.name} is not in the folder of models {folder}, and with such a folder nothing is downloaded. "
+            f"Choose another model{' or folder' if offered_folders() else ''}, or ask whoever runs the server of the "
+            "App to put its files there.",
+        )
+    elif not may_download():
+        text = f"{row.name} is not on this machine, and it may not download (HF_HUB_OFFLINE). {how_to_fetch(row.name)}"
+        form.error("model", in_app(text))
+    else:
         form.hint("model", f"{row.name} is not on this machine: {row.size_mb:,.0f} MB will be downloaded first.")
-        return
-    form.error(
-        "model",
-        f"{row.name} is not in the folder of models {folder} (CCIP_MODEL_DIR), and with such a folder nothing is "
-        "downloaded. Choose another model, or put its files there.",
-    )
 
 
 def describe(row: ModelRow, *, in_folder: bool = False) -> str:

@@ -47,6 +47,8 @@ FEAT, METRICS, METRICS_JSON, CLUSTER_JSON = "model_feat.onnx", "model_metrics.on
 FILES = (METRICS_JSON, CLUSTER_JSON, METRICS, FEAT)  # in the order of downloads: the large one last
 HUB_URL = f"https://huggingface.co/{HUB_REPO}"
 MAIN = "main"
+NAME_FOLDER = "and set CCIP_MODEL_DIR=<folder> before the App is started, or pass model_dir=<folder>."
+"""The end of :func:`how_to_fetch`, for Python and a shell."""
 
 _BUNDLED = Path(__file__).resolve().parents[1] / "models"
 _OLD_SECONDS = 86_400  # the process of a partial download that was not modified for so long has died
@@ -202,7 +204,7 @@ def how_to_fetch(model_name: str) -> str:
     return (
         f"Without network: put {FEAT}, {METRICS}, {METRICS_JSON} and {CLUSTER_JSON} from "
         f"{HUB_URL}/tree/{spec.revision}/{spec.name} into <folder>/{spec.name}/ "
-        f"and set CCIP_MODEL_DIR=<folder> before the App is started, or pass model_dir=<folder>."
+        f"{NAME_FOLDER}"
     )
 
 

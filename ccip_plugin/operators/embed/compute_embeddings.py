@@ -8,7 +8,7 @@ from fiftyone.operators import types
 from ...app import route
 from ...app.answers import text_of
 from ...app.ask.embeddings import coverage_of
-from ...app.ask.models import ask_model, ask_model_folder, chosen_folder, is_offered, show_location
+from ...app.ask.models import MODEL_FOLDER, ask_model, ask_model_folder, show_location
 from ...app.ask.options import AskOption, ask_option, ask_options, given_options
 from ...app.counts import n_items, n_samples
 from ...app.forms import Form, vector_field_problem
@@ -39,7 +39,7 @@ class ComputeEmbeddings(CCIPOperator):
     risk = types.RiskLevel.MEDIUM
     failure = "CCIP could not compute the embeddings"
     function = staticmethod(compute_embeddings)
-    asks = route.asked(patches_field=route.text, existing=route.text, model_dir=is_offered, advanced=route.switch)
+    asks = route.asked(patches_field=route.text, existing=route.text, advanced=route.switch, **MODEL_FOLDER)
     asks_options = EmbeddingOptions
     is_delegable = True
 
@@ -49,7 +49,6 @@ class ComputeEmbeddings(CCIPOperator):
 
     def options(self, ctx: Any) -> dict[str, Any]:
         options = {**super().options(ctx), **given_options(ctx, EmbeddingOptions)}
-        options = {**{name: value for name, value in options.items() if name != "model_dir"}, **chosen_folder(ctx)}
         existing = text_of(ctx, "existing") or KEEP
         return options if existing == KEEP else {**options, existing: True}
 

@@ -8,6 +8,7 @@ from ...app import route
 from ...app.answers import text_of
 from ...app.ask.embeddings import ask_embeddings
 from ...app.ask.groups import path_arguments, paths_in
+from ...app.ask.models import MODEL_FOLDER
 from ...app.ask.names import ask_ground_truth
 from ...app.counts import is_countable, remembered
 from ...app.forms import Form
@@ -36,6 +37,7 @@ class Calibrate(CCIPOperator):
         evidence=route.text,
         group_field=route.text,
         ground_truth_field=route.text,
+        **MODEL_FOLDER,
     )
     parameters = ("group_field", "embeddings_field", "model_dir", "ground_truth_field")
     is_delegable = True

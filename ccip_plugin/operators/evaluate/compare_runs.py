@@ -3,6 +3,7 @@
 from fiftyone.operators import types
 
 from ...app import route
+from ...app.ask.models import MODEL_FOLDER, ask_model_folder
 from ...app.ask.names import ask_view
 from ...app.forms import Form
 from ...app.operator import CCIPOperator
@@ -36,7 +37,7 @@ class CompareRuns(CCIPOperator):
     risk = types.RiskLevel.LOW
     failure = "CCIP could not compare them"
     function = staticmethod(compare_runs)
-    asks = route.asked(patches_field=route.text, first=route.text, second=route.text, show=route.text)
+    asks = route.asked(patches_field=route.text, first=route.text, second=route.text, show=route.text, **MODEL_FOLDER)
     parameters = ("first", "second", "model_dir")
     is_delegable = True
     reloads = False
@@ -51,6 +52,7 @@ class CompareRuns(CCIPOperator):
         choices = [Choice(name, name) for name in names]
         form.choose("first", "First", choices, default=names[0], is_list=True)
         form.choose("second", "Second", choices, default=names[1], is_list=True)
+        ask_model_folder(form)
         ask_view(form, {kind: DIFFERENCE_LABELS[kind] for kind in (MOVED, GROUPED, UNGROUPED)})
 
     def show(self, report: GroupingComparison | EvaluationComparison, out: Output) -> None:

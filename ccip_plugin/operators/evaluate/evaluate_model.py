@@ -3,7 +3,7 @@
 from fiftyone.operators import types
 
 from ...app import route
-from ...app.ask.models import model_folder
+from ...app.ask.models import MODEL_FOLDER, ask_model_folder, model_folder
 from ...app.ask.names import ask_ground_truth, ask_view
 from ...app.forms import Form
 from ...app.operator import CCIPOperator, default_of
@@ -32,6 +32,7 @@ class EvaluateModel(CCIPOperator):
         clusters=route.switch,
         run_key=route.text,
         show=route.text,
+        **MODEL_FOLDER,
     )
     parameters = ("ground_truth_field", "models", "clusters", "run_key", "model_dir", "provider")
     is_delegable = True
@@ -40,6 +41,7 @@ class EvaluateModel(CCIPOperator):
         if form.ask_target("Evaluate on") is None:
             return
         ask_ground_truth(form)
+        ask_model_folder(form)
         _ask_models(form)
         form.switch(
             "clusters",

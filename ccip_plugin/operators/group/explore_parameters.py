@@ -4,6 +4,7 @@ from fiftyone.operators import types
 
 from ...app import route
 from ...app.ask.embeddings import ask_embeddings
+from ...app.ask.models import MODEL_FOLDER
 from ...app.forms import Form
 from ...app.operator import CCIPOperator
 from ...app.outputs import Output
@@ -18,7 +19,7 @@ class ExploreParameters(CCIPOperator):
     risk = types.RiskLevel.LOW
     failure = "CCIP could not compare the images"
     function = staticmethod(explore_parameters)
-    asks = route.asked(patches_field=route.text, embeddings_field=route.text)
+    asks = route.asked(patches_field=route.text, embeddings_field=route.text, **MODEL_FOLDER)
     parameters = ("embeddings_field", "group_field", "max_eps", "graph", "model_dir")
     is_delegable = True
 

@@ -11,6 +11,7 @@ from fiftyone.operators import types
 from ...app import route
 from ...app.answers import given, text_of
 from ...app.ask.embeddings import EmbeddingsChoice, ask_embeddings
+from ...app.ask.models import MODEL_FOLDER
 from ...app.ask.options import AskOption, ask_option, ask_options, given_options
 from ...app.counts import is_countable, n_items, remembered
 from ...app.forms import Form, group_field_problem
@@ -45,7 +46,7 @@ class GroupCharacters(CCIPOperator):
     risk = types.RiskLevel.MEDIUM
     failure = "CCIP could not group the images"
     function = staticmethod(group_characters)
-    asks = route.asked(patches_field=route.text, apply=route.switch, advanced=route.switch)
+    asks = route.asked(patches_field=route.text, apply=route.switch, advanced=route.switch, **MODEL_FOLDER)
     asks_options = GroupingOptions
     is_delegable = True
     toolbar_icon = ICONS["icon"]

@@ -6,7 +6,7 @@ from fiftyone.operators import types
 
 from ...app import route
 from ...app.answers import given, text_of
-from ...app.ask.models import ask_model, model_folder, show_location
+from ...app.ask.models import MODEL_FOLDER, ask_model, ask_model_folder, chosen_folder, model_folder, show_location
 from ...app.forms import Form, sentence
 from ...app.operator import CCIPOperator
 from ...app.outputs import Output
@@ -34,7 +34,7 @@ class ManageModels(CCIPOperator):
     risk = types.RiskLevel.HIGH
     failure = "CCIP could not manage the models"
     function = staticmethod(manage_models)
-    asks = route.asked(action=route.text, model_name=route.text)
+    asks = route.asked(action=route.text, model_name=route.text, **MODEL_FOLDER)
     takes_samples = reloads = False
 
     def ask(self, form: Form) -> None:
@@ -42,11 +42,13 @@ class ManageModels(CCIPOperator):
         form.button = BUTTONS.get(action)
         if action not in BUTTONS:
             form.error("action", f"There is no action {action!r}.")
-        elif action == REMOVE:
+            return
+        ask_model_folder(form)
+        if action == REMOVE:
             _ask_deletable(form)
         elif action != LIST:
             _ask_model(form)
-        elif text := source(text_of(form.ctx, "model_dir")):
+        elif text := source(chosen_folder(form.ctx)):
             form.hint("folder", text)
 
     def options(self, ctx: Any) -> dict[str, Any]:

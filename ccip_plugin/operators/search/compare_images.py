@@ -7,6 +7,7 @@ from fiftyone.operators import types
 from ...app import route
 from ...app.answers import given, number_of
 from ...app.ask.embeddings import ask_embeddings
+from ...app.ask.models import MODEL_FOLDER
 from ...app.forms import Form
 from ...app.operator import CCIPOperator
 from ...app.outputs import Output
@@ -24,7 +25,7 @@ class CompareImages(CCIPOperator):
     risk = types.RiskLevel.LOW
     failure = "CCIP could not compare the images"
     function = staticmethod(compare_images)
-    asks = route.asked(embeddings_field=route.text, threshold=route.number)
+    asks = route.asked(embeddings_field=route.text, threshold=route.number, **MODEL_FOLDER)
     reloads = False
 
     def ask(self, form: Form) -> None:

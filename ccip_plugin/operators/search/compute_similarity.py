@@ -40,7 +40,7 @@ class ComputeSimilarity(CCIPOperator):
             return
         if form.use_target(lambda: form.ask_items(self.samples(form.ctx)).whole()) is None:
             return
-        embeddings = ask_embeddings(form, without="will not be in the index")
+        embeddings = ask_embeddings(form, without="will not be in the index", opens_model=False)
         if embeddings is not None:
             key, run = ask_brain_key(form, similarity_key(form.target.path(embeddings.field)), "similarity")
             if run is not None:

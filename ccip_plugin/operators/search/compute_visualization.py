@@ -42,7 +42,7 @@ class ComputeVisualization(CCIPOperator):
     def ask(self, form: Form) -> None:
         if form.ask_target("Show") is None:
             return
-        embeddings = ask_embeddings(form, without="will not be shown")
+        embeddings = ask_embeddings(form, without="will not be shown", opens_model=False)
         if embeddings is None:
             return
         _ask_method(form, embeddings.n_embedded)

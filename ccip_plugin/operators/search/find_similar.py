@@ -9,6 +9,7 @@ from ...app import route, upload
 from ...app.answers import number_of, text_of
 from ...app.ask.embeddings import ask_embeddings
 from ...app.ask.groups import ask_group
+from ...app.ask.models import MODEL_FOLDER
 from ...app.forms import Form, field_description, sentence
 from ...app.operator import CCIPOperator
 from ...app.outputs import Output, file_paths
@@ -44,6 +45,7 @@ class FindSimilar(CCIPOperator):
         only_same=route.switch,
         is_written=route.switch,
         difference_field=route.text,
+        **MODEL_FOLDER,
     )
     parameters = (
         *("combine", "limit", "only_same", "threshold", "ids", "images", "embeddings_field", "group_field"),
