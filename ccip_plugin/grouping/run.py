@@ -44,8 +44,8 @@ logger = logging.getLogger(__name__)
 
 _ATTEMPTS = 3
 _TOO_LONG = (
-    f"the labels of {{n}} {{noun}} are longer than {MAX_NAME} characters, more than the name of a group may have: "
-    "they stay as they are, and name no group"
+    f"labels longer than {MAX_NAME} characters, more than the name of a group may have ({{n:,}} of the {{noun}}), "
+    "stay as they are, and name no group"
 )
 _DEFAULT_NAMES = (
     "the labels of {n} {noun}, decided by users, came with default names, such as 'character_0001', from elsewhere: "
