@@ -157,7 +157,7 @@ class CCIPOperator(foo.Operator):
             if problems:
                 raise route.AnswerError(problems)
             samples = self.samples(ctx) if self.takes_samples else None
-            options = with_chosen_folder(ctx, self.options(ctx))
+            options = with_chosen_folder(self.options(ctx))
             self._check_answers(options)
             return self.call(samples, progress, **options)
 

@@ -7,11 +7,12 @@ import fiftyone.operators as foo
 import pytest
 
 from ccip_plugin.app.model_folders import in_app
+from ccip_plugin.app.route import from_python
 from ccip_plugin.core.hub import how_to_fetch
 from ccip_plugin.core.registry import DEFAULT_MODEL
 from ccip_plugin.grouping import group_characters
 from tests.support import faults, tiny_models
-from tests.support.app.operator_tools import choices, form, problems, run, said
+from tests.support.app.operator_tools import choices, context, form, problems, run, said
 
 pytestmark = pytest.mark.mongo
 
@@ -88,6 +89,18 @@ def test_images_are_embedded_with_the_model_of_the_folder(dataset, images, folde
     data = dataset(*images("a"))
     run(f"{URI}compute_embeddings", data, model_dir=str(folder))
     assert data.count("ccip_embedding") == 1
+
+
+def test_a_worker_gets_the_answers_of_the_form(dataset, images, folder, monkeypatch):
+    monkeypatch.setenv("CCIP_MODEL_DIR", str(folder))
+    data, operator = dataset(*images("a")), foo.get_operator(f"{URI}compute_embeddings")
+    for answer in ("default", str(folder)):
+        with from_python():  # trusted, as a worker is
+            ctx = context(data, model_dir=answer, existing="overwrite")
+            assert operator.keep_answers(ctx) == {}
+        for _ in operator.execute(ctx):
+            pass
+        assert data.count("ccip_embedding") == 1
 
 
 @pytest.mark.parametrize("folders", [True, False])

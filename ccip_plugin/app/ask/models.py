@@ -13,7 +13,7 @@ from ...zoo.table import rows as model_rows
 from ..answers import text_of
 from ..forms import Form
 from ..model_folders import DEFAULT_FOLDER, in_app, is_offered, may_download, offered_folders
-from ..route import Check, is_trusted
+from ..route import Check
 
 MODEL_FOLDER: Mapping[str, Check] = {"model_dir": is_offered}
 """What an operator asks that calls :func:`ask_model_folder`."""
@@ -42,11 +42,10 @@ def ask_model_folder(form: Form) -> None:
     form.choose("model_dir", "Models from", choices, default=DEFAULT_FOLDER, is_list=True)
 
 
-def with_chosen_folder(ctx: Any, options: dict[str, Any]) -> dict[str, Any]:
+def with_chosen_folder(options: dict[str, Any]) -> dict[str, Any]:
     """The options of a function, with the folder that models are taken from as it takes it."""
-    if options.get("model_dir") != DEFAULT_FOLDER or is_trusted(ctx):
-        return options
-    return {name: value for name, value in options.items() if name != "model_dir"}
+    is_default = options.get("model_dir") == DEFAULT_FOLDER  # also in a worker, which gets the answers of the form
+    return {name: value for name, value in options.items() if not is_default or name != "model_dir"}
 
 
 def ask_model(form: Form, *, default: str | None = None) -> ModelRow | None:
@@ -77,9 +76,10 @@ def show_location(form: Form, row: ModelRow) -> None:
     if row.is_cached:
         return
     if folder is not None:
+        named = "" if chosen_folder(form.ctx) else " (CCIP_MODEL_DIR)"
         form.error(
             "model",
-            f"{row.name} is not in the folder of models {folder}, and with such a folder nothing is downloaded. "
+            f"{row.name} is not in the folder of models {folder}{named}, and with such a folder nothing is downloaded. "
             f"Choose another model{' or folder' if offered_folders() else ''}, or ask whoever runs the server of the "
             "App to put its files there.",
         )
