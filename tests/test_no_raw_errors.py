@@ -95,6 +95,39 @@ def test_operators(request, data, models, uri, fault):
         assert [each for each in told if each.raw] == []
 
 
+@pytest.fixture
+def faces(dataset, images, models):
+    """A dataset with everything that operators work on, for detections."""
+    return faults.fill_detections(dataset(*images(faults.LETTERS), persistent=True))
+
+
+@pytest.fixture
+def taken_detections(faces):
+    """Every attribute and run of the plugin is something else."""
+    names = [name for name in ("character_group", "ccip_embedding") if faces.get_field(f"faces.detections.{name}")]
+    faces.delete_sample_fields([f"faces.detections.{name}" for name in names])
+    ids = faces.values("faces.detections.id", unwind=True)
+    for name in names:
+        faces.set_label_values(f"faces.detections.{name}", dict.fromkeys(ids, 5), dynamic=True)
+    for key in faces.list_runs():
+        faces.delete_run(key)
+        faces.register_run(key, fo.RunConfig(method="another tool"))
+    return faces
+
+
+@pytest.mark.parametrize("fault", ["models", "taken_detections"])
+@pytest.mark.parametrize("uri", URIS)
+def test_operators_on_detections(request, faces, uri, fault):
+    request.getfixturevalue(fault)
+    ids = faces.values("id")[:2]
+    params = {**faults.answers(uri, faces)[0], "patches_field": "faces"}
+    told = [faults.told_by_form(uri, faces, ids, **params), faults.told_by_operator(uri, faces, ids, **params)]
+    told += [
+        faults.told_by_operator(uri, faces.to_patches("faces"), faces.values("faces.detections.id", unwind=True)[:2])
+    ]
+    assert [each for each in told if each.raw] == []
+
+
 @pytest.mark.parametrize("fault", ["models", *FAULTS])
 def test_commands(request, data, models, images, tmp_path, fault):
     request.getfixturevalue(fault)

@@ -62,7 +62,7 @@ class GroupLabel:
     @property
     def group_name(self) -> str | None:
         """The name of the group without blanks around it, None in no group, as with a text that is too long."""
-        name = (self.label or "").strip()
+        name = str(self.label or "").strip()  # an attribute of others may hold numbers
         return None if not name or name == UNASSIGNED or self.is_ignored or is_too_long(name) else name
 
     def confirmed(self, group_id: int | None) -> "GroupLabel":

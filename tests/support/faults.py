@@ -8,6 +8,7 @@ import sys
 import traceback
 from dataclasses import dataclass
 
+import fiftyone as fo
 import fiftyone.operators as foo
 from fiftyone.operators.server import create_response_generator
 
@@ -51,6 +52,25 @@ def fill(data, letters=LETTERS):
     group_characters(data, eps=0.2)
     undo(data)
     propose_groups(data, method="dbscan")
+    return data
+
+
+def fill_detections(data, letters=LETTERS):
+    """As :func:`fill`, for a detection in each image, in the field ``faces``.
+
+    Args:
+        data: a dataset with an image per letter
+        letters: the characters
+    """
+    for sample in data.iter_samples(autosave=True):
+        sample["faces"] = fo.Detections(detections=[fo.Detection(label="face", bounding_box=[0, 0, 1, 1])])
+    embed(data, letters, patches_field="faces")
+    ids = data.values("faces.detections.id", unwind=True)
+    data.set_label_values("faces.detections.who", dict(zip(ids, letters, strict=True)), dynamic=True)
+    group_characters(data, patches_field="faces")
+    group_characters(data, patches_field="faces", eps=0.2)
+    undo(data, patches_field="faces")
+    propose_groups(data, patches_field="faces", method="dbscan")
     return data
 
 
