@@ -9,6 +9,7 @@ import numpy as np
 
 from ..core.arrays import FloatArray
 from ..core.clustering.methods import DEFAULT_METHOD, METHODS
+from ..core.identity.groups import MAX_NAME
 from ..core.identity.matching import GroupChange
 from ..core.identity.planning import Plan
 from ..core.neighbors.quality import Quality
@@ -30,6 +31,20 @@ CHANGE_LABELS = {
 }
 """What a run does to an item, see :data:`~ccip_plugin.grouping.plan.KINDS`."""
 
+_TOO_LONG = (
+    f"labels longer than {MAX_NAME} characters, more than the name of a group may have ({{n:,}} of the {{noun}}), "
+    "stay as they are, and name no group"
+)
+_DEFAULT_NAMES = (
+    "the labels of {n} {noun}, decided by users, came with default names, such as 'character_0001', from elsewhere: "
+    "where two datasets have the same one, they are one group now. Name groups before datasets are merged; to group "
+    "these {noun} again, delete their labels"
+)
+_OTHER_METRIC = (
+    "the metric file of this model is not (1 - cos) / 2, and the groups are made by (1 - cos) / 2: the published "
+    "thresholds may not fit"
+)
+_WAITING = "{n} of replaced detections can be taken over by new boxes: a grouping that writes labels does that"
 _NAMED_IDS = 5
 _DIGITS = 6  # of stored numbers; the vectors are not more exact
 
@@ -79,6 +94,7 @@ class GroupingReport:
         n_refreshed: planned labels that stay in their group and get other numbers only: confidence, difference, margin
         n_rescued: items assigned to their group on other evidence than their mean difference to it; see
             :func:`~ccip_plugin.grouping.proposals.rescued_view`
+        n_taken_over: user labels and rejections of detections that new ones took over before the run, by their boxes
         refused: the ids of items whose labels cannot be written, with the reason
         sizes: number of groups by their number of items
         changes: per kind of change (:data:`~ccip_plugin.grouping.plan.KINDS`), the number of items
@@ -106,6 +122,7 @@ class GroupingReport:
     n_left: int
     n_refreshed: int = 0
     n_rescued: int = 0
+    n_taken_over: int = 0
     refused: Mapping[str, str] = field(default_factory=dict)
     sizes: Mapping[int, int] = field(default_factory=dict)
     changes: Mapping[str, int] = field(default_factory=dict)
@@ -162,6 +179,7 @@ class GroupingReport:
                 ("Ignored", self.n_ignored or None),
                 ("User labels kept", self.n_human),
                 ("Rescued, to be reviewed", self.n_rescued or None),
+                ("Decisions taken over by new boxes", self.n_taken_over or None),
                 *self._changes(),
                 ("Labels written", self._written() if is_written else "none, this is a proposal"),
                 ("Changed during the run, not overwritten", self.n_left or None),
@@ -280,3 +298,21 @@ def warnings_of(
     if len(contradictions) > _NAMED_IDS:
         found.append(f"{len(contradictions) - _NAMED_IDS} more contradictions; the report has them all")
     return tuple(found)
+
+
+def notes_of(counts: Mapping[str, int], noun: str, *, n_waiting: int, closed_form: bool) -> tuple[str, ...]:
+    """Warnings about labels, decisions and the model.
+
+    Args:
+        counts: the numbers of items of a plan
+        noun: name of the items
+        n_waiting: number of decisions that new detections can take over
+        closed_form: whether the metric of the model is that of CCIP
+    """
+    notes = [
+        _WAITING.format(n=counted(n_waiting, "decision")) if n_waiting else None,
+        _TOO_LONG.format(n=counts["too_long"], noun=noun) if counts["too_long"] else None,
+        _DEFAULT_NAMES.format(n=counts["default_names"], noun=noun) if counts["default_names"] else None,
+        None if closed_form else _OTHER_METRIC,
+    ]
+    return tuple(note for note in notes if note is not None)

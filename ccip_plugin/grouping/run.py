@@ -15,7 +15,6 @@ from ..core.calibration import load as load_calibration
 from ..core.clustering.constraints import Constraints, resolve_constraints
 from ..core.clustering.dispatch import run_method
 from ..core.clustering.methods import Clustering, ClusteringMethod, ClusteringTask, get_method
-from ..core.identity.groups import MAX_NAME
 from ..core.identity.matching import GroupChange, GroupChangeKind
 from ..core.identity.planning import Plan
 from ..core.identity.stability import apply_hysteresis
@@ -25,6 +24,7 @@ from ..core.neighbors.choice import APPROXIMATE, EXACT, GraphChoice, choose_grap
 from ..core.neighbors.files import find_graph, graphs_folder
 from ..core.options import takes
 from ..core.progress import ProgressCallback, report
+from ..labels.decisions.takeover import count_waiting, take_over
 from ..labels.identities import StaleGroupsError
 from ..labels.snapshot import read_state
 from ..labels.store import LabelStore
@@ -32,30 +32,17 @@ from ..storage.connection import with_database_errors
 from ..storage.fields import ALL, GROUP_FIELD, RUN_KEY
 from ..storage.runs import RunKind, check_key, key_of, read_config
 from ..storage.targets import resolve
-from .constraints import GroupingConstraints, build_constraints
+from .constraints import GroupingConstraints, build_constraints, check_tracks
 from .options import GroupingOptions
 from .parameters import GroupingParameters, calibrated_values, choose_parameters
 from .participants import Participants, read_participants
 from .plan import N_SHAPES, make_plan
 from .proposals import Proposal, save_proposal, write
-from .report import GroupingReport, shapes_of, warnings_of
+from .report import GroupingReport, notes_of, shapes_of, warnings_of
 
 logger = logging.getLogger(__name__)
 
 _ATTEMPTS = 3
-_TOO_LONG = (
-    f"labels longer than {MAX_NAME} characters, more than the name of a group may have ({{n:,}} of the {{noun}}), "
-    "stay as they are, and name no group"
-)
-_DEFAULT_NAMES = (
-    "the labels of {n} {noun}, decided by users, came with default names, such as 'character_0001', from elsewhere: "
-    "where two datasets have the same one, they are one group now. Name groups before datasets are merged; to group "
-    "these {noun} again, delete their labels"
-)
-_OTHER_METRIC = (
-    "the metric file of this model is not (1 - cos) / 2, and the groups are made by (1 - cos) / 2: the published "
-    "thresholds may not fit"
-)
 _RECORDED = ("items", "groups", "grouped", "unassigned", "ignored", "human", "rescued")
 
 
@@ -82,6 +69,9 @@ def group_characters(
     lost all members by their prototypes. ``linkage`` does not merge or split known groups on evidence within a margin
     of its limit, so that additional images leave the others where they are.
     :func:`~ccip_plugin.labels.history.undo` reverts a run.
+
+    Where a detector ran again, its new detections first take over the user labels and rejections of those that they
+    replaced, by their boxes, as a change of its own (:func:`~ccip_plugin.labels.decisions.takeover.take_over`).
 
     From 20,000 images on, the exact neighbor graph is kept in ``graphs`` of the folder ``CCIP_CACHE_DIR``, up to 4 GiB,
     so that another eps needs no comparison of all images.
@@ -111,7 +101,8 @@ def group_characters(
     if not apply:
         warnings.warn("group_characters(apply=False) is deprecated: call propose_groups", DeprecationWarning, 4)
         return _propose_groups(samples, patches_field, options, run_key, progress).report
-    work = _compare(LabelStore(resolve(samples, patches_field), options.group_field), options, run_key, progress)
+    store = LabelStore(resolve(samples, patches_field), options.group_field)
+    work = _compare(store, options, run_key, progress, takes_over=True)
     for attempt in range(_ATTEMPTS):
         proposal = _propose(work, read_state(work.store) if attempt else work.state, progress)
         try:
@@ -182,10 +173,17 @@ class _Compared:
     threshold: float
     run_key: str
     clock: "_Clock"
+    n_taken_over: int = 0
+    n_waiting: int = 0
 
 
 def _compare(
-    store: LabelStore, options: GroupingOptions, run_key: str | None, progress: ProgressCallback | None
+    store: LabelStore,
+    options: GroupingOptions,
+    run_key: str | None,
+    progress: ProgressCallback | None,
+    *,
+    takes_over: bool = False,
 ) -> _Compared:
     clock = _Clock()
     store.check()
@@ -197,6 +195,11 @@ def _compare(
     participants = read_participants(store, state, options.embeddings_field, options.mode)
     published = load_calibration(participants.provenance.model_name, model_dir=options.model_dir)
     parameters = choose_parameters(published, options, calibrated=calibrated_values(options, store.target))
+    check_tracks(store.target, options.tracks)
+    n_taken_over, now = take_over(store, state, progress=progress) if takes_over else (0, state)
+    n_waiting = 0 if takes_over else count_waiting(store, state)
+    if now is not state:
+        state, participants = now, read_participants(store, now, options.embeddings_field, options.mode)
     constraints = build_constraints(
         participants, state, store.target, same_image=options.same_image, tracks=options.tracks
     )
@@ -208,9 +211,8 @@ def _compare(
     clusters = _cluster(participants, state, constraints, parameters, graph, limit, published.threshold, progress)
     parameters = replace(parameters, graph=EXACT if clusters.quality is None else APPROXIMATE)
     clock.lap("cluster")
-    return _Compared(
-        store, state, participants, constraints, clusters, parameters, graph, published.threshold, run_key, clock
-    )
+    found = (store, state, participants, constraints, clusters, parameters, graph, published.threshold, run_key, clock)
+    return _Compared(*found, n_taken_over, n_waiting)
 
 
 def _previous_limit(store: LabelStore, run_key: str, parameters: GroupingParameters) -> float | None:
@@ -331,12 +333,8 @@ def _report(work: _Compared, plan: Plan) -> GroupingReport:
     )
     if work.graph.note:
         notes += (work.graph.note,)
-    if counts["too_long"]:
-        notes += (_TOO_LONG.format(n=counts["too_long"], noun=work.store.target.noun),)
-    if counts["default_names"]:
-        notes += (_DEFAULT_NAMES.format(n=counts["default_names"], noun=work.store.target.noun),)
-    if not work.participants.provenance.closed_form:
-        notes += (_OTHER_METRIC,)
+    closed_form = work.participants.provenance.closed_form
+    notes += notes_of(counts, work.store.target.noun, n_waiting=work.n_waiting, closed_form=closed_form)
     return GroupingReport(
         work.run_key,
         work.store.path,
@@ -352,6 +350,7 @@ def _report(work: _Compared, plan: Plan) -> GroupingReport:
         n_left=0,
         n_refreshed=counts["refreshed"],
         n_rescued=counts["rescued"],
+        n_taken_over=work.n_taken_over,
         sizes=plan.sizes,
         changes=plan.n_by_kind(),
         groups=_notable(plan),

@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +15,8 @@ from ..storage.internals import forget_runs
 from ..storage.lease import SHORT_SECONDS, Lease, lease
 from ..storage.runs import read_config, register, restore
 from ..storage.targets import CHUNK
+from .decisions.lists import ListChanges, list_changes, write_lists, write_taken_over
+from .decisions.records import TakeOver
 from .identities import (
     RegistryFullError,
     StaleGroupsError,
@@ -49,6 +51,7 @@ def apply(
     is_automatic: bool = True,
     run_key: str | None = None,
     run: Mapping[str, Any] | None = None,
+    taken_over: Sequence[TakeOver] = (),
     progress: ProgressCallback | None = None,
 ) -> ApplyReport:
     """Writes a planned change: all of it, or after a crash at the next call.
@@ -65,6 +68,7 @@ def apply(
         is_automatic (True): keep user labels, whatever the plan says; False for an edit by a user
         run_key (None): the key of a run to record
         run (None): the configuration of that run, with its ``method``; None to delete the record of that key
+        taken_over (()): decisions about detections that are gone, and the detections that take them over
         progress (None): called with the number of labels written
 
     Returns:
@@ -82,7 +86,7 @@ def apply(
         store.declare()
         install_label_schema(store)
         entry, n_kept, too_large = _journal_labels(store, journal, plan, action, is_automatic)
-        entry = _journal_content(store, journal, plan, entry, action, run_key, run)
+        entry = _journal_content(store, journal, plan, entry, action, run_key, run, taken_over)
         if entry is None:
             return ApplyReport(None, action, n_kept=n_kept, refused=too_large)
         done = write_entry(store, journal, entry, held, progress=progress)
@@ -191,17 +195,19 @@ def _journal_content(
     action: str,
     run_key: str | None,
     run: Mapping[str, Any] | None,
+    taken_over: Sequence[TakeOver],
 ) -> Entry | None:
     """Completes an entry with the changed groups and the run; None when nothing changes at all."""
     run_before = read_config(store.target.dataset, run_key) if run_key else None
     run_after = run or None if run_key else None
     identities = plan.identities
-    is_same = not (identities.groups or identities.rejected or identities.lifted)
+    is_same = not (identities.groups or identities.rejected or identities.lifted or taken_over)
     if entry is None and is_same and _is_same_run(run_before, run_after):
         return None
     entry = entry or journal.begin(action)
     rejected, lifted = stored_ids(identities.rejected), stored_ids(identities.lifted)
-    entry = journal.put_content(entry, EntryContent(identities.groups, run_before, run_after, rejected, lifted))
+    taken = [each.stored() for each in taken_over]
+    entry = journal.put_content(entry, EntryContent(identities.groups, run_before, run_after, rejected, lifted, taken))
     return journal.put(entry, state=EntryState.PREPARED, next_id=plan.identities.next_id, run_key=run_key)
 
 
@@ -264,6 +270,7 @@ def _write_labels(
 ) -> tuple[Written, int]:
     """Writes the labels of an entry; returns what was written, and the number of labels that were edited meanwhile."""
     written, n_done = Written(), 0
+    lists = _list_changes(store, journal, entry)
     rollups: dict[str, str] = {}
     for chunk in _chunks(journal, entry):
         held.check()
@@ -271,11 +278,23 @@ def _write_labels(
         written.n += part.n
         written.refused |= part.refused
         rollups |= store.write_rollup({sample_id for _, sample_id, _, _ in chunk})
+        rollups |= write_lists(store, chunk, lists)
         n_done += len(chunk)
         report(progress, "writing labels", n_done, entry.n_labels)
+    rollups |= write_taken_over(store, lists)
     n_left = n_done - written.n - len(written.refused)
     written.refused |= rollups
     return written, n_left
+
+
+def _list_changes(store: LabelStore, journal: Journal, entry: Entry) -> ListChanges:
+    """What an entry changes in the lists of decisions, as far as it can be read; only detections have these."""
+    if not store.target.is_patches:
+        return ListChanges()
+    with contextlib.suppress(EntryDamagedError):  # it is set aside when its groups are written
+        content, is_backward = journal.content(entry), entry.state == EntryState.UNDOING
+        return list_changes(store.target.dataset, store.path, content, is_backward=is_backward)
+    return ListChanges()
 
 
 def _chunks(journal: Journal, entry: Entry) -> Iterator[list[Change]]:

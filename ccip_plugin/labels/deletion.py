@@ -79,7 +79,8 @@ def delete_grouping(
     """Deletes the character groups of a field, except for user labels.
 
     Labels that users confirmed, ignored or changed stay, with their groups. An empty field is deleted. Ids of groups
-    are not used again. :func:`~ccip_plugin.labels.history.undo` restores everything, except the proposal
+    are not used again. What users decided about detections that are gone, and what they rejected, stays in the list
+    ``<patches_field>_decisions``. :func:`~ccip_plugin.labels.history.undo` restores everything, except the proposal
     and records of runs under other keys than the first.
 
     Args:
@@ -118,15 +119,23 @@ def _delete(store: LabelStore, progress: ProgressCallback | None) -> Deletion:
 
 
 def _deletion(store: LabelStore, state: State) -> Deletion:
-    n_kept, draft, dataset = int(state.is_user_label.sum()), state.draft(), store.target.dataset
+    n_kept, draft = int(state.is_user_label.sum()), state.draft()
     return Deletion(
         store.path,
         n_labels=int(state.labels.is_labeled.sum()) - n_kept,
         n_kept=n_kept,
         n_groups=sum(draft.root(group_id) == group_id for group_id in _deleted_groups(state, draft)),
         run_keys=_run_keys(store),
-        fields=() if n_kept else tuple(path for path in store.own_fields() if dataset.get_field(path) is not None),
+        fields=() if n_kept else tuple(path for path in store.own_fields() if _is_deleted(store, path)),
     )
+
+
+def _is_deleted(store: LabelStore, path: str) -> bool:
+    """Whether a field of ours will be empty; decisions stay when their detections are gone."""
+    dataset = store.target.dataset
+    if dataset.get_field(path) is None:
+        return False
+    return path != store.decisions_field or not dataset.count(path)
 
 
 def _deleted_groups(state: State, draft: Draft) -> set[int]:

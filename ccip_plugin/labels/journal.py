@@ -9,7 +9,7 @@ empty one. It takes about 1 kB for each changed label; the oldest entries are de
 import contextlib
 import datetime
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -112,6 +112,7 @@ class EntryContent:
         run_after: the configuration of the run
         rejected: rejections that it adds, as :func:`~ccip_plugin.labels.identities.stored_ids` gives them
         lifted: rejections that it removes, likewise
+        taken_over: decisions that other detections take over, as plain values
     """
 
     groups: GroupDelta = field(default_factory=dict)
@@ -119,6 +120,7 @@ class EntryContent:
     run_after: Mapping[str, Any] | None = None
     rejected: Mapping[str, list[str]] = field(default_factory=dict)
     lifted: Mapping[str, list[str]] = field(default_factory=dict)
+    taken_over: Sequence[list[Any]] = ()
 
 
 class Journal:
@@ -287,12 +289,8 @@ def _fragments(content: EntryContent) -> Iterator[str]:
     yield '{"groups": {'
     for number, (group_id, pair) in enumerate(content.groups.items()):
         yield (", " if number else "") + _text(stored_delta({group_id: pair}))[1:-1]
-    names = (
-        "run_before",
-        "run_after",
-        "rejected",
-        *(["lifted"] if content.lifted else []),
-    )  # earlier versions know the first three
+    later = [name for name in ("lifted", "taken_over") if getattr(content, name)]  # earlier versions know the others
+    names = ("run_before", "run_after", "rejected", *later)
     yield "}, " + _text({name: getattr(content, name) for name in names})[1:]
 
 

@@ -15,6 +15,7 @@ _ACTIONS = {
     "move": "move to a group",
     "rename_group": "rename group",
     "delete_grouping": "delete character groups",
+    "take_over_decisions": "decisions taken over by new boxes",
 }
 _TURNS = {"undo": "undid", "redo": "redid"}
 _NAMED = 5  # ids that are named in a report

@@ -18,6 +18,7 @@ from ..storage.internals import aggregate, sample_documents
 from ..storage.schema import ForeignFieldError, check_type, check_writable, declare, stored_field
 from ..storage.targets import CHUNK, Target, batched, check_field_name
 from ..storage.updates import bulk_write, refresh_samples
+from .decisions.field import check_field, decisions_field, is_declared
 from .tables import GroupLabel, TableBuilder
 from .writer import Change, Raw, Stored, Written, write
 
@@ -75,6 +76,11 @@ class LabelStore:
         return f"{self.target.patches_field}_characters" if self.target.is_patches else None
 
     @property
+    def decisions_field(self) -> str | None:
+        """The field of samples that lists what users decided about its detections, None when the items are samples."""
+        return decisions_field(f"{self.target.patches_field}") if self.target.is_patches else None
+
+    @property
     def helper_attributes(self) -> list[str]:
         """The attributes of detections that complement the name of the group."""
         return [name for name in self._attributes.values() if name != self.group_field]
@@ -83,7 +89,7 @@ class LabelStore:
         """The paths of all fields that hold groups and nothing else."""
         if not self.target.is_patches:
             return [self.group_field]
-        return [*map(self.target.path, self._attributes.values()), f"{self.rollup_field}"]
+        return [*map(self.target.path, self._attributes.values()), f"{self.rollup_field}", f"{self.decisions_field}"]
 
     def attribute_path(self, name: str) -> str:
         """The full path of one of our values, e.g. of ``difference``."""
@@ -124,6 +130,7 @@ class LabelStore:
             return
         check_type(dataset, self.rollup_field, fo.ListField)
         check_writable(dataset, self.rollup_field)
+        check_field(dataset, f"{self.decisions_field}")
         if not self.is_declared():
             self._check_not_foreign()
 
@@ -286,7 +293,9 @@ class LabelStore:
     def refresh(self) -> None:
         """Updates sample objects in memory; all that is unsaved stays, also in detections."""
         names = self.keys if self.target.is_patches else [self.group_field]
-        refresh_samples(self.target, names, rollup=self.rollup_field)
+        name = self.decisions_field
+        others = [name] if name is not None and is_declared(self.target.dataset, name) else []
+        refresh_samples(self.target, names, rollup=self.rollup_field, others=others)
 
     def write_rollup(self, sample_ids: Iterable[str]) -> dict[str, str]:
         """Lists on each sample the names of the characters in its detections.

@@ -14,12 +14,14 @@ from pymongo import UpdateOne
 from pymongo.collection import Collection
 
 from ..storage.updates import TOGETHER, Part, n_bytes, now, parts_of, write_parts
+from .tables import GroupLabel
 
 Raw = dict[str, Any]
 Change = tuple[str, str, Raw | None, Raw | None]
 """The id of an item, of its sample, the stored form that is expected and the one to write."""
 
 _TRIES = 3
+_DECISION = 256  # bytes of a decision in the list of a sample, without its label
 
 
 class Stored(NamedTuple):
@@ -49,6 +51,9 @@ class Place(Protocol):
 
     def read_stored(self, sample_ids: Iterable[str]) -> dict[str, Stored]:
         """The items of some samples by their ids."""
+
+    def from_raw(self, raw: Raw | None) -> GroupLabel | None:
+        """The label of a stored form."""
 
 
 @dataclass
@@ -96,8 +101,12 @@ def write(store: Place, changes: Sequence[Change]) -> Written:
 
 
 def _growths(store: Place, part: Part[Change]) -> list[int]:
-    """The bytes that a sample grows by with each change, and with the names that are listed in it as well."""
+    """The bytes that a sample grows by with each change, and with the names and decisions that are listed in it."""
     growths = [n_bytes(change[3] or {}) - n_bytes(change[2] or {}) for change in part.items]
+    for number, (_, _, _, after) in enumerate(part.items):
+        label = store.from_raw(after)
+        if label is not None and label.is_human:
+            growths[number] += _DECISION + n_bytes({"label": label.label})
     names = {(change[3] or {}).get(store.group_field) for change in part.items}
     growths[0] += n_bytes({"names": sorted(map(str, names))})
     return growths

@@ -167,7 +167,12 @@ def now() -> datetime.datetime:
 
 
 def refresh_samples(
-    target: Target, names: Sequence[str], *, rollup: str | None = None, sample_ids: Iterable[str] | None = None
+    target: Target,
+    names: Sequence[str],
+    *,
+    rollup: str | None = None,
+    others: Sequence[str] = (),
+    sample_ids: Iterable[str] | None = None,
 ) -> None:
     """Updates sample objects in memory with what was written; all that is unsaved stays, also in detections.
 
@@ -175,10 +180,11 @@ def refresh_samples(
         target: the items with the values
         names: the fields, on detections the attributes, that were written
         rollup (None): the field of samples that was written as well
+        others (()): other such fields
         sample_ids (None): the samples that were written, all by default
     """
     patches_field = target.patches_field
-    fields = ["last_modified_at", *filter(None, [rollup]), *(names if patches_field is None else ())]
+    fields = ["last_modified_at", *filter(None, [rollup]), *others, *(names if patches_field is None else ())]
     in_memory = dict(samples_in_memory(target.dataset))
     for sample_id in set(in_memory if sample_ids is None else sample_ids):
         if (sample := in_memory.get(sample_id)) is None:

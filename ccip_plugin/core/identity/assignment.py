@@ -112,10 +112,18 @@ class Assignment:
             return {}
         wanted = [number for number in np.unique(clusters).tolist() if number >= 0 and number not in group_of]
         looks = dict(_prototypes_of(self.items.vectors, clusters, wanted))
+        return match_prototypes(looks, lost, threshold, self._rejected_wholly())
+
+    def _rejected_wholly(self) -> dict[int, set[int]]:
+        """For clusters, the groups from which users rejected all of their items; some of them just leave."""
+        rows, groups = np.unique(np.stack(self._rejected_roots()), axis=1)  # a merged group may give one twice
+        pairs = count_pairs(self.items.clusters[rows], groups)
+        numbers, sizes = np.unique(self.items.clusters, return_counts=True)
+        is_whole = pairs.counts == sizes[np.searchsorted(numbers, pairs.left)]
         rejected: dict[int, set[int]] = defaultdict(set)
-        for row, group_id in zip(*self._rejected_roots(), strict=True):
-            rejected[int(clusters[row])].add(int(group_id))
-        return match_prototypes(looks, lost, threshold, rejected)
+        for cluster, group_id in zip(pairs.left[is_whole].tolist(), pairs.right[is_whole].tolist(), strict=True):
+            rejected[cluster].add(group_id)
+        return rejected
 
     def _decide(self, group_of: Mapping[int, int]) -> IntArray:
         """``(p,)`` groups: those of clusters, less rejections; items that may not change keep theirs."""

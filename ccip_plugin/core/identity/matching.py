@@ -167,7 +167,7 @@ def match_prototypes(
         clusters: the prototypes of clusters
         groups: the prototypes of groups without members
         threshold: the difference up to which two images are one character
-        rejected: for a cluster, the groups from which users rejected some of its images
+        rejected: for a cluster, the groups from which users rejected all of its images
 
     Returns:
         the group id of each cluster that matches one; no id is given twice
