@@ -207,7 +207,7 @@ def test_move_remembers_where_it_does_not_belong(grouped):
     item = grouped.store.read()[0][0]
     assert grouped.registry.rejections == {1: {item}}
     samples = grouped.view(0)
-    paths = grouped.store.own_fields()[:-1] if grouped.options["patches_field"] else [FIELD]
+    paths = [path for path in grouped.store.own_fields() if "." in path or not grouped.options["patches_field"]]
     for path in paths:
         samples.set_values(path, [[None]] if grouped.options["patches_field"] else [None])
     grouped.run()
