@@ -19,7 +19,7 @@ from ..core.identity.matching import GroupChange
 from ..core.identity.planning import ItemChange, Plan
 from ..core.progress import ProgressCallback
 from ..labels.changes import apply
-from ..labels.identities import load_registry, loaded_delta, registry_revision, stored_delta
+from ..labels.identities import load_registry, loaded_delta, registry_revision, stored_delta, stored_ids
 from ..labels.store import LabelStore
 from ..labels.tables import GroupLabel, rows_of, table_of
 from ..reports.facts import Facts
@@ -130,6 +130,7 @@ def save_proposal(proposal: Proposal) -> None:
         ],
         registry=stored_delta(plan.identities.groups),
         report=proposal.report.as_dict(),
+        lifted=stored_ids(plan.identities.lifted),
     )
     dataset.save_run_results(proposal.key, results, cache=False)
 
@@ -162,7 +163,12 @@ def load_proposal(
         table_of(
             (item, sample, None if label is None else GroupLabel(*label)) for item, sample, label in results.labels
         ),
-        IdentityChanges(registry, max(registry.next_id, config["next_id"]), loaded_delta(results.registry)),
+        IdentityChanges(
+            registry,
+            max(registry.next_id, config["next_id"]),
+            loaded_delta(results.registry),
+            lifted={int(key): frozenset(ids) for key, ids in getattr(results, "lifted", {}).items()},  # not in 0.1.0
+        ),
         ids_of(item_id for kind in ItemChange for item_id in results.ids[kind]),
         np.repeat(np.arange(len(ItemChange), dtype=np.int8), [len(results.ids[kind]) for kind in ItemChange]),
         tuple(map(GroupChange.from_dict, results.groups)),

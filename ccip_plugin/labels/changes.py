@@ -166,9 +166,12 @@ def _journal_labels(
             if item_id not in before:
                 continue  # deleted since the plan was made
             old = before[item_id]
-            if is_automatic and _is_kept(store.from_raw(old), label):
+            current = store.from_raw(old)
+            if is_automatic and _is_kept(current, label):
                 n_kept += 1
                 continue
+            if is_automatic and current is not None and label is not None and current.is_settled:
+                label = replace(current, group_id=label.group_id)
             new = store.to_raw(label, old)
             if (new or None) != (old or None):
                 changes.append((item_id, sample_id, old, new))
@@ -179,10 +182,15 @@ def _journal_labels(
 
 
 def _is_kept(current: GroupLabel | None, planned: GroupLabel | None) -> bool:
-    """Whether a label stays because a user decided it; confirming it as it is changes nothing about it."""
+    """Whether a label stays because a user decided it; confirming it as it is changes nothing about it.
+
+    Neither does the id of the group that it names, which may be out of date, as in a label that was ignored.
+    """
     if current is None or not current.is_human:
         return False
-    if current.is_settled or planned is None or not planned.is_human:
+    if planned is None or not planned.is_human:
+        return True
+    if current.is_settled and (planned.group_id == current.group_id or planned.status != current.status):
         return True
     return canonical_name(planned.label or "") != canonical_name(current.label or "")
 

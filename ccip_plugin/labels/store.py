@@ -19,7 +19,7 @@ from ..storage.schema import ForeignFieldError, check_type, check_writable, decl
 from ..storage.targets import CHUNK, Target, batched, check_field_name
 from ..storage.updates import bulk_write, refresh_samples
 from .decisions.field import check_field, decisions_field, is_declared
-from .tables import GroupLabel, TableBuilder
+from .tables import GroupLabel, TableBuilder, values_of
 from .writer import Change, Raw, Stored, Written, write
 
 logger = logging.getLogger(__name__)
@@ -189,7 +189,7 @@ class LabelStore:
         target = target or self.target
         names = [self._attributes[name] if target.is_patches else f"{self.group_field}.{name}" for name in _NAMES]
         ids, sample_ids, columns = target.values(*names)
-        rows = zip(*(columns[name] for name in names), strict=True)
+        rows = map(values_of, zip(*(columns[name] for name in names), strict=True))
         return ids, sample_ids, [GroupLabel(*row) if row[0] is not None else None for row in rows]
 
     def read_table(self, target: Target | None = None) -> LabelTable:
@@ -227,7 +227,7 @@ class LabelStore:
         is_patches = self.target.is_patches
         paths = (self.attribute_path(name) for name in ("status", "label", "assigned"))
         status, label, assigned = (F(path.rpartition(".")[2] if is_patches else path) for path in paths)
-        return label.exists() & ((status.exists() & (status != STATUS_AUTO)) | (label != assigned))
+        return (status.exists() & (status != STATUS_AUTO)) | (label.exists() & (label != assigned))
 
     def count_user_labels(self) -> int:
         """The number of user labels among the items, counted by the database."""
@@ -270,8 +270,8 @@ class LabelStore:
         """The label of a stored form."""
         if not raw:
             return None
-        names = self._attributes if self.target.is_patches else {name: name for name in _NAMES}
-        label = GroupLabel(**{name: raw.get(key) for name, key in names.items()})
+        names = self._attributes if self.target.is_patches else {}
+        label = GroupLabel(*values_of([raw.get(names.get(name, name)) for name in _NAMES]))
         return label if label.label is not None else None
 
     def write_raw(self, changes: Iterable[Change]) -> Written:

@@ -76,6 +76,19 @@ class GroupLabel:
         return Status.NONE if self.status is None else _CODES.get(self.status, _OTHER)
 
 
+def values_of(stored: Sequence[Any]) -> Sequence[Any]:
+    """The values of a label in their order, all None for no label, from the stored ones.
+
+    Without a text there is no label, unless a user gave the item a status, as ``ignored`` before any run: then it is in
+    no group.
+    """
+    if stored[0] is not None:
+        return stored
+    if stored[2] is None or stored[2] == STATUS_AUTO:
+        return (None,) * len(stored)
+    return (UNASSIGNED, *stored[1:])
+
+
 class TableBuilder:
     """Builds a :class:`~ccip_plugin.core.identity.state.LabelTable` row by row, without an object for each row."""
 
@@ -92,9 +105,9 @@ class TableBuilder:
         Args:
             item_id: its id, 12 bytes
             sample_id: the id of its sample
-            values: the values of a :class:`GroupLabel` in their order; an item without a text has no label
+            values: the values of a :class:`GroupLabel` in their order, as they are stored
         """
-        label, group_id, status, *numbers, assigned, rescued = values if values[0] is not None else (None,) * 8
+        label, group_id, status, *numbers, assigned, rescued = values_of(values)
         self._ids += item_id
         self._sample_ids += sample_id
         self._label.append(NONE if label is None else self._texts.setdefault(label, len(self._texts)))

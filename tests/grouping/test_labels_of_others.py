@@ -177,3 +177,65 @@ def test_a_run_of_others_in_the_place_of_the_groups_is_refused_in_a_sentence(dat
     data.rename_run(registry_key(FIELD), "theirs")
     group_characters(data)
     assert data.get_run_info("theirs").config.groups == [1]
+
+
+@pytest.mark.parametrize("mode", ["all", "add"])
+@pytest.mark.parametrize("status", ["ignored", "confirmed", "todo"])
+def test_a_status_that_a_person_gave_without_a_label_counts(data, mode, status):
+    group_characters(data)
+    first = data.first()
+    first[FIELD] = fo.Classification(status=status)
+    first.save()
+    assert group_characters(data, mode=mode).n_human == 1
+    first.reload()
+    if mode == "add":
+        assert (first[FIELD].status, first[FIELD].label) == (status, None)
+        return
+    expected = "ignored" if status == "ignored" else "confirmed"
+    assert (first[FIELD].status, first[FIELD].label, first[FIELD].group_id) == (expected, "unassigned", None)
+    undo(data)
+    first.reload()
+    assert (first[FIELD].status, first[FIELD].label) == (status, None)
+    assert delete_grouping(data).n_kept == 1
+    assert (first[FIELD].status, first[FIELD].label) == (status, None)
+
+
+def test_a_status_that_a_person_gave_a_detection_without_a_label_counts(with_faces):
+    data = with_faces("ab")
+    faces = {"patches_field": "faces"}
+    group_characters(data, **faces)
+    first = data.values("faces.detections.id", unwind=True)[0]
+    data.set_label_values(f"faces.detections.{FIELD}", {first: None})
+    data.set_label_values("faces.detections.character_status", {first: "ignored"})
+    for _ in range(2):
+        assert group_characters(data, **faces).n_ignored == 1
+    assert data.values(f"faces.detections.{FIELD}", unwind=True)[0] == "unassigned"
+    assert data.values("faces.detections.character_status", unwind=True)[0] == "ignored"
+
+
+@pytest.mark.parametrize("group_id", [None, 99])
+def test_the_id_in_a_confirmed_label_is_that_of_its_group(data, group_id):
+    group_characters(data)
+    sample = data.first()
+    sample[FIELD] = fo.Classification(label=NFD_GA, status="confirmed", assigned=NFD_GA, group_id=group_id, mine="kept")
+    sample.save()
+    undone = data.values(FIELD)
+    group_characters(data)
+    after = data.first()[FIELD]
+    groups = {group.name: group_id for group_id, group in load_registry(data, FIELD).groups.items()}
+    assert (after.label, after.assigned, after.status, after.mine) == (NFD_GA, NFD_GA, "confirmed", "kept")
+    assert after.group_id == groups[NFD_GA]
+    undo(data)
+    assert data.values(FIELD) == undone
+
+
+def test_an_ignored_label_is_in_no_group(data):
+    group_characters(data)
+    sample = data.first()
+    sample[FIELD].status = "ignored"
+    sample.save()
+    name = sample[FIELD].label
+    group_characters(data)
+    after = data.first()[FIELD]
+    assert (after.label, after.status, after.group_id) == (name, "ignored", None)
+    assert group_characters(data).n_written == 0

@@ -6,6 +6,7 @@ import pytest
 from ccip_plugin.core.errors import ParameterError
 from ccip_plugin.grouping import group_characters, propose_groups
 from ccip_plugin.grouping.proposals import NoProposalError, apply_proposal, load_proposal, pending_proposals
+from ccip_plugin.labels.edits import reject
 from ccip_plugin.labels.history import redo, undo
 from ccip_plugin.labels.identities import StaleGroupsError, load_registry
 from ccip_plugin.labels.journal import Journal
@@ -225,3 +226,20 @@ def test_two_processes_do_not_apply_one_proposal_twice(grouped, start_python):
     assert [entry.state for entry in entries] == ["done", "done"]
     assert load_registry(samples, "character_group").revision == 2
     assert samples.count(EMBEDDINGS_FIELD) == 600
+
+
+def test_a_rejection_that_a_later_decision_overrules_is_lifted(grouped):
+    data = grouped("aaab")
+    first = data.first()
+    name = first.character_group.label
+    reject(data[:1])
+    first.reload()
+    first.character_group.label = name
+    first.save()
+    rejections = load_registry(data, "character_group").rejections
+    assert [set(ids) for ids in rejections.values()] == [{first.id}]
+    propose_groups(data)
+    apply_proposal(data)
+    assert not any(load_registry(data, "character_group").rejections.values())
+    undo(data)
+    assert load_registry(data, "character_group").rejections == rejections
