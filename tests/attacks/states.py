@@ -1,5 +1,6 @@
 """The state of a grouped dataset as the database has it, read without the code that is attacked."""
 
+import hashlib
 import unicodedata
 from dataclasses import dataclass, field
 from typing import Any
@@ -130,3 +131,30 @@ def derived_rollup(state: State, sample_id: str) -> Any:
     if all(text_of(label) is None for label in labels):
         return ABSENT
     return sorted({text_of(label).strip() for label in labels if group_name(label) is not None})
+
+
+def portable(state: State) -> Raw:
+    """A state that can be compared with that of another dataset: items by their place, without ids of labels."""
+    places = {item: place for place, item in enumerate(state.labels)}
+    labels = [
+        {key: value for key, value in label.items() if key != "_id"} if isinstance(label, dict) else label
+        for label in state.labels.values()
+    ]
+    rejections = {
+        str(key): sorted(places.get(item, -1) for item in items) for key, items in sorted(state.rejections.items())
+    }
+    vectors = [_vectors_of(document) for document in state.rest.values()]
+    return {
+        "labels": labels,
+        "rollups": list(state.rollups.values()),
+        "groups": {str(key): list(group) for key, group in sorted(state.groups.items())},
+        "rejections": rejections,
+        "vectors": vectors,
+    }
+
+
+def _vectors_of(document: Raw) -> list[str | None]:
+    """A digest of each embedding in a sample."""
+    places = [document, *((document.get(PEOPLE) or {}).get("detections") or [])]
+    stored = (place.get("ccip_embedding") for place in places)
+    return [None if vector is None else hashlib.sha256(bytes(vector)).hexdigest() for vector in stored]
