@@ -44,7 +44,10 @@ _OTHER_METRIC = (
     "the metric file of this model is not (1 - cos) / 2, and the groups are made by (1 - cos) / 2: the published "
     "thresholds may not fit"
 )
-_WAITING = "{n} of replaced detections can be taken over by new boxes: a grouping that writes labels does that"
+_WAITING = (
+    "{n} of replaced detections can be taken over by new boxes: group by character does that, applying a proposal does "
+    "not"
+)
 _NAMED_IDS = 5
 _DIGITS = 6  # of stored numbers; the vectors are not more exact
 

@@ -87,7 +87,7 @@ def check_name(name: str) -> None:
     """
     if not name.strip():
         raise GroupNameError("a character group needs a name that is not empty")
-    if name == UNASSIGNED:
+    if name.strip() == UNASSIGNED:
         raise GroupNameError(f"{UNASSIGNED!r} means 'in no group'; choose another name for the character group")
     if looks_default(name):
         raise GroupNameError(f"{name!r} looks like a default name; choose another name for the character group")
@@ -304,7 +304,7 @@ def _update(dataset: fo.Dataset, path: str, revision: int, change: Mapping[str, 
 def _read(dataset: fo.Dataset, path: str, names: Sequence[str] | None = None) -> dict[str, Any] | None:
     """Reads the document of the registry of a field, with all values of its configuration by default; None without."""
     key = registry_key(path)
-    wanted = ["config"] if names is None else [f"config.{name}" for name in ("method", "version", *names)]
+    wanted = ["config"] if names is None else [f"config.{name}" for name in ("method", "path", "version", *names)]
     run = run_document(dataset, key, ["results", *wanted])
     if run is None:
         return None
@@ -313,6 +313,11 @@ def _read(dataset: fo.Dataset, path: str, names: Sequence[str] | None = None) ->
         raise RunKeyError(
             f"the run {key!r} holds something else, {config.get('method')}, in the place of the character groups of "
             f"{path!r}: rename it with dataset.rename_run, or choose another field"
+        )
+    if config.get("path", path) != path:
+        raise RunKeyError(
+            f"the run {key!r} has the character groups of another field, {config['path']!r}: the names of two fields "
+            "may not differ in letters outside of A to Z only; choose another group_field"
         )
     config.setdefault("version", 1)
     if config["version"] > _VERSION:

@@ -16,9 +16,10 @@ from ..core.identity.state import LabelTable
 from ..storage.fields import STATUS_AUTO, STATUSES, UNASSIGNED
 from ..storage.internals import aggregate, sample_documents
 from ..storage.schema import ForeignFieldError, check_type, check_writable, declare, stored_field
-from ..storage.targets import CHUNK, Target, batched, check_field_name
+from ..storage.targets import CHUNK, Target, TargetError, batched, check_field_name
 from ..storage.updates import bulk_write, refresh_samples
 from .decisions.field import check_field, decisions_field, is_declared
+from .identities import registry_revision
 from .tables import GroupLabel, TableBuilder, values_of
 from .writer import Change, Raw, Stored, Written, write
 
@@ -38,6 +39,9 @@ _TYPES = {
 _ROLLUP = "the names of the character groups of the detections"
 
 
+_OF_DETECTORS = frozenset(fo.Detection().field_names)
+
+
 class LabelStore:
     """The character groups of the items of a target.
 
@@ -54,8 +58,11 @@ class LabelStore:
 
     def __init__(self, target: Target, group_field: str):
         check_field_name(group_field)
+        if target.is_patches and group_field in _OF_DETECTORS:
+            raise TargetError(f"{group_field!r} is the detector's, and stays as it is: choose another group_field")
         self.target, self.group_field = target, group_field
         prefix = group_field.removesuffix("_group")
+        self._twin = prefix if prefix != group_field else f"{prefix}_group"
         self._attributes = {
             "label": group_field,
             "group_id": f"{group_field}_id",
@@ -119,8 +126,14 @@ class LabelStore:
             FieldTypeError: a field of that name holds something else
             FieldReadOnlyError: a field is read-only
             ForeignFieldError: a field beside that of the names has values of another tool
+            TargetError: another field with groups has the same attributes
         """
         dataset = self.target.dataset
+        twin = self.target.path(self._twin)
+        if self.target.is_patches and registry_revision(dataset, twin):
+            raise TargetError(
+                f"{self.path!r} and {twin!r}, which has groups, would share attributes: choose another group_field"
+            )
         if not self.target.is_patches:
             check_type(dataset, self.path, fo.EmbeddedDocumentField, fo.Classification)
         for name in _NAMES:

@@ -5,11 +5,12 @@ import pytest
 
 from ccip_plugin import confirm, group_characters, history, ignore, move, redo, reject, rename_group, undo
 from ccip_plugin.core.errors import ParameterError
-from ccip_plugin.core.identity.groups import GroupNameError
+from ccip_plugin.core.identity.groups import Group, GroupNameError
 from ccip_plugin.labels.edits.chosen import NoSuchGroupError
 from ccip_plugin.labels.edits.names import NameTakenError
-from ccip_plugin.labels.identities import load_registry
+from ccip_plugin.labels.identities import load_registry, save_delta
 from ccip_plugin.labels.store import LabelStore
+from ccip_plugin.storage.runs import RunKeyError
 from ccip_plugin.storage.targets import TargetError, items_view, resolve
 from tests.support.groups import embed
 
@@ -270,7 +271,9 @@ def test_a_name_that_is_free_again(grouped):
     assert grouped.names() == ["Asuka"] * 4 + ["Rei"] * 4 + ["unassigned"]
 
 
-@pytest.mark.parametrize("name", ["", "  ", "unassigned", "character_0009", "char_12", "x" * 201])
+@pytest.mark.parametrize(
+    "name", ["", "  ", "unassigned", " unassigned ", "R\ud83d", "\udc00", "character_0009", "char_12", "x" * 201]
+)
 def test_names_that_no_group_can_have(grouped, name):
     before = grouped.stored()
     for call in (
@@ -300,7 +303,7 @@ def test_groups_that_do_not_exist(grouped, group):
 
 def test_a_whole_dataset_is_refused(grouped):
     for function, arguments in ((confirm, ()), (ignore, ()), (move, (ONE,))):
-        with pytest.raises(TargetError, match="every image of the dataset: give a view of some, or groups"):
+        with pytest.raises(TargetError, match="every image of the dataset: give a view of some"):
             grouped.call(function, grouped.data, *arguments)
 
 
@@ -315,6 +318,44 @@ def test_wrong_types(grouped, group):
                 call()
     with pytest.raises(ParameterError):
         grouped.call(rename_group, grouped.data, group, "Rei")
+
+
+def test_a_view_that_shows_other_labels(dataset, tmp_path):
+    """What is stored counts, not what the view shows."""
+    made = Data(dataset(*(tmp_path / f"{n}.png" for n in range(len(LETTERS)))), None)
+    shown = made.data.map_labels(FIELD, {ONE: "Mapped"})
+    assert confirm(shown[:1]).groups == {ONE: 1}
+    assert reject(shown[1:2]).groups == {ONE: 1}
+    assert made.names()[:2] == [ONE, "unassigned"]
+    assert list(made.registry.rejections) == [1]
+
+
+def test_a_new_group_finds_a_name_behind_many_that_are_taken(grouped):
+    names = [f"character_{number:04d}" for number in range(3, 20)]
+    label = grouped.store.attribute_path("label")
+    for place, name in enumerate(names[:9]):
+        grouped.view(place).set_values(label, [[name]] if grouped.options["patches_field"] else [name])
+    registry = grouped.registry
+    groups = {100 + n: (None, Group(name, "now")) for n, name in enumerate(names)}
+    save_delta(grouped.data, grouped.store.path, revision=registry.revision, next_id=3, groups=groups)
+    grouped.call(move, grouped.view(8), None)
+    found = [group.name for group in grouped.registry.groups.values()]
+    assert len(set(found)) == len(found)
+
+
+def test_fields_that_are_taken(dataset):
+    data = dataset("/0.png")
+    data.set_values("people", [fo.Detections(detections=[fo.Detection(label="girl", bounding_box=[0, 0, 1, 1])])])
+    for field in ("label", "confidence", "index", "bounding_box", "tags"):
+        with pytest.raises(TargetError, match="is the detector's, and stays as it is"):
+            group_characters(data, patches_field="people", group_field=field)
+    move(data.to_patches("people"), "Rei", patches_field="people")
+    with pytest.raises(TargetError, match="would share attributes: choose another group_field"):
+        move(data.to_patches("people"), "Rei", group_field="character")
+    data.add_sample_field("組", fo.EmbeddedDocumentField, embedded_doc_type=fo.Classification)
+    move(data[:1], "Rei", group_field="組")
+    with pytest.raises(RunKeyError, match="has the character groups of another field, '組'"):
+        move(data[:1], "Rei", group_field="群")
 
 
 def test_only_the_items_named_are_read(grouped, monkeypatch):

@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import io
 import json
+import re
 import sys
 import traceback
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ from tests.support.groups import embed
 
 DONE = "done"
 LETTERS = "aabbbc"
+
+
+_RAISED = re.compile(r"([\w.@-]+)\.(\w+)(?:: |$)")  # the last line of a traceback
 
 
 @dataclass(frozen=True)
@@ -122,7 +126,8 @@ def told_by_operator(uri, data, selected, **params):
     if "errors" not in results:
         return Told(what)
     (error,) = results["errors"]
-    module, _, name = error["details"].removesuffix(f": {error['reason']}\n").splitlines()[-1].rpartition(".")
+    raised = [found for line in error["details"].splitlines() if (found := _RAISED.match(line))]
+    module, name = raised[-1].groups()  # the reason may be put in other words for the App
     is_ours = module in sys.modules and _is_ours(getattr(sys.modules[module], name))
     return Told(what, error["reason"], "" if is_ours else error["details"])
 

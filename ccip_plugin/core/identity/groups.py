@@ -15,6 +15,7 @@ MAX_NAME = 200
 PERSON = "person"
 """Who named a group that a user named, where it is not known which user."""
 
+_HALF = re.compile("[\ud800-\udfff]")
 _EARLIER_DEFAULT = re.compile(r"character_\d+")
 _DEFAULT = re.compile(r"(?:character|char)_\d+")
 
@@ -32,11 +33,13 @@ def is_too_long(name: str) -> bool:
 
 
 def check_length(name: str) -> None:
-    """Checks the length of a name for a group.
+    """Checks that a name for a group can be stored.
 
     Raises:
-        GroupNameError: it is too long
+        GroupNameError: it is too long, or has characters that no database takes
     """
+    if _HALF.search(name):
+        raise GroupNameError(f"{name!r} cannot be stored: it has a half of a character, as texts have that were cut")
     if is_too_long(name):
         n = len(canonical_name(name))
         raise GroupNameError(

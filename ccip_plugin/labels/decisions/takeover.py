@@ -33,10 +33,14 @@ _Rejected = Mapping[str, Mapping[int, str]]
 
 
 class Match(NamedTuple):
-    """A decision, the detection that takes it over, and the label that this one has."""
+    """A decision, the detection that takes it over, and the label that this one has.
+
+    If a user has labeled this one otherwise, the later decision counts: nothing is taken over, and the other is gone.
+    """
 
     taken: TakeOver
     label: GroupLabel | None
+    is_overruled: bool
 
 
 def take_over(store: LabelStore, state: State, *, progress: ProgressCallback | None = None) -> tuple[int, State]:
@@ -84,13 +88,15 @@ def take_over(store: LabelStore, state: State, *, progress: ProgressCallback | N
                 raise
             state = read_state(store)
             continue
-        return sum(each.detection not in done.refused for each in taken), read_state(store)
+        kept = [match for match in matches if not match.is_overruled and match.taken.detection not in done.refused]
+        return len(kept), read_state(store)
     raise AssertionError("unreachable")
 
 
 def count_waiting(store: LabelStore, state: State) -> int:
     """The number of decisions that :func:`take_over` would let others take over. Nothing is written."""
-    return len(_scan(store, state, _rejected(state))[0]) if store.target.is_patches else 0
+    matches = _scan(store, state, _rejected(state))[0] if store.target.is_patches else []
+    return sum(not match.is_overruled for match in matches)
 
 
 def _rejected(state: State) -> dict[str, dict[int, str]]:
@@ -129,11 +135,11 @@ def _samples_with_decisions(store: LabelStore, state: State, rejected: _Rejected
 
 
 def _matches(listed: Listed) -> Iterator[Match]:
-    """What detections of a sample take over: those that its list does not know yet."""
+    """What detections of a sample take over: those that its list does not know yet, or that users decided otherwise."""
     lost = [decision for decision in listed.lost if decision]
     old = [(decision, decision.box) for decision in lost if decision.box is not None]
     known = {decision.detection for decision in listed.decisions}
-    new = [(key, each.box) for key, each in listed.detections.items() if key not in known and each.box is not None]
+    new = [(key, each.box) for key, each in listed.detections.items() if each.box is not None]
     apart = {
         (row, column)
         for row, (decision, _) in enumerate(old)
@@ -143,8 +149,9 @@ def _matches(listed: Listed) -> Iterator[Match]:
     for row, column in match_boxes([box for _, box in old], [box for _, box in new], apart=apart):
         key, decision = new[column][0], old[row][0]
         label = listed.detections[key].label
-        if not _contradicts(decision, label):
-            yield Match(TakeOver(str(listed.sample_id), key, decision), label)
+        is_overruled = _contradicts(decision, label)
+        if is_overruled or key not in known:
+            yield Match(TakeOver(str(listed.sample_id), key, decision), label, is_overruled)
 
 
 def _contradicts(decision: Decision, label: GroupLabel | None) -> bool:
@@ -184,10 +191,12 @@ def _update(store: LabelStore, sample_ids: list[str], rejected: _Rejected) -> No
 def _plan(state: State, matches: list[Match]) -> Plan:
     """The labels and rejections of detections that take over decisions."""
     draft, names = Draft(state.registry), state.registry.ids_by_name()
-    rows = []
-    for taken, label in matches:
+    rows, barred = [], _roots(draft)
+    for taken, label, _ in matches:
         decision, key = taken.decision, taken.detection
         new = None if decision.label is None or (label and label.is_human) else _label(decision, draft, names)
+        if new is not None and new.group_id in barred[key]:
+            new = None  # it was rejected from that group since
         kept = new or label
         own = None if kept is None else names.get(canonical_name(kept.group_name or ""))
         roots = (_find(group_id, name, draft, names) for group_id, name in decision.rejected.items())
@@ -199,6 +208,15 @@ def _plan(state: State, matches: list[Match]) -> Plan:
         if new is not None:
             rows.append((key, taken.sample_id, new))
     return Plan(table_of(rows), draft.changes())
+
+
+def _roots(draft: Draft) -> dict[str, set[int]]:
+    """For the ids of items the groups that they were rejected from before."""
+    roots: dict[str, set[int]] = defaultdict(set)
+    for group_id, ids in draft.registry.rejections.items():
+        for item_id in ids:
+            roots[item_id].add(draft.root(group_id))
+    return roots
 
 
 def _label(decision: Decision, draft: Draft, names: dict[str, int]) -> GroupLabel:

@@ -12,11 +12,12 @@ from ...core.identity.groups import Draft, Registry, default_name
 from ...core.identity.planning import Plan
 from ...core.plain import canonical_name
 from ...core.progress import ProgressCallback
-from ...storage.targets import Target, TargetError, resolve
+from ...storage.targets import Target, TargetError, batched, resolve
 from ..changes import apply
 from ..identities import StaleGroupsError, load_registry
 from ..store import LabelStore
 from ..tables import GroupLabel, table_of
+from ..writer import Raw
 from .report import EditReport
 
 GroupRef = str | int
@@ -132,7 +133,7 @@ def _edit(
 def _read(store: LabelStore, action: str, groups: Sequence[GroupRef] | None, others: Sequence[GroupRef]) -> Edit:
     dataset, path = store.target.dataset, store.path
     if groups is None:
-        rows = list(zip(*store.read(), strict=True))
+        rows = stored_rows(store, store.target)
         named = {(label.group_id, label.group_name) for _, _, label in rows if label is not None and label.group_name}
         refs = [*others, *(group_id for group_id, _ in named if group_id), *(name for _, name in named if name)]
         return Edit(store, action, rows, Draft(_load(dataset, path, refs)))
@@ -140,18 +141,36 @@ def _read(store: LabelStore, action: str, groups: Sequence[GroupRef] | None, oth
     draft = Draft(registry)
     ids = {_resolve(draft, path, group) for group in groups}
     names = [registry.groups[group_id].name for group_id in ids]
-    rows = list(zip(*store.read(_members(store, ids, names)), strict=True))
+    rows = stored_rows(store, _members(store, ids, names))
     members = [row for row in rows if row[2] is not None and draft.id_of(row[2].group_name, row[2].group_id) in ids]
     return Edit(store, action, members, draft)
+
+
+def stored_rows(store: LabelStore, target: Target) -> list[tuple[str, str, GroupLabel | None]]:
+    """The items of a target with their labels as they are stored: a view can show others."""
+    ids, sample_ids, _ = store.read(target)
+    stored: dict[str, Raw | None] = {}
+    for rows in batched(zip(ids, sample_ids, strict=True)):
+        stored |= store.read_raw(*map(list, zip(*rows, strict=True)))
+    return [
+        (item_id, sample_id, store.from_raw(stored.get(item_id)))
+        for item_id, sample_id in zip(ids, sample_ids, strict=True)
+    ]
 
 
 def _load(dataset: SampleCollection, path: str, refs: Iterable[GroupRef]) -> Registry:
     """Reads groups by id or name, and those that have the default names of the next groups."""
     refs = list(refs)
     next_id = load_registry(dataset, path, ()).next_id
-    spare = [default_name(next_id + number) for number in range(_SPARE)]
     ids = [ref for ref in refs if isinstance(ref, int)]
-    return load_registry(dataset, path, ids, [*spare, *(ref for ref in refs if isinstance(ref, str))])
+    names = [ref for ref in refs if isinstance(ref, str)]
+    n_spare = _SPARE
+    while True:
+        spare = [default_name(next_id + number) for number in range(n_spare)]
+        registry = load_registry(dataset, path, ids, [*spare, *names])
+        if not set(map(canonical_name, spare)) <= registry.ids_by_name().keys():
+            return registry
+        n_spare *= 10
 
 
 def _resolve(draft: Draft, path: str, group: GroupRef) -> int:
@@ -192,7 +211,8 @@ def chosen_store(
     """
     store = LabelStore(resolve(samples, patches_field), group_field)
     if groups is None and store.target.is_whole:
-        raise TargetError(f"that would {what} every image of the dataset: give a view of some, or groups")
+        or_groups = "" if what == "move" else ", or groups"
+        raise TargetError(f"that would {what} every image of the dataset: give a view of some{or_groups}")
     return store
 
 
@@ -204,7 +224,7 @@ def as_groups(groups: GroupRef | Sequence[GroupRef] | None) -> list[GroupRef] | 
     """
     if groups is None:
         return None
-    if not isinstance(groups, str | Iterable):
+    if isinstance(groups, bytes) or not isinstance(groups, str | Iterable):
         check_group(groups)
     listed: list[GroupRef] = [groups] if isinstance(groups, str | int) else list(groups)
     for group in listed:

@@ -21,6 +21,7 @@ from ..identities import StaleGroupsError, load_registry_of
 from ..reports import refused_text
 from ..store import LabelStore
 from ..tables import GroupLabel, table_of
+from .chosen import stored_rows
 
 _NAMED = 5  # groups that are named in a sentence
 
@@ -128,20 +129,20 @@ def reject(
 
 
 def _reject(store: LabelStore, dry_run: bool, progress: ProgressCallback | None) -> Rejection:
-    ids, sample_ids, labels = store.read()
-    draft = Draft(load_registry_of(store.target.dataset, store.path, labels))
+    labels = stored_rows(store, store.target)
+    draft = Draft(load_registry_of(store.target.dataset, store.path, [label for _, _, label in labels]))
     removed = GroupLabel(UNASSIGNED, None, STATUS_AUTO, assigned=UNASSIGNED)
     rows = []
     groups: Counter[str] = Counter()
-    for item_id, sample_id, label in zip(ids, sample_ids, labels, strict=True):
+    for item_id, sample_id, label in labels:
         group_id = None if label is None else draft.id_of(label.group_name, label.group_id)
         if group_id is not None:
             draft.reject(group_id, [item_id])
             groups[draft.groups[group_id].name] += 1
             rows.append((item_id, sample_id, removed))
     if not rows:
-        raise NothingToRejectError(store.path, len(ids))
-    rejection = Rejection(store.path, dict(groups.most_common()), len(ids) - len(rows))
+        raise NothingToRejectError(store.path, len(labels))
+    rejection = Rejection(store.path, dict(groups.most_common()), len(labels) - len(rows))
     if dry_run:
         return rejection
     plan = Plan(table_of(rows), draft.changes())
