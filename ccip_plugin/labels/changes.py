@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from bson.errors import InvalidDocument
+
 from ..core.errors import ParameterError
 from ..core.identity.planning import Plan
 from ..core.plain import canonical_name
@@ -26,7 +28,7 @@ from .identities import (
     save_delta,
     stored_ids,
 )
-from .journal import Entry, EntryContent, EntryDamagedError, EntryState, Journal
+from .journal import Entry, EntryContent, EntryDamagedError, EntryState, Journal, UnstorableError
 from .reports import ApplyReport
 from .store import LabelStore, install_label_schema
 from .tables import GroupLabel, rows_of
@@ -123,7 +125,7 @@ def _finish(store: LabelStore, journal: Journal, entry: Entry, held: Lease) -> N
         set_aside(journal, entry, f"the field {store.path!r} was deleted before it was finished")
         return
     logger.warning("finishing %s number %d, which was interrupted", entry.action, entry.number)
-    with contextlib.suppress(EntryDamagedError, RegistryFullError):  # it is set aside, which says why
+    with contextlib.suppress(EntryDamagedError, RegistryFullError, UnstorableError):  # it is set aside, which says why
         write_entry(store, journal, entry, held)
 
 
@@ -234,6 +236,7 @@ def write_entry(
     Raises:
         EntryDamagedError: the entry cannot be read; it is set aside
         RegistryFullError: there is no room for the groups; it is set aside
+        UnstorableError: the database cannot store its values; it is set aside
     """
     try:
         written, n_left = _write_labels(store, journal, entry, held, progress)
@@ -243,6 +246,11 @@ def write_entry(
         set_aside(journal, entry, str(error))
         store.refresh()
         raise
+    except (UnicodeEncodeError, OverflowError, InvalidDocument) as error:  # the journal takes more than the database
+        unstorable = UnstorableError(entry, error)
+        set_aside(journal, entry, str(unstorable))
+        store.refresh()
+        raise unstorable from error
     if entry.state == EntryState.UNDOING:
         if entry.problem is not None:
             journal.remove(entry)

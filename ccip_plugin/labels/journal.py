@@ -63,6 +63,14 @@ class EntryDamagedError(CCIPError):
         self.number, self.part = entry.number, part
 
 
+class UnstorableError(CCIPError, ValueError):
+    """An entry has values that the database cannot store."""
+
+    def __init__(self, entry: "Entry", reason: object):
+        super().__init__(f"change {entry.number} ({entry.action}) cannot be written: the database refuses it, {reason}")
+        self.number = entry.number
+
+
 class NewerJournalError(CCIPError):
     """The journal was written by a newer version of this plugin."""
 

@@ -149,6 +149,10 @@ class LabelStore:
 
     def _check_not_foreign(self) -> None:
         """Before the first run, values beside the names are from another tool; existing names are kept as labels."""
+        is_no_name = {"$elemMatch": {self.group_field: {"$type": ["array", "object"]}}}
+        n_others = self.documents.count_documents({self.target.labels_path: is_no_name})
+        if n_others:
+            raise ForeignFieldError(self.path, n_others, "choose another group_field")
         for name in self.helper_attributes:
             self._check_empty(self.target.path(name), "choose another group_field")
         rollup = stored_field(self.target.dataset, f"{self.rollup_field}")

@@ -11,6 +11,7 @@ from ccip_plugin.labels.edits.names import NameTakenError
 from ccip_plugin.labels.identities import load_registry, save_delta
 from ccip_plugin.labels.store import LabelStore
 from ccip_plugin.storage.runs import RunKeyError
+from ccip_plugin.storage.schema import FieldTypeError, ForeignFieldError
 from ccip_plugin.storage.targets import TargetError, items_view, resolve
 from tests.support.groups import embed
 
@@ -356,6 +357,38 @@ def test_fields_that_are_taken(dataset):
     move(data[:1], "Rei", group_field="組")
     with pytest.raises(RunKeyError, match="has the character groups of another field, '組'"):
         move(data[:1], "Rei", group_field="群")
+
+
+@pytest.mark.parametrize("value", [["a"], [], {"a": 1}, [{"a": 1}]])
+def test_an_attribute_of_others_that_holds_no_text(dataset, value):
+    data = dataset("/0.png")
+    data.set_values("people", [fo.Detections(detections=[fo.Detection(label="girl", bounding_box=[0, 0, 1, 1])])])
+    sample = data.first()
+    sample.people.detections[0][FIELD] = value
+    sample.save()
+    calls = [
+        lambda: group_characters(data, patches_field="people"),
+        *(
+            lambda call=call: call(data.to_patches("people"))
+            for call in (confirm, ignore, reject, lambda view: move(view, "Rei"))
+        ),
+        lambda: rename_group(data, 1, "Rei", patches_field="people"),
+    ]
+    embed(data, "a", "people")
+    for call in calls:
+        with pytest.raises(ForeignFieldError, match="did not write; choose another group_field"):
+            call()
+
+
+@pytest.mark.parametrize("patches_field", [None, "people"])
+def test_embeddings_are_no_groups(dataset, patches_field):
+    data = dataset("/0.png")
+    data.set_values("people", [fo.Detections(detections=[fo.Detection(label="girl", bounding_box=[0, 0, 1, 1])])])
+    embed(data, "a", patches_field)
+    view = data.to_patches("people") if patches_field else data[:1]
+    for call in (confirm, ignore, reject, lambda view, **options: move(view, "Rei", **options)):
+        with pytest.raises(FieldTypeError):
+            call(view, group_field="ccip_embedding")
 
 
 def test_only_the_items_named_are_read(grouped, monkeypatch):

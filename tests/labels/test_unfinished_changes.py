@@ -5,8 +5,9 @@ import pytest
 
 from ccip_plugin.labels.edits import reject
 from ccip_plugin.labels.history import NoSuchChangeError, drop_change, history, redo, undo
-from ccip_plugin.labels.journal import EntryState, Journal, NewerJournalError
+from ccip_plugin.labels.journal import EntryState, Journal, NewerJournalError, UnstorableError
 from ccip_plugin.labels.store import LabelStore
+from ccip_plugin.labels.tables import GroupLabel
 from ccip_plugin.storage.schema import FieldReadOnlyError, FieldTypeError
 from ccip_plugin.storage.targets import resolve
 from tests.support.planned_labels import apply
@@ -216,3 +217,18 @@ def test_large_changes_are_kept_as_far_as_there_is_room(store):
     assert journal.prune(10, 0) == 1, "the newest stays"
     assert [entry.number for entry in journal.entries()] == [3]
     assert journal.entries()[0].state == EntryState.DONE
+
+
+def test_values_that_the_database_cannot_store_wedge_nothing(dataset):
+    """The journal takes half a character; the database does not."""
+    data = dataset(*[f"/絵/{n}.png" for n in range(2)])
+    store = LabelStore(resolve(data), FIELD)
+    apply(store, plan(store, "aa"))
+    bad = plan(store, "ab", is_automatic=False)
+    bad.labels[0] = (*bad.labels[0][:2], GroupLabel("R\ud83d", 1, "confirmed"))
+    with pytest.raises(UnstorableError, match="the database refuses it"):
+        apply(store, bad)
+    assert names_in(store)[0] == "a"
+    apply(store, plan(store, "bb"))
+    assert names_in(store) == ["b", "b"]
+    assert [change.problem is not None for change in history(data)] == [False, True, False]

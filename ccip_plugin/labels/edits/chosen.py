@@ -98,6 +98,7 @@ def edit(
         dry_run: plan only
         progress: called with the number of labels written
     """
+    store.check()
     try:
         return _edit(store, action, plan, groups, others, dry_run, progress)
     except StaleGroupsError:  # as after a change that was interrupted, which is finished by now

@@ -122,6 +122,7 @@ def reject(
         raise TargetError(
             "that would reject every image of the dataset: give a view of those that are not of their group"
         )
+    store.check()
     try:
         return _reject(store, dry_run, progress)
     except StaleGroupsError:  # as after a change that was interrupted, which is finished by now
