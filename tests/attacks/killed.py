@@ -50,14 +50,14 @@ def main() -> None:
     _write_few_at_a_time()
     if orders.get("ttl"):
         _shorten_leases(orders["ttl"])
-    if orders.get("is_folding"):
-        _fold_always()
     folder = Path(orders["folder"])
-    for order in orders["jobs"]:
+    for number, order in enumerate(orders["jobs"]):
+        _fold(bool(order.get("is_folding")))
         if "last" in order:
             _be_killed(order, orders["seed"], folder)
         else:
-            _do(order, orders["seed"], folder)
+            for _ in range(1 if number else 2):  # the first work in a database makes collections and indexes of its own
+                _do(order, orders["seed"], folder)
 
 
 def _write_few_at_a_time() -> None:
@@ -75,11 +75,15 @@ def _shorten_leases(ttl: float) -> None:
     lease.lease.__wrapped__.__kwdefaults__["ttl"] = ttl
 
 
-def _fold_always() -> None:
-    """Has all groups written again with each change."""
+def _fold(is_always: bool) -> None:
+    """Has all groups written again with each change, or as usual."""
     from ccip_plugin.labels import identities
 
-    identities._LARGEST = dict.fromkeys(identities._LARGEST, 0)
+    _usual.update(identities._LARGEST if not _usual else {})
+    identities._LARGEST = dict.fromkeys(_usual, 0) if is_always else dict(_usual)
+
+
+_usual: dict[bool, int] = {}
 
 
 def _be_killed(order, seed, folder) -> None:

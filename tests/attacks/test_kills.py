@@ -104,14 +104,11 @@ def test_killed_processes(seed, start, work, folder):
     """No label of a person is lost, none is half written, and what follows is as if it had been done, or not begun."""
     kills = choose_kills(seed, start, folder)
     for pair in zip(kills[::2], kills[1::2], strict=True):
-        processes = [
-            start([{"dataset": kill.name, **order_of(kill), "last": kill.last}], is_folding=kill.is_folding)
-            for kill in pair
-        ]
+        processes = [start([{"dataset": kill.name, **order_of(kill), "last": kill.last}]) for kill in pair]
         for kill, process in zip(pair, processes, strict=True):
             _, errors = process.communicate(timeout=120)
             print(kill)
-            assert process.returncode == -signal.SIGKILL or kill.job == EMBEDDING, errors
+            assert process.returncode == -signal.SIGKILL or kill.job == EMBEDDING, f"{kill}: {errors}"
             shorten_leases(kill.name)
             check_after(kill, work(kill.name, kill.is_patches), json.loads((folder / f"{kill.name}.json").read_text()))
 
@@ -137,7 +134,7 @@ def choose_kills(seed, start, folder):
 
 def order_of(kill):
     """The job as its process is told."""
-    return {"job": kill.job, "is_patches": kill.is_patches, "then": kill.then}
+    return {"job": kill.job, "is_patches": kill.is_patches, "then": kill.then, "is_folding": kill.is_folding}
 
 
 def shorten_leases(name):
