@@ -119,6 +119,12 @@ def recover(store: LabelStore, held: Lease) -> Journal:
     return journal
 
 
+def finish_interrupted(store: LabelStore) -> None:
+    """Finishes changes of a process that died, where nothing else is written. Raises as :func:`recover`."""
+    with lease(store.target.dataset, store.path, ttl=SHORT_SECONDS) as held:
+        recover(store, held)
+
+
 def _finish(store: LabelStore, journal: Journal, entry: Entry, held: Lease) -> None:
     store.check()
     if not store.is_declared():

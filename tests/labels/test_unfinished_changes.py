@@ -3,8 +3,9 @@
 import fiftyone as fo
 import pytest
 
-from ccip_plugin.labels.edits import reject
+from ccip_plugin.labels.edits import NothingToRejectError, reject
 from ccip_plugin.labels.history import NoSuchChangeError, drop_change, history, redo, undo
+from ccip_plugin.labels.identities import load_registry
 from ccip_plugin.labels.journal import EntryState, Journal, NewerJournalError, UnstorableError
 from ccip_plugin.labels.store import LabelStore
 from ccip_plugin.labels.tables import GroupLabel
@@ -122,6 +123,27 @@ def test_a_damaged_list_of_refused_labels_blocks_nothing(store):
     journal.put(journal.entries()[0], n_refused=2)
     assert history(data)[0].refused == {}
     assert undo(data).n_written == 6
+
+
+def test_a_rejection_that_is_called_again_after_an_interruption_is_finished(store, monkeypatch):
+    """It finds nothing to reject, as the labels are written: the rejections are recorded all the same."""
+    data = store.target.dataset
+    apply(store, plan(store, "aabbcc"))
+
+    def die(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as context, pytest.raises(KeyboardInterrupt):
+        context.setattr("ccip_plugin.labels.changes.save_delta", die)
+        reject(data[:1])
+    assert names_in(store)[0] == "unassigned"
+    with pytest.raises(NothingToRejectError):
+        reject(data[:1], dry_run=True)
+    assert load_registry(data, store.path).rejections == {}
+    with pytest.raises(NothingToRejectError):
+        reject(data[:1])
+    assert load_registry(data, store.path).rejections == {1: {data.first().id}}
+    assert [change.state for change in history(data)] == ["done", "done"]
 
 
 def test_only_what_was_set_aside_is_dropped(store):

@@ -16,7 +16,7 @@ from ...reports.facts import Facts
 from ...storage.connection import with_database_errors
 from ...storage.fields import GROUP_FIELD, STATUS_AUTO, UNASSIGNED
 from ...storage.targets import TargetError, resolve
-from ..changes import apply
+from ..changes import apply, finish_interrupted
 from ..identities import StaleGroupsError, load_registry_of
 from ..reports import refused_text
 from ..store import LabelStore
@@ -127,6 +127,10 @@ def reject(
         return _reject(store, dry_run, progress)
     except StaleGroupsError:  # as after a change that was interrupted, which is finished by now
         return _reject(store, dry_run, progress)
+    except NothingToRejectError:
+        if not dry_run:
+            finish_interrupted(store)  # as when this very rejection was interrupted after it had written the labels
+        raise
 
 
 def _reject(store: LabelStore, dry_run: bool, progress: ProgressCallback | None) -> Rejection:
