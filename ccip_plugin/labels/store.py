@@ -58,8 +58,6 @@ class LabelStore:
 
     def __init__(self, target: Target, group_field: str):
         check_field_name(group_field)
-        if target.is_patches and group_field in _OF_DETECTORS:
-            raise TargetError(f"{group_field!r} is the detector's, and stays as it is: choose another group_field")
         self.target, self.group_field = target, group_field
         prefix = group_field.removesuffix("_group")
         self._twin = prefix if prefix != group_field else f"{prefix}_group"
@@ -126,9 +124,11 @@ class LabelStore:
             FieldTypeError: a field of that name holds something else
             FieldReadOnlyError: a field is read-only
             ForeignFieldError: a field beside that of the names has values of another tool
-            TargetError: another field with groups has the same attributes
+            TargetError: the attribute is the detector's, or another field with groups has the same ones
         """
         dataset = self.target.dataset
+        if self.target.is_patches and self.group_field in _OF_DETECTORS:
+            raise TargetError(f"{self.group_field!r} is the detector's, and stays as it is: choose another group_field")
         twin = self.target.path(self._twin)
         if self.target.is_patches and registry_revision(dataset, twin):
             raise TargetError(
