@@ -108,10 +108,7 @@ class Work:
         delete_grouping(self.dataset, **self.field)
 
     def embed(self) -> None:
-        """Computes embeddings, stored a few at a time."""
-        from ccip_plugin.embeddings import compute
-
-        compute.FLUSH_RESULTS = 2
+        """Computes embeddings."""
         compute_embeddings(self.dataset, model_dir=str(self.folder / "models"), workers=1, **self.field)
 
     # -- what was done before

@@ -61,10 +61,13 @@ def main() -> None:
 
 
 def _write_few_at_a_time() -> None:
-    """Has labels written in many steps, before anything else is imported."""
+    """Has labels and embeddings written in many steps, before anything else is imported."""
     from ccip_plugin.storage import targets
 
     targets.CHUNK = 4
+    from ccip_plugin.embeddings import compute
+
+    compute.FLUSH_RESULTS = 2
 
 
 def _shorten_leases(ttl: float) -> None:
