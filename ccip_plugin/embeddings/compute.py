@@ -26,6 +26,7 @@ from .options import EmbeddingOptions
 from .provenance import OriginChangedError, OtherOriginError, Provenance, UnknownOriginError, write_provenance
 from .report import EmbeddingsReport
 from .selection import Selection, select_items
+from .sharing import Sharing
 from .store import EmbeddingStore, Key, Keys
 
 FLUSH_SECONDS = 2.0
@@ -98,12 +99,11 @@ def compute_embeddings(
             selection, is_for_all = Selection(store.keys(), Keys()), True
             writer.n_todo = len(selection.todo)
         with collected_warnings() as warned:
-            # other processes may embed the same items: each goes in an order of its own, and looks again
-            is_shared = not (is_for_all or options.verify)
-            if is_shared:
-                selection.todo.shuffle()
-            for keys, blank in ((selection.to_check, BLANK_ONLY), (selection.todo, options.blank)):
-                items = store.items(keys, skip=writer.skip if is_shared else None)
+            todo = store.items(selection.todo)
+            if not (is_for_all or options.verify):  # other processes may embed the same items
+                writer.sharing = Sharing(selection.todo, store.embedded)
+                todo = itertools.chain.from_iterable(map(store.items, writer.sharing.blocks()))
+            for items, blank in ((store.items(selection.to_check), BLANK_ONLY), (todo, options.blank)):
                 with contextlib.closing(_results(items, encoder, provenance, options, blank)) as results:
                     writer.write_all(results)
         writer.n_warnings = warned.total()
@@ -267,17 +267,14 @@ class _ResultWriter:
         self.provenance, self.n_todo = provenance, len(selection.todo) + len(selection.to_check)
         self._n_read_otherwise = selection.n_read_otherwise
         self._store, self._n_total, self._report_progress = store, n_total, _Throttled(progress)
-        self._n_done = self._n_unchanged = self._n_blank = self._n_elsewhere = 0
+        self._n_done = self._n_unchanged = self._n_blank = 0
         self._failures: dict[str, str] = {}
         self._reasons: dict[str, str] = {}
         self._pending: list[Extracted] = []
         self._flushed = time.monotonic()
         self._seconds = 0.0
         self.n_warnings = 0
-
-    def skip(self, n: int) -> None:
-        """Counts items that another process has embedded meanwhile."""
-        self._n_elsewhere += n
+        self.sharing: Sharing | None = None
 
     def write_all(self, results: Iterable[Extracted]) -> None:
         """Writes results every few seconds; writes pending results also if the run is interrupted.
@@ -332,6 +329,11 @@ class _ResultWriter:
             self._reasons.setdefault(reason, reason)
         self._failures[key.item_id] = self._reasons.get(reason, f"see {ERROR_FIELD!r}")
 
+    @property
+    def _n_elsewhere(self) -> int:
+        """Number of items that other processes have embedded meanwhile."""
+        return self.sharing.n_elsewhere if self.sharing else 0
+
     def _note(self) -> str:
         return f"{len(self._failures):,} failed" if self._failures else ""
 
@@ -344,6 +346,8 @@ class _ResultWriter:
                 self._pending.clear()
                 raise OriginChangedError(self._store.path, contrast)
             held.check()
+            if self.sharing:
+                self.sharing.wrote(len(self._store.embedded([result.key for result in self._pending])))
             for key, reason in self._store.write(self._pending).items():
                 self._fail(key, reason)
         self._pending.clear()

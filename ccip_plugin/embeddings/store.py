@@ -2,8 +2,7 @@
 
 import itertools
 import logging
-import random
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import fiftyone as fo
@@ -23,7 +22,7 @@ logger = logging.getLogger(__name__)
 CHUNK = 500
 
 BLOCK = 100
-"""Number of samples that are read at once to be embedded: what several processes may do twice at a time."""
+"""Number of samples that are read at once to be embedded."""
 
 _VECTOR = fo.VectorField()
 _ID_SIZE = 12
@@ -58,26 +57,29 @@ class Keys:
     def __len__(self) -> int:
         return len(self._samples) // _ID_SIZE
 
-    def shuffle(self) -> None:
-        """Brings the keys into a random order of blocks; those of one sample stay together."""
+    def blocks(self) -> list[tuple[int, int]]:
+        """The first and last place (exclusive) of blocks of about 100 keys; those of one sample are in one block."""
         starts = [0]
         for start in range(BLOCK, len(self), BLOCK):
             while start < len(self) and self._sample(start) == self._sample(start - 1):
                 start += 1
             if starts[-1] < start < len(self):
                 starts.append(start)
-        blocks = [slice(a * _ID_SIZE, b * _ID_SIZE) for a, b in itertools.pairwise([*starts, len(self)])]
-        random.shuffle(blocks)
-        self._samples = bytearray().join(self._samples[block] for block in blocks)
-        self._labels = bytearray().join(self._labels[block] for block in blocks)
+        return list(itertools.pairwise([*starts, len(self)])) if len(self) else []
+
+    def part(self, start: int, stop: int) -> list[Key]:
+        """The keys from one place to another (exclusive)."""
+        return [self[place] for place in range(start, stop)]
 
     def _sample(self, index: int) -> bytes:
         return bytes(self._samples[index * _ID_SIZE : (index + 1) * _ID_SIZE])
 
+    def __getitem__(self, index: int) -> Key:
+        place = slice(index * _ID_SIZE, (index + 1) * _ID_SIZE)
+        return Key(*(ObjectId(bytes(ids[place])) for ids in (self._samples, self._labels) if ids))
+
     def __iter__(self) -> Iterator[Key]:
-        for start in range(0, len(self._samples), _ID_SIZE):
-            ids = (bytes(ids[start : start + _ID_SIZE]) for ids in (self._samples, self._labels) if ids)
-            yield Key(*map(ObjectId, ids))
+        return map(self.__getitem__, range(len(self)))
 
 
 class Coverage(NamedTuple):
@@ -193,6 +195,12 @@ class EmbeddingStore:
         then = [{"$match": {self.path: None}}, {"$project": self._key_columns()}]
         return Keys(map(_key, self._aggregate(self.embeddings_field, then=then)))
 
+    def embedded(self, keys: Iterable[Key]) -> set[Key]:
+        """Those of some items that have an embedding; reads their samples only."""
+        then = [{"$match": {self.path: {"$ne": None}}}, {"$project": self._key_columns()}]
+        sample_ids = list({key.sample_id for key in keys})
+        return set(map(_key, self._aggregate(self.embeddings_field, then=then, sample_ids=sample_ids)))
+
     def keys(self) -> Keys:
         """All items."""
         return Keys(map(_key, self._aggregate(then=[{"$project": self._key_columns()}])))
@@ -222,21 +230,17 @@ class EmbeddingStore:
         """
         return self._with_vectors({"vector": f"${self.path}"}, everywhere=everywhere)
 
-    def items(self, keys: Iterable[Key], *, skip: Callable[[int], None] | None = None) -> Iterator[Item]:
+    def items(self, keys: Iterable[Key]) -> Iterator[Item]:
         """Yields the images and crops to embed, read from the database when they are needed; skips deleted items.
 
         Args:
             keys: the items; detections of one sample must be adjacent
-            skip (None): leave out what another process has embedded meanwhile; called with its number
 
         Yields:
             an item for each sample, with the keys of ``keys``
         """
         of_samples = itertools.groupby(keys, key=lambda key: key.sample_id)
         while chunk := {sample_id: list(group) for sample_id, group in itertools.islice(of_samples, BLOCK)}:
-            if skip is not None:
-                chunk, n_embedded = self._without_embedding(chunk)
-                skip(n_embedded)
             documents = {document["_id"]: document for document in self._find(chunk)}
             for sample_id, keys_of_sample in chunk.items():
                 if sample_id in documents and (item := self._item(documents[sample_id], keys_of_sample)):
@@ -319,14 +323,6 @@ class EmbeddingStore:
 
     def _has(self, name: str) -> dict[str, Any]:
         return {"$gt": [f"${self.target.path(name)}", None]}  # a missing value is less than null
-
-    def _without_embedding(self, keys: Mapping[ObjectId, list[Key]]) -> tuple[dict[ObjectId, list[Key]], int]:
-        """The keys by sample without those that have an embedding, and the number of these."""
-        then = [{"$match": {self.path: {"$ne": None}}}, {"$project": self._key_columns()}]
-        embedded = set(map(_key, self._aggregate(self.embeddings_field, then=then, sample_ids=list(keys))))
-        left = {sample_id: [key for key in each if key not in embedded] for sample_id, each in keys.items()}
-        n_left = sum(map(len, left.values()))
-        return {sample_id: each for sample_id, each in left.items() if each}, sum(map(len, keys.values())) - n_left
 
     def _find(self, sample_ids: Iterable[ObjectId]) -> Iterable[Mapping[str, Any]]:
         columns = ["filepath"]

@@ -216,31 +216,23 @@ def test_a_detection_that_is_gone_takes_no_other_with_it(crowded):
 
 
 @pytest.mark.parametrize("n_detections", [0, 1, 3, 250])
-def test_keys_in_a_random_order(n_detections):
+def test_blocks_of_keys(n_detections):
     samples = [ObjectId() for _ in range(7 if n_detections > 3 else 450)]
     keys = [Key(s, ObjectId() if n_detections else None) for s in samples for _ in range(n_detections or 1)]
-    shuffled = Keys(keys)
-    shuffled.shuffle()
-    shuffled = list(shuffled)
-    assert sorted(shuffled) == sorted(keys)
-    assert shuffled != keys
-    owners = [key.sample_id for key in shuffled]
-    assert len([1 for one, other in itertools.pairwise(owners) if one != other]) == len(samples) - 1
-    of_first = [key for key in shuffled if key.sample_id == samples[0]]
-    assert of_first == [key for key in keys if key.sample_id == samples[0]]
+    compact = Keys(keys)
+    parts = [compact.part(*block) for block in compact.blocks()]
+    assert [key for part in parts for key in part] == keys
+    assert all(0 < len(part) < max(101, 100 + n_detections) or len(part) == 250 for part in parts)
+    owners = [{key.sample_id for key in part} for part in parts]
+    assert not any(one & other for one, other in itertools.combinations(owners, 2))
 
 
-@pytest.mark.parametrize("n", [0, 1, 99])
-def test_few_keys_keep_their_order(n):
-    keys = [Key(ObjectId()) for _ in range(n)]
-    few = Keys(keys)
-    few.shuffle()
-    assert list(few) == keys
+@pytest.mark.parametrize(("n", "sizes"), [(0, []), (1, [1]), (100, [100]), (101, [100, 1])])
+def test_blocks_of_few_keys(n, sizes):
+    assert [stop - start for start, stop in Keys(Key(ObjectId()) for _ in range(n)).blocks()] == sizes
 
 
-def test_items_that_others_embedded_meanwhile_are_left_out(store, keys):
-    skipped = []
-    items = store.items(keys, skip=skipped.append)
+def test_which_items_have_an_embedding_now(store, keys):
     store.write([Extracted(keys[0], vector(0), source="x")])
-    assert [key for item in items for key in item.keys] == keys[1:]
-    assert sum(skipped) == 1
+    assert store.embedded(keys) == {keys[0]}
+    assert store.embedded(keys[1:]) == store.embedded([]) == set()
