@@ -117,7 +117,7 @@ def _show_map(app: App) -> None:
     app.page.locator(".emb-run-card").first.click()
     app.page.get_by_text("Color by").click()
     app.page.get_by_text("character_group.label").first.click()
-    app.page.get_by_text("character_0001", exact=True).last.wait_for()
+    app.page.get_by_text("char_0001", exact=True).last.wait_for()
 
 
 def _hide_sidebar(app: App) -> None:

@@ -18,9 +18,9 @@ NEEDED = {  # arguments without default
     "evaluate_groups": {"group_field": "character_group", "ground_truth_field": "character"},
     "evaluate_model": {"ground_truth_field": "character"},
     "load_character_similarity": {"path_or_subset": "/no folder"},
-    "move": {"to": "character_0001"},
+    "move": {"to": "char_0001"},
     "open_dataset": {"name": "mine"},
-    "rename_group": {"group": "character_0001", "name": "Rei"},
+    "rename_group": {"group": "char_0001", "name": "Rei"},
     "save_answers": {"answers": []},
 }
 

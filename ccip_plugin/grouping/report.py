@@ -36,7 +36,7 @@ _TOO_LONG = (
     "stay as they are, and name no group"
 )
 _DEFAULT_NAMES = (
-    "the labels of {n} {noun}, decided by users, came with default names, such as 'character_0001', from elsewhere: "
+    "the labels of {n} {noun}, decided by users, came with default names, such as 'char_0001', from elsewhere: "
     "where two datasets have the same one, they are one group now. Name groups before datasets are merged; to group "
     "these {noun} again, delete their labels"
 )

@@ -119,11 +119,11 @@ def groups(app, dataset):
     app.shot("group-tiles")
     dataset.reload()
     sizes = Counter(dataset.values("character_group.label"))
-    assert sizes == {None: 1, **{f"character_{number:04d}": 60 for number in (1, 2, 3, 4)}}
+    assert sizes == {None: 1, **{f"char_{number:04d}": 60 for number in (1, 2, 3, 4)}}
 
 
 def filters(app):
-    app.filter("character_group.label", "character_0002")
+    app.filter("character_group.label", "char_0002")
     app.count("60 samples")
     app.shot("sidebar-filter")
     app.operator(GROUP)
@@ -136,7 +136,7 @@ def filters(app):
 
 
 def renames_and_groups_again(app, dataset):
-    app.rename("character_0001", "惣流アスカ")
+    app.rename("char_0001", "惣流アスカ")
     app.operator(GROUP)
     app.says("User labels to be kept: 1 image in 'character_group'.")
     app.execute()
@@ -146,7 +146,7 @@ def renames_and_groups_again(app, dataset):
     app.shot("group-again")
     label = dataset.reload() or dataset.first().character_group
     assert (label.label, label.status) == ("惣流アスカ", "confirmed")
-    assert dataset.count_values("character_group.label")["character_0001"] == 59
+    assert dataset.count_values("character_group.label")["char_0001"] == 59
 
 
 def undoes(app, dataset):

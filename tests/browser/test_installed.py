@@ -174,7 +174,7 @@ def test_the_embeddings_panel_shows_our_map(app, gallery, models):
         panel.get_by_text("20 points").wait_for()
         panel.get_by_text("Color by").click()
         app.page.get_by_text("character_group.label").first.click()
-        panel.get_by_text("character_0004", exact=True).wait_for()
+        panel.get_by_text("char_0004", exact=True).wait_for()
         panel.get_by_role("button", name="Select", exact=True).click()
         app.lasso(panel.locator("canvas"))
         panel.get_by_text(re.compile("^20 selected")).wait_for()

@@ -3,7 +3,7 @@
 ``make_v0_1_0.py`` says how the data was made. Only what is public is used here, and what labels have to be is literal,
 so that these tests stay as they are whatever becomes of the code.
 
-Labels of many items are written as one text, in their order: ``1`` for ``character_0001``, ``.`` for unassigned, ``-``
+Labels of many items are written as one text, in their order: ``1`` for ``character_0001`` or ``char_0001``, ``.`` for unassigned, ``-``
 for no label, else the first letter of a name that a person gave; after it ``!`` for confirmed and ``x`` for ignored.
 """
 
@@ -45,7 +45,8 @@ ARCHIVE = Path(__file__).with_name("v0_1_0.bson.gz")
 MODEL = "ccip-caformer-24-randaug-pruned"
 IMAGES = ["a1", "a2", "a3", "A1", "A2", "A3", "b1", "b2", "b3", "c1", "c2", "e1", "x1"]
 LOOSE = 0.3  # eps: what begins with a and with A is one character
-CODES = {f"character_{n:04d}": str(n) for n in range(1, 10)} | {"unassigned": ".", None: "-"}
+NAMES = {f"{kind}_{n:04d}": str(n) for kind in ("character", "char") for n in range(1, 10)}
+CODES = NAMES | {"unassigned": ".", None: "-"}
 STATES = {"confirmed": "!", "ignored": "x", "auto": "", None: ""}
 
 

@@ -390,7 +390,7 @@ class TestArrange:
         import fiftyone as fo
 
         data = dataset(*images("abcd"), name=f"絵 {os.getpid()}", persistent=True)
-        labels = ["unassigned", "character_0001", "アスカ", None]
+        labels = ["unassigned", "char_0001", "アスカ", None]
         data.set_values("character_group", [label and fo.Classification(label=label) for label in labels])
         return data
 

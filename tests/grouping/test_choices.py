@@ -223,9 +223,9 @@ def test_tells_how_close_each_group_is_and_what_is_near(grouped):
     samples = grouped("aaaAAbb c")
     report = group_characters(samples)
     assert [(shape.name, shape.n_items) for shape in report.shapes] == [
-        ("character_0001", 3),
-        ("character_0002", 2),
-        ("character_0003", 2),
+        ("char_0001", 3),
+        ("char_0002", 2),
+        ("char_0003", 2),
     ]
     first, twin, other = report.shapes
     assert (first.rival, twin.rival) == (twin.name, first.name)

@@ -93,7 +93,7 @@ def test_what_people_told_apart_shapes_the_groups(made):
     """Two twins that look like one: three of each were told apart, and the rest follows."""
     samples = made("aaaaaa" + "AAAAAA")
     group_characters(samples, eps=0.3)
-    assert set(labels(samples)) == {"character_0001"}
+    assert set(labels(samples)) == {"char_0001"}
     put(samples, _0="Rei", _1="Rei", _2="Rei", _3="Rei", _4="Rei", _6="Lei", _7="Lei", _8="Lei", _9="Lei", _10="Lei")
     group_characters(samples, eps=0.3)
     assert labels(samples) == ["Rei"] * 6 + ["Lei"] * 6
@@ -105,7 +105,7 @@ def test_a_person_says_that_nobody_known_is_here(made):
     put(samples, _0="unassigned")
     group_characters(samples)
     group_characters(samples)
-    assert labels(samples) == ["unassigned", "character_0001", "character_0001", "unassigned"]
+    assert labels(samples) == ["unassigned", "char_0001", "char_0001", "unassigned"]
     assert samples.first().character_group.status == "confirmed"
 
 
@@ -114,19 +114,19 @@ def test_rejected_images_do_not_come_back(made):
     group_characters(samples)
     reject(samples, 1, 0)
     group_characters(samples)
-    assert labels(samples)[:2] == ["unassigned", "character_0001"]
+    assert labels(samples)[:2] == ["unassigned", "char_0001"]
 
 
 def test_contradictions_are_reported_with_ids(made):
     samples = made("aab")
     group_characters(samples)
     reject(samples, 1, 0)
-    put(samples, _0="character_0001")
+    put(samples, _0="char_0001")
     report = group_characters(samples)
     (found,) = report.contradictions
-    assert found.ids == (samples.first().id,) and "rejected from 'character_0001'" in found.reason
+    assert found.ids == (samples.first().id,) and "rejected from 'char_0001'" in found.reason
     assert any(samples.first().id in warning for warning in report.warnings)
-    assert labels(samples)[0] == "character_0001"
+    assert labels(samples)[0] == "char_0001"
 
 
 def test_who_is_put_back_after_a_rejection_is_in_the_group_for_good(made):
@@ -134,14 +134,14 @@ def test_who_is_put_back_after_a_rejection_is_in_the_group_for_good(made):
     group_characters(samples)
     edits.reject(samples.limit(1))
     group_characters(samples)
-    assert labels(samples) == ["unassigned", "character_0001", "character_0001", "unassigned"]
-    put(samples, _0="character_0001")
+    assert labels(samples) == ["unassigned", "char_0001", "char_0001", "unassigned"]
+    put(samples, _0="char_0001")
     assert len(group_characters(samples).contradictions) == 1
     assert load_registry(samples, "character_group").rejections == {}
     assert group_characters(samples).contradictions == ()
     samples.set_values("character_group", [None, *samples.values("character_group")[1:]])
     group_characters(samples)
-    assert labels(samples) == ["character_0001"] * 3 + ["unassigned"]
+    assert labels(samples) == ["char_0001"] * 3 + ["unassigned"]
 
     edits.reject(samples.limit(1))  # the latest decision counts again
     group_characters(samples)
@@ -153,7 +153,7 @@ def test_undo_brings_a_rejection_back(made):
     group_characters(samples)
     edits.reject(samples.limit(1))
     rejected = load_registry(samples, "character_group").rejections
-    put(samples, _0="character_0001")
+    put(samples, _0="char_0001")
     group_characters(samples)
     undo(samples)
     assert load_registry(samples, "character_group").rejections == rejected
@@ -189,7 +189,7 @@ def boxes(samples):
 
 @pytest.mark.parametrize(
     "same_image, expected",
-    [("apart", ["character_0001", "unassigned", "character_0001"]), ("ignore", ["character_0001"] * 3)],
+    [("apart", ["char_0001", "unassigned", "char_0001"]), ("ignore", ["char_0001"] * 3)],
 )
 def test_boxes_in_one_image_are_told_apart(frames, same_image, expected):
     """The two boxes of the first image differ so little that alone they would be one character."""
@@ -226,7 +226,7 @@ def test_boxes_of_one_track_are_held_together(frames, index, video, expected):
 def test_people_overrule_tracks(frames):
     samples = frames("a", "b", "b", index=[1, 1, 1], video="xxx")
     group_characters(samples, patches_field="girls", tracks="video")
-    assert set(boxes(samples)) == {"character_0001"}
+    assert set(boxes(samples)) == {"char_0001"}
     for n, name in ((0, "Rei"), (1, "Asuka")):
         sample = samples[samples.values("id")[n]]
         sample.girls.detections[0]["character_group"] = name

@@ -131,7 +131,7 @@ def others(letters, dataset, tmp_path):
 
 @pytest.mark.parametrize("is_new", [True, False], ids=["into a new dataset", "into the first one"])
 def test_default_names_of_two_datasets_are_kept_apart(dataset, tmp_path, is_new):
-    """Both have a character_0001; which images belong together is in the images."""
+    """Both have a char_0001; which images belong together is in the images."""
     first, second = (others(letters, dataset, tmp_path) for letters in ("aaaabb", "ccccdd"))
     assert first.values(f"{FIELD}.label") == second.values(f"{FIELD}.label")
     merged = dataset() if is_new else first
@@ -150,7 +150,7 @@ def test_labels_in_a_clone_of_a_view_keep_their_names(dataset, tmp_path):
     try:
         before = clone.values(f"{FIELD}.label")
         group_characters(clone)
-        assert clone.values(f"{FIELD}.label") == before == ["character_0001"] * 3 + ["character_0002"] * 3
+        assert clone.values(f"{FIELD}.label") == before == ["char_0001"] * 3 + ["char_0002"] * 3
     finally:
         clone.delete()
 
@@ -165,7 +165,7 @@ def test_decided_labels_with_default_names_of_two_datasets_are_said(dataset, tmp
         merged.add_collection(part)
     (warning,) = group_characters(merged).warnings
     assert "labels of 2 images, decided by users, came with default names" in warning
-    assert merged.values(f"{FIELD}.label")[0] == merged.values(f"{FIELD}.label")[6] == "character_0001"
+    assert merged.values(f"{FIELD}.label")[0] == merged.values(f"{FIELD}.label")[6] == "char_0001"
     assert group_characters(merged).warnings == ()
 
 

@@ -91,9 +91,9 @@ def test_boxes_become_groups(scenes, work, monkeypatch):
     report = work(samples)
     assert len(decoded) == len(set(decoded)) == 5
     assert casts_of_groups(samples) == {
-        "character_0001": "aaa",
-        "character_0002": "bb",
-        "character_0003": "cc",
+        "char_0001": "aaa",
+        "char_0002": "bb",
+        "char_0003": "cc",
         "unassigned": "d",
         None: "-----",
     }
@@ -103,10 +103,10 @@ def test_boxes_become_groups(scenes, work, monkeypatch):
     ]
     assert all("no pixel is inside" in error for error in filter(None, flat(samples, ERRORS)))
     assert [names or [] for names in samples.values(f"{FIELD}_characters")] == [
-        ["character_0001", "character_0002"],
-        ["character_0001", "character_0002", "character_0003"],
+        ["char_0001", "char_0002"],
+        ["char_0001", "char_0002", "char_0003"],
         [],
-        ["character_0001", "character_0003"],
+        ["char_0001", "char_0003"],
         [],
     ]
     assert set(flat(samples, f"{FIELD}.detections.label")) == {"person"}
@@ -176,10 +176,10 @@ PARTS = [
 def test_a_part_of_the_boxes(part, scenes, work):
     samples = scenes("ac", "ab", "cb")
     work(part(samples))
-    assert casts_of_groups(samples) == {None: "cc", "character_0001": "aa", "character_0002": "bb"}
+    assert casts_of_groups(samples) == {None: "cc", "char_0001": "aa", "char_0002": "bb"}
     assert count_missing(samples, patches_field=FIELD) == (6, 2, 0)
     work(samples)  # the rest joins, what was there keeps its names
-    assert casts_of_groups(samples) == {"character_0001": "aa", "character_0002": "bb", "character_0003": "cc"}
+    assert casts_of_groups(samples) == {"char_0001": "aa", "char_0002": "bb", "char_0003": "cc"}
 
 
 def test_ticked_patches_in_the_app(scenes, model_dir, monkeypatch):
@@ -192,7 +192,7 @@ def test_ticked_patches_in_the_app(scenes, model_dir, monkeypatch):
         ctx = ExecutionContext({**request, "view_target": "SELECTED_SAMPLES", "params": {}}, executor=Executor())
         for _ in foo.get_operator(f"@ccip/characters/{name}").execute(ctx):
             pass
-    assert casts_of_groups(samples) == {"character_0001": "aa", None: "bb"}
+    assert casts_of_groups(samples) == {"char_0001": "aa", None: "bb"}
 
 
 def test_edits_in_the_view_of_patches_survive(scenes, work):
@@ -240,7 +240,7 @@ def test_alike_boxes_of_one_image_are_one_character(same_image, scenes, work):
     """A mirror, or a detector that found somebody twice: what is nearly the same picture is not kept apart."""
     samples = scenes("aa", "ab", "b")
     work(samples, same_image=same_image)
-    assert casts_of_groups(samples) == {"character_0001": "aaa", "character_0002": "bb"}
+    assert casts_of_groups(samples) == {"char_0001": "aaa", "char_0002": "bb"}
 
 
 def test_an_unreadable_image_is_the_failure_of_its_boxes_only(scenes, work, tmp_path):
@@ -258,5 +258,5 @@ def test_groups_and_index_agree(scenes, work):
     index = compute_similarity(samples, patches_field=FIELD)
     patches = samples.to_patches(FIELD)
     nearest = patches.sort_by_similarity(patches.first().id, k=2, brain_key=index.brain_key)
-    assert nearest.values(f"{FIELD}.character_group") == ["character_0001"] * 2
+    assert nearest.values(f"{FIELD}.character_group") == ["char_0001"] * 2
     assert nearest.values(f"{FIELD}.truth") == ["a", "a"]

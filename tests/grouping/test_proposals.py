@@ -96,12 +96,12 @@ def test_a_proposal_has_the_report_of_the_grouping(grouped):
     report = propose_groups(samples, eps=1.0).report
     assert (report.n_written, report.number, report.proposal_key) == (0, None, KEY)
     assert report.facts()["Labels written"] == "none, this is a proposal"
-    assert labels(samples) == ["character_0001"] * 2 + ["character_0002"] * 2
+    assert labels(samples) == ["char_0001"] * 2 + ["char_0002"] * 2
     (pending,) = pending_proposals(samples)
     assert (pending.path, pending.is_outdated) == ("character_group", False)
     report = apply_proposal(samples)
     assert (report.n_written, report.proposal_key) == (4, None)
-    assert labels(samples) == ["character_0001"] * 4
+    assert labels(samples) == ["char_0001"] * 4
     assert samples.get_run_info("ccip_groups").config.parameters["eps"] == 1.0
 
 
@@ -120,7 +120,7 @@ def test_keeps_what_people_did_since(grouped):
     first.character_group.label = "綾波レイ"
     first.save()
     apply_proposal(samples)
-    assert labels(samples) == ["character_0001", "character_0001", "綾波レイ", "character_0001"]
+    assert labels(samples) == ["char_0001", "char_0001", "綾波レイ", "char_0001"]
 
 
 def test_survives_deleted_images(grouped):
@@ -170,7 +170,7 @@ def test_proposes_for_detections(dataset):
     assert (proposal.counts["new"], proposal.counts["unassigned"]) == (2, 2)
     assert proposal.view("new").values("girls.detections.id", unwind=True) == list(proposal.ids["new"])
     apply_proposal(samples, patches_field="girls")
-    assert samples.values("girls.detections.character_group") == [["character_0001", "unassigned"]] * 2
+    assert samples.values("girls.detections.character_group") == [["char_0001", "unassigned"]] * 2
 
 
 READER = """
@@ -221,7 +221,7 @@ def test_two_processes_do_not_apply_one_proposal_twice(grouped, start_python):
     assert [process.returncode for process in both] == [0, 0], results
     said = sorted(out.split()[-1] for out, _ in results)
     assert said[0] == "600" and said[1] in ("NoProposalError", "StaleGroupsError"), results
-    assert set(labels(samples)) == {"character_0001"}
+    assert set(labels(samples)) == {"char_0001"}
     entries = Journal(samples, "character_group").entries()
     assert [entry.state for entry in entries] == ["done", "done"]
     assert load_registry(samples, "character_group").revision == 2

@@ -45,9 +45,9 @@ def test_groups_images_of_the_same_character(grouped, letters, expected):
 def test_the_largest_group_has_the_first_id_and_all_values_are_set(grouped):
     samples = grouped("aabbb")
     group_characters(samples)
-    assert labels(samples) == ["character_0002"] * 2 + ["character_0001"] * 3
+    assert labels(samples) == ["char_0002"] * 2 + ["char_0001"] * 3
     label = samples.last().character_group
-    assert (label.group_id, label.status, label.assigned) == (1, "auto", "character_0001")
+    assert (label.group_id, label.status, label.assigned) == (1, "auto", "char_0001")
     vectors = np.array(samples.values(EMBEDDINGS_FIELD))
     expected = np.mean([(1 - vectors[4] @ vectors[n]) / 2 for n in (2, 3)])
     assert label.difference == pytest.approx(expected, abs=1e-6)
@@ -107,7 +107,7 @@ def test_groups_keep_their_ids_when_images_are_added_and_deleted(grouped):
     samples.add_samples([fo.Sample(filepath=f"/絵/new {n}.png") for n in range(5)])
     embed(samples[4:], "aaccc")
     group_characters(samples)
-    one, two, three = "character_0001", "character_0002", "character_0003"
+    one, two, three = "char_0001", "char_0002", "char_0003"
     assert labels(samples) == [two, one, one, one, two, two, three, three, three]
 
 
@@ -118,7 +118,7 @@ def test_keeps_a_renamed_label_and_learns_the_name(grouped):
     first.character_group.label = "綾波レイ"
     first.save()
     report = group_characters(samples)
-    assert labels(samples)[:3] == ["綾波レイ", "character_0001", "character_0001"]
+    assert labels(samples)[:3] == ["綾波レイ", "char_0001", "char_0001"]
     assert report.n_human == 1
     samples.reload()
     label = samples.first().character_group
@@ -129,12 +129,12 @@ def test_keeps_a_renamed_label_and_learns_the_name(grouped):
 def test_new_images_join_a_group_that_a_person_named(grouped):
     samples = grouped("aabb")
     group_characters(samples)
-    view = samples.match(F("character_group.label") == "character_0001")
+    view = samples.match(F("character_group.label") == "char_0001")
     view.set_values("character_group.label", ["Asuka"] * 2)
     samples.add_sample(fo.Sample(filepath="/new.png"))
     embed(samples[4:], "a")
     group_characters(samples)
-    assert labels(samples) == ["Asuka"] * 2 + ["character_0002"] * 2 + ["Asuka"]
+    assert labels(samples) == ["Asuka"] * 2 + ["char_0002"] * 2 + ["Asuka"]
     assert samples.last().character_group.status == "auto"
     assert set(load_registry(samples, "character_group").groups) == {2, 3}
 
@@ -158,7 +158,7 @@ def test_a_view_is_compared_with_the_groups_that_exist_and_nothing_outside_chang
     embed(new, "abdd")
     before = samples[:6].values("character_group")
     report = group_characters(new)
-    assert labels(new) == ["character_0001", "character_0002", "character_0004", "character_0004"]
+    assert labels(new) == ["char_0001", "char_0002", "char_0004", "char_0004"]
     assert (report.n_items, report.n_groups) == (4, 3)
     samples.reload()
     assert samples[:6].values("character_group") == before
@@ -193,11 +193,11 @@ def test_groups_detections(dataset):
     embed(samples, "aba", "girls")
     report = group_characters(samples, patches_field="girls")
     assert samples.values("girls.detections.character_group") == [
-        ["character_0001", "unassigned"],
-        ["character_0001"],
+        ["char_0001", "unassigned"],
+        ["char_0001"],
         [],
     ]
-    assert samples.values("girls_characters") == [["character_0001"], ["character_0001"], None]
+    assert samples.values("girls_characters") == [["char_0001"], ["char_0001"], None]
     assert samples.values("girls.detections.label", unwind=True) == ["girl"] * 3
     assert (report.run_key, report.n_items) == ("ccip_groups_girls_detections_character_group", 3)
     assert str(report).splitlines()[0] == "1 character group with 2 detections"
@@ -207,9 +207,9 @@ def test_groups_detections(dataset):
     patch["girls"].character_group = "Asuka"
     patch.save()
     group_characters(samples.to_patches("girls"))
-    assert samples.values("girls.detections.character_group", unwind=True) == ["Asuka", "unassigned", "character_0001"]
+    assert samples.values("girls.detections.character_group", unwind=True) == ["Asuka", "unassigned", "char_0001"]
     assert samples.values("girls.detections.character_status", unwind=True) == ["confirmed", "auto", "auto"]
-    assert samples.values("girls_characters") == [["Asuka"], ["character_0001"], None]
+    assert samples.values("girls_characters") == [["Asuka"], ["char_0001"], None]
 
 
 def test_says_when_there_is_nothing_to_group(grouped):
@@ -306,7 +306,7 @@ def test_groups_without_members_are_recognized_by_their_looks(grouped):
     samples.add_samples([fo.Sample(filepath=f"/{n}.png") for n in range(2)])
     embed(samples[5:], "cc")
     group_characters(samples)
-    assert labels(samples)[5:] == ["character_0004"] * 2, "nobody had named group 3, and it is forgotten"
+    assert labels(samples)[5:] == ["char_0004"] * 2, "nobody had named group 3, and it is forgotten"
 
 
 def test_looks_of_another_model_say_nothing(grouped):
@@ -318,7 +318,7 @@ def test_looks_of_another_model_say_nothing(grouped):
     samples.set_values("character_group", [None] * 5)
     write_provenance(samples, EMBEDDINGS_FIELD, Provenance("ccip-caformer_b36-24", READING_POLICY))
     group_characters(samples)
-    assert labels(samples) == ["character_0003"] * 3 + ["character_0004"] * 2
+    assert labels(samples) == ["char_0003"] * 3 + ["char_0004"] * 2
 
 
 def test_the_registry_stays_small(grouped):
@@ -372,10 +372,10 @@ def test_adding_touches_nothing_that_has_a_label(grouped, method):
     samples.reload()
     assert (samples[:6].values("character_group"), samples[:6].values("last_modified_at")) == before
     assert labels(samples)[6:] == [
-        "character_0002",
+        "char_0002",
         "unassigned",
-        "character_0004",
-        "character_0004",
+        "char_0004",
+        "char_0004",
         "unassigned",
         None,
     ]
@@ -388,7 +388,7 @@ def test_adding_a_view_adds_only_there(grouped):
     samples = grouped("aabb" + "ab")
     group_characters(samples[:4])
     group_characters(samples[4:5], mode="add")
-    assert labels(samples)[4:] == ["character_0001", None]
+    assert labels(samples)[4:] == ["char_0001", None]
 
 
 def test_adding_to_nothing_is_a_first_grouping(grouped):
@@ -413,7 +413,7 @@ def test_rescued_images_are_marked_and_found(grouped):
     assert len(rescued_view(samples)) == 0
     samples.set_values(EMBEDDINGS_FIELD, list(rows / np.linalg.norm(rows, axis=1, keepdims=True)))
     report = group_characters(samples)
-    assert labels(samples) == ["character_0001"] * 25 + ["unassigned"]
+    assert labels(samples) == ["char_0001"] * 25 + ["unassigned"]
     assert report.n_rescued == 1 and report.facts()["Rescued, to be reviewed"] == "1"
     assert samples.values("character_group.rescued") == [None] * 24 + [True, None]
     (found,) = rescued_view(samples)
@@ -452,11 +452,11 @@ def test_a_group_of_one_automatic_label_from_elsewhere(grouped):
     samples = grouped("aaaab")
     group_characters(samples)
     last = samples.last()
-    values = {"label": "character_0007", "assigned": "character_0007", "group_id": 7, "status": "auto"}
+    values = {"label": "char_0007", "assigned": "char_0007", "group_id": 7, "status": "auto"}
     last["character_group"] = fo.Classification(**values)
     last.save()
     group_characters(samples)
-    assert labels(samples) == ["character_0001"] * 4 + ["unassigned"]
+    assert labels(samples) == ["char_0001"] * 4 + ["unassigned"]
     assert 7 not in load_registry(samples, "character_group").groups
 
 

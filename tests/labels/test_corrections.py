@@ -19,7 +19,7 @@ pytestmark = pytest.mark.mongo
 
 FIELD = "character_group"
 LETTERS = "aaaabbbbc"  # the last is in no group
-ONE, TWO = "character_0001", "character_0002"
+ONE, TWO = "char_0001", "char_0002"
 
 
 class Data:
@@ -217,8 +217,8 @@ def test_move_remembers_where_it_does_not_belong(grouped):
 
 
 def test_new_groups_get_names_of_their_own(grouped):
-    assert grouped.call(move, grouped.view(0), None).groups == {"character_0003": 1}
-    assert grouped.call(move, grouped.view(1), None).groups == {"character_0004": 1}
+    assert grouped.call(move, grouped.view(0), None).groups == {"char_0003": 1}
+    assert grouped.call(move, grouped.view(1), None).groups == {"char_0004": 1}
     assert grouped.call(move, grouped.view(2), "Rei").groups == {"Rei": 1}
     assert grouped.ids()[:3] == [3, 4, 5]
     assert grouped.registry.next_id == 6
@@ -273,7 +273,7 @@ def test_a_name_that_is_free_again(grouped):
 
 
 @pytest.mark.parametrize(
-    "name", ["", "  ", "unassigned", " unassigned ", "R\ud83d", "\udc00", "character_0009", "char_12", "x" * 201]
+    "name", ["", "  ", "unassigned", " unassigned ", "R\ud83d", "\udc00", "char_0009", "char_12", "x" * 201]
 )
 def test_names_that_no_group_can_have(grouped, name):
     before = grouped.stored()
@@ -332,7 +332,7 @@ def test_a_view_that_shows_other_labels(dataset, tmp_path):
 
 
 def test_a_new_group_finds_a_name_behind_many_that_are_taken(grouped):
-    names = [f"character_{number:04d}" for number in range(3, 20)]
+    names = [f"char_{number:04d}" for number in range(3, 20)]
     label = grouped.store.attribute_path("label")
     for place, name in enumerate(names[:9]):
         grouped.view(place).set_values(label, [[name]] if grouped.options["patches_field"] else [name])

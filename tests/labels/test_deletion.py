@@ -73,7 +73,7 @@ def test_what_people_decided_stays(embedded):
     assert {group.name for group in load_registry(data, "character_group").groups.values()} == {"惣流アスカ"}
     group_characters(data)
     assert labels(data)[:2] == ["惣流アスカ", "惣流アスカ"], "the next run begins with what was decided"
-    assert labels(data)[2] == "character_0004", "under a new id"
+    assert labels(data)[2] == "char_0004", "under a new id"
 
 
 def test_detections(with_faces):

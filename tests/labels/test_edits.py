@@ -20,7 +20,7 @@ from tests.support.groups import embed, labels
 pytestmark = pytest.mark.mongo
 
 REJECT, UNDO = "@ccip/characters/reject", "@ccip/characters/undo"
-ONE, TWO = "character_0001", "character_0002"
+ONE, TWO = "char_0001", "char_0002"
 
 
 @pytest.fixture

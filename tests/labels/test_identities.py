@@ -79,12 +79,8 @@ def test_names_are_compared_in_one_unicode_form(known, typed, is_same):
 
 
 def test_names_new_groups_by_ids_that_nobody_used_as_names():
-    draft = Draft(registry_of(character_0003=1))
-    assert [draft.groups[draft.new_group()].name for _ in range(3)] == [
-        "character_0002",
-        "character_0004",
-        "character_0005",
-    ]
+    draft = Draft(registry_of(char_0003=1))
+    assert [draft.groups[draft.new_group()].name for _ in range(3)] == ["char_0002", "char_0004", "char_0005"]
 
 
 @pytest.mark.parametrize("n, letter, is_refused", [(200, "絵", False), (201, "x", True), (400, "\u30ab\u3099", False)])
@@ -99,7 +95,7 @@ def test_the_length_of_a_name_is_bounded(n, letter, is_refused):
             check(name)
 
 
-@pytest.mark.parametrize("name", ["", "   ", "unassigned", "character_0007", " char_12 "])
+@pytest.mark.parametrize("name", ["", "   ", "unassigned", "character_0007", "char_0007", " char_12 "])
 def test_refuses_names_that_mean_something_else(name):
     with pytest.raises(GroupNameError):
         check_name(name)
@@ -165,6 +161,7 @@ def group_of(name, **values):
         pytest.param({"name": "Rei"}, False, id="earlier version, a name"),
         pytest.param({"name": "char_0007"}, False, id="earlier version, which had no such default names"),
         pytest.param({"name": "character_0007", "named_by": "person"}, False, id="a person, whatever the name is"),
+        pytest.param({"name": "char_0007", "named_by": None}, True, id="nobody, a default name"),
         pytest.param({"name": "Rei", "named_by": None}, True, id="nobody, whatever the name is"),
     ],
 )
@@ -187,7 +184,7 @@ def test_a_registry_without_that_record_is_filled_as_it_is_read(dataset):
     """As earlier versions write it, and read it. What they recorded of a change is compared with it."""
     new = dataset()
     draft = Draft(Registry())
-    for name in (None, "Rei"):
+    for name in ("character_0001", "Rei"):
         draft.new_group(name)
     save_delta(new, "x", revision=0, next_id=3, groups=draft.changes().groups)
     assert load_registry(new, "x").groups == draft.groups

@@ -9,7 +9,7 @@ from tests.support.groups import embed
 
 pytestmark = pytest.mark.mongo
 
-FIELD, ONE, TWO = "character_group", "character_0001", "character_0002"
+FIELD, ONE, TWO = "character_group", "char_0001", "char_0002"
 
 
 def uri(name):
@@ -31,11 +31,11 @@ def labels(data):
 @pytest.mark.parametrize(
     "name, answers, shown, after",
     [
-        ("confirm", {}, "2 (1 in 'character_0001', 1 in 'character_0002')", [ONE, ONE, ONE, TWO, TWO]),
+        ("confirm", {}, "2 (1 in 'char_0001', 1 in 'char_0002')", [ONE, ONE, ONE, TWO, TWO]),
         ("ignore", {}, "2 (2 in 'unassigned')", ["unassigned", ONE, ONE, "unassigned", TWO]),
         ("move", {"to": "Rei"}, "2 (2 in 'Rei')", ["Rei", ONE, ONE, "Rei", TWO]),
-        ("move", {}, "2 (2 in 'character_0003')", ["character_0003", ONE, ONE, "character_0003", TWO]),
-        ("move", {"to": TWO, "reject": True}, "2 (2 in 'character_0002')", [TWO, ONE, ONE, TWO, TWO]),
+        ("move", {}, "2 (2 in 'char_0003')", ["char_0003", ONE, ONE, "char_0003", TWO]),
+        ("move", {"to": TWO, "reject": True}, "2 (2 in 'char_0002')", [TWO, ONE, ONE, TWO, TWO]),
     ],
 )
 def test_the_selected_images(data, name, answers, shown, after):
@@ -82,7 +82,7 @@ def test_rename_begins_with_the_group_of_the_selection(data):
     [
         ({"group": "someone", "name": "Rei"}, "There is no character group 'someone'"),
         ({"group": TWO, "name": "Asuka"}, "The group 1 is called 'Asuka' already: move the images there, or choose"),
-        ({"group": TWO, "name": "character_0009"}, "'character_0009' looks like a default name"),
+        ({"group": TWO, "name": "char_0009"}, "'char_0009' looks like a default name"),
         ({"group": TWO, "name": "x" * 201}, "The name of a character group has at most 200 characters"),
     ],
 )

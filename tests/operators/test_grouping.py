@@ -90,10 +90,10 @@ def test_the_plot_marks_the_calibrated_value(made):
 def test_shows_a_table_of_the_groups(made):
     samples = made("aaaAAbbc")
     results = results_of(run(GROUP, samples))
-    assert [row["group"] for row in results["shapes"]] == [f"character_000{n}" for n in (1, 2, 3)]
+    assert [row["group"] for row in results["shapes"]] == [f"char_000{n}" for n in (1, 2, 3)]
     first = results["shapes"][0]
     assert first.keys() == {"group", "n", "cohesion", "diameter", "rival", "apart"}
-    assert (first["n"], first["rival"]) == ("3", "character_0002")
+    assert (first["n"], first["rival"]) == ("3", "char_0002")
     assert 0 < float(first["cohesion"]) <= float(first["diameter"]) < float(first["apart"])
     shown = foo.get_operator(GROUP).resolve_output(fo.operators.ExecutionContext({"results": results}))
     assert "shapes" in shown.to_json()["type"]["properties"]
@@ -229,7 +229,7 @@ def test_groups_and_shows_a_summary(gallery):
     dataset = gallery("aabbbc")
     run(COMPUTE, dataset)
     shown = run(GROUP, dataset)
-    assert labels(dataset) == ["character_0002"] * 2 + ["character_0001"] * 3 + ["unassigned"]
+    assert labels(dataset) == ["char_0002"] * 2 + ["char_0001"] * 3 + ["unassigned"]
     assert shown["notify"] == {"message": "CCIP: 2 character groups with 5 images", "variant": "success"}
     results = shown["show_output"]["results"]
     found = facts(results)

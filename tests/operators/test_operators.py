@@ -112,7 +112,7 @@ def test_a_patches_view_stands_for_its_detections(boxes):
     run(COMPUTE, patches)
     run(GROUP, patches)
     assert boxes.count("faces.detections.ccip_embedding") == 8
-    assert set(boxes.values("faces.detections.character_group", unwind=True)) == {"character_0001", "character_0002"}
+    assert set(boxes.values("faces.detections.character_group", unwind=True)) == {"char_0001", "char_0002"}
     assert boxes.count_values("faces.detections.label") == {"face": 8}
 
 
@@ -130,7 +130,7 @@ def test_a_grouped_dataset_is_taken_slice_by_slice(dataset, images):
     assert said(asked, "count_hint") == "4 images, 4 without an embedding."
     run(COMPUTE, new)
     run(GROUP, new)
-    assert new.count_values("character_group.label") == {"character_0001": 2, "character_0002": 2}
+    assert new.count_values("character_group.label") == {"char_0001": 2, "char_0002": 2}
     assert new.select_group_slices("back").count("ccip_embedding") == 0
 
 
@@ -176,7 +176,7 @@ def test_scripts_may_run_them_with_every_default(gallery):
     foo.execute_operator(COMPUTE, {"dataset": dataset})
     foo.execute_operator(GROUP, {"dataset": dataset})
     dataset.reload()
-    assert labels(dataset) == ["character_0001"] * 2 + ["unassigned"]
+    assert labels(dataset) == ["char_0001"] * 2 + ["unassigned"]
 
 
 def test_undo_and_redo(gallery):
@@ -258,7 +258,7 @@ def test_delegated_operations_run_to_their_end(gallery, models):
     done = work_through_the_queue()[GROUP]
     assert (done.run_state, facts(done.result.result)["Character groups"]) == ("completed", "1")
     dataset.reload()
-    assert labels(dataset) == ["character_0001"] * 2 + [None] * 2
+    assert labels(dataset) == ["char_0001"] * 2 + [None] * 2
     outputs = foo.get_operator(GROUP).resolve_type(
         ExecutionContext({"params": {}, "results": done.result.result}), "outputs"
     )

@@ -12,7 +12,7 @@ from ccip_plugin.reports.facts import Facts, counted
         pytest.param(0, "0", id="zero is a value"),
         pytest.param(1234.56, "1,234.6", id="a number"),
         pytest.param(True, "True", id="yes"),
-        pytest.param("character_0001", "character_0001", id="text"),
+        pytest.param("char_0001", "char_0001", id="text"),
     ],
 )
 def test_values_are_text(value, text):

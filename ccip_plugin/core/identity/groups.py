@@ -79,7 +79,8 @@ class Group:
     def stored(self) -> dict[str, Any]:
         """The group as plain values.
 
-        Who named it is left out where the form of the name says so: earlier versions read that, and it takes no space.
+        Who named it is left out where earlier versions read it from the name: 'character_0007' is a default one, and
+        every other name is given by a person, 'char_0007' too, which was none before.
         """
         values = asdict(self)
         if self.named_by == _namer(self.name):
@@ -282,7 +283,7 @@ class Draft:
 
 def default_name(group_id: int) -> str:
     """The name of a group that no user named."""
-    return f"character_{group_id:04d}"
+    return f"char_{group_id:04d}"
 
 
 def _namer(name: str) -> str | None:

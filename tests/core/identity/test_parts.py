@@ -19,7 +19,7 @@ from ccip_plugin.core.identity.parts import (
 )
 from ccip_plugin.core.plain import canonical_name
 
-TEXTS = "character_0001", "綾波レイ", 'a "quoted" \\ name', "🎤", "カ\u3099", "\x00\n"
+TEXTS = "char_0001", "綾波レイ", 'a "quoted" \\ name', "🎤", "カ\u3099", "\x00\n"
 
 
 def groups_of(ids):

@@ -15,7 +15,7 @@ from tests.support.full_samples import fill as fill_up
 
 pytestmark = pytest.mark.mongo
 
-ONE, TWO = "character_0001", "character_0002"
+ONE, TWO = "char_0001", "char_0002"
 A, B, _ = BOXES
 
 

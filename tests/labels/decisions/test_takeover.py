@@ -10,7 +10,7 @@ from tests.support.boxes import BOXES, FIELD, chosen, decide, detect, fill, list
 
 pytestmark = pytest.mark.mongo
 
-ONE, TWO = "character_0001", "character_0002"
+ONE, TWO = "char_0001", "char_0002"
 
 
 @pytest.fixture
