@@ -3,8 +3,9 @@
 ``make_v0_1_0.py`` says how the data was made. Only what is public is used here, and what labels have to be is literal,
 so that these tests stay as they are whatever becomes of the code.
 
-Labels of many items are written as one text, in their order: ``1`` for ``character_0001`` or ``char_0001``, ``.`` for unassigned, ``-``
-for no label, else the first letter of a name that a person gave; after it ``!`` for confirmed and ``x`` for ignored.
+Labels of many items are written as one text, in their order: ``1`` for ``character_0001`` or ``char_0001``, ``.`` for
+unassigned, ``-`` for no label, else the first letter of a name that a person gave; after it ``!`` for confirmed and
+``x`` for ignored.
 """
 
 import datetime
