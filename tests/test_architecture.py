@@ -68,6 +68,14 @@ IMPORTS: dict[str, set[str]] = {
         "core.neighbors",
         "core.plain",
     },
+    "core.library": {
+        "core.arrays",
+        "core.differences",
+        "core.errors",
+        "core.plain",
+        "core.references",
+        "core.system",
+    },
     "core.tuning": {
         "core.arrays",
         "core.calibration",
