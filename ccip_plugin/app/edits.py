@@ -1,19 +1,23 @@
 """The base of operators that correct the groups of the selected images or detections."""
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, ClassVar
 
 from fiftyone.operators import types
 
 from ..core.errors import CCIPError
+from ..core.options import Choice
 from ..labels.store import LabelStore
 from ..storage.targets import Target
 from . import route
-from .ask.groups import ask_group_path, group_arguments, path_arguments
+from .answers import text_of, whole_dataset
+from .ask.groups import ask_group, ask_group_path, group_arguments, path_arguments, whole_store
 from .forms import Form, sentence
-from .operator import CCIPOperator
+from .operator import CCIPOperator, MissingAnswerError
 from .outputs import Output
-from .selection import NothingSelectedError, selected_target
+from .selection import NothingSelectedError, n_selected, selected_target
 
+SELECTED, GROUP = "selection", "group"
 UNDO = "'CCIP: undo the last change of character groups' restores them."
 
 
@@ -23,15 +27,20 @@ class SelectionEdit(CCIPOperator):
     Attributes:
         to_do: the end of a sentence: "select the samples ... to ..."
         nothing: what cannot be done without groups
+        takes_group: whether all images of a group can be edited instead of the selected ones
     """
 
     risk = types.RiskLevel.MEDIUM
     asks = route.asked(path=route.text, group_field=route.text, patches_field=route.text)
     to_do: str
     nothing: str
+    takes_group: ClassVar[bool] = False
 
     def ask(self, form: Form) -> None:
         if not form.has_dataset():
+            return
+        if self.takes_group and self._ask_what(form) == GROUP:
+            self._ask_group(form)
             return
         try:
             target = selected_target(form.ctx)
@@ -54,28 +63,59 @@ class SelectionEdit(CCIPOperator):
         return {}
 
     def samples(self, ctx: Any) -> Any:
-        return selected_target(ctx).view
+        return whole_dataset(ctx) if self._is_of_group(ctx) else selected_target(ctx).view
 
     def options(self, ctx: Any) -> dict[str, Any]:
-        return {**self.details(ctx), **group_arguments(ctx, selected_target(ctx))}
+        if not self._is_of_group(ctx):
+            return {**self.details(ctx), **group_arguments(ctx, selected_target(ctx))}
+        if not ctx.params.get("groups"):
+            raise MissingAnswerError("groups")
+        return {**self.details(ctx), "groups": ctx.params["groups"], **group_arguments(ctx)}
 
     def show(self, report: Any, out: Output) -> None:
         out.facts(report.facts(), self.label)
         out.is_clean, out.clears_selection = report.n_changed > 0, True
 
-    def _show_consequences(self, form: Form, target: Target, path: str) -> None:
+    def _ask_what(self, form: Form) -> str:
+        """Asks whether to edit the selection or a group; without a selection only a group can be."""
+        if not n_selected(form.ctx):
+            return GROUP
+        choices = [
+            Choice(SELECTED, f"The selection ({n_selected(form.ctx):,})"),
+            Choice(GROUP, "All images of a group"),
+        ]
+        default = GROUP if self._is_of_group(form.ctx) else SELECTED
+        return form.choose("what", f"What to {self.to_do}", choices, default=default) or default
+
+    def _is_of_group(self, ctx: Any) -> bool:
+        what = text_of(ctx, "what") or (GROUP if ctx.params.get("groups") or not n_selected(ctx) else SELECTED)
+        return self.takes_group and what == GROUP
+
+    def _ask_group(self, form: Form) -> None:
+        path = ask_group_path(form, self.nothing)
+        if path is None:
+            return
+        store = whole_store(form.ctx, **path_arguments(path))
+        group = ask_group(form, store, "groups", "Character group")
+        if group is None:
+            form.hint("how", f"Or select samples, or labels in an opened sample, to {self.to_do} these only.")
+        elif not form.inputs.properties["groups"].invalid:
+            self._show_consequences(form, replace(store.target, view=whole_dataset(form.ctx)), path, groups=group)
+
+    def _show_consequences(self, form: Form, target: Target, path: str, **of_group: str) -> None:
+        details = {**self.details(form.ctx), **of_group}
         try:
-            planned = self.function(target.view, dry_run=True, **self.details(form.ctx), **path_arguments(path))
+            planned = self.function(target.view, dry_run=True, **details, **path_arguments(path))
         except CCIPError as error:
             form.error("groups", sentence(error))
             return
-        noun = target.noun
+        items = f"{target.noun} of the group" if of_group else f"selected {target.noun}"
         if not planned.n_changed:
-            form.error("unchanged", f"Nothing would change: the selected {noun} are like this already, or in no group.")
+            form.error("unchanged", f"Nothing would change: the {items} are like this already, or in no group.")
             return
         counts = planned.facts()["Groups"]
-        form.hint("what", f"Selected {noun} whose labels change: {planned.n_changed:,} ({counts}). {UNDO}")
+        form.hint("what", f"{sentence(items)} whose labels change: {planned.n_changed:,} ({counts}). {UNDO}")
         if planned.n_without:
-            form.hint("without", f"{planned.n_without:,} of the selected {noun} are in no group and stay as they are.")
+            form.hint("without", f"{planned.n_without:,} of the {items} are in no group and stay as they are.")
         if planned.n_lifted:
             form.hint("lifted", f"Earlier rejections that this removes: {planned.n_lifted:,}.")

@@ -68,7 +68,7 @@ class CCIPOperator(foo.Operator):
         is_live: whether it shows its progress and its result in a dialog of its own
         reloads: whether the App has to reload the dataset afterwards
         takes_samples: whether its function works on samples
-        toolbar_icon: the icon of a button above the grid, None for no button
+        toolbar_text: the text of a button above the grid, None for no button; the App draws it without an icon only
     """
 
     name: ClassVar[str]
@@ -85,7 +85,7 @@ class CCIPOperator(foo.Operator):
     is_live: ClassVar[bool] = True
     reloads: ClassVar[bool] = True
     takes_samples: ClassVar[bool] = True
-    toolbar_icon: ClassVar[str | None] = None
+    toolbar_text: ClassVar[str | None] = None
 
     # -- what an operator says
 
@@ -128,9 +128,9 @@ class CCIPOperator(foo.Operator):
 
     def resolve_placement(self, ctx: Any) -> types.Placement | None:
         """The button above the grid. FiftyOne asks at each request: no database here."""
-        if self.toolbar_icon is None:
+        if self.toolbar_text is None:
             return None
-        button = types.Button(label=self.label, icon=self.toolbar_icon, prompt=True)
+        button = types.Button(label=self.toolbar_text, prompt=True)
         return types.Placement(types.Places.SAMPLES_GRID_SECONDARY_ACTIONS, button)
 
     def resolve_input(self, ctx: Any) -> types.Property:

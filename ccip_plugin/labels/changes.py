@@ -13,6 +13,7 @@ from ..core.errors import ParameterError
 from ..core.identity.planning import Plan
 from ..core.plain import canonical_name
 from ..core.progress import ProgressCallback, report
+from ..storage.indexes import drop_indexes, ensure_indexes
 from ..storage.internals import forget_runs
 from ..storage.lease import SHORT_SECONDS, Lease, lease
 from ..storage.runs import read_config, register, restore
@@ -266,8 +267,17 @@ def write_entry(
         if entry.state == EntryState.PREPARED:
             journal.forget_undone()
         journal.put(journal.put_refused(entry, written.refused), state=EntryState.DONE)
+    if entry.run_key is not None:
+        _index(store)
     store.refresh()
     return ApplyReport(entry.number, entry.action, written.n, 0, n_left, written.refused)
+
+
+def _index(store: LabelStore) -> None:
+    """Indexes the labels after a run was written, which is quicker than before it; without labels there is none."""
+    dataset, (label, *_) = store.target.dataset, store.indexed_paths
+    has_labels = store.documents.find_one({label: {"$type": "string"}}, {"_id": True}) is not None
+    (ensure_indexes if has_labels else drop_indexes)(dataset, store.indexed_paths)
 
 
 def _write_rest(store: LabelStore, journal: Journal, entry: Entry) -> None:

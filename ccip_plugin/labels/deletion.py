@@ -13,6 +13,7 @@ from ..core.progress import ProgressCallback
 from ..reports.facts import Facts, counted
 from ..storage.connection import with_database_errors
 from ..storage.fields import GROUP_FIELD
+from ..storage.indexes import drop_indexes
 from ..storage.lease import lease
 from ..storage.runs import RunKind, proposal_key, read_config, restore
 from ..storage.schema import refresh_field
@@ -113,6 +114,7 @@ def _delete(store: LabelStore, progress: ProgressCallback | None) -> Deletion:
     done = apply(store, _plan(state), action="delete_grouping", run_key=run_key, progress=progress)
     for key in planned.run_keys:
         restore(store.target.dataset, key, None)
+    drop_indexes(store.target.dataset, store.indexed_paths)
     fields = _delete_empty_fields(store) if planned.fields else ()
     n_kept = planned.n_kept + done.n_left
     return replace(planned, n_labels=done.n_written, n_kept=n_kept, fields=fields, is_done=True)

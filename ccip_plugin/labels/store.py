@@ -102,6 +102,11 @@ class LabelStore:
             return self.target.path(self._attributes[name])
         return f"{self.group_field}.{name}"
 
+    @property
+    def indexed_paths(self) -> list[str]:
+        """The paths of the values by which groups are found and the App sorts."""
+        return [self.attribute_path(name) for name in ("label", "group_id", "confidence", "margin")]
+
     def declare(self) -> None:
         """Declares every attribute on the dataset, as the App's sidebar needs to filter by it.
 
@@ -189,10 +194,16 @@ class LabelStore:
         """Whether the field is there, of a run or of another tool."""
         return self.target.dataset.get_field(self.attribute_path("label")) is not None
 
-    def group_names(self) -> list[str]:
-        """The names of all groups in the dataset."""
-        names = self.target.dataset.distinct(self.attribute_path("label"))
-        return [name for name in names if name and name != UNASSIGNED]
+    def group_sizes(self) -> dict[str, int]:
+        """The names of all groups in the dataset with their numbers of items, the largest first."""
+        path = self.attribute_path("label")
+        is_named: Raw = {"$match": {path: {"$type": "string"}}}
+        unwound = [{"$unwind": f"${self.target.labels_path}"}, is_named] if self.target.is_patches else []
+        count = {"$group": {"_id": f"${path}", "n": {"$sum": 1}}}
+        sizes = {each["_id"]: each["n"] for each in self.documents.aggregate([is_named, *unwound, count])}
+        return {
+            name: sizes[name] for name in sorted(sizes, key=lambda name: (-sizes[name], name)) if name != UNASSIGNED
+        }
 
     def read(self, target: Target | None = None) -> tuple[list[str], list[str], list[GroupLabel | None]]:
         """Reads the groups of the items, None where an item has none.

@@ -4,7 +4,8 @@ import fiftyone as fo
 import pytest
 
 from ccip_plugin import confirm, group_characters, rename_group, undo
-from tests.support.app.operator_tools import facts, form, problems, run, said
+from ccip_plugin.app.ask.groups import listed_groups
+from tests.support.app.operator_tools import choices, facts, form, problems, run, said
 from tests.support.groups import embed
 
 pytestmark = pytest.mark.mongo
@@ -51,10 +52,55 @@ def test_the_selected_images(data, name, answers, shown, after):
     assert labels(data) == before
 
 
-@pytest.mark.parametrize("name", ["confirm", "ignore", "move"])
-def test_without_a_selection_the_form_says_how(data, name):
-    ((_, problem),) = problems(form(uri(name), data)).items()
+def test_without_a_selection_the_form_says_how(data):
+    ((_, problem),) = problems(form(uri("move"), data)).items()
     assert problem.startswith("Select the samples, or labels in an opened sample, to ")
+
+
+@pytest.mark.parametrize("name, after", [("confirm", ONE), ("ignore", "unassigned")])
+@pytest.mark.parametrize("selects", [False, True], ids=["nothing is selected", "others are selected"])
+def test_all_images_of_a_group(data, name, after, selects):
+    ids = data.values("id")
+    options = {"selected": ids[3:4], "what": "group"} if selects else {}
+    inputs = form(uri(name), data, **options)
+    assert not problems(inputs) and "what_hint" not in inputs
+    assert said(inputs, "how_hint").startswith("Or select samples") and ("what" in inputs) == selects
+    inputs = form(uri(name), data, **options, groups=ONE)
+    assert said(inputs, "what_hint").startswith(f"Images of the group whose labels change: 3 (3 in '{after}')")
+    run(uri(name), data, **options, groups=ONE)
+    assert labels(data) == [after] * 3 + [TWO] * 2
+    assert data.values(f"{FIELD}.status") == [f"{name.removesuffix('e')}ed"] * 3 + ["auto"] * 2
+    undo(data)
+
+
+def test_the_selection_is_meant_where_there_is_one(data):
+    inputs = form(uri("confirm"), data, selected=data.values("id")[3:])
+    assert choices(inputs, "what") == {"selection": "The selection (2)", "group": "All images of a group"}
+    assert said(inputs, "what_hint").startswith("Selected images whose labels change: 2 (2 in 'char_0002')")
+
+
+def test_a_group_has_to_be_named(data):
+    assert "There is no character group 'someone'" in problems(form(uri("confirm"), data, groups="someone")).values()
+    assert "'groups' is empty: choose a value" in str(run(uri("confirm"), data))
+    assert "char_0009" in str(run(uri("confirm"), data, groups="char_0009"))
+    assert data.values(f"{FIELD}.status") == ["auto"] * 5
+
+
+def test_groups_are_listed_with_their_sizes_and_found_as_one_types(data):
+    rename_group(data, ONE, "綾波レイ")
+    listed = form(uri("rename_group"), data)["group"]["view"]["choices"]
+    assert [(each["value"], each["description"]) for each in listed] == [("綾波レイ", "3 images"), (TWO, "2 images")]
+    for typed, found in {"レイ": ["綾波レイ"], "CHAR": [TWO], TWO: [TWO, "綾波レイ"], "x": []}.items():
+        assert list(choices(form(uri("rename_group"), data, group=typed), "group")) == found
+
+
+def test_of_very_many_groups_a_hundred_are_listed():
+    sizes = {f"char_{number:04d}": 5000 - number for number in range(5000)} | {"アスカ": 1, "惣流アスカ": 1}
+    assert listed_groups(sizes, "") == [f"char_{number:04d}" for number in range(100)]
+    assert listed_groups(sizes, "アスカ") == ["アスカ", *(f"char_{number:04d}" for number in range(99))]
+    assert listed_groups(sizes, "ｱｽｶ") == [] and listed_groups(sizes, "スカ") == ["アスカ", "惣流アスカ"]
+    assert listed_groups(sizes, "4998") == ["char_4998"] and len(listed_groups(sizes, "char")) == 100
+    assert listed_groups(sizes, "char_0") == [f"char_{number:04d}" for number in range(100)]
 
 
 def test_what_would_change_nothing_is_said(data):

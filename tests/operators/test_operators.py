@@ -40,7 +40,7 @@ def test_each_says_what_it_is():
 
 def test_there_is_a_button_and_it_asks_the_database_nothing(gallery):
     placement = foo.get_operator(GROUP).resolve_placement(ExecutionContext({"dataset_name": "no such dataset"}))
-    assert placement.to_json()["view"]["label"] == "CCIP: group by character"
+    assert placement.to_json()["view"]["label"] == "Group"
 
 
 def test_loading_the_plugin_is_light(run_python):

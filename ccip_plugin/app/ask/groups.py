@@ -1,5 +1,6 @@
 """Asks for a field with character groups."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from fiftyone.operators import types
@@ -7,6 +8,7 @@ from fiftyone.operators import types
 from ...core.options import Choice
 from ...core.plain import canonical_name
 from ...labels.store import LabelStore
+from ...reports.facts import counted
 from ...storage.fields import GROUP_FIELD
 from ...storage.runs import RunKind, read_config
 from ...storage.targets import Target, field_path, resolve, split_path
@@ -14,8 +16,8 @@ from ..answers import patches_field_of, text_of
 from ..counts import remembered
 from ..forms import Form
 
-MANY_GROUPS = 1000
-"""The most groups that a form lists; others are typed."""
+LISTED_GROUPS = 100
+"""The most groups that a form lists at once; typing a part of a name lists those that have it."""
 
 
 def ask_group_path(form: Form, nothing: str, target: Target | None = None) -> str | None:
@@ -66,15 +68,34 @@ def ask_group(
     Returns:
         the answer, the default where nothing was chosen
     """
-    names = remembered(store.target.whole(), f"names {store.path}", store.group_names)
-    choices = types.AutocompleteView(allow_user_input=True)
-    for each in names[:MANY_GROUPS]:
-        choices.add_choice(each, label=each)
-    asked = form.inputs.str(name, label=label, view=choices, default=default)
+    sizes = remembered(store.target.whole(), f"sizes {store.path}", store.group_sizes)
     chosen = text_of(form.ctx, name)
-    if chosen and not allows_new and canonical_name(chosen) not in map(canonical_name, names):
+    choices = types.AutocompleteView(allow_user_input=True)
+    listed = listed_groups(sizes, chosen or "")
+    for each in listed:
+        choices.add_choice(each, label=each, description=counted(sizes[each], store.target.noun.removesuffix("s")))
+    description = None
+    if len(sizes) > LISTED_GROUPS:
+        description = f"{len(sizes):,} groups, the largest are listed: type a part of a name to find others"
+    asked = form.inputs.str(name, label=label, view=choices, default=default, description=description)
+    if chosen and not allows_new and canonical_name(chosen) not in set(map(canonical_name, sizes)):
         asked.invalid, asked.error_message = True, f"There is no character group {chosen!r}"
     return chosen or default
+
+
+def listed_groups(sizes: Mapping[str, int], typed: str) -> list[str]:
+    """The groups that a form lists: of those with the typed text in their name, the largest first.
+
+    Args:
+        sizes: the names with their numbers of items, the largest first
+        typed: a part of a name; a whole one lists all, so that another can be chosen
+    """
+    wanted = canonical_name(typed).casefold()
+    if typed in sizes or not wanted:
+        found = [name for name in sizes if name != typed]
+        return [*([typed] if typed in sizes else []), *found][:LISTED_GROUPS]
+    found = [name for name in sizes if wanted in canonical_name(name).casefold()]
+    return sorted(found, key=lambda name: not canonical_name(name).casefold().startswith(wanted))[:LISTED_GROUPS]
 
 
 def whole_store(ctx: Any, *, patches_field: str | None, group_field: str) -> LabelStore:

@@ -15,7 +15,7 @@ from ...app.ask.models import MODEL_FOLDER
 from ...app.ask.options import AskOption, ask_option, ask_options, given_options
 from ...app.counts import is_countable, n_items, remembered
 from ...app.forms import Form, group_field_problem
-from ...app.operator import ICONS, CCIPOperator
+from ...app.operator import CCIPOperator
 from ...app.outputs import MAX_ROWS, Output
 from ...core.errors import CCIPError
 from ...core.options import Choice, Option
@@ -49,7 +49,7 @@ class GroupCharacters(CCIPOperator):
     asks = route.asked(patches_field=route.text, apply=route.switch, advanced=route.switch, **MODEL_FOLDER)
     asks_options = GroupingOptions
     is_delegable = True
-    toolbar_icon = ICONS["icon"]
+    toolbar_text = "Group"
 
     def ask(self, form: Form) -> None:
         if form.ask_target("Group") is None:
