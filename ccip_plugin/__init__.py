@@ -38,8 +38,10 @@ __all__ = [
     "load_character_similarity",
     "load_embeddings",
     "load_evaluation",
+    "load_library",
     "load_proposal",
     "manage_models",
+    "merge_libraries",
     "move",
     "open_dataset",
     "propose_groups",
@@ -49,6 +51,7 @@ __all__ = [
     "rename_group",
     "rescued_view",
     "save_answers",
+    "save_library",
     "undo",
     "unregister_model",
 ]
@@ -72,6 +75,7 @@ if TYPE_CHECKING:
     from .labels.deletion import delete_grouping
     from .labels.edits import confirm, ignore, move, reject, rename_group
     from .labels.history import drop_change, history, redo, undo
+    from .library import load_library, merge_libraries, save_library
     from .review.questions import Questions
     from .search import compare_images, find_similar
     from .zoo.manage import manage_models
@@ -119,6 +123,7 @@ _MODULES = {
         "redo",
         "undo",
     ),
+    "library": ("load_library", "merge_libraries", "save_library"),
     "zoo.manage": ("manage_models",),
     "zoo.registration": (
         "register_model",

@@ -41,8 +41,10 @@ FUNCTIONS = {
     "load_character_similarity",
     "load_embeddings",
     "load_evaluation",
+    "load_library",
     "load_proposal",
     "manage_models",
+    "merge_libraries",
     "move",
     "open_dataset",
     "propose_groups",
@@ -52,6 +54,7 @@ FUNCTIONS = {
     "rename_group",
     "rescued_view",
     "save_answers",
+    "save_library",
     "undo",
     "unregister_model",
 }

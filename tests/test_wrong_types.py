@@ -18,16 +18,20 @@ NEEDED = {  # arguments without default
     "evaluate_groups": {"group_field": "character_group", "ground_truth_field": "character"},
     "evaluate_model": {"ground_truth_field": "character"},
     "load_character_similarity": {"path_or_subset": "/no folder"},
+    "load_library": {"path": "/no folder"},
+    "merge_libraries": {"first": "/no folder", "second": "/no folder"},
     "move": {"to": "char_0001"},
     "open_dataset": {"name": "mine"},
     "rename_group": {"group": "char_0001", "name": "Rei"},
     "save_answers": {"answers": []},
+    "save_library": {"path": "characters"},
 }
 
 
 @pytest.fixture
-def data(dataset, images, model_dir, monkeypatch):
+def data(dataset, images, model_dir, monkeypatch, tmp_path):
     """A dataset with everything that functions work on, and a tiny model."""
+    monkeypatch.chdir(tmp_path)  # where a file of a name goes
     monkeypatch.setenv("CCIP_MODEL_DIR", str(model_dir))
     return faults.fill(dataset(*images(faults.LETTERS), persistent=True))
 

@@ -108,7 +108,8 @@ def write_library(library: Library, path: str | Path, *, overwrite: bool = False
         if file.exists() and not overwrite:
             raise LibraryExistsError(file)
         _check_size(library)
-        file.parent.mkdir(parents=True, exist_ok=True)
+        if not file.parent.is_dir():
+            raise LibraryWriteError(file, f"there is no folder {file.parent}")
         with atomic_write(file) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
             for name, content in _members(library).items():
                 archive.writestr(zipfile.ZipInfo(name, _TIME), content, zipfile.ZIP_DEFLATED)

@@ -17,7 +17,15 @@ from tests.support.database.relay import Relay
 
 AFTER = {"gone": (6, 0), "deleted": (0, 2, 18)}  # commands to the database before it happens
 LETTERS = "aabbbc"
-WITHOUT_DATABASE = {"Questions", "find_images", "manage_models", "register_model", "unregister_model"}
+WITHOUT_DATABASE = {
+    "Questions",
+    "find_images",
+    "load_library",
+    "manage_models",
+    "merge_libraries",
+    "register_model",
+    "unregister_model",
+}
 
 
 def connect():
@@ -42,6 +50,7 @@ def calls(images, group):
         "evaluate_model": {"ground_truth_field": "who"},
         "calibrate": {"ground_truth_field": "who"},
         "save_answers": {"answers": []},
+        "save_library": {"path": images[0].parent / "library", "overwrite": True},
     }
     functions = {name: getattr(ccip, name) for name in ccip.__all__ if name not in {"__version__", *WITHOUT_DATABASE}}
     takes = {name: next(iter(inspect.signature(each).parameters)) for name, each in functions.items()}
@@ -84,7 +93,11 @@ def changes():
         group(data)
         ccip.undo(data)
 
-    return {"undo": group, "redo": group_and_undo}
+    def name_and_confirm(data):
+        ccip.rename_group(data, 1, "Rei")
+        ccip.confirm(data, groups="Rei")
+
+    return {"undo": group, "redo": group_and_undo, "save_library": name_and_confirm}
 
 
 def ask(questions):
