@@ -20,7 +20,7 @@ from ..embeddings.load import Embeddings, load_embeddings
 from ..embeddings.provenance import Provenance
 from ..labels.snapshot import read_state
 from ..labels.store import LabelStore
-from ..storage.targets import resolve
+from ..storage.targets import check_field_name, resolve
 
 
 class NoEmbeddingsError(CCIPError, ValueError):
@@ -116,6 +116,7 @@ def read_members(
     target = resolve(samples, patches_field)
     store = LabelStore(target, group_field)
     store.check()
+    check_field_name(embeddings_field)
     if target.dataset.media_type == GROUP:
         view = target.view
         embeddings = load_embeddings(view, embeddings_field=embeddings_field, patches_field=target.patches_field)

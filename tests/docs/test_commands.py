@@ -26,6 +26,7 @@ NOT_RUN = {"make test": "it runs all tests, and this one is among them"}
 EXAMPLES_NOT_RUN = {
     "CONTRIBUTING.md": "shows a line of a class",
     "install.md": "asks the address of the repository",
+    "libraries.md": "needs groups that a user named, and a second library; test_library_script.py runs its script",
     "videos.md": "needs videos and a grouped dataset",
 }
 

@@ -117,8 +117,8 @@ def test_details(named, tmp_path):
 def test_no_image_and_no_path_is_in_the_file(named, tmp_path):
     file = named.save(tmp_path / "mine", all_images=True).path
     with zipfile.ZipFile(file) as archive:
-        assert set(archive.namelist()) == {"library.json", "vectors.npy"}
-        text = archive.read("library.json").decode()
+        assert set(archive.namelist()) == {"characters.json", "vectors.npy"}
+        text = archive.read("characters.json").decode()
     assert not any(part in text for part in (str(tmp_path), ".png", ".jpg", *named.data.values("id")))
     assert set(json.loads(text)["characters"][0]) == {
         "name",

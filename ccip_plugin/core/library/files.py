@@ -35,7 +35,7 @@ MAX_CHARACTERS = 100_000
 THUMBNAIL_BYTES = 64 << 10
 """Limit of the size of a thumbnail."""
 
-_JSON, _VECTORS = "library.json", "vectors.npy"
+_JSON, _VECTORS = "characters.json", "vectors.npy"
 _JSON_BYTES, _MAX_ROWS, _MAX_DIM = 64 << 20, 2 * MAX_PROTOTYPES, 4096
 _THUMBNAIL = re.compile(r"thumbnails/(\d{1,6})\.webp")
 _TIME = (1980, 1, 1, 0, 0, 0)  # of the members, so that one library is one file

@@ -89,7 +89,7 @@ def test_the_same_library_is_the_same_file(library, tmp_path):
 
 
 def test_it_has_no_paths_and_no_pickles(file):
-    assert set(parts(file)) == {"library.json", "vectors.npy", "thumbnails/0.webp"}
+    assert set(parts(file)) == {"characters.json", "vectors.npy", "thumbnails/0.webp"}
     assert str(file.parent).encode() not in b"".join(parts(file).values())
     np.load(io.BytesIO(parts(file)["vectors.npy"]), allow_pickle=False)
 
@@ -132,9 +132,9 @@ def test_no_file(tmp_path):
 
 def changed(file, change):
     members = parts(file)
-    head = json.loads(members["library.json"])
+    head = json.loads(members["characters.json"])
     change(head)
-    return {**members, "library.json": json.dumps(head)}
+    return {**members, "characters.json": json.dumps(head)}
 
 
 def first(name, value):
@@ -228,7 +228,7 @@ def test_other_members_are_refused(file, tmp_path):
         with pytest.raises(LibraryFileError, match="does not belong"):
             read_library(write(tmp_path / "bad.zip", {**parts(file), name: b"x"}))
     with pytest.warns(UserWarning, match="Duplicate"):
-        path = write(tmp_path / "bad.zip", [*parts(file).items(), ("library.json", b"{}")])
+        path = write(tmp_path / "bad.zip", [*parts(file).items(), ("characters.json", b"{}")])
     with pytest.raises(LibraryFileError, match="twice"):
         read_library(path)
 
@@ -245,7 +245,7 @@ def test_nested_json(file, tmp_path):
     for depth in (30, 100_000):
         text = '{"format": "ccip-library", "version": 1, "x": ' + "[" * depth + "]" * depth + "}"
         with pytest.raises(LibraryFileError):
-            read_library(write(tmp_path / "bad.zip", {**parts(file), "library.json": text}))
+            read_library(write(tmp_path / "bad.zip", {**parts(file), "characters.json": text}))
 
 
 def test_damaged_files(file, tmp_path):
