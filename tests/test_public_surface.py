@@ -105,9 +105,9 @@ OPTIONS = {
     "models check": {"--images", "--model-dir", "--quiet", "--verbose"},
     "models download": {"--model-dir", "--quiet", "--verbose"},
     "apply": {"--dataset", "--patches-field", "--group-field", "--quiet", "--verbose"},
-    "undo": {"--dataset", "--patches-field", "--group-field", "--quiet", "--verbose"},
+    "undo": {"--dataset", "--patches-field", "--group-field", "--number", "--quiet", "--verbose"},
     "redo": {"--dataset", "--patches-field", "--group-field", "--quiet", "--verbose"},
-    "history": {"--dataset", "--patches-field", "--group-field", "--drop", "--quiet", "--verbose"},
+    "history": {"--each", "--csv", "--dataset", "--patches-field", "--group-field", "--drop", "--quiet", "--verbose"},
     "character-similarity": {"--dataset", "--folder", "--revision", "--quiet", "--verbose"},
 }
 

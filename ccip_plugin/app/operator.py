@@ -28,6 +28,7 @@ from ..core.errors import CCIPError
 from ..core.options import Options
 from ..core.progress import ProgressCallback
 from ..storage.connection import database_errors, name_of
+from ..storage.person import working_as
 from . import execution, outputs, route
 from .answers import given, patches_field_of
 from .ask.models import with_chosen_folder
@@ -159,7 +160,8 @@ class CCIPOperator(foo.Operator):
             samples = self.samples(ctx) if self.takes_samples else None
             options = with_chosen_folder(self.options(ctx))
             self._check_answers(options)
-            return self.call(samples, progress, **options)
+            with working_as(ctx.user_id):
+                return self.call(samples, progress, **options)
 
         @database_errors(_dataset_name(ctx))
         def shown(report: Any) -> outputs.Output:

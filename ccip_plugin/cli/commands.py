@@ -14,7 +14,6 @@ from .work import DONE, NOT_DONE, PARTLY_DONE, Work, problem_of, start_fiftyone
 if TYPE_CHECKING:
     import fiftyone as fo
 
-    from ..labels.reports import PastChange
     from .summary import Summary
 
 logger = logging.getLogger(__name__)
@@ -91,7 +90,7 @@ def undo(work: Work) -> int:
     dataset = _open_dataset(work)
     from ..labels import history
 
-    return _change(work, dataset, history.undo)
+    return _change(work, dataset, history.undo, **_given(work, "number"))
 
 
 def redo(work: Work) -> int:
@@ -124,8 +123,12 @@ def history(work: Work) -> int:
     options = _given(work, "patches_field", "group_field")
     if work.options.drop is not None:
         work.print(f"dropped {history.drop_change(dataset, work.options.drop, **options)}")
+        return DONE
+    changes = history.history(dataset, **options)
+    if work.options.csv is not None:
+        work.print(f"{len(changes):,} changes are in {changes.to_csv(work.options.csv)}")
     else:
-        work.print(_history_text(history.history(dataset, **options)))
+        work.print(changes.text(each=work.options.each))
     return DONE
 
 
@@ -287,24 +290,10 @@ def _open_dataset(work: Work) -> "fo.Dataset":
     return dataset
 
 
-def _change(work: Work, dataset: "fo.Dataset", function: Callable[..., object]) -> int:
-    work.print(str(function(dataset, progress=work.progress, **_given(work, "patches_field", "group_field"))))
+def _change(work: Work, dataset: "fo.Dataset", function: Callable[..., object], **options: Any) -> int:
+    options |= _given(work, "patches_field", "group_field")
+    work.print(str(function(dataset, progress=work.progress, **options)))
     return DONE
-
-
-def _history_text(changes: "Sequence[PastChange]") -> str:
-    """Changes as a table, with what could not be written below it."""
-    from ..labels.reports import action_text
-    from ..reports.tables import table_text
-
-    if not changes:
-        return "no changes"
-    rows = [
-        (str(change.number), change.local_time, action_text(change.action), f"{change.n_labels:,}", change.state)
-        for change in changes
-    ]
-    table = table_text(rows, ("change", "time", "action", "labels", "state"), right=(0, 3))
-    return "\n".join([table, *(f"\n{text}" for change in changes if (text := change.problem_text))])
 
 
 def _check_model(work: Work) -> int:

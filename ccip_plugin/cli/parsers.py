@@ -194,8 +194,22 @@ def _add_change_options(parser: argparse.ArgumentParser) -> None:
     _add_output_options(parser)
 
 
+def _add_undo_options(parser: argparse.ArgumentParser) -> None:
+    _add_change_options(parser)
+    parser.add_argument(
+        "--number",
+        metavar="N",
+        type=int,
+        help="revert change number N of the history alone; refused where later changes wrote the same labels or groups",
+    )
+
+
 def _add_history_options(parser: argparse.ArgumentParser) -> None:
     _add_change_options(parser)
+    parser.add_argument(
+        "--each", action="store_true", help="a line for each change; else corrections within a minute are one line"
+    )
+    parser.add_argument("--csv", metavar="FILE", help="write all changes into a CSV file")
     parser.add_argument("--drop", metavar="N", type=int, help="delete change number N, which was set aside")
 
 
@@ -274,9 +288,9 @@ COMMANDS = {
     ),
     "undo": Command(
         "revert the last change of the groups",
-        "Reverts the last change of the character groups. Labels edited since are kept.",
+        "Reverts the last change of the character groups, or an earlier one alone. Labels\nedited since are kept.",
         commands.undo,
-        _add_change_options,
+        _add_undo_options,
     ),
     "redo": Command(
         "apply the last undone change again",
@@ -286,8 +300,9 @@ COMMANDS = {
     ),
     "history": Command(
         "list the changes of the groups",
-        "Lists the changes of the character groups that are kept, newest first. A change\nthat could not be completed "
-        "is set aside: undo reverts what it has written;\n--drop keeps that, and deletes the change from the list.",
+        "Lists the changes of the character groups that are kept, newest first: what,\nwhen, how many labels, by whom. "
+        "A change that could not be completed is set\naside: undo reverts what it has written; --drop keeps that, and "
+        "deletes the\nchange from the list.",
         commands.history,
         _add_history_options,
     ),

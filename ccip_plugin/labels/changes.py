@@ -262,7 +262,8 @@ def write_entry(
         if entry.problem is not None:
             journal.remove(entry)
         else:
-            journal.put(entry, state=EntryState.UNDONE)
+            turn = max(each.turn for each in journal.entries()) + 1
+            journal.put(entry, state=EntryState.UNDONE, turn=turn)
     else:
         if entry.state == EntryState.PREPARED:
             journal.forget_undone()
@@ -270,7 +271,7 @@ def write_entry(
     if entry.run_key is not None:
         _index(store)
     store.refresh()
-    return ApplyReport(entry.number, entry.action, written.n, 0, n_left, written.refused)
+    return ApplyReport(entry.number, entry.action, written.n, 0, n_left, written.refused, written.n_gone)
 
 
 def _index(store: LabelStore) -> None:
@@ -308,6 +309,7 @@ def _write_labels(
         held.check()
         part = store.write_raw(chunk)
         written.n += part.n
+        written.n_gone += part.n_gone
         written.refused |= part.refused
         rollups |= store.write_rollup({sample_id for _, sample_id, _, _ in chunk})
         rollups |= write_lists(store, chunk, lists)

@@ -21,6 +21,7 @@ from fiftyone.operators.store import ExecutionStore
 from ..core.errors import CCIPError
 from ..core.identity.groups import GroupDelta
 from ..storage.internals import dataset_id, store_values
+from ..storage.person import current_person
 from .identities import loaded_delta, stored_delta
 from .writer import Change
 
@@ -95,6 +96,8 @@ class Entry:
         n_bytes: about the size of its content
         problem: why it could not be completed, None if it was
         n_refused: number of items whose labels could not be written
+        by: who made it, None where that is not known
+        turn: counts the undone changes in the order in which they were undone, 0 where that is not known
     """
 
     number: int
@@ -108,6 +111,8 @@ class Entry:
     n_bytes: int = 0
     problem: str | None = None
     n_refused: int = 0
+    by: str | None = None
+    turn: int = 0
 
 
 @dataclass(frozen=True)
@@ -150,7 +155,8 @@ class Journal:
     def begin(self, action: str) -> Entry:
         """Starts an entry in the state ``writing``."""
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        return self.put(Entry(number=max(self._entries, default=0) + 1, action=action, at=now))
+        number = max(self._entries, default=0) + 1
+        return self.put(Entry(number=number, action=action, at=now, by=current_person()))
 
     def put(self, entry: Entry, **changes: Any) -> Entry:
         """Writes the head, with some of its values changed."""

@@ -32,6 +32,7 @@ class ApplyReport:
         n_kept: user labels that the change did not touch
         n_left: labels that were edited, or deleted, while the change was being written
         refused: the ids of items whose labels cannot be written, with the reason
+        n_gone: how many of ``n_left`` are of images or detections that were deleted
     """
 
     number: int | None
@@ -40,6 +41,7 @@ class ApplyReport:
     n_kept: int = 0
     n_left: int = 0
     refused: Mapping[str, str] = field(default_factory=dict)
+    n_gone: int = 0
 
     def facts(self) -> Facts:
         """The report as text."""
@@ -50,7 +52,8 @@ class ApplyReport:
                 ("Action", action if self.number is None else f"{action} (change {self.number})"),
                 ("Labels written", self.n_written),
                 ("User labels kept", self.n_kept or None),
-                ("Edited since, not changed", self.n_left or None),
+                ("Edited since, not changed", self.n_left - self.n_gone or None),
+                ("Deleted since, or replaced by others", self.n_gone or None),
                 ("Cannot be written", refused_text(self.refused)),
             ],
         )
@@ -72,6 +75,7 @@ class PastChange:
         is_finished: False for a change that was interrupted; the next one that is made finishes it first
         problem: why it was set aside and not completed, None if it was completed
         refused: the ids of items whose labels could not be written, with the reason
+        by: who made it, None where that is not known
     """
 
     number: int
@@ -82,6 +86,7 @@ class PastChange:
     is_finished: bool = True
     problem: str | None = None
     refused: Mapping[str, str] = field(default_factory=dict)
+    by: str | None = None
 
     @property
     def state(self) -> str:

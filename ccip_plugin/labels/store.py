@@ -315,6 +315,7 @@ class LabelStore:
         for chunk in batched(changes):
             part = write(self, chunk)
             written.n += part.n
+            written.n_gone += part.n_gone
             written.refused |= part.refused
         return written
 

@@ -62,10 +62,12 @@ class Written:
 
     Attributes:
         n: number of labels
+        n_gone: number of labels whose image or detection was deleted
         refused: the ids of what cannot be written, with the reason
     """
 
     n: int = 0
+    n_gone: int = 0
     refused: dict[str, str] = field(default_factory=dict)
 
 
@@ -83,6 +85,7 @@ def write(store: Place, changes: Sequence[Change]) -> Written:
     left, together = list(changes), TOGETHER
     for _ in range(_TRIES):
         stored = store.read_stored({change[1] for change in left})
+        written.n_gone += sum(change[0] not in stored for change in left)
         ready = [change for change in left if change[0] in stored and _is_same(stored[change[0]].raw, change[2])]
         parts = parts_of(ready, lambda change: ObjectId(change[1]), together=together)
         operation = partial(_operation, store, stored, now())

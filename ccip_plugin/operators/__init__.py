@@ -15,6 +15,7 @@ OPERATORS = (
     "edit.ignore.Ignore",
     "edit.undo.Undo",
     "edit.undo.Redo",
+    "edit.history.ShowHistory",
     "group.delete_grouping.DeleteGrouping",
     "search.find_similar.FindSimilar",
     "search.compare_images.CompareImages",

@@ -3,29 +3,53 @@
 import csv
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ..core.errors import CCIPError, check_type, printable
 from ..core.plain import plain
+
+
+class FileNotWrittenError(CCIPError, OSError):
+    """A file cannot be written."""
+
+    def __init__(self, path: str | Path, reason: object):
+        super().__init__(printable(f"{str(path)!r} cannot be written: {reason}; choose another file"))
+        self.path = path
+
+
+@contextmanager
+def writing(path: str | Path) -> Iterator[Path]:
+    """Writes a file inside; gives its path.
+
+    Raises:
+        FileNotWrittenError: it cannot be written
+    """
+    check_type("path", path, str | Path, "the path of a file")
+    try:
+        yield Path(path).expanduser()
+    except (OSError, ValueError, RuntimeError) as error:  # of a path with a null byte, or a home that is not known
+        raise FileNotWrittenError(path, getattr(error, "strerror", None) or error) from error
 
 
 def write_json(path: str | Path, values: Mapping[str, Any]) -> Path:
     """Writes values into a file; gives its path."""
-    path = Path(path)
     text = json.dumps(plain(values), ensure_ascii=False, indent=1, allow_nan=False)
-    path.write_text(text, encoding="utf-8")
-    return path
+    with writing(path) as file:
+        file.write_text(text, encoding="utf-8")
+    return file
 
 
 def write_csv(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> Path:
     """Writes rows into a file that begins with a byte order mark, by which spreadsheets recognize UTF-8."""
-    path, rows = Path(path), list(rows)
+    rows = list(rows)
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    with path.open("w", encoding="utf-8-sig", newline="") as file:
+    with writing(path) as place, place.open("w", encoding="utf-8-sig", newline="") as file:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
         writer.writerows(
             {key: "" if isinstance(v, float) and not math.isfinite(v) else v for key, v in row.items()} for row in rows
         )
-    return path
+    return place

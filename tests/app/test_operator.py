@@ -57,6 +57,7 @@ def operators():
         ("ignore", MEDIUM, False, True),
         ("undo", MEDIUM, False, True),
         ("redo", MEDIUM, False, True),
+        ("history", MEDIUM, False, True),
         ("delete_grouping", HIGH, False, True),
         ("find_similar", MEDIUM, False, True),
         ("compare_images", LOW, False, True),
@@ -81,7 +82,7 @@ def test_configurations(operators, name, risk, is_delegable, is_live):
 
 
 def test_every_operator_is_in_the_table(operators):
-    assert len(operators) == 22
+    assert len(operators) == 23
 
 
 # -- forms never write

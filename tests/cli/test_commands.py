@@ -351,7 +351,8 @@ class TestOtherCommands:
         assert main(["redo", "--dataset", name]) == 1
         assert "error: there is no change of 'character_group' to redo" in capsys.readouterr().err
 
-    def test_history(self, run, images, name, dataset, capsys):
+    def test_history(self, run, images, name, dataset, capsys, tmp_path, monkeypatch):
+        monkeypatch.setenv("CCIP_USER", "綾波")
         dataset(name=name, persistent=True)
         assert main(["history", "--dataset", name]) == 0
         assert capsys.readouterr().out.strip() == "no changes"
@@ -359,8 +360,14 @@ class TestOtherCommands:
         capsys.readouterr()
         assert main(["history", "--dataset", name]) == 0
         title, change = capsys.readouterr().out.strip().splitlines()
-        assert title.split() == ["change", "time", "action", "labels", "state"]
-        assert change.split()[0] == "1" and change.split()[-2:] == ["4", "done"]
+        assert title.split() == ["change", "time", "action", "labels", "by", "state"]
+        assert change.split()[0] == "1" and change.split()[-3:] == ["4", "綾波", "done"]
+        assert main(["history", "--dataset", name, "--csv", str(tmp_path / "履歴.csv")]) == 0
+        assert "履歴.csv" in capsys.readouterr().out and "綾波" in (tmp_path / "履歴.csv").read_text("utf-8-sig")
+        assert main(["history", "--dataset", name, "--csv", str(tmp_path)]) == 1
+        assert "cannot be written: Is a directory" in capsys.readouterr().err
+        assert main(["undo", "--dataset", name, "--number", "9"]) == 1
+        assert "there is no change 9 of 'character_group' to undo" in capsys.readouterr().err
         assert main(["history", "--dataset", name, "--drop", "1"]) == 1
         assert "change 1 of 'character_group' was not set aside" in capsys.readouterr().err
 

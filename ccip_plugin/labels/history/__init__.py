@@ -1,0 +1,49 @@
+"""The history of a field: its changes, undo, redo."""
+
+from typing import TYPE_CHECKING
+
+from ...core.lazy import lazy_names
+
+__all__ = [
+    "History",
+    "LaterChangesError",
+    "NoSuchChangeError",
+    "NothingToUndoError",
+    "drop_change",
+    "history",
+    "last_done",
+    "last_undone",
+    "redo",
+    "undo",
+]
+
+if TYPE_CHECKING:
+    from .timeline import History
+    from .undoing import (
+        LaterChangesError,
+        NoSuchChangeError,
+        NothingToUndoError,
+        drop_change,
+        history,
+        last_done,
+        last_undone,
+        redo,
+        undo,
+    )
+
+_MODULES = {
+    "timeline": ("History",),
+    "undoing": (
+        "LaterChangesError",
+        "NoSuchChangeError",
+        "NothingToUndoError",
+        "drop_change",
+        "history",
+        "last_done",
+        "last_undone",
+        "redo",
+        "undo",
+    ),
+}
+
+__getattr__, __dir__ = lazy_names(__name__, _MODULES)

@@ -1,0 +1,127 @@
+"""The history of a field as people read it: rows, in which corrections in quick succession are one, and a CSV file."""
+
+import datetime
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...reports.export import write_csv
+from ...reports.tables import table_text
+from ..reports import PastChange, action_text
+
+BURST_SECONDS = 60
+"""Corrections of one person within this time are one row."""
+
+_CORRECTIONS = frozenset({"confirm", "ignore", "move", "reject", "answer", "keep_apart", "keep_together"})
+_COLUMNS = ("change", "time", "action", "labels", "by", "state")
+
+
+@dataclass(frozen=True)
+class HistoryRow:
+    """A change, or corrections of one person within a minute.
+
+    Attributes:
+        changes: the changes, newest first
+    """
+
+    changes: tuple[PastChange, ...]
+
+    @property
+    def number(self) -> str:
+        """The number of the change, or the first and the last one."""
+        first, last = self.changes[-1].number, self.changes[0].number
+        return f"{first}" if first == last else f"{first}-{last}"
+
+    @property
+    def action(self) -> str:
+        """What was done; of several changes how often."""
+        counts = Counter(action_text(change.action) for change in self.changes)
+        if len(self.changes) == 1:
+            return next(iter(counts))
+        return ", ".join(f"{action} ({n:,})" for action, n in counts.most_common())
+
+    @property
+    def n_labels(self) -> int:
+        """The number of changed labels."""
+        return sum(change.n_labels for change in self.changes)
+
+    def cells(self) -> dict[str, str]:
+        """The row as text, by column."""
+        newest = self.changes[0]
+        values = self.number, newest.local_time, self.action, f"{self.n_labels:,}", newest.by or "", newest.state
+        return dict(zip(_COLUMNS, values, strict=True))
+
+
+class History(list[PastChange]):
+    """The changes of a field, newest first. As text it is a table, with a row for corrections in quick succession."""
+
+    def rows(self, *, each: bool = False) -> list[HistoryRow]:
+        """The rows of the table.
+
+        Args:
+            each (False): a row for each change; by default corrections of one person within a minute are one
+        """
+        rows: list[list[PastChange]] = []
+        for change in self:
+            if not each and rows and _is_one_row(rows[-1], change):
+                rows[-1].append(change)
+            else:
+                rows.append([change])
+        return [HistoryRow(tuple(row)) for row in rows]
+
+    def text(self, *, each: bool = False) -> str:
+        """The changes as a table, and below it what could not be written. Takes the arguments of :meth:`rows`."""
+        if not self:
+            return "no changes"
+        table = table_text([list(row.cells().values()) for row in self.rows(each=each)], _COLUMNS, right=(0, 3))
+        problems = (change.problem_text for change in self)
+        return "\n".join([table, *(f"\n{problem}" for problem in problems if problem)])
+
+    def to_csv(self, path: str | Path) -> Path:
+        """Writes a row for each change into a CSV file, which replaces one of that name, and returns its path.
+
+        Args:
+            path: the file
+
+        Raises:
+            FileNotWrittenError: it cannot be written
+        """
+        return write_csv(path, map(_record, self))
+
+    def __str__(self) -> str:
+        return self.text()
+
+    __repr__ = __str__
+
+
+def _is_one_row(row: Sequence[PastChange], change: PastChange) -> bool:
+    newest = row[0]
+    if newest.action not in _CORRECTIONS or change.action not in _CORRECTIONS:
+        return False
+    if (newest.by, newest.state) != (change.by, change.state) or any(each.problem_text for each in (newest, change)):
+        return False
+    return abs(_time(newest) - _time(change)) <= datetime.timedelta(seconds=BURST_SECONDS)
+
+
+def _time(change: PastChange) -> datetime.datetime:
+    return datetime.datetime.fromisoformat(change.at)
+
+
+def _record(change: PastChange) -> dict[str, object]:
+    """A change as a row of a file."""
+    return {
+        "change": change.number,
+        "time": change.local_time,
+        "time_utc": change.at,
+        "action": action_text(change.action),
+        "labels": change.n_labels,
+        "by": _plain_cell(change.by or ""),
+        "state": change.state,
+        "problem": _plain_cell(change.problem_text or ""),
+    }
+
+
+def _plain_cell(text: str) -> str:
+    """A text that no spreadsheet takes for a formula."""
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@") else text
