@@ -52,6 +52,8 @@ __all__ = [
     "rescued_view",
     "save_answers",
     "save_library",
+    "save_views",
+    "show_names",
     "undo",
     "unregister_model",
 ]
@@ -75,6 +77,7 @@ if TYPE_CHECKING:
     from .labels.deletion import delete_grouping
     from .labels.edits import confirm, ignore, move, reject, rename_group
     from .labels.history import drop_change, history, redo, undo
+    from .labels.views import save_views, show_names
     from .library import load_library, merge_libraries, save_library
     from .review.questions import Questions
     from .search import compare_images, find_similar
@@ -124,6 +127,7 @@ _MODULES = {
         "undo",
     ),
     "library": ("load_library", "merge_libraries", "save_library"),
+    "labels.views": ("save_views", "show_names"),
     "zoo.manage": ("manage_models",),
     "zoo.registration": (
         "register_model",

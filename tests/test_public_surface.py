@@ -55,6 +55,8 @@ FUNCTIONS = {
     "rescued_view",
     "save_answers",
     "save_library",
+    "save_views",
+    "show_names",
     "undo",
     "unregister_model",
 }

@@ -22,6 +22,7 @@ from .changes import apply
 from .identities import StaleGroupsError
 from .snapshot import read_state
 from .store import LabelStore
+from .views import delete_views
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,8 @@ def _delete(store: LabelStore, progress: ProgressCallback | None) -> Deletion:
         restore(store.target.dataset, key, None)
     drop_indexes(store.target.dataset, store.indexed_paths)
     fields = _delete_empty_fields(store) if planned.fields else ()
+    if store.path in fields:
+        delete_views(store)
     n_kept = planned.n_kept + done.n_left
     return replace(planned, n_labels=done.n_written, n_kept=n_kept, fields=fields, is_done=True)
 

@@ -8,6 +8,8 @@ OPERATORS = (
     "group.group_characters.GroupCharacters",
     "group.explore_parameters.ExploreParameters",
     "group.apply_proposal.ApplyProposal",
+    "group.save_views.SaveViews",
+    "group.show_names.ShowNames",
     "edit.rename_group.RenameGroup",
     "edit.confirm.Confirm",
     "edit.move.Move",

@@ -50,6 +50,8 @@ def operators():
         ("group_characters", MEDIUM, True, True),
         ("explore_parameters", LOW, True, True),
         ("apply_proposal", MEDIUM, False, True),
+        ("save_views", MEDIUM, False, True),
+        ("show_names", LOW, False, True),
         ("rename_group", MEDIUM, False, True),
         ("confirm", MEDIUM, False, True),
         ("move", MEDIUM, False, True),
@@ -82,7 +84,7 @@ def test_configurations(operators, name, risk, is_delegable, is_live):
 
 
 def test_every_operator_is_in_the_table(operators):
-    assert len(operators) == 23
+    assert len(operators) == 25
 
 
 # -- forms never write

@@ -354,3 +354,29 @@ def test_the_stage_that_is_always_finished_is_the_one_that_writes(gallery):
     undo(dataset, progress=lambda progress: stages.append(progress.stage))
     assert stages.count(WRITING_LABELS) == 2
     assert stages[-1] == WRITING_LABELS
+
+
+# -- views
+
+
+def test_views_are_saved_from_the_app(made):
+    data = made("aaabb")
+    run(GROUP, data)
+    inputs = form("@ccip/characters/save_views", data)
+    assert not problems(inputs) and "most_doubtful" in inputs
+    nothing = dict.fromkeys(
+        ("most_doubtful", "unassigned", "rescued", "not_reviewed", "one_tile_per_group", "by_group"), False
+    )
+    assert "Choose at least one view." in problems(form("@ccip/characters/save_views", data, **nothing)).values()
+    shown = facts(results_of(run("@ccip/characters/save_views", data, **{**nothing, "rescued": True})))
+    assert shown["Saved views"] == "CCIP: rescued" and data.list_saved_views() == ["CCIP: rescued"]
+
+
+def test_names_are_shown_on_patches_from_the_app(boxes):
+    embed(boxes, "aabbaabb", "faces")
+    group_characters(boxes, patches_field="faces")
+    patches = boxes.to_patches("faces")
+    assert "Do not save this view" in said(form("@ccip/characters/show_names", patches), "what_hint")
+    shown = run("@ccip/characters/show_names", patches)
+    assert "SetField" in str(shown["set_view"]["view"]) and "reload_dataset" not in shown
+    assert boxes.values("faces.detections.label", unwind=True) == ["face"] * 8

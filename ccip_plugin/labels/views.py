@@ -1,0 +1,219 @@
+"""Views of the groups: saved ones in the order of review, and one that shows names on detections."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import fiftyone as fo
+from fiftyone import ViewField as F
+from fiftyone.core.collections import SampleCollection
+
+from ..core.errors import CCIPError, ParameterError, check_type
+from ..reports.facts import Facts, counted
+from ..storage.connection import with_database_errors
+from ..storage.fields import GROUP_FIELD, STATUS_AUTO, UNASSIGNED
+from ..storage.targets import Target, resolve
+from .store import LabelStore
+
+VIEWS: Mapping[str, str] = {
+    "most doubtful": "In a group and not reviewed, the least confident first",
+    "unassigned": "In no group, not reviewed",
+    "rescued": "Assigned on other evidence than the mean difference to the group, not reviewed",
+    "not reviewed": "Neither confirmed nor ignored, group by group",
+    "one tile per group": "The most typical image of each group, the largest groups first",
+    "by group": "All images in a group, group by group, colored by group",
+}
+"""The views that can be saved, with what they show."""
+
+_PREFIX = "CCIP: "
+
+
+class NoGroupsError(CCIPError, ValueError):
+    """A field has no character groups."""
+
+    mentions = ("group_characters",)
+
+    def __init__(self, path: str):
+        super().__init__(f"{path!r} has no character groups: make some with group_characters")
+        self.path = path
+
+
+@dataclass(frozen=True)
+class SavedViews:
+    """Result of saving views.
+
+    Attributes:
+        path: the field with the groups
+        names: the names of the views
+        replaced: those that replaced an earlier view of the name
+    """
+
+    path: str
+    names: tuple[str, ...]
+    replaced: tuple[str, ...] = ()
+
+    def facts(self) -> Facts:
+        """The report as text."""
+        return Facts.of(
+            f"{counted(len(self.names), 'view')} saved: choose one above the grid",
+            [("Saved views", ", ".join(self.names)), ("Replaced", ", ".join(self.replaced)), ("Groups", self.path)],
+        )
+
+    def __str__(self) -> str:
+        return str(self.facts())
+
+
+@with_database_errors
+def save_views(
+    samples: SampleCollection,
+    *,
+    views: Iterable[str] | None = None,
+    group_field: str = GROUP_FIELD,
+    patches_field: str | None = None,
+) -> SavedViews:
+    """Saves views of the groups with the dataset, in the order in which one reviews.
+
+    A saved view is a query, and so up to date. Views of detections show patches, which FiftyOne copies: reload them, or
+    save them again, after corrections. A view of the same name is replaced. Where the App has no colors for the field
+    yet, it colors by group from then on.
+
+    Args:
+        samples: the dataset, or any view of it; the views are of the whole dataset
+        views (None): some of ``most doubtful``, ``unassigned``, ``rescued``, ``not reviewed``, ``one tile per group``,
+            ``by group``; None for all
+        group_field ("character_group"): the field with the groups
+        patches_field (None): the field with the detections, when they were grouped
+
+    Returns:
+        a :class:`SavedViews`
+
+    Raises:
+        NoGroupsError: there are no groups
+        ParameterError: there is no such view
+    """
+    store = _grouped(samples, group_field, patches_field, whole=True)
+    wanted = _wanted(views)
+    dataset, before = store.target.dataset, set(store.target.dataset.list_saved_views())
+    names = {name: _saved_name(store, name) for name in wanted}
+    for name, saved in names.items():
+        dataset.save_view(saved, group_view(store, name), description=VIEWS[name], overwrite=True)
+    _color(store)
+    return SavedViews(store.path, tuple(names.values()), tuple(name for name in names.values() if name in before))
+
+
+def delete_views(store: LabelStore) -> None:
+    """Deletes the saved views of a field that is deleted."""
+    dataset = store.target.dataset
+    for name in {_saved_name(store, name) for name in VIEWS}.intersection(dataset.list_saved_views()):
+        dataset.delete_saved_view(name)
+
+
+def group_view(store: LabelStore, name: str) -> fo.DatasetView:
+    """A view of the groups: of samples, or of patches.
+
+    Args:
+        store: the groups
+        name: one of :data:`VIEWS`
+    """
+    label, group_id, status, rescued = (_item(store, each) for each in ("label", "group_id", "status", "rescued"))
+    is_grouped, is_open = group_id.exists(), status == STATUS_AUTO
+    shown = {
+        "most doubtful": is_grouped & is_open,
+        "unassigned": (label == UNASSIGNED) & is_open,
+        "rescued": (rescued == True) & is_open,  # noqa: E712
+        "not reviewed": is_open,
+    }
+    view = _items(store, shown.get(name, is_grouped))
+    label_path, confidence_path = (_shown_path(store, each) for each in ("label", "confidence"))
+    if name == "one tile per group":
+        by_size = F().length()
+        tiles = view.group_by(label_path, order_by=confidence_path, reverse=True, sort_expr=by_size)
+        return tiles if isinstance(tiles, fo.DatasetView) else view
+    if name == "unassigned":
+        return view
+    by = confidence_path if name in ("most doubtful", "rescued") else label_path
+    return view.sort_by(by)
+
+
+@with_database_errors
+def show_names(
+    samples: SampleCollection, *, group_field: str = GROUP_FIELD, patches_field: str | None = None
+) -> fo.DatasetView:
+    """A view in which each detection has the name of its group as its label, as the App writes it on boxes and patches.
+
+    Look at it and do not save samples of it: FiftyOne would write the names over the detector's labels. So the view
+    should not be saved either. Corrections by the functions and operators of this plugin go by what is stored.
+
+    Args:
+        samples: a dataset, view or patches view
+        group_field ("character_group"): the attribute with the groups
+        patches_field (None): the field with the detections; not needed for a patches view
+
+    Raises:
+        NoGroupsError: there are no groups
+        ParameterError: no ``patches_field``; groups of whole samples are shown by name anyway
+    """
+    store = _grouped(samples, group_field, patches_field)
+    field = store.target.patches_field
+    if field is None:
+        raise ParameterError("patches_field", None, "the field with the detections: images show their names anyway")
+    is_patches = resolve(samples).is_patches
+    path = f"{field}.label" if is_patches else f"{field}.detections.label"
+    shown = F(store.attribute_path("label").rpartition(".")[2])
+    return samples.view().set_field(path, shown.if_else(shown, F("label")))
+
+
+def _grouped(
+    samples: SampleCollection, group_field: str, patches_field: str | None, *, whole: bool = False
+) -> LabelStore:
+    target: Target = resolve(samples, patches_field)
+    store = LabelStore(target.whole() if whole else target, group_field)
+    if not store.is_declared():
+        raise NoGroupsError(store.path)
+    return store
+
+
+def _wanted(views: Iterable[str] | None) -> list[str]:
+    expected = f"some of {', '.join(map(repr, VIEWS))}"
+    check_type("views", views, Iterable | None, expected)
+    wanted = list(VIEWS) if views is None else [views] if isinstance(views, str) else list(views)
+    for name in wanted:
+        if not isinstance(name, str) or name not in VIEWS:
+            raise ParameterError("views", name, expected)
+    return wanted
+
+
+def _saved_name(store: LabelStore, name: str) -> str:
+    is_default = store.path == GROUP_FIELD
+    field = store.target.patches_field if store.group_field == GROUP_FIELD else store.path
+    return f"{_PREFIX}{name}" if is_default else f"{_PREFIX}{name} ({field})"
+
+
+def _item(store: LabelStore, name: str) -> F:
+    """One of our values in an expression on an item."""
+    path = store.attribute_path(name)
+    return F(path.rpartition(".")[2]) if store.target.is_patches else F(path)
+
+
+def _shown_path(store: LabelStore, name: str) -> str:
+    """The path of one of our values in a view of the items: a patch has one detection, not a list."""
+    path = store.attribute_path(name)
+    return f"{store.target.patches_field}.{path.rpartition('.')[2]}" if store.target.is_patches else path
+
+
+def _items(store: LabelStore, is_shown: F) -> fo.DatasetView:
+    view, field = store.target.view.view(), store.target.patches_field
+    if field is None:
+        return view.match(is_shown)
+    return view.filter_labels(field, is_shown).to_patches(field)
+
+
+def _color(store: LabelStore) -> None:
+    """Colors by group where the App has no colors for the field."""
+    dataset, field = store.target.dataset, store.target.patches_field or store.group_field
+    scheme = dataset.app_config.color_scheme or fo.ColorScheme(color_by="value", fields=[])
+    if any(each.get("path") == field for each in scheme.fields or ()):
+        return
+    attribute = store.attribute_path("label").rpartition(".")[2]
+    scheme.fields = [*(scheme.fields or ()), {"path": field, "colorByAttribute": attribute}]
+    dataset.app_config.color_scheme = scheme
+    dataset.save()
