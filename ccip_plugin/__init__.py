@@ -43,6 +43,7 @@ __all__ = [
     "manage_models",
     "merge_libraries",
     "move",
+    "name_characters",
     "open_dataset",
     "propose_groups",
     "redo",
@@ -73,6 +74,7 @@ if TYPE_CHECKING:
     from .grouping import apply_proposal, group_characters, load_calibrated, load_proposal, propose_groups, rescued_view
     from .io.character_similarity import load_character_similarity
     from .io.images import add_images, find_images, open_dataset
+    from .jobs.naming import name_characters
     from .labels.answers import load_answers, save_answers
     from .labels.deletion import delete_grouping
     from .labels.edits import confirm, ignore, move, reject, rename_group
@@ -114,6 +116,7 @@ _MODULES = {
         "find_images",
         "open_dataset",
     ),
+    "jobs.naming": ("name_characters",),
     "labels.answers": (
         "load_answers",
         "save_answers",

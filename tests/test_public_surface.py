@@ -46,6 +46,7 @@ FUNCTIONS = {
     "manage_models",
     "merge_libraries",
     "move",
+    "name_characters",
     "open_dataset",
     "propose_groups",
     "redo",

@@ -6,7 +6,9 @@ import pytest
 
 import ccip_plugin
 from ccip_plugin.core.errors import CCIPError
+from ccip_plugin.core.references import References
 from tests.support import faults
+from tests.support.groups import vector
 
 pytestmark = pytest.mark.mongo
 
@@ -21,6 +23,7 @@ NEEDED = {  # arguments without default
     "load_library": {"path": "/no folder"},
     "merge_libraries": {"first": "/no folder", "second": "/no folder"},
     "move": {"to": "char_0001"},
+    "name_characters": {"references": References.of({"Rei": vector("a", 9)}), "above": 0},
     "open_dataset": {"name": "mine"},
     "rename_group": {"group": "char_0001", "name": "Rei"},
     "save_answers": {"answers": []},

@@ -14,6 +14,7 @@ _ACTIONS = {
     "ignore": "ignore",
     "move": "move to a group",
     "rename_group": "rename group",
+    "name_characters": "name characters",
     "delete_grouping": "delete character groups",
     "take_over_decisions": "decisions taken over by new boxes",
 }

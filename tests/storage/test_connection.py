@@ -13,7 +13,9 @@ pytestmark = [pytest.mark.mongo, pytest.mark.slow]
 USE_DATABASE = set(ccip_plugin.__all__) - {
     "__version__",
     "find_images",
+    "load_library",
     "manage_models",
+    "merge_libraries",
     "register_model",
     "unregister_model",
 }

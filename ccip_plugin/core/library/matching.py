@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..arrays import BoolArray, FloatArray, IntArray, Vectors
 from ..differences import differences
@@ -19,7 +18,10 @@ NONE = -1
 MARGIN = 0.1
 """Default thresholds by which the second nearest character has to be further away than the nearest."""
 
-_MAX_MEMBERS = 200  # of a group that are compared
+MAX_MEMBERS = 200
+"""Largest number of members of a group that are compared."""
+
+_SLACK, _GAP = 0.07, 0.1  # thresholds in which the odds of a slip change e-fold: near the limit, near the second best
 _BLOCK_ENTRIES = 1 << 22
 
 
@@ -119,7 +121,8 @@ class GroupMatches:
         agreeing: ``(g,)`` share of the members that are nearest to it
         score: ``(g,)`` from 0 to 1, 0.5 where the match is at the limit or not clearer than the margin; it orders
             matches and is no probability
-        member_differences: for each group the differences of the members to the nearest character
+        member_differences: for each group the differences of the compared members to the nearest character
+        member_margins: likewise, those to the second nearest minus these; infinite without one
     """
 
     character: IntArray
@@ -131,6 +134,7 @@ class GroupMatches:
     agreeing: FloatArray
     score: FloatArray
     member_differences: tuple[FloatArray, ...]
+    member_margins: tuple[FloatArray, ...]
 
     @property
     def margin(self) -> FloatArray:
@@ -190,12 +194,13 @@ def match_groups(
         agreeing,
         score,
         tuple(row[6] for row in rows),
+        tuple(row[7] for row in rows),
     )
 
 
 def _match_group(
     members: Vectors, gallery: Gallery, measure: Measure
-) -> tuple[int, int, float, float, float, bool, FloatArray]:
+) -> tuple[int, int, float, float, float, bool, FloatArray, FloatArray]:
     """Nearest and second character, their differences, the share that agrees, whether negatives are nearer."""
     apart = image_differences(members, gallery, measure)
     means = apart.mean(axis=0)
@@ -204,9 +209,11 @@ def _match_group(
     second = int(order[1]) if len(order) > 1 else NONE
     other = float(means[second]) if second != NONE else np.inf
     agreeing = float((apart.argmin(axis=1) == nearest).mean())
-    own = gallery.negatives[gallery.negative_of == nearest]
-    is_rejected = bool(len(own)) and float(measure(members, own).min(axis=1).mean()) < float(means[nearest])
-    return nearest, second, float(means[nearest]), other, agreeing, is_rejected, apart[:, nearest]
+    negatives = gallery.negatives[gallery.negative_of == nearest]
+    is_rejected = bool(len(negatives)) and float(measure(members, negatives).min(axis=1).mean()) < means[nearest]
+    own = apart[:, nearest]
+    margins = apart[:, second] - own if second != NONE else np.full(len(own), np.inf)
+    return nearest, second, float(means[nearest]), other, agreeing, is_rejected, own, margins
 
 
 def image_differences(members: Vectors, gallery: Gallery, measure: Measure = differences) -> FloatArray:
@@ -223,14 +230,32 @@ def image_differences(members: Vectors, gallery: Gallery, measure: Measure = dif
     return np.asarray(np.add.reduceat(keys * counts, starts, axis=1) / gallery.required)
 
 
+def compared_members(n: int) -> IntArray:
+    """The places of the members of a group of ``n`` that are compared, evenly spaced."""
+    return np.linspace(0, n - 1, min(n, MAX_MEMBERS)).round().astype(np.int64)
+
+
+def slip_chances(own: FloatArray, margins: FloatArray, limit: float, threshold: float) -> FloatArray:
+    """Estimates for each image the chance that a match is wrong: the nearer to the limit, or to the second best, the
+    higher, 0.5 at either.
+
+    Args:
+        own: ``(n,)`` differences to the matching character
+        margins: ``(n,)`` differences to the second nearest minus these
+        limit: the limit of the character
+        threshold: the difference up to which two images are one character
+    """
+    with np.errstate(over="ignore"):
+        is_stranger = 1 / (1 + np.exp((limit - own) / (_SLACK * threshold)))
+        is_other = 1 / (1 + np.exp(margins / (_GAP * threshold)))
+    return np.asarray(1 - (1 - is_stranger) * (1 - is_other))
+
+
 def _some(group: Vectors) -> Vectors:
     group = np.atleast_2d(np.asarray(group, np.float32))
     if not group.size:
         raise VectorsError("a group has no members with an embedding")
-    if len(group) <= _MAX_MEMBERS:
-        return group
-    rows: NDArray[np.int64] = np.linspace(0, len(group) - 1, _MAX_MEMBERS).round().astype(np.int64)
-    return group[rows]
+    return group[compared_members(len(group))]
 
 
 def _score(

@@ -13,6 +13,7 @@ from ...storage.fields import GROUP_FIELD
 from ...storage.targets import resolve
 from ..identities import check_name
 from ..store import LabelStore
+from ..tables import GroupLabel
 from .chosen import Edit, GroupRef, check_group, edit
 from .report import EditReport
 
@@ -80,11 +81,20 @@ def _rename(made: Edit, group_id: int, name: str) -> None:
     old = made.draft.groups[group_id].name
     made.draft.rename(group_id, name)
     for item_id, sample_id, label in made.rows:
-        if label is None:
-            continue
-        if label.is_human and not label.is_settled:
-            after = replace(label, label=name).confirmed(group_id)
-        else:
-            is_written = canonical_name(label.assigned or "") == canonical_name(old)
-            after = replace(label, label=name, assigned=name if is_written else label.assigned, group_id=group_id)
-        made.write(item_id, sample_id, label, after)
+        if label is not None:
+            made.write(item_id, sample_id, label, renamed_label(label, group_id, old, name))
+
+
+def renamed_label(label: GroupLabel, group_id: int, old: str, name: str) -> GroupLabel:
+    """The label of a member of a group that gets a name.
+
+    Args:
+        label: its label
+        group_id: the id of the group
+        old: the name of the group before
+        name: the new name
+    """
+    if label.is_human and not label.is_settled:
+        return replace(label, label=name).confirmed(group_id)
+    is_written = canonical_name(label.assigned or "") == canonical_name(old)
+    return replace(label, label=name, assigned=name if is_written else label.assigned, group_id=group_id)

@@ -39,12 +39,16 @@ def connect():
 def calls(images, group):
     """How each public function is called, by its name."""
     import ccip_plugin as ccip
+    from ccip_plugin.core.references import References
+    from tests.support.groups import vector
 
+    references = References.of({"Rei": vector("a", 99)})
     options = {
         "compare_runs": {"first": "ccip_groups", "second": "ccip_groups"},
         "compute_embeddings": {"overwrite": True},
         "drop_change": {"number": 1},
         "find_similar": {"group": group},
+        "name_characters": {"references": references, "above": 0},
         "load_evaluation": {"run_key": "ccip_evaluation_character_group"},
         "evaluate_groups": {"group_field": "character_group", "ground_truth_field": "who"},
         "evaluate_model": {"ground_truth_field": "who"},
