@@ -33,6 +33,8 @@ __all__ = [
     "group_characters",
     "history",
     "ignore",
+    "keep_apart",
+    "keep_together",
     "load_answers",
     "load_calibrated",
     "load_character_similarity",
@@ -41,6 +43,7 @@ __all__ = [
     "load_library",
     "load_proposal",
     "manage_models",
+    "merge_groups",
     "merge_libraries",
     "move",
     "name_characters",
@@ -54,7 +57,9 @@ __all__ = [
     "save_answers",
     "save_library",
     "save_views",
+    "set_cover",
     "show_names",
+    "split_group",
     "undo",
     "unregister_model",
 ]
@@ -71,13 +76,31 @@ if TYPE_CHECKING:
         explore_parameters,
         load_evaluation,
     )
-    from .grouping import apply_proposal, group_characters, load_calibrated, load_proposal, propose_groups, rescued_view
+    from .grouping import (
+        apply_proposal,
+        group_characters,
+        load_calibrated,
+        load_proposal,
+        propose_groups,
+        rescued_view,
+        split_group,
+    )
     from .io.character_similarity import load_character_similarity
     from .io.images import add_images, find_images, open_dataset
     from .jobs.naming import name_characters
     from .labels.answers import load_answers, save_answers
     from .labels.deletion import delete_grouping
-    from .labels.edits import confirm, ignore, move, reject, rename_group
+    from .labels.edits import (
+        confirm,
+        ignore,
+        keep_apart,
+        keep_together,
+        merge_groups,
+        move,
+        reject,
+        rename_group,
+        set_cover,
+    )
     from .labels.history import drop_change, history, redo, undo
     from .labels.views import save_views, show_names
     from .library import load_library, merge_libraries, save_library
@@ -109,6 +132,7 @@ _MODULES = {
         "load_proposal",
         "propose_groups",
         "rescued_view",
+        "split_group",
     ),
     "io.character_similarity": ("load_character_similarity",),
     "io.images": (
@@ -122,7 +146,17 @@ _MODULES = {
         "save_answers",
     ),
     "labels.deletion": ("delete_grouping",),
-    "labels.edits": ("confirm", "ignore", "move", "reject", "rename_group"),
+    "labels.edits": (
+        "confirm",
+        "ignore",
+        "keep_apart",
+        "keep_together",
+        "merge_groups",
+        "move",
+        "reject",
+        "rename_group",
+        "set_cover",
+    ),
     "labels.history": (
         "drop_change",
         "history",

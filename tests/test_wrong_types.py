@@ -28,6 +28,7 @@ NEEDED = {  # arguments without default
     "rename_group": {"group": "char_0001", "name": "Rei"},
     "save_answers": {"answers": []},
     "save_library": {"path": "characters"},
+    "split_group": {"group": "char_0001", "k": 2},
 }
 
 

@@ -7,6 +7,7 @@ from fiftyone.operators import types
 
 from ..core.errors import CCIPError
 from ..core.options import Choice
+from ..labels.edits import EditReport
 from ..labels.store import LabelStore
 from ..storage.targets import Target
 from . import route
@@ -74,7 +75,7 @@ class SelectionEdit(CCIPOperator):
 
     def show(self, report: Any, out: Output) -> None:
         out.facts(report.facts(), self.label)
-        out.is_clean, out.clears_selection = report.n_changed > 0, True
+        out.is_clean, out.clears_selection = report.is_change, True
 
     def _ask_what(self, form: Form) -> str:
         """Asks whether to edit the selection or a group; without a selection only a group can be."""
@@ -110,12 +111,26 @@ class SelectionEdit(CCIPOperator):
             form.error("groups", sentence(error))
             return
         items = f"{target.noun} of the group" if of_group else f"selected {target.noun}"
-        if not planned.n_changed:
+        if not planned.is_change:
             form.error("unchanged", f"Nothing would change: the {items} are like this already, or in no group.")
             return
-        counts = planned.facts()["Groups"]
-        form.hint("what", f"{sentence(items)} whose labels change: {planned.n_changed:,} ({counts}). {UNDO}")
+        show_planned(form, planned, items)
         if planned.n_without:
             form.hint("without", f"{planned.n_without:,} of the {items} are in no group and stay as they are.")
-        if planned.n_lifted:
-            form.hint("lifted", f"Earlier rejections that this removes: {planned.n_lifted:,}.")
+
+
+def show_planned(form: Form, planned: EditReport, items: str) -> None:
+    """Says what an edit will do, from the report of its dry run."""
+    facts = dict(planned.facts().pairs)
+    if planned.n_changed:
+        form.hint("what", f"{sentence(items)} whose labels change: {planned.n_changed:,} ({facts['Groups']}). {UNDO}")
+    said = {
+        **planned.details,
+        "Merged groups": facts.get("Merged groups"),
+        "No longer kept apart": facts.get("No longer kept apart"),
+        "Rejections added": planned.n_rejected and f"{planned.n_rejected:,}",
+        "Earlier rejections that this removes": planned.n_lifted and f"{planned.n_lifted:,}",
+    }
+    for number, (what, text) in enumerate(said.items()):
+        if text:
+            form.hint(f"also_{number}", f"{what}: {text}.")

@@ -12,6 +12,7 @@ __all__ = [
     "load_proposal",
     "propose_groups",
     "rescued_view",
+    "split_group",
 ]
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from .proposals import apply_proposal, load_proposal, rescued_view
     from .report import GroupingReport
     from .run import group_characters, propose_groups
+    from .splitting import split_group
 
 _MODULES = {
     "calibrated": ("load_calibrated",),
@@ -32,6 +34,7 @@ _MODULES = {
         "group_characters",
         "propose_groups",
     ),
+    "splitting": ("split_group",),
 }
 
 __getattr__, __dir__ = lazy_names(__name__, _MODULES)

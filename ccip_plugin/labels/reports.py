@@ -15,6 +15,11 @@ _ACTIONS = {
     "move": "move to a group",
     "rename_group": "rename group",
     "name_characters": "name characters",
+    "merge_groups": "merge groups",
+    "split_group": "split group",
+    "keep_together": "keep together",
+    "keep_apart": "keep apart",
+    "set_cover": "choose cover",
     "delete_grouping": "delete character groups",
     "take_over_decisions": "decisions taken over by new boxes",
 }

@@ -53,10 +53,15 @@ def operators():
         ("save_views", MEDIUM, False, True),
         ("show_names", LOW, False, True),
         ("rename_group", MEDIUM, False, True),
+        ("merge_groups", MEDIUM, False, True),
+        ("split_group", MEDIUM, False, True),
         ("confirm", MEDIUM, False, True),
         ("move", MEDIUM, False, True),
         ("reject", MEDIUM, False, True),
         ("ignore", MEDIUM, False, True),
+        ("keep_together", MEDIUM, False, True),
+        ("keep_apart", MEDIUM, False, True),
+        ("set_cover", MEDIUM, False, True),
         ("undo", MEDIUM, False, True),
         ("redo", MEDIUM, False, True),
         ("history", MEDIUM, False, True),
@@ -84,7 +89,7 @@ def test_configurations(operators, name, risk, is_delegable, is_live):
 
 
 def test_every_operator_is_in_the_table(operators):
-    assert len(operators) == 25
+    assert len(operators) == 30
 
 
 # -- forms never write

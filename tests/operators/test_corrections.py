@@ -127,7 +127,10 @@ def test_rename_begins_with_the_group_of_the_selection(data):
     "answers, problem",
     [
         ({"group": "someone", "name": "Rei"}, "There is no character group 'someone'"),
-        ({"group": TWO, "name": "Asuka"}, "The group 1 is called 'Asuka' already: move the images there, or choose"),
+        (
+            {"group": TWO, "name": "Asuka"},
+            "The group 1 is called 'Asuka' already: merge the two with merge_groups, or choose",
+        ),
         ({"group": TWO, "name": "char_0009"}, "'char_0009' looks like a default name"),
         ({"group": TWO, "name": "x" * 201}, "The name of a character group has at most 200 characters"),
     ],

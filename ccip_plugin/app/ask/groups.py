@@ -5,6 +5,7 @@ from typing import Any
 
 from fiftyone.operators import types
 
+from ...core.errors import CCIPError
 from ...core.options import Choice
 from ...core.plain import canonical_name
 from ...labels.store import LabelStore
@@ -15,6 +16,7 @@ from ...storage.targets import Target, field_path, resolve, split_path
 from ..answers import patches_field_of, text_of
 from ..counts import remembered
 from ..forms import Form
+from ..selection import NothingSelectedError, selected_target
 
 LISTED_GROUPS = 100
 """The most groups that a form lists at once; typing a part of a name lists those that have it."""
@@ -122,3 +124,15 @@ def path_arguments(path: str) -> dict[str, Any]:
     """A path as the functions take it: ``patches_field``, None for whole images, and ``group_field``."""
     patches_field, group_field = split_path(path)
     return {"patches_field": patches_field, "group_field": group_field}
+
+
+def selected_group(ctx: Any, store: LabelStore) -> str | None:
+    """The group of the selected items, None where they are of several or none."""
+    try:
+        target = selected_target(ctx)
+    except (NothingSelectedError, CCIPError):
+        return None
+    if target.patches_field != store.target.patches_field:
+        return None
+    names = {label.group_name for label in store.read(target)[2] if label is not None}
+    return names.pop() if len(names) == 1 else None

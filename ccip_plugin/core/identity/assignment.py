@@ -47,6 +47,7 @@ class Assignment:
     Attributes:
         rows: ``(p,)`` the row of each item in the state, -1 for an item that was deleted
         draft: the groups, with new and merged ones
+        is_renewed: ``(p,)`` which get a label: those that may get another group, and those of a group that is held
     """
 
     def __init__(self, state: State, items: Clustered, adds_only: bool):
@@ -55,6 +56,9 @@ class Assignment:
         self._current = np.append(state.group_ids, NONE)[self.rows]
         self._is_user_label = np.append(state.is_user_label, False)[self.rows]
         self._is_open = items.is_open & np.append(state.is_open(adds_only=adds_only), True)[self.rows]
+        in_target = np.zeros(len(state.group_ids) + 1, np.bool_)
+        in_target[state.target_rows] = not adds_only
+        self.is_renewed = self._is_open | np.append(state.is_held, False)[self.rows] & in_target[self.rows]
         self._rejected = self._rejections()
 
     def assign(self, threshold: float, *, keeps_fixed: bool) -> IntArray:

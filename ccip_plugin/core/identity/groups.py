@@ -15,6 +15,7 @@ MAX_NAME = 200
 PERSON = "person"
 """Who named a group that a user named, where it is not known which user."""
 
+_SELDOM = "held_by", "apart", "cover"  # not stored where they say nothing
 _HALF = re.compile("[\ud800-\udfff]")
 _EARLIER_DEFAULT = re.compile(r"character_\d+")
 _DEFAULT = re.compile(r"(?:character|char)_\d+")
@@ -58,6 +59,9 @@ class Group:
         prototype: its mean embedding, shortened; see :func:`~ccip_plugin.core.identity.prototypes.prototypes`
         model: the model of that embedding; prototypes of different models are not comparable
         named_by: who named it, None for a default name
+        held_by: who said of the group as a whole that its images stay in it, e.g. by merging it; None when none did
+        apart: the ids of groups that people said are other characters; of two groups, one may have it alone
+        cover: the id of the item that people chose to show the group
     """
 
     name: str
@@ -66,6 +70,9 @@ class Group:
     prototype: str | None = None
     model: str | None = None
     named_by: str | None = None
+    held_by: str | None = None
+    apart: tuple[int, ...] = ()
+    cover: str | None = None
 
     @classmethod
     def from_stored(cls, values: Mapping[str, Any]) -> Self:
@@ -74,7 +81,8 @@ class Group:
         Args:
             values: the values by name
         """
-        return cls(**{"named_by": _namer(values["name"]), **values})
+        read = {"named_by": _namer(values["name"]), **values}
+        return cls(**{**read, "apart": tuple(read.get("apart", ()))})
 
     def stored(self) -> dict[str, Any]:
         """The group as plain values.
@@ -82,10 +90,15 @@ class Group:
         Who named it is left out where earlier versions read it from the name: 'character_0007' is a default one, and
         every other name is given by a person, 'char_0007' too, which was none before.
         """
-        values = asdict(self)
+        values = {name: value for name, value in asdict(self).items() if value or name not in _SELDOM}
         if self.named_by == _namer(self.name):
             del values["named_by"]
         return values
+
+    @property
+    def is_held(self) -> bool:
+        """Whether no run takes images out of it, as people shaped it."""
+        return self.held_by is not None or len(self.apart) > 0
 
     @property
     def is_auto_named(self) -> bool:
@@ -241,6 +254,34 @@ class Draft:
         """Merges a group without members into another; its name is free again."""
         self.groups[group_id] = replace(self.groups[group_id], merged_into=into)
         self._ids.pop(canonical_name(self.groups[group_id].name), None)
+
+    def unite(self, group_ids: Iterable[int], into: int) -> None:
+        """Makes several groups one, whose images stay together; what kept them apart is gone."""
+        ids = {*group_ids, into}
+        for group_id in ids - {into}:
+            self.merge(group_id, into)
+        apart = {self.root(other) for group_id in ids for other in self.groups[group_id].apart} - ids
+        self.groups[into] = replace(self.groups[into], held_by=PERSON, apart=tuple(sorted(apart)))
+
+    def hold(self, group_id: int) -> None:
+        """Records that the images of a group stay in it."""
+        self.groups[group_id] = replace(self.groups[group_id], held_by=PERSON)
+
+    def keep_apart(self, group_ids: Iterable[int]) -> None:
+        """Records that groups are different characters."""
+        ids = set(group_ids)
+        for group_id in ids:
+            apart = ids.union(self.groups[group_id].apart) - {group_id}
+            self.groups[group_id] = replace(self.groups[group_id], apart=tuple(sorted(apart)))
+
+    def are_apart(self, one: int, other: int) -> bool:
+        """Whether people said that two groups are different characters."""
+        pairs = ((one, other), (other, one))
+        return any(right in map(self.root, self.groups[left].apart) for left, right in pairs)
+
+    def set_cover(self, group_id: int, item_id: str) -> None:
+        """Records which item shows a group."""
+        self.groups[group_id] = replace(self.groups[group_id], cover=item_id)
 
     def reject(self, group_id: int, ids: Iterable[str]) -> None:
         """Records that items do not belong to a group."""

@@ -105,7 +105,7 @@ def plan(
     group_ids = assignment.assign(threshold, keeps_fixed=keeps_fixed)
     draft = assignment.draft
     shapes = group_shapes(items.vectors, group_ids, n_largest=n_shapes)
-    labels, n_chained = _automatic_labels(items, group_ids, draft, state, threshold)
+    labels, n_chained = _automatic_labels(items, group_ids, draft, state, threshold, assignment.is_renewed)
     assignment.drop_empty_groups(group_ids)
     assignment.update_prototypes(group_ids)
     targets = _Targets(state, items, assignment.rows, labels, adds_only)
@@ -141,11 +141,11 @@ class _AutomaticLabels:
 
 
 def _automatic_labels(
-    items: Clustered, group_ids: IntArray, draft: Draft, state: State, threshold: float
+    items: Clustered, group_ids: IntArray, draft: Draft, state: State, threshold: float, is_renewed: BoolArray
 ) -> tuple[_AutomaticLabels, int]:
     """The labels of items with their numbers, and the number of groups that are chains."""
     is_grouped = group_ids >= 0
-    statistics = group_statistics(items.vectors, group_ids, among=items.is_open)
+    statistics = group_statistics(items.vectors, group_ids, among=is_renewed)
     difference, margin = (
         _rounded(np.where(is_grouped, column, np.nan)) for column in (statistics.difference, statistics.margin)
     )
@@ -198,7 +198,8 @@ class _Targets:
         is_open, is_clustered = state.is_open(adds_only=adds_only), place != NONE
         is_settled = (labels.status > Status.AUTO) & (labels.label == labels.assigned) & (labels.group_ids == current)
         self._place = place[self._rows]
-        self._is_set = (is_open & is_clustered)[self._rows]
+        is_renewed = is_open if adds_only else ~state.is_user_label
+        self._is_set = (is_renewed & is_clustered)[self._rows]
         self._is_cleared = (labels.is_labeled & is_open & ~is_clustered & ~has_embedding)[self._rows]
         self._is_confirmed = np.zeros(len(self._rows), np.bool_)
         if not adds_only:

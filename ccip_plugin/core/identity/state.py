@@ -163,10 +163,18 @@ class State:
         of_others: BoolArray = self.is_user_label & np.isin(self.group_ids, ids)
         return of_others
 
+    @cached_property
+    def is_held(self) -> BoolArray:
+        """``(n,)`` whether users said of the whole group of an automatic label that its items stay in it."""
+        held = [group_id for group_id, group in self.registry.groups.items() if group.is_held]
+        is_held: BoolArray = np.isin(self.group_ids, held) & ~self.is_user_label
+        return is_held
+
     def is_open(self, *, adds_only: bool) -> BoolArray:
-        """``(n,)`` whether a run may change the label.
+        """``(n,)`` whether a run may change the group of an item.
 
         Args:
-            adds_only: it only adds labels to items without one; else it may change all but user labels
+            adds_only: it only adds labels to items without one; else it may change all but what users decided about
+                items and groups
         """
-        return ~(self.labels.is_labeled if adds_only else self.is_user_label)
+        return ~(self.labels.is_labeled if adds_only else self.is_user_label | self.is_held)

@@ -142,7 +142,7 @@ def move(
 
     def plan(made: Edit) -> None:
         if made.rows:
-            _move(made, _group_to(made, to), is_rejecting=reject)
+            move_all(made, _group_to(made, to), is_rejecting=reject)
 
     return edit(store, "move", plan, groups=None, others=[] if to is None else [to], dry_run=dry_run, progress=progress)
 
@@ -162,7 +162,8 @@ def _group_to(made: Edit, to: GroupRef | None) -> int:
     return made.draft.new_group(to.strip())
 
 
-def _move(made: Edit, group_id: int, *, is_rejecting: bool) -> None:
+def move_all(made: Edit, group_id: int, *, is_rejecting: bool = False) -> None:
+    """Plans that all items are of a group."""
     name = made.draft.groups[group_id].name
     for item_id, sample_id, label in made.rows:
         before = made.group_of(label)

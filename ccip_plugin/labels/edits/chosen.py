@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+import fiftyone as fo
 from fiftyone import ViewField as F
 from fiftyone.core.collections import SampleCollection
 
@@ -12,7 +13,7 @@ from ...core.identity.groups import Draft, Registry, default_name
 from ...core.identity.planning import Plan
 from ...core.plain import canonical_name
 from ...core.progress import ProgressCallback
-from ...storage.targets import Target, TargetError, batched, resolve
+from ...storage.targets import Target, TargetError, batched, items_view, resolve
 from ..changes import apply
 from ..identities import StaleGroupsError, load_registry
 from ..store import LabelStore
@@ -44,7 +45,12 @@ class Edit:
         rows: the items: their ids, those of their samples, and their labels
         draft: the groups that the edit is about, and its changes
         changed: the labels to write
-        report: what it does
+        groups: the number of changed labels by the name of their group afterwards
+        details: what else it does, by what it is called
+        parted: pairs of groups that were kept apart until now
+        gone: names of groups that are part of another one now
+        n_same: number of labels that are like this already
+        n_without: number of items in no group, which stay as they are
     """
 
     store: LabelStore
@@ -53,6 +59,9 @@ class Edit:
     draft: Draft
     changed: list[tuple[str, str, GroupLabel | None]] = field(default_factory=list)
     groups: Counter[str] = field(default_factory=Counter)
+    details: dict[str, str] = field(default_factory=dict)
+    parted: list[tuple[str, str]] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
     n_same: int = 0
     n_without: int = 0
 
@@ -67,6 +76,10 @@ class Edit:
     def group_of(self, label: GroupLabel | None) -> int | None:
         """The id of the group that a label names, None for none."""
         return None if label is None else self.draft.id_of(label.group_name, label.group_id)
+
+    def resolve_all(self, groups: Iterable[GroupRef]) -> list[int]:
+        """The ids of groups that exist, each once. Raises as :meth:`resolve`."""
+        return list(dict.fromkeys(map(self.resolve, groups)))
 
     def resolve(self, group: GroupRef) -> int:
         """The id of a group that exists.
@@ -123,7 +136,12 @@ def _edit(
         dict(made.groups.most_common()),
         made.n_same,
         made.n_without,
-        n_lifted=sum(map(len, identities.lifted.values())),
+        lifted={made.draft.name_of(group_id): tuple(sorted(ids)) for group_id, ids in identities.lifted.items()},
+        parted=tuple(made.parted),
+        gone=tuple(made.gone),
+        n_groups=len(identities.groups),
+        n_rejected=sum(map(len, identities.rejected.values())),
+        details=made.details,
     )
     if dry_run:
         return report
@@ -145,6 +163,15 @@ def _read(store: LabelStore, action: str, groups: Sequence[GroupRef] | None, oth
     rows = stored_rows(store, _members(store, ids, names))
     members = [row for row in rows if row[2] is not None and draft.id_of(row[2].group_name, row[2].group_id) in ids]
     return Edit(store, action, members, draft)
+
+
+def member_view(store: LabelStore, group: GroupRef) -> fo.DatasetView:
+    """The items of a group, read by its name and id alone.
+
+    Raises:
+        NoSuchGroupError: there is no such group
+    """
+    return items_view(store.target, [row[0] for row in _read(store, "", [group], ()).rows])
 
 
 def stored_rows(store: LabelStore, target: Target) -> list[tuple[str, str, GroupLabel | None]]:
@@ -212,9 +239,24 @@ def chosen_store(
     """
     store = LabelStore(resolve(samples, patches_field), group_field)
     if groups is None and store.target.is_whole:
-        or_groups = "" if what == "move" else ", or groups"
+        or_groups = "" if what in ("move", "set as cover") else ", or groups"
         raise TargetError(f"that would {what} every image of the dataset: give a view of some{or_groups}")
     return store
+
+
+def groups_of(store: LabelStore, groups: list[GroupRef] | None, what: str) -> list[GroupRef]:
+    """The given groups or, without any, those that the items of a view are in.
+
+    Raises:
+        TargetError: a whole dataset without groups
+    """
+    if groups is not None:
+        return groups
+    if store.target.is_whole:
+        raise TargetError(f"that would {what} all groups of the dataset: name them, or give a view of some images")
+    store.check()
+    names = (label.group_name for _, _, label in stored_rows(store, store.target) if label is not None)
+    return list(dict.fromkeys(filter(None, names)))
 
 
 def as_groups(groups: GroupRef | Sequence[GroupRef] | None) -> list[GroupRef] | None:

@@ -23,7 +23,7 @@ class NameTakenError(GroupNameError):
 
     def __init__(self, name: str, group_id: int):
         super().__init__(
-            f"the group {group_id} is called {name!r} already: move the images there, or choose another name"
+            f"the group {group_id} is called {name!r} already: merge the two with merge_groups, or choose another name"
         )
         self.name, self.group_id = name, group_id
 

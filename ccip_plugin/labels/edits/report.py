@@ -1,6 +1,6 @@
 """The report of an edit."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ...reports.facts import Facts, counted
@@ -8,6 +8,13 @@ from ...storage.targets import split_path
 from ..reports import action_text, refused_text
 
 _SHOWN = 20  # groups that are listed
+
+
+def names_text(names: Iterable[str]) -> str:
+    """Names of groups in a sentence, the first of many."""
+    listed = list(names)
+    more = [f"and {len(listed) - _SHOWN:,} other groups"] if len(listed) > _SHOWN else []
+    return ", ".join([*map(repr, listed[:_SHOWN]), *more])
 
 
 @dataclass(frozen=True)
@@ -20,7 +27,12 @@ class EditReport:
         groups: number of changed labels by the name of their group afterwards, largest first
         n_same: number of labels that are like this already
         n_without: number of items in no group, which stay as they are
-        n_lifted: number of rejections that this decision removes: of these items, from the group that they are in now
+        lifted: the rejections that this decision removes: by the name of the group, the ids of the items
+        parted: pairs of groups that were kept apart until this decision
+        gone: the names of groups that are part of another one now
+        n_groups: number of groups that are changed themselves, such as their names
+        n_rejected: number of rejections that it adds, one for each image and group
+        details: what else it does, by what it is called
         n_left: labels that another user changed during the edit, not overwritten
         refused: the ids of items whose labels cannot be written, with the reason
         number: the number of the change, None when nothing was written
@@ -32,7 +44,12 @@ class EditReport:
     groups: Mapping[str, int] = field(default_factory=dict)
     n_same: int = 0
     n_without: int = 0
-    n_lifted: int = 0
+    lifted: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    parted: tuple[tuple[str, str], ...] = ()
+    gone: tuple[str, ...] = ()
+    n_groups: int = 0
+    n_rejected: int = 0
+    details: Mapping[str, str] = field(default_factory=dict)
     n_left: int = 0
     refused: Mapping[str, str] = field(default_factory=dict)
     number: int | None = None
@@ -42,6 +59,16 @@ class EditReport:
     def n_changed(self) -> int:
         """Number of changed labels."""
         return sum(self.groups.values())
+
+    @property
+    def is_change(self) -> bool:
+        """Whether it changes anything."""
+        return bool(self.n_changed or self.n_groups or self.n_rejected or self.n_lifted)
+
+    @property
+    def n_lifted(self) -> int:
+        """Number of removed rejections."""
+        return sum(map(len, self.lifted.values()))
 
     @property
     def noun(self) -> str:
@@ -58,13 +85,21 @@ class EditReport:
                 ("Action", action if self.number is None else f"{action} (change {self.number})"),
                 ("Labels changed" if self.is_done else "Labels to be changed", self.n_changed),
                 ("Groups", ", ".join([*(f"{n:,} in {name!r}" for name, n in shown), *others]) or None),
+                *self.details.items(),
+                ("Merged groups", names_text(self.gone) or None),
+                ("No longer kept apart", ", ".join(f"{one!r} and {other!r}" for one, other in self.parted) or None),
                 ("Like this already", self.n_same or None),
                 ("In no group, not changed", self.n_without or None),
-                ("Earlier rejections removed", self.n_lifted or None),
+                ("Rejections added", self.n_rejected or None),
+                ("Earlier rejections removed", self._lifted_text()),
                 ("Changed during the edit, not overwritten", self.n_left or None),
                 ("Cannot be written", refused_text(self.refused)),
             ],
         )
+
+    def _lifted_text(self) -> str | None:
+        shown = [f"{len(ids):,} from {name!r}" for name, ids in list(self.lifted.items())[:_SHOWN]]
+        return ", ".join(shown) or None
 
     def __str__(self) -> str:
         return str(self.facts())

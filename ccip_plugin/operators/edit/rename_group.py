@@ -6,14 +6,12 @@ from fiftyone.operators import types
 
 from ...app import route
 from ...app.answers import text_of, whole_dataset
-from ...app.ask.groups import ask_group, ask_group_path, group_arguments, path_arguments, whole_store
+from ...app.ask.groups import ask_group, ask_group_path, group_arguments, path_arguments, selected_group, whole_store
 from ...app.forms import Form, sentence
 from ...app.operator import CCIPOperator, MissingAnswerError
 from ...app.outputs import Output
-from ...app.selection import NothingSelectedError, selected_target
 from ...core.errors import CCIPError
 from ...labels.edits import EditReport, rename_group
-from ...labels.store import LabelStore
 
 
 class RenameGroup(CCIPOperator):
@@ -34,7 +32,7 @@ class RenameGroup(CCIPOperator):
             return
         arguments = path_arguments(path)
         store = whole_store(form.ctx, **arguments)
-        group = ask_group(form, store, "group", "Character group", default=_selected_group(form.ctx, store))
+        group = ask_group(form, store, "group", "Character group", default=selected_group(form.ctx, store))
         name = form.text("name", "New name", description="In any script; at most 200 characters")
         if group is None or name is None:
             return
@@ -54,7 +52,7 @@ class RenameGroup(CCIPOperator):
 
     def options(self, ctx: Any) -> dict[str, Any]:
         arguments = group_arguments(ctx)
-        group = text_of(ctx, "group") or _selected_group(ctx, whole_store(ctx, **arguments))
+        group = text_of(ctx, "group") or selected_group(ctx, whole_store(ctx, **arguments))
         answers = {"group": group, "name": text_of(ctx, "name")}
         for name, answer in answers.items():
             if answer is None:
@@ -64,15 +62,3 @@ class RenameGroup(CCIPOperator):
     def show(self, report: EditReport, out: Output) -> None:
         out.facts(report.facts(), self.label)
         out.clears_selection = True
-
-
-def _selected_group(ctx: Any, store: LabelStore) -> str | None:
-    """The group of the selected items, None where they are of several or none."""
-    try:
-        target = selected_target(ctx)
-    except (NothingSelectedError, CCIPError):
-        return None
-    if target.patches_field != store.target.patches_field:
-        return None
-    names = {label.group_name for label in store.read(target)[2] if label is not None}
-    return names.pop() if len(names) == 1 else None

@@ -1,0 +1,169 @@
+"""Says of images or groups that they show one character, or different ones."""
+
+import itertools
+from collections import Counter
+from collections.abc import Sequence
+
+from fiftyone.core.collections import SampleCollection
+
+from ...core.errors import ParameterError
+from ...core.progress import ProgressCallback
+from ...storage.connection import with_database_errors
+from ...storage.fields import GROUP_FIELD, STATUS_AUTO, STATUS_CONFIRMED, UNASSIGNED
+from ...storage.targets import resolve
+from ..store import LabelStore
+from ..tables import GroupLabel
+from .assignments import move_all
+from .chosen import Edit, GroupRef, as_groups, chosen_store, edit
+from .merging import TooFewGroupsError, merge
+from .report import EditReport, names_text
+
+MAX_APART = 100
+"""The most groups or images that one decision keeps apart."""
+
+
+@with_database_errors
+def keep_together(
+    samples: SampleCollection,
+    groups: GroupRef | Sequence[GroupRef] | None = None,
+    *,
+    group_field: str = GROUP_FIELD,
+    patches_field: str | None = None,
+    dry_run: bool = False,
+    progress: ProgressCallback | None = None,
+) -> EditReport:
+    """Says that images, or groups, are one character. Runs keep them together.
+
+    Images become confirmed images of the group that most of them are in, as
+    :func:`~ccip_plugin.labels.edits.assignments.move` does; of a new group, if none of them is in one. Several groups
+    are merged, as :func:`~ccip_plugin.labels.edits.merging.merge_groups` does. Of a single group, the images that it
+    has stay in it, unconfirmed.
+
+    Args:
+        samples: a view of the images, or of the detections; with ``groups`` the whole dataset as well
+        groups (None): names or ids of groups, instead of images
+        group_field ("character_group"): the field with the groups
+        patches_field (None): the field with the detections, when they were grouped
+        dry_run (False): change nothing, only say what would be
+        progress (None): called with the number of labels written
+
+    Returns:
+        an :class:`~ccip_plugin.labels.edits.report.EditReport`
+
+    Raises:
+        SeveralNamesError: several of the groups have names that people gave: use ``merge_groups`` with a name
+        NoSuchGroupError: there is no such group
+        TargetError: a whole dataset was given without groups, or what cannot have groups
+        StaleGroupsError: the groups were changed by another process meanwhile; try again
+        LeaseHeldError: another process is writing
+    """
+    chosen = as_groups(groups)
+    store = chosen_store(samples, chosen, group_field, patches_field, "keep together")
+
+    def plan(made: Edit) -> None:
+        if chosen is None:
+            _keep_items_together(made)
+            return
+        ids = made.resolve_all(chosen)
+        if len(ids) > 1:
+            merge(made, ids, None)
+        elif ids:
+            made.draft.hold(ids[0])
+            made.details["Kept together"] = f"the images of {made.draft.groups[ids[0]].name!r}"
+
+    if chosen is not None:
+        store = LabelStore(store.target.whole(), group_field)
+    return edit(store, "keep_together", plan, groups=chosen, dry_run=dry_run, progress=progress)
+
+
+def _keep_items_together(made: Edit) -> None:
+    if not made.rows:
+        return
+    counts = Counter(made.group_of(label) for _, _, label in made.rows)
+    del counts[None]
+    groups = made.draft.groups
+    into = min(counts, key=lambda each: (-counts[each], groups[each or 0].is_auto_named, each), default=None)
+    move_all(made, made.draft.new_group() if into is None else into)
+
+
+@with_database_errors
+def keep_apart(
+    samples: SampleCollection,
+    groups: GroupRef | Sequence[GroupRef] | None = None,
+    *,
+    group_field: str = GROUP_FIELD,
+    patches_field: str | None = None,
+    dry_run: bool = False,
+    progress: ProgressCallback | None = None,
+) -> EditReport:
+    """Says that images, or groups, are different characters. No run puts them together.
+
+    Of images in one group, the one that fits best stays, a confirmed one before others, and the others are rejected
+    from the group. Each image is also rejected from the groups of the others. Images of groups that are kept apart stay
+    in their groups. A later decision counts, e.g. to merge the groups.
+
+    Args:
+        samples: a view of the images, or of the detections; with ``groups`` the whole dataset as well
+        groups (None): names or ids of groups, instead of images
+        group_field ("character_group"): the field with the groups
+        patches_field (None): the field with the detections, when they were grouped
+        dry_run (False): change nothing, only say what would be
+        progress (None): called with the number of labels written
+
+    Returns:
+        an :class:`~ccip_plugin.labels.edits.report.EditReport`
+
+    Raises:
+        TooFewGroupsError: this is a single group
+        ParameterError: these are more than 100
+        NoSuchGroupError: there is no such group
+        TargetError: a whole dataset was given without groups, or what cannot have groups
+        StaleGroupsError: the groups were changed by another process meanwhile; try again
+        LeaseHeldError: another process is writing
+    """
+    chosen = as_groups(groups)
+    store = chosen_store(samples, chosen, group_field, patches_field, "keep apart")
+    if chosen is None:
+        return edit(store, "keep_apart", _keep_items_apart, groups=None, dry_run=dry_run, progress=progress)
+
+    def plan(made: Edit) -> None:
+        ids = made.resolve_all(chosen)
+        if len(ids) < 2:
+            raise TooFewGroupsError(store.path, "keep apart", len(ids))
+        _check_number("groups", len(ids))
+        made.draft.keep_apart(ids)
+        made.details["Kept apart"] = names_text(made.draft.groups[group_id].name for group_id in ids)
+
+    whole = LabelStore(resolve(samples, patches_field).whole(), group_field)
+    return edit(whole, "keep_apart", plan, groups=chosen, dry_run=dry_run, progress=progress)
+
+
+def _keep_items_apart(made: Edit) -> None:
+    _check_number("samples", len(made.rows))
+    group_of = {item_id: made.group_of(label) for item_id, _, label in made.rows}
+    removed = GroupLabel(UNASSIGNED, None, STATUS_AUTO, assigned=UNASSIGNED)
+    staying: dict[int, str] = {}
+    for item_id, _, _ in sorted(made.rows, key=_fit):
+        if (group_id := group_of[item_id]) is not None:
+            staying.setdefault(group_id, item_id)
+    for item_id, sample_id, label in made.rows:
+        group_id = group_of[item_id]
+        if group_id is not None and staying[group_id] != item_id:
+            made.write(item_id, sample_id, label, removed)
+        made.n_without += group_id is None
+    for (group_id, owner), item_id in itertools.product(staying.items(), group_of):
+        if item_id != owner:
+            made.draft.reject(group_id, [item_id])
+
+
+def _fit(row: tuple[str, str, GroupLabel | None]) -> tuple[bool, float]:
+    """Sorts items by how well they fit into their group, those that users confirmed first."""
+    label = row[2]
+    if label is None or label.difference is None:
+        return label is None or label.status != STATUS_CONFIRMED, 1.0
+    return label.status != STATUS_CONFIRMED, label.difference
+
+
+def _check_number(name: str, n: int) -> None:
+    if n > MAX_APART:
+        raise ParameterError(name, n, f"at most {MAX_APART} to keep apart")

@@ -1,0 +1,95 @@
+"""Operator: a group is several characters."""
+
+from typing import Any
+
+from fiftyone.operators import types
+
+from ...app import route
+from ...app.answers import given, number_of, text_of, whole_dataset
+from ...app.ask.groups import ask_group, ask_group_path, group_arguments, path_arguments, selected_group, whole_store
+from ...app.edits import show_planned
+from ...app.forms import Form, sentence
+from ...app.operator import CCIPOperator, MissingAnswerError
+from ...app.outputs import Output
+from ...app.selection import selected_target
+from ...core.errors import CCIPError
+from ...core.options import Choice
+from ...grouping import split_group
+from ...labels.edits import EditReport
+
+PARTS, K, CUT = "parts", "k", "cut"
+HOW = [
+    Choice(K, "Into a number of groups, by similarity"),
+    Choice(CUT, "Into groups of similar images, up to a difference"),
+    Choice(PARTS, "The selected images become a group of their own"),
+]
+
+
+class SplitGroup(CCIPOperator):
+    """Divides a group; see :func:`~ccip_plugin.grouping.splitting.split_group`."""
+
+    name, label, button = "split_group", "CCIP: split a group", "Split"
+    description = "A character group is several characters: divide it, and keep the parts apart in later runs"
+    risk = types.RiskLevel.MEDIUM
+    failure = "CCIP could not split the group"
+    function = staticmethod(split_group)
+    asks = route.asked(
+        path=route.text,
+        group_field=route.text,
+        patches_field=route.text,
+        embeddings_field=route.text,
+        group=route.text,
+        how=route.text,
+        k=route.number,
+        cut=route.number,
+        name=route.text,
+    )
+
+    def ask(self, form: Form) -> None:
+        path = ask_group_path(form, "There is nothing to split")
+        if path is None:
+            return
+        store = whole_store(form.ctx, **path_arguments(path))
+        selected = selected_group(form.ctx, store)
+        group = ask_group(form, store, "group", "Character group", default=selected)
+        how = form.choose("how", "Divide it", HOW if selected else HOW[:2], default=K)
+        if how == K:
+            form.number("k", "Number of groups", kind=int, default=2)
+        elif how == CUT:
+            form.number("cut", "Mean difference up to which images are one group", placeholder="0 to 1, such as 0.15")
+        form.text("name", "Name of the new group", description="Empty: a default name, which others get as well")
+        if group is None or (how == CUT and number_of(form.ctx, "cut") is None):
+            return
+        try:
+            planned = split_group(whole_dataset(form.ctx), dry_run=True, **self.options(form.ctx))
+        except CCIPError as error:
+            form.error("group_error", sentence(error))
+            return
+        show_planned(form, planned, f"{store.target.noun} of the group")
+
+    def samples(self, ctx: Any) -> Any:
+        return whole_dataset(ctx)
+
+    def options(self, ctx: Any) -> dict[str, Any]:
+        arguments = group_arguments(ctx)
+        group = text_of(ctx, "group") or selected_group(ctx, whole_store(ctx, **arguments))
+        if group is None:
+            raise MissingAnswerError("group")
+        name = text_of(ctx, "name")
+        answers = {
+            "group": group,
+            "names": [] if name is None else [name],
+            **given(ctx, ("embeddings_field",)),
+            **arguments,
+        }
+        how = text_of(ctx, "how") or K
+        if how == PARTS:
+            return {**answers, PARTS: [selected_target(ctx).view]}
+        number = number_of(ctx, how)
+        if how == CUT and number is None:
+            raise MissingAnswerError(CUT)
+        return {**answers, how: 2 if number is None else number}
+
+    def show(self, report: EditReport, out: Output) -> None:
+        out.facts(report.facts(), self.label)
+        out.is_clean, out.clears_selection = True, True
