@@ -13,6 +13,7 @@ __version__ = "0.2.0"
 __all__ = [
     "Questions",
     "__version__",
+    "add_and_group",
     "add_images",
     "apply_proposal",
     "calibrate",
@@ -88,6 +89,7 @@ if TYPE_CHECKING:
     from .io.character_similarity import load_character_similarity
     from .io.images import add_images, find_images, open_dataset
     from .jobs.naming import name_characters
+    from .jobs.new_images import add_and_group
     from .labels.answers import load_answers, save_answers
     from .labels.deletion import delete_grouping
     from .labels.edits import (
@@ -141,6 +143,7 @@ _MODULES = {
         "open_dataset",
     ),
     "jobs.naming": ("name_characters",),
+    "jobs.new_images": ("add_and_group",),
     "labels.answers": (
         "load_answers",
         "save_answers",

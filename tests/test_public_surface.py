@@ -16,6 +16,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 
 FUNCTIONS = {
     "Questions",
+    "add_and_group",
     "add_images",
     "apply_proposal",
     "calibrate",

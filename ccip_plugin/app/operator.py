@@ -211,7 +211,8 @@ class CCIPOperator(foo.Operator):
         """Raises :class:`MissingAnswerError` for an option without a default that has no value."""
         parameters = list(inspect.signature(self.function).parameters.values())
         for each in parameters[1:] if self.takes_samples else parameters:
-            is_needed = each.default is each.empty and each.kind is not each.VAR_KEYWORD
+            is_variable = each.kind in (each.VAR_KEYWORD, each.VAR_POSITIONAL)
+            is_needed = each.default is each.empty and not is_variable
             if is_needed and each.name not in options:
                 raise MissingAnswerError(each.name)
 

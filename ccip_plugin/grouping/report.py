@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from ..core.tuning.sweep import looks_chained
 from ..labels.reports import refused_text
 from ..reports.facts import Facts, counted
 from ..storage.targets import split_path
+from .addition import Added
 from .constraints import Contradiction
 from .options import CALIBRATED, method_label
 from .parameters import GroupingParameters
@@ -109,6 +110,7 @@ class GroupingReport:
         seconds: duration of each stage
         number: number of the change, None when nothing was written
         proposal_key: the run that stores the proposal; None when it was applied
+        added: what became of new items, of a run with ``mode="add"``; None for others
     """
 
     run_key: str
@@ -137,10 +139,12 @@ class GroupingReport:
     seconds: Mapping[str, float] = field(default_factory=dict)
     number: int | None = None
     proposal_key: str | None = None
+    added: Added | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The report as plain values."""
-        plain = {**asdict(self), "parameters": self.parameters.record()}
+        added = None if self.added is None else self.added.as_dict()
+        plain = {**asdict(replace(self, added=None)), "parameters": self.parameters.record(), "added": added}
         lists = {name: list(plain[name]) for name in ("shapes", "contradictions", "warnings")}
         lists["groups"] = [change.as_dict() for change in self.groups]
         for contradiction in lists["contradictions"]:
@@ -148,9 +152,14 @@ class GroupingReport:
         return {**plain, **lists, "sizes": {str(size): count for size, count in sorted(self.sizes.items())}}
 
     @property
+    def patches_field(self) -> str | None:
+        """The field with the detections, None for whole samples."""
+        return split_path(self.group_field)[0]
+
+    @property
     def noun(self) -> str:
         """What the items are called; the groups of detections are in an attribute of theirs."""
-        return "images" if split_path(self.group_field)[0] is None else "detections"
+        return "images" if self.patches_field is None else "detections"
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> "GroupingReport":
@@ -163,6 +172,7 @@ class GroupingReport:
             "quality": Quality(**plain["quality"]) if plain.get("quality") else None,
             "contradictions": tuple(Contradiction(tuple(c["ids"]), c["reason"]) for c in plain["contradictions"]),
             "warnings": tuple(plain["warnings"]),
+            "added": Added(**plain["added"]) if plain.get("added") else None,
         }
         return cls(**{**plain, **values})
 
@@ -171,8 +181,9 @@ class GroupingReport:
         used, is_written = self.parameters, self.proposal_key is None
         values = f"eps {used.eps:.4f}, min_samples {used.min_samples}"
         groups, items = counted(self.n_groups, "character group"), counted(self.n_grouped, self.noun[:-1])
+        headline = f"{groups} with {items}" if self.added is None else self.added.text(self.noun)
         return Facts.of(
-            f"{groups} with {items}" + ("" if is_written else ", proposed; no label is written"),
+            headline + ("" if is_written else ", proposed; no label is written"),
             [
                 ("Character groups", self.n_groups),
                 ("In a group", f"{self.n_grouped:,} of {self.n_items:,} {self.noun}"),

@@ -29,9 +29,10 @@ from ..labels.identities import StaleGroupsError
 from ..labels.snapshot import read_state
 from ..labels.store import LabelStore
 from ..storage.connection import with_database_errors
-from ..storage.fields import ALL, GROUP_FIELD, RUN_KEY
+from ..storage.fields import ADD, ALL, GROUP_FIELD, RUN_KEY
 from ..storage.runs import RunKind, check_key, key_of, read_config
 from ..storage.targets import resolve
+from .addition import added_by
 from .constraints import GroupingConstraints, build_constraints, check_tracks
 from .options import GroupingOptions
 from .parameters import GroupingParameters, calibrated_values, choose_parameters
@@ -358,6 +359,7 @@ def _report(work: _Compared, plan: Plan) -> GroupingReport:
         quality=work.clusters.quality,
         contradictions=contradictions,
         warnings=notes,
+        added=added_by(plan) if work.parameters.mode == ADD else None,
     )
 
 

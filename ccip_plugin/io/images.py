@@ -117,11 +117,12 @@ def add_images(
         LeaseHeldError: another process is still adding images after ten minutes
     """
     found = find_images(*paths, recursive=recursive, progress=progress)
-    return _add(open_dataset(dataset) if isinstance(dataset, str) else dataset, found, progress)
+    return add_found(open_dataset(dataset) if isinstance(dataset, str) else dataset, found, progress=progress)
 
 
 @with_database_errors
-def _add(dataset: fo.Dataset, found: FoundImages, progress: ProgressCallback | None) -> IngestReport:
+def add_found(dataset: fo.Dataset, found: FoundImages, *, progress: ProgressCallback | None = None) -> IngestReport:
+    """Adds files that were found; see :func:`add_images`."""
     resolve(dataset)
     report(progress, "comparing with the dataset", 0, None)
     with lease(dataset, LEASE, ttl=SHORT_SECONDS, wait=_WAIT_SECONDS) as held:

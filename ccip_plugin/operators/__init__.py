@@ -5,6 +5,7 @@ from typing import Any
 
 OPERATORS = (
     "embed.compute_embeddings.ComputeEmbeddings",
+    "io.add_and_group.AddAndGroup",
     "group.group_characters.GroupCharacters",
     "group.explore_parameters.ExploreParameters",
     "group.apply_proposal.ApplyProposal",

@@ -47,6 +47,7 @@ def operators():
     "name, risk, is_delegable, is_live",
     [
         ("compute_embeddings", MEDIUM, True, True),
+        ("add_and_group", MEDIUM, True, True),
         ("group_characters", MEDIUM, True, True),
         ("explore_parameters", LOW, True, True),
         ("apply_proposal", MEDIUM, False, True),
@@ -89,7 +90,7 @@ def test_configurations(operators, name, risk, is_delegable, is_live):
 
 
 def test_every_operator_is_in_the_table(operators):
-    assert len(operators) == 30
+    assert len(operators) == 31
 
 
 # -- forms never write

@@ -19,7 +19,12 @@ USE_DATABASE = set(ccip_plugin.__all__) - {
     "register_model",
     "unregister_model",
 }
-CREATE_DATASETS = {"add_images", "load_character_similarity", "open_dataset"}  # given a name that is not there
+CREATE_DATASETS = {
+    "add_and_group",
+    "add_images",
+    "load_character_similarity",
+    "open_dataset",
+}  # given a name that is not there
 
 
 @pytest.mark.parametrize(

@@ -78,8 +78,10 @@ class GroupCharacters(CCIPOperator):
 
 
 def show_report(report: GroupingReport, out: Output) -> None:
-    """Shows a grouping, or a proposal that was applied."""
+    """Shows a grouping, or a proposal that was applied; of one that adds, the new items in the grid."""
     out.facts(report.facts(), "CCIP: character groups")
+    if report.added is not None and report.added.n_items and len(report.added.ids):
+        out.show_view(report.added.view(out.ctx.dataset, report.patches_field))
     changes = [
         {"group": change.name, "change": describe_group_change(change), "n": f"{change.n_items:,}"}
         for change in report.groups[:MAX_ROWS]

@@ -75,6 +75,7 @@ def calls(images, group):
         "keep_apart": lambda data: ccip.keep_apart(data, [1, 2]),
         "keep_together": lambda data: ccip.keep_together(data[:2]),
         "set_cover": lambda data: ccip.set_cover(data[:1]),
+        "add_and_group": lambda data: ccip.add_and_group(data.name, *images),
         "add_images": lambda data: ccip.add_images(data.name, *images),
         "open_dataset": lambda data: ccip.open_dataset(data.name),
         "load_character_similarity": lambda data: ccip.load_character_similarity(archive, name=data.name),
