@@ -53,6 +53,7 @@ __all__ = [
     "redo",
     "register_model",
     "reject",
+    "remove_ccip",
     "rename_group",
     "rescued_view",
     "save_answers",
@@ -90,6 +91,7 @@ if TYPE_CHECKING:
     from .io.images import add_images, find_images, open_dataset
     from .jobs.naming import name_characters
     from .jobs.new_images import add_and_group
+    from .jobs.removal import remove_ccip
     from .labels.answers import load_answers, save_answers
     from .labels.deletion import delete_grouping
     from .labels.edits import (
@@ -144,6 +146,7 @@ _MODULES = {
     ),
     "jobs.naming": ("name_characters",),
     "jobs.new_images": ("add_and_group",),
+    "jobs.removal": ("remove_ccip",),
     "labels.answers": (
         "load_answers",
         "save_answers",

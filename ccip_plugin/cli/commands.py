@@ -132,6 +132,25 @@ def history(work: Work) -> int:
     return DONE
 
 
+def remove(work: Work) -> int:
+    """Lists what is kept with a dataset, and removes it.
+
+    Args:
+        work: a command with the options of ``ccip remove``
+
+    Returns:
+        the exit status
+    """
+    dataset = _open_dataset(work)
+    from ..jobs.removal import remove_ccip
+
+    done = remove_ccip(dataset, dry_run=not work.options.yes, progress=work.progress)
+    work.print(str(done))
+    if done.ours and not done.is_done:
+        work.print("\nnothing was changed: --yes removes it, and cannot be undone")
+    return DONE
+
+
 def models(work: Work) -> int:
     """Lists the models; checks or downloads one.
 

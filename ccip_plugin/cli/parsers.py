@@ -213,6 +213,12 @@ def _add_history_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--drop", metavar="N", type=int, help="delete change number N, which was set aside")
 
 
+def _add_remove_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--dataset", metavar="NAME", required=True, help="the dataset")
+    parser.add_argument("--yes", action="store_true", help="remove it; without this it is only listed")
+    _add_output_options(parser)
+
+
 def _add_models_options(parser: argparse.ArgumentParser) -> None:
     _add_model_dir(parser)
     _add_output_options(parser)
@@ -305,6 +311,13 @@ COMMANDS = {
         "deletes the\nchange from the list.",
         commands.history,
         _add_history_options,
+    ),
+    "remove": Command(
+        "remove everything that CCIP keeps with a dataset",
+        "Lists the fields, runs, indexes, views and the history that CCIP keeps with a\ndataset; --yes removes them. "
+        "Images, and what other tools wrote, stay.",
+        commands.remove,
+        _add_remove_options,
     ),
     "models": Command(
         "list the models; check or download one",

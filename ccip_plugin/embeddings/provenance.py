@@ -170,6 +170,15 @@ def read_provenance(dataset: fo.Dataset, path: str) -> Provenance | None:
     return Provenance.from_dict(field.get("info")) if field else None
 
 
+def forget_provenance(dataset: fo.Dataset, path: str) -> None:
+    """Removes the recorded provenance of a field; its vectors, and keys of other tools in its ``info``, are kept."""
+    refresh_field(dataset, path)
+    field = dataset.get_field(path)
+    ours = {each.name for each in fields(Provenance)}
+    field.info = {key: value for key, value in (field.info or {}).items() if key not in ours} or None
+    field.save()
+
+
 def write_provenance(dataset: fo.Dataset, path: str, provenance: Provenance) -> None:
     """Records the provenance of a declared field; keys of other tools in its ``info`` are kept."""
     stored = stored_field(dataset, path) or {}

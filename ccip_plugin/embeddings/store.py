@@ -96,6 +96,10 @@ class Coverage(NamedTuple):
     n_failed: int
 
 
+DESCRIPTIONS = "CCIP embedding", "why there is no CCIP embedding", "state of the embedded file"
+"""The descriptions of the fields with embeddings, with errors, and with the state of the files."""
+
+
 class Stored(NamedTuple):
     """The stored values of an item without its vector; ``box`` is the bounding box of a detection."""
 
@@ -159,11 +163,9 @@ class EmbeddingStore:
 
     def _fields(self) -> list[tuple[str, type[fo.Field], str]]:
         """The path, type and description of each field."""
-        return [
-            (self.path, fo.VectorField, "CCIP embedding"),
-            (self.target.path(ERROR_FIELD), fo.StringField, "why there is no CCIP embedding"),
-            (self.target.path(self._source_field), fo.StringField, "state of the embedded file"),
-        ]
+        paths = self.path, self.target.path(ERROR_FIELD), self.target.path(self._source_field)
+        kinds = fo.VectorField, fo.StringField, fo.StringField
+        return list(zip(paths, kinds, DESCRIPTIONS, strict=True))
 
     # -- reading
 

@@ -30,8 +30,9 @@ from .identities import (
     stored_ids,
 )
 from .journal import Entry, EntryContent, EntryDamagedError, EntryState, Journal, UnstorableError
+from .label_schema import install_label_schema
 from .reports import ApplyReport
-from .store import LabelStore, install_label_schema
+from .store import LabelStore
 from .tables import GroupLabel, rows_of
 from .writer import Change, Written
 

@@ -36,7 +36,8 @@ _TYPES = {
     "assigned": fo.StringField,
     "rescued": fo.BooleanField,
 }
-_ROLLUP = "the names of the character groups of the detections"
+ROLLUP = "the names of the character groups of the detections"
+"""The description of the field that lists the names in the detections of a sample."""
 
 
 _OF_DETECTORS = frozenset(fo.Detection().field_names)
@@ -90,6 +91,13 @@ class LabelStore:
         """The attributes of detections that complement the name of the group."""
         return [name for name in self._attributes.values() if name != self.group_field]
 
+    def helper_paths(self) -> list[str]:
+        """The paths of all fields that hold nothing but what this plugin writes beside a name."""
+        if not self.target.is_patches:
+            own = set(_NAMES) - set(fo.Classification().field_names)
+            return [self.attribute_path(name) for name in _NAMES if name in own]
+        return [path for path in self.own_fields() if path != self.path]
+
     def own_fields(self) -> list[str]:
         """The paths of all fields that hold groups and nothing else."""
         if not self.target.is_patches:
@@ -120,7 +128,7 @@ class LabelStore:
         for name in _NAMES:
             declare(dataset, self.attribute_path(name), _TYPES[name])
         if self.rollup_field is not None:
-            declare(dataset, self.rollup_field, fo.ListField, subfield=fo.StringField, description=_ROLLUP)
+            declare(dataset, self.rollup_field, fo.ListField, subfield=fo.StringField, description=ROLLUP)
 
     def check(self) -> None:
         """Checks that nothing else is in the fields, so that groups can be written there later.
@@ -161,7 +169,7 @@ class LabelStore:
         for name in self.helper_attributes:
             self._check_empty(self.target.path(name), "choose another group_field")
         rollup = stored_field(self.target.dataset, f"{self.rollup_field}")
-        if rollup is not None and rollup.get("description") != _ROLLUP:
+        if rollup is not None and rollup.get("description") != ROLLUP:
             names = f"the names of the groups in {self.target.patches_field!r}"
             self._check_empty(f"{self.rollup_field}", f"{names} are listed there: rename it with rename_sample_field")
 
@@ -367,32 +375,6 @@ class LabelStore:
         value = names if any(label is not None for label in labels) else None
         change = {"$unset": {self.rollup_field: ""}} if value is None else {"$set": {self.rollup_field: value}}
         return UpdateOne({"_id": document["_id"]}, change)
-
-
-def install_label_schema(store: LabelStore) -> None:
-    """Tells the App's editor how to edit the labels: status is a choice, numbers are read-only.
-
-    On detections the field is the detector's, and so is its schema: only our attributes are added to it.
-    """
-    dataset = store.target.dataset
-    field = store.target.patches_field or store.group_field
-    known = dataset.label_schemas.get(field)
-    wanted = {attribute["name"]: attribute for attribute in store.schema_attributes()}
-    if known is None and store.target.is_patches:
-        schema = dataset.generate_label_schemas(field, scan_samples=False)
-    else:
-        schema = known or {"type": "classification", "component": "text"}
-    if wanted.keys() <= {attribute.get("name") for attribute in (known or {}).get("attributes", ())}:
-        return
-    if not all(attribute.get("name") for attribute in schema.get("attributes", ())):
-        logger.warning(
-            "the label schema of %r stays: it has an attribute without a name, which FiftyOne refuses", field
-        )
-        return
-    others = [attribute for attribute in schema.get("attributes", ()) if attribute["name"] not in wanted]
-    dataset.update_label_schema(field, {**schema, "attributes": [*others, *wanted.values()]})
-    if field not in dataset.active_label_schemas:
-        dataset.activate_label_schemas(field)
 
 
 def _detections(document: Raw, target: Target) -> list[Raw]:

@@ -103,8 +103,14 @@ def save_views(
 def delete_views(store: LabelStore) -> None:
     """Deletes the saved views of a field that is deleted."""
     dataset = store.target.dataset
-    for name in {_saved_name(store, name) for name in VIEWS}.intersection(dataset.list_saved_views()):
+    for name in saved_names(store):
         dataset.delete_saved_view(name)
+
+
+def saved_names(store: LabelStore) -> list[str]:
+    """The names of the views of a field that are saved."""
+    names = {_saved_name(store, name) for name in VIEWS}
+    return [name for name in store.target.dataset.list_saved_views() if name in names]
 
 
 def group_view(store: LabelStore, name: str) -> fo.DatasetView:

@@ -33,6 +33,7 @@ OPERATORS = (
     "evaluate.evaluate_groups.EvaluateGroups",
     "evaluate.calibrate.Calibrate",
     "evaluate.compare_runs.CompareRuns",
+    "models.remove_ccip.RemoveCCIP",
     "models.register_model.RegisterModel",
     "models.manage_models.ManageModels",
 )

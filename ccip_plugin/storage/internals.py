@@ -158,6 +158,17 @@ def store_values(dataset: fo.Dataset, store_name: str, prefix: str) -> dict[str,
     return {document["key"]: document["value"] for document in documents}
 
 
+def stores_of(dataset: fo.Dataset, prefix: str) -> tuple[str, ...]:
+    """The names of the execution stores of a dataset that begin with a text. Assumes what :func:`store_values` does."""
+    query = {"dataset_id": dataset_id(dataset), "store_name": {"$regex": f"^{re.escape(prefix)}"}}
+    return tuple(sorted(database().execution_store.distinct("store_name", query)))
+
+
+def delete_store(dataset: fo.Dataset, store_name: str) -> None:
+    """Deletes an execution store of a dataset. Assumes what :func:`store_values` does."""
+    database().execution_store.delete_many({"dataset_id": dataset_id(dataset), "store_name": store_name})
+
+
 # -- samples in memory
 
 

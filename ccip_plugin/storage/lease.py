@@ -115,6 +115,20 @@ def lease(dataset: fo.Dataset, name: str, *, ttl: float = TTL_SECONDS, wait: flo
         _leases().delete_one({"_id": key, "owner": owner})
 
 
+def held_leases(dataset: fo.Dataset) -> int:
+    """The number of leases on anything of a dataset, those of processes that died included."""
+    return int(_leases().count_documents(_of(dataset)))
+
+
+def delete_leases(dataset: fo.Dataset) -> None:
+    """Deletes the leases on anything of a dataset; who holds one is told at its next renewal."""
+    _leases().delete_many(_of(dataset))
+
+
+def _of(dataset: fo.Dataset) -> Document:
+    return {"_id": {"$regex": f"^{dataset_id(dataset)}/"}}
+
+
 def _wait_for(key: str, name: str, owner: str, ttl: float, wait: float) -> None:
     """Takes the lease when it is free, or was not renewed for the seconds that its holder has promised."""
     start = seen_at = time.monotonic()

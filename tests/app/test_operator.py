@@ -75,6 +75,7 @@ def operators():
         ("evaluate_groups", MEDIUM, True, True),
         ("calibrate", MEDIUM, True, True),
         ("compare_runs", LOW, True, True),
+        ("remove_ccip", HIGH, False, True),
         ("register_model", MEDIUM, False, False),
         ("manage_models", HIGH, False, True),
     ],
@@ -90,7 +91,7 @@ def test_configurations(operators, name, risk, is_delegable, is_live):
 
 
 def test_every_operator_is_in_the_table(operators):
-    assert len(operators) == 31
+    assert len(operators) == 32
 
 
 # -- forms never write

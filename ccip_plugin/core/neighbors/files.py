@@ -132,6 +132,24 @@ def prune_graphs(folder: str | Path, keep: int) -> int:
     return len(graphs[keep:])
 
 
+def has_graphs(folder: str | Path) -> bool:
+    """Whether a folder has stored graphs."""
+    return bool(_stored(folder))
+
+
+def delete_graphs(folder: str | Path, digest: str) -> int:
+    """Deletes the graphs of some vectors, exact and approximate ones; returns their number.
+
+    Args:
+        folder: folder of stored graphs
+        digest: the hash of the vectors
+    """
+    graphs = [path for path in _stored(folder) if f"{digest}-" in path.name]
+    for path in graphs:
+        shutil.rmtree(path, ignore_errors=True)
+    return len(graphs)
+
+
 def _stored(folder: str | Path) -> list[Path]:
     """Folders of stored graphs; empty if the folder cannot be read."""
     return [

@@ -15,8 +15,9 @@ from ...storage.targets import resolve
 from ..changes import recover, write_entry
 from ..identities import load_registry
 from ..journal import FINISHED, Entry, EntryState, Journal
+from ..label_schema import install_label_schema
 from ..reports import ApplyReport, PastChange, action_text, shortened
-from ..store import LabelStore, install_label_schema
+from ..store import LabelStore
 from .timeline import History
 from .trace import trace_of
 
