@@ -41,6 +41,10 @@ _DEFAULT_NAMES = (
     "where two datasets have the same one, they are one group now. Name groups before datasets are merged; to group "
     "these {noun} again, delete their labels"
 )
+_PARTLY_NAMED = (
+    "{name!r} was given to {n:,} of {n_all:,} {noun} of {group!r}, which keeps its name: name the whole group with "
+    "rename_group ('CCIP: rename a group'), if all show this character"
+)
 _OTHER_METRIC = (
     "the metric file of this model is not (1 - cos) / 2, and the groups are made by (1 - cos) / 2: the published "
     "thresholds may not fit"
@@ -314,16 +318,18 @@ def warnings_of(
     return tuple(found)
 
 
-def notes_of(counts: Mapping[str, int], noun: str, *, n_waiting: int, closed_form: bool) -> tuple[str, ...]:
+def notes_of(plan: Plan, noun: str, *, n_waiting: int, closed_form: bool) -> tuple[str, ...]:
     """Warnings about labels, decisions and the model.
 
     Args:
-        counts: the numbers of items of a plan
+        plan: the plan
         noun: name of the items
         n_waiting: number of decisions that new detections can take over
         closed_form: whether the metric of the model is that of CCIP
     """
+    counts = plan.counts
     notes = [
+        *(_PARTLY_NAMED.format(**each._asdict(), noun=noun) for each in plan.partly_named[:_NAMED_IDS]),
         _WAITING.format(n=counted(n_waiting, "decision")) if n_waiting else None,
         _TOO_LONG.format(n=counts["too_long"], noun=noun) if counts["too_long"] else None,
         _DEFAULT_NAMES.format(n=counts["default_names"], noun=noun) if counts["default_names"] else None,

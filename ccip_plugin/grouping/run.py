@@ -335,7 +335,7 @@ def _report(work: _Compared, plan: Plan) -> GroupingReport:
     if work.graph.note:
         notes += (work.graph.note,)
     closed_form = work.participants.provenance.closed_form
-    notes += notes_of(counts, work.store.target.noun, n_waiting=work.n_waiting, closed_form=closed_form)
+    notes += notes_of(plan, work.store.target.noun, n_waiting=work.n_waiting, closed_form=closed_form)
     return GroupingReport(
         work.run_key,
         work.store.path,

@@ -4,6 +4,7 @@ import itertools
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -41,6 +42,22 @@ class Clustered:
     model: str
 
 
+class PartlyNamed(NamedTuple):
+    """A name that users gave to a part of a group, which does not name the group.
+
+    Attributes:
+        name: the name
+        group: the name of the group
+        n: number of images with the name
+        n_all: of how many
+    """
+
+    name: str
+    group: str
+    n: int
+    n_all: int
+
+
 class Assignment:
     """Finds the group of each cluster, and so of each item.
 
@@ -64,10 +81,28 @@ class Assignment:
     def assign(self, threshold: float, *, keeps_fixed: bool) -> IntArray:
         """``(p,)`` the group of each item after the run, -1 for none."""
         group_of = self._groups_of_clusters(threshold, keeps_fixed)
+        self._group_of = group_of
         group_ids = self._decide(group_of)
         if self._merge_lost_groups(group_ids):
             group_ids = self._decide(group_of)
         return group_ids
+
+    def partly_named(self, group_ids: IntArray) -> list[PartlyNamed]:
+        """The names that users have just given to some images of groups with default names, at least two images."""
+        state, draft = self.state, self.draft
+        labels = state.labels
+        is_new = state.is_user_label & ((labels.label != labels.assigned) | (labels.group_ids != state.group_ids))
+        found = self._found(self._group_of)
+        is_part = np.append(is_new, False)[self.rows] & (found >= 0) & (self._current >= 0) & (found != self._current)
+        pairs = count_pairs(found[is_part], self._current[is_part])
+        numbers = pairs.left.tolist(), pairs.right.tolist(), pairs.counts.tolist()
+        return [
+            PartlyNamed(
+                draft.groups[named].name, draft.groups[group_id].name, n, n + int((group_ids == group_id).sum())
+            )
+            for group_id, named, n in zip(*numbers, strict=True)
+            if n > 1 and draft.groups[group_id].is_auto_named and not draft.groups[named].is_auto_named
+        ]
 
     def with_members(self, group_ids: IntArray) -> set[int]:
         """The groups that have members when the items are in these groups."""
@@ -131,13 +166,18 @@ class Assignment:
 
     def _decide(self, group_of: Mapping[int, int]) -> IntArray:
         """``(p,)`` groups: those of clusters, less rejections; items that may not change keep theirs."""
-        clusters = self.items.clusters
-        of_cluster = np.full(int(clusters.max(initial=-1)) + 2, NONE, np.int64)  # the last is that of no cluster
-        of_cluster[list(group_of)] = list(group_of.values())
-        found = of_cluster[np.maximum(clusters, -1)]
+        found = self._found(group_of)
         rows, groups = self._rejected_roots()
         found[rows[found[rows] == groups]] = NONE
         return np.where(self._is_open, found, self._current)
+
+    def _found(self, group_of: Mapping[int, int]) -> IntArray:
+        """``(p,)`` the group of the cluster of each item, -1 for none."""
+        clusters = self.items.clusters
+        of_cluster = np.full(int(clusters.max(initial=-1)) + 2, NONE, np.int64)  # the last is that of no cluster
+        of_cluster[list(group_of)] = list(group_of.values())
+        found: IntArray = of_cluster[np.maximum(clusters, -1)]
+        return found
 
     def _rejections(self) -> tuple[IntArray, IntArray]:
         """Rows of items and the groups from which users rejected them."""

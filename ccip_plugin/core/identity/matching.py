@@ -14,7 +14,6 @@ from ..neighbors.vectors import UnitRows
 from .prototypes import prototype_differences
 from .state import NONE
 
-_CLAIM, _CLAIM_SHARE = 5, 0.1  # user labels of one group in a cluster, and their share of it, that make it that group
 _ROWS = 512  # vectors that are copied at a time
 _SIMILAR = 0.5  # thresholds; up to this difference of their prototypes, a cluster is a group that lost its members
 
@@ -116,10 +115,9 @@ def match_clusters(
 ) -> dict[int, int]:
     """Matches new clusters to existing groups by shared members, the largest share first.
 
-    Two rules come before the size of the share. A cluster in which users put at least five images, and a tenth of all,
-    into one group that has most of its members there, is that group: naming a part of a group names the group. And a
-    group that users named, other than image by image, keeps its name when it is merged with one that has a default
-    name.
+    So of a group in which users gave one name to most images, the others get that name as well. One rule comes before
+    the size of the share: a group that users named, other than image by image, keeps its name when it is merged with
+    one that has a default name.
 
     Args:
         clusters: the ``(n,)`` cluster of each item, negative for none
@@ -137,7 +135,7 @@ def match_clusters(
     pairs = count_pairs(clusters[rows], group_ids[rows], decided[rows])
     matched = dict(claimed or {})
     taken = set(matched.values())
-    order = _ranked(pairs, clusters, group_ids, named)
+    order = _ranked(pairs, group_ids, named)
     for cluster, group_id in zip(pairs.left[order].tolist(), pairs.right[order].tolist(), strict=True):
         if cluster not in matched and group_id not in taken:
             matched[cluster] = group_id
@@ -145,17 +143,14 @@ def match_clusters(
     return matched
 
 
-def _ranked(pairs: PairCounts, clusters: IntArray, group_ids: IntArray, named: Container[int]) -> IntArray:
+def _ranked(pairs: PairCounts, group_ids: IntArray, named: Container[int]) -> IntArray:
     """The order in which pairs of a cluster and a group are matched."""
     counts, n_decided = pairs.counts, pairs.n_marked
-    sizes = np.bincount(clusters[clusters >= 0], minlength=1)[pairs.left]
     ids, totals = np.unique(group_ids, return_counts=True)
     has_most = 2 * counts > totals[np.searchsorted(ids, pairs.right)]
-    n_decided_groups = np.bincount(pairs.left, n_decided > 0, minlength=1)[pairs.left]
-    is_claim = has_most & (n_decided >= _CLAIM) & (n_decided >= _CLAIM_SHARE * sizes) & (n_decided_groups == 1)
     has_name = np.array([group_id in named for group_id in pairs.right.tolist()], np.bool_)
     is_named = has_most & has_name & (counts > n_decided)
-    return np.lexsort((pairs.left, pairs.right, -counts, ~is_named, ~is_claim))
+    return np.lexsort((pairs.left, pairs.right, -counts, ~is_named))
 
 
 def match_prototypes(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..arrays import BoolArray, FloatArray, IntArray
 from ..clustering.statistics import GroupShapes, confidence, group_shapes, group_statistics
-from .assignment import Assignment, Clustered
+from .assignment import Assignment, Clustered, PartlyNamed
 from .groups import Draft, IdentityChanges
 from .ids import Ids, ids_of, places_of
 from .matching import GroupChange, GroupChangeKind, changes_of_groups
@@ -56,6 +56,7 @@ class Plan:
         sizes: per size, the number of groups with this many of the items
         shapes: the largest groups
         names: the names of these and of their nearest groups
+        partly_named: names that users have just given to parts of groups, which keep theirs
     """
 
     writes: LabelTable
@@ -67,6 +68,7 @@ class Plan:
     sizes: Counter[int] = field(default_factory=Counter)
     shapes: GroupShapes | None = None
     names: Mapping[int, str] = field(default_factory=dict)
+    partly_named: tuple[PartlyNamed, ...] = ()
 
     def ids_by_kind(self) -> dict[ItemChange, Ids]:
         """The ids of the items by what happens to them."""
@@ -106,6 +108,7 @@ def plan(
     draft = assignment.draft
     shapes = group_shapes(items.vectors, group_ids, n_largest=n_shapes)
     labels, n_chained = _automatic_labels(items, group_ids, draft, state, threshold, assignment.is_renewed)
+    partly_named = () if adds_only else tuple(assignment.partly_named(group_ids))
     assignment.drop_empty_groups(group_ids)
     assignment.update_prototypes(group_ids)
     targets = _Targets(state, items, assignment.rows, labels, adds_only)
@@ -114,7 +117,9 @@ def plan(
     counts, sizes = targets.counts(), targets.sizes()
     counts.update(chained=n_chained, groups=sizes.total())
     names = {number: draft.name_of(number) for number in {*shapes.labels.tolist(), *shapes.rivals.tolist()} - {NONE}}
-    return Plan(targets.writes(), draft.changes(), ids, kinds, tuple(changes), counts, sizes, shapes, names)
+    return Plan(
+        targets.writes(), draft.changes(), ids, kinds, tuple(changes), counts, sizes, shapes, names, partly_named
+    )
 
 
 @dataclass(frozen=True, eq=False)
