@@ -267,6 +267,7 @@ IMPORTS: dict[str, set[str]] = {
         "grouping",
         "jobs",
         "labels",
+        "library",
         "search",
         "zoo",
     },

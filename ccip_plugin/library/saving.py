@@ -158,11 +158,11 @@ def save_library(
     return LibraryReport(file, library, n_images, tuple(unconfirmed), n_unnamed)
 
 
-def load_library(path: str | Path) -> Library:
+def load_library(path: str | Path | bytes) -> Library:
     """Reads a character library, which may come from anywhere.
 
     Args:
-        path: the file
+        path: the file, or its content
 
     Returns:
         a :class:`~ccip_plugin.core.library.records.Library`; its ``find`` searches names and aliases

@@ -53,9 +53,11 @@ def operators():
         ("apply_proposal", MEDIUM, False, True),
         ("save_views", MEDIUM, False, True),
         ("show_names", LOW, False, True),
+        ("name_characters", MEDIUM, False, True),
         ("rename_group", MEDIUM, False, True),
         ("merge_groups", MEDIUM, False, True),
         ("split_group", MEDIUM, False, True),
+        ("save_library", MEDIUM, False, True),
         ("confirm", MEDIUM, False, True),
         ("move", MEDIUM, False, True),
         ("reject", MEDIUM, False, True),
@@ -91,7 +93,7 @@ def test_configurations(operators, name, risk, is_delegable, is_live):
 
 
 def test_every_operator_is_in_the_table(operators):
-    assert len(operators) == 32
+    assert len(operators) == 34
 
 
 # -- forms never write

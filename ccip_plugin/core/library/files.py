@@ -173,13 +173,13 @@ def _members(library: Library) -> dict[str, bytes]:
 # -- reading
 
 
-def read_library(path: str | Path) -> Library:
+def read_library(source: str | Path | bytes) -> Library:
     """Reads a library from a file, of whatever origin.
 
     The file may unpack to 256 MB and have 100,000 prototypes. Vectors must be finite and are normalized again.
 
     Args:
-        path: the file
+        source: the file, or its content
 
     Returns:
         the :class:`~ccip_plugin.core.library.records.Library`
@@ -188,16 +188,11 @@ def read_library(path: str | Path) -> Library:
         LibraryNotFoundError: the file does not exist
         LibraryFileError: it is no library, of a newer version, damaged, or exceeds a limit
     """
-    check_type("path", path, str | Path, "the path of a file")
-    file = Path(path)
+    check_type("path", source, str | Path | bytes, "the path of a file, or its content")
+    file = Path("the library") if isinstance(source, bytes) else Path(source)
     try:
-        file = file.expanduser()
-        if not file.is_file():
-            with_suffix = file.with_name(f"{file.name}{SUFFIX}") if file.name else file
-            if not with_suffix.is_file():
-                raise LibraryNotFoundError(file, "the file does not exist")
-            file = with_suffix
-        with zipfile.ZipFile(file) as archive:
+        opened = io.BytesIO(source) if isinstance(source, bytes) else _existing(file)
+        with zipfile.ZipFile(opened) as archive:
             return _read(_Archive(archive, file))
     except LibraryFileError:
         raise
@@ -205,6 +200,16 @@ def read_library(path: str | Path) -> Library:
         raise LibraryFileError(file, str(error)) from error
     except _DAMAGE as error:
         raise LibraryFileError(file, f"it is no character library, or it is damaged ({error})") from error
+
+
+def _existing(path: Path) -> Path:
+    """The path of an existing file; the ending may be left out."""
+    file = path.expanduser()
+    with_suffix = file.with_name(f"{file.name}{SUFFIX}") if file.name else file
+    for each in (file, with_suffix):
+        if each.is_file():
+            return each
+    raise LibraryNotFoundError(file, "the file does not exist")
 
 
 class _Archive:

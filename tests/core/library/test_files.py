@@ -114,6 +114,12 @@ def test_what_cannot_be_written(library, tmp_path):
         write_library(Library(library.origin), tmp_path / "empty")
 
 
+def test_it_is_read_from_its_content(file):
+    assert read_library(file.read_bytes()).names == read_library(file).names
+    with pytest.raises(LibraryFileError, match="no library was read"):
+        read_library(b"PK")
+
+
 @pytest.mark.parametrize("value", [5, None, b"x", object()])
 def test_no_path(value, library):
     for function in (read_library, lambda path: write_library(library, path)):

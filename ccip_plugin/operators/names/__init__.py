@@ -1,0 +1,1 @@
+"""Operators about named characters."""
