@@ -60,6 +60,7 @@ __all__ = [
     "save_library",
     "save_views",
     "set_cover",
+    "show_group",
     "show_names",
     "split_group",
     "undo",
@@ -106,7 +107,7 @@ if TYPE_CHECKING:
         set_cover,
     )
     from .labels.history import drop_change, history, redo, undo
-    from .labels.views import save_views, show_names
+    from .labels.views import save_views, show_group, show_names
     from .library import load_library, merge_libraries, save_library
     from .review.questions import Questions
     from .search import compare_images, find_similar
@@ -170,7 +171,7 @@ _MODULES = {
         "undo",
     ),
     "library": ("load_library", "merge_libraries", "save_library"),
-    "labels.views": ("save_views", "show_names"),
+    "labels.views": ("save_views", "show_group", "show_names"),
     "zoo.manage": ("manage_models",),
     "zoo.registration": (
         "register_model",

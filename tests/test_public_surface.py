@@ -62,6 +62,7 @@ FUNCTIONS = {
     "save_answers",
     "save_library",
     "save_views",
+    "show_group",
     "show_names",
     "set_cover",
     "split_group",

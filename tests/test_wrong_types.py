@@ -27,6 +27,7 @@ NEEDED = {  # arguments without default
     "open_dataset": {"name": "mine"},
     "rename_group": {"group": "char_0001", "name": "Rei"},
     "save_answers": {"answers": []},
+    "show_group": {"group": "char_0001"},
     "save_library": {"path": "characters"},
     "split_group": {"group": "char_0001", "k": 2},
 }

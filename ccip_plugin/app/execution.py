@@ -69,6 +69,8 @@ def _summary(ctx: Any, out: Output) -> Iterator[GeneratedMessage]:
     if out.view is not None:
         yield ctx.ops.set_view(view=out.view)
     yield ctx.ops.notify(out.message, variant="success" if out.is_clean else "warning")
+    if not out.has_dialog:
+        return
     # replaces the progress; a result of the generator would be a second dialog behind it
     results = out.results()
     yield ctx.ops.show_output(as_property(results).to_json(), results)

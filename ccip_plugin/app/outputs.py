@@ -1,7 +1,9 @@
 """The result of an operator as the App shows it: facts, tables and plots, values and views made in one place."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 import fiftyone as fo
 from fiftyone.operators import types
@@ -15,8 +17,40 @@ Results = dict[str, Any]
 MAX_ROWS = 50
 """Rows of a table that an operator shows."""
 
+PICTURE_HEIGHT = "96px"
+SHOW_GROUP = "@ccip/characters/show_group"
+"""What a click on a picture calls, with the group and the path of its field."""
+
 _ELEMENTS = "elements"
 _FACTS = {"kind": "table", "key": "facts", "label": "", "columns": {"fact": " ", "value": "  "}}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image of a group.
+
+    Attributes:
+        file: its path
+        group: the name of the group
+        path: the field with the groups
+    """
+
+    file: str
+    group: str
+    path: str
+
+
+@dataclass(frozen=True)
+class PictureRow:
+    """A line of text with pictures below it."""
+
+    text: str
+    pictures: Sequence[Picture]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The row as plain values; the pictures themselves are values of the result."""
+        clicks = [{"group": each.group, "path": each.path} for each in self.pictures]
+        return {"text": self.text, "pictures": clicks}
 
 
 class Output:
@@ -34,13 +68,14 @@ class Output:
         is_clean: whether nothing needs attention
         view: the view that the App shows then, None for the current one
         clears_selection: whether the App clears the selection before it shows the view
+        has_dialog: whether the result is shown in a dialog, too
     """
 
     def __init__(self, ctx: Any, title: str, *, reloads: bool = True):
         self.ctx, self.title, self.reloads = ctx, title, reloads
         self.message, self.is_clean = title, True
         self.view: fo.DatasetView | None = None
-        self.clears_selection = False
+        self.clears_selection, self.has_dialog = False, True
         self._values: Results = {}
         self._elements: list[dict[str, Any]] = []
         self._warnings: list[str] = []
@@ -93,6 +128,23 @@ class Output:
         element = {"kind": "plot", "key": f"plot_{n}", "label": chart.title, "layout": layout(chart)}
         self._add(element, traces(chart))
 
+    def pictures(self, key: str, label: str, rows: Iterable[PictureRow]) -> None:
+        """Shows rows of pictures; a click on one shows its group in the grid. Nothing without any row.
+
+        Args:
+            key: the key of the rows in the results
+            label: the title
+            rows: the rows
+        """
+        shown = list(rows)
+        if shown:
+            element = {"kind": "pictures", "key": key, "label": label, "rows": [row.as_dict() for row in shown]}
+            urls = {
+                f"row_{number}": {f"picture_{place}": _media(each.file) for place, each in enumerate(row.pictures)}
+                for number, row in enumerate(shown)
+            }
+            self._add(element, urls)
+
     def show_view(self, view: fo.DatasetView, *, clears_selection: bool = False) -> None:
         """Lets the App show a view."""
         self.view, self.clears_selection = view, clears_selection
@@ -133,7 +185,26 @@ def _show(shown: types.Object, element: Mapping[str, Any]) -> None:
         look = element["layout"]
         shown.plot(element["key"], label=element["label"], layout=look, height=look["height"])
         return
+    if element["kind"] == "pictures":
+        _show_pictures(shown, element)
+        return
     view = types.TableView()
     for name, title in element["columns"].items():
         view.add_column(name, label=title)
     shown.list(element["key"], types.Object(), label=element["label"], view=view)
+
+
+def _show_pictures(shown: types.Object, element: Mapping[str, Any]) -> None:
+    shown.view(f"{element['key']}_title", types.Header(label=element["label"]))
+    rows = shown.grid(element["key"], orientation="vertical", gap=1)
+    for number, row in enumerate(element["rows"]):
+        line = rows.grid(f"row_{number}", orientation="horizontal", gap=1, label=row["text"])
+        for place, clicked in enumerate(row["pictures"]):
+            look = {"height": PICTURE_HEIGHT, "alt": clicked["group"]}
+            view = types.ImageView(**look, operator=SHOW_GROUP, params=clicked)
+            line.str(f"picture_{place}", view=view)
+
+
+def _media(path: str) -> str:
+    """Where the App's server has a file."""
+    return f"/media?filepath={quote(path, safe='')}"

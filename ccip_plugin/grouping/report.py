@@ -54,6 +54,7 @@ _WAITING = (
     "not"
 )
 _NAMED_IDS = 5
+_LIKELY = 1.5  # of eps: two groups that are less apart are worth a look
 _DIGITS = 6  # of stored numbers; the vectors are not more exact
 
 
@@ -227,6 +228,23 @@ class GroupingReport:
         return str(self.facts())
 
 
+def nearest_pairs(report: GroupingReport, n: int) -> list[GroupShape]:
+    """The groups that are likely the same character as the one nearest to them, the likeliest pair first.
+
+    Of two groups that are nearest to each other, it has one. Those as far apart as groups of different characters
+    usually are, are left out.
+
+    Args:
+        report: a grouping
+        n: how many at most
+    """
+    pairs: dict[frozenset[int], GroupShape] = {}
+    for shape in report.shapes:
+        if shape.rival_id is not None and shape.apart is not None and shape.apart <= _LIKELY * report.parameters.eps:
+            pairs.setdefault(frozenset((shape.group_id, shape.rival_id)), shape)
+    return sorted(pairs.values(), key=lambda shape: shape.apart or 0.0)[:n]
+
+
 def shapes_of(plan: Plan) -> tuple[GroupShape, ...]:
     """The largest groups of a plan, the largest first."""
     shapes, names = plan.shapes, plan.names
@@ -261,8 +279,9 @@ def describe_changes(counts: Mapping[str, int]) -> str:
 
 
 def describe_group_change(change: GroupChange) -> str:
-    """What becomes of a group, e.g. ``merged into group 3``."""
-    texts = {"split": f"split off from group {change.other}", "merged": f"merged into group {change.other}"}
+    """What becomes of a group, e.g. ``merged into 'Rei'``."""
+    other = f"group {change.other}" if change.other_name is None else repr(change.other_name)
+    texts = {"split": f"split off from {other}", "merged": f"merged into {other}"}
     return texts.get(change.kind, "no members left" if change.kind == "gone" else "new")
 
 

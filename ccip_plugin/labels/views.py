@@ -12,6 +12,7 @@ from ..reports.facts import Facts, counted
 from ..storage.connection import with_database_errors
 from ..storage.fields import GROUP_FIELD, STATUS_AUTO, UNASSIGNED
 from ..storage.targets import Target, resolve
+from .edits.chosen import GroupRef, check_group, member_view
 from .store import LabelStore
 
 VIEWS: Mapping[str, str] = {
@@ -138,6 +139,49 @@ def group_view(store: LabelStore, name: str) -> fo.DatasetView:
         return view
     by = confidence_path if name in ("most doubtful", "rescued") else label_path
     return view.sort_by(by)
+
+
+@with_database_errors
+def show_group(
+    samples: SampleCollection,
+    group: GroupRef,
+    *,
+    group_field: str = GROUP_FIELD,
+    patches_field: str | None = None,
+) -> fo.DatasetView:
+    """A view of the members of a group, the least confident first; of detections, their patches.
+
+    Args:
+        samples: the dataset, or any view of it; all members are shown
+        group: its name or id
+        group_field ("character_group"): the field with the groups
+        patches_field (None): the field with the detections, when they were grouped
+
+    Raises:
+        NoSuchGroupError: there is no such group
+        NoGroupsError: there are no groups
+    """
+    check_group(group)
+    store = _grouped(samples, group_field, patches_field, whole=True)
+    view, field = member_view(store, group), store.target.patches_field
+    view = view if field is None else view.to_patches(field)
+    return view.sort_by(_shown_path(store, "confidence"))
+
+
+def examples(store: LabelStore, group_ids: Iterable[int], n: int) -> dict[int, list[str]]:
+    """The files of the most typical images of some groups, found by the indexes of the labels.
+
+    Args:
+        store: the groups
+        group_ids: their ids
+        n: how many of each
+    """
+    path, confidence = store.attribute_path("group_id"), store.attribute_path("confidence")
+    found = {}
+    for group_id in group_ids:
+        documents = store.documents.find({path: group_id}, ["filepath"]).sort(confidence, -1).limit(n)
+        found[group_id] = [str(each["filepath"]) for each in documents]
+    return found
 
 
 @with_database_errors

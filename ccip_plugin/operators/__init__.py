@@ -10,6 +10,7 @@ OPERATORS = (
     "group.explore_parameters.ExploreParameters",
     "group.apply_proposal.ApplyProposal",
     "group.save_views.SaveViews",
+    "group.show_group.ShowGroup",
     "group.show_names.ShowNames",
     "names.name_characters.NameCharacters",
     "edit.rename_group.RenameGroup",

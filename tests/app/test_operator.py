@@ -52,6 +52,7 @@ def operators():
         ("explore_parameters", LOW, True, True),
         ("apply_proposal", MEDIUM, False, True),
         ("save_views", MEDIUM, False, True),
+        ("show_group", LOW, False, True),
         ("show_names", LOW, False, True),
         ("name_characters", MEDIUM, False, True),
         ("rename_group", MEDIUM, False, True),
@@ -93,7 +94,7 @@ def test_configurations(operators, name, risk, is_delegable, is_live):
 
 
 def test_every_operator_is_in_the_table(operators):
-    assert len(operators) == 34
+    assert len(operators) == 35
 
 
 # -- forms never write

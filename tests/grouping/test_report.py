@@ -109,6 +109,7 @@ def test_changes_of_items_and_groups_as_text():
         "no members left",
         "new",
     ]
+    assert describe_group_change(GroupChange("merged", 1, "Rei", 7, 2, "Asuka")) == "merged into 'Asuka'"
 
 
 def test_quality_without_a_cap_that_matters():

@@ -8,6 +8,7 @@ import fiftyone.operators as foo
 import numpy as np
 import pytest
 
+from ccip_plugin import show_group
 from ccip_plugin.app.execution import WRITING_LABELS
 from ccip_plugin.evaluation.calibration import calibrate
 from ccip_plugin.grouping import group_characters
@@ -21,7 +22,7 @@ pytestmark = [pytest.mark.mongo, pytest.mark.usefixtures("models")]
 
 COMPUTE, UNDO = "@ccip/characters/compute_embeddings", "@ccip/characters/undo"
 GROUP, EXPLORE = "@ccip/characters/group_characters", "@ccip/characters/explore_parameters"
-APPLY = "@ccip/characters/apply_proposal"
+APPLY, SHOW = "@ccip/characters/apply_proposal", "@ccip/characters/show_group"
 LETTERS = "".join(letter * 6 for letter in "abcdefgh") + "A" * 4
 
 
@@ -380,3 +381,38 @@ def test_names_are_shown_on_patches_from_the_app(boxes):
     shown = run("@ccip/characters/show_names", patches)
     assert "SetField" in str(shown["set_view"]["view"]) and "reload_dataset" not in shown
     assert boxes.values("faces.detections.label", unwind=True) == ["face"] * 8
+
+
+def test_pairs_that_are_likely_one_character_come_first_with_pictures(made):
+    data = made("aaaaAAAAbbbb")
+    shown = run(GROUP, data)["show_output"]
+    results, properties = shown["results"], shown["outputs"]["type"]["properties"]
+    (row,) = properties["pairs"]["type"]["properties"].values()
+    assert row["view"]["label"].startswith("char_0001 (4) and char_0002: mean difference 0.")
+    pictures = row["type"]["properties"]
+    assert len(pictures) == len(results["pairs"]["row_0"]) == 6
+    view = pictures["picture_3"]["view"]
+    assert view["operator"] == SHOW and view["params"] == {"group": "char_0002", "path": "character_group"}
+    assert results["pairs"]["row_0"]["picture_0"].startswith("/media?filepath=%2F%E7%B5%B5%2F")
+
+    clicked = run(SHOW, data, **view["params"], panel_id="x", panel_state={})
+    assert "show_output" not in clicked and "clear_selected_samples" in clicked
+    assert clicked["notify"]["message"] == "CCIP: the group is in the grid, the least confident first"
+    ids = fo.DatasetView._build(data, clicked["set_view"]["view"]).values("id")
+    assert set(ids) == set(data.values("id")[4:8])
+
+
+def test_groups_that_are_far_apart_are_no_pairs(made):
+    assert "pairs" not in results_of(run(GROUP, made("aaabbb")))
+
+
+def test_a_group_is_shown_by_its_name(made):
+    data = made("aaabb")
+    run(GROUP, data)
+    assert list(choices(form(SHOW, data), "group")) == ["char_0001", "char_0002"]
+    assert "There is no character group 'x'" in problems(form(SHOW, data, group="x")).values()
+    assert "'group' is empty" in str(run(SHOW, data)) and "'x'" in str(run(SHOW, data, group="x"))
+    view = show_group(data, 2)
+    assert set(view.values("id")) == set(data.values("id")[3:])
+    confidence = view.values("character_group.confidence")
+    assert confidence == sorted(confidence)

@@ -37,6 +37,7 @@ class GroupChange:
         name: its name
         other: for a split, the group that it was a part of; for a merge, the group that it is merged into; else None
         n_items: members after the change; for a group that is merged or gone, before it
+        other_name: the name of ``other``; earlier versions have not stored it
     """
 
     kind: GroupChangeKind
@@ -44,6 +45,7 @@ class GroupChange:
     name: str
     other: int | None
     n_items: int
+    other_name: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The change as plain values."""
@@ -207,14 +209,21 @@ def changes_of_groups(
         source, n = sources.get(group_id, (NONE, 0))
         is_part = source in n_after and 2 * n > n_after[group_id]
         kind = GroupChangeKind.SPLIT if is_part else GroupChangeKind.NEW
-        changes.append(GroupChange(kind, group_id, name_of(group_id), source if is_part else None, n_after[group_id]))
+        changes.append(_group_change(kind, group_id, source if is_part else None, n_after[group_id], name_of))
     for group_id in sorted(n_before.keys() - n_after.keys()):
         target, n = targets.get(group_id, (NONE, 0))
         is_whole = 2 * n > n_before[group_id]
         kind = GroupChangeKind.MERGED if is_whole else GroupChangeKind.GONE
-        changes.append(GroupChange(kind, group_id, name_of(group_id), target if is_whole else None, n_before[group_id]))
+        changes.append(_group_change(kind, group_id, target if is_whole else None, n_before[group_id], name_of))
     order = list(GroupChangeKind)
     return sorted(changes, key=lambda change: (order.index(change.kind), change.group_id))
+
+
+def _group_change(
+    kind: GroupChangeKind, group_id: int, other: int | None, n_items: int, name_of: Callable[[int], str]
+) -> GroupChange:
+    other_name = None if other is None else name_of(other)
+    return GroupChange(kind, group_id, name_of(group_id), other, n_items, other_name)
 
 
 def _sizes(group_ids: IntArray) -> dict[int, int]:

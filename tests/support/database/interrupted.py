@@ -54,6 +54,7 @@ def calls(images, group):
         "evaluate_model": {"ground_truth_field": "who"},
         "calibrate": {"ground_truth_field": "who"},
         "save_answers": {"answers": []},
+        "show_group": {"group": 1},
         "save_library": {"path": images[0].parent / "library", "overwrite": True},
     }
     functions = {name: getattr(ccip, name) for name in ccip.__all__ if name not in {"__version__", *WITHOUT_DATABASE}}

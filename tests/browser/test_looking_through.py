@@ -1,0 +1,107 @@
+"""A curator looks through groups in the App: buttons with words, a chooser of groups, saved views, names on patches."""
+
+import os
+import re
+
+import fiftyone as fo
+import pytest
+from fiftyone.core.utils import to_slug
+
+from ccip_plugin import group_characters, rename_group
+from tests.support.groups import embed
+
+pytestmark = [pytest.mark.mongo, pytest.mark.browser, pytest.mark.slow]
+
+LETTERS = "aaaabbbbccccAAAAe"  # a and A look much alike
+NAME = "綾波 レイ"
+
+
+@pytest.fixture
+def gallery(dataset, images, tmp_path):
+    """A persistent dataset of images with groups, on samples and on detections; one group has a name."""
+    data = dataset(*images(LETTERS, size=(320, 240)), name=f"through-{os.getpid()}-{tmp_path.name}", persistent=True)
+    for sample in data:
+        boxes = ([0, 0, 0.5, 1], [0.5, 0, 0.5, 1])
+        sample["people"] = fo.Detections(detections=[fo.Detection(label="person", bounding_box=box) for box in boxes])
+        sample.save()
+    embed(data, LETTERS)
+    embed(data, "".join(letter * 2 for letter in LETTERS), "people")
+    group_characters(data)
+    group_characters(data, patches_field="people")
+    rename_group(data, data.first().character_group.label, NAME)
+    return data
+
+
+def test_a_curator_looks_through_groups(app, gallery):
+    with app.shot_on_failure("looking-through"):
+        app.open(gallery.name)
+        for text in ("Group", "Similar", "Confirm"):
+            app.page.get_by_text(text, exact=True).first.wait_for()
+        app.shot("buttons")
+
+        app.operator("CCIP: confirm")
+        app.field("Character group").locator("input").click()
+        app.page.get_by_role("option").first.wait_for()
+        app.shot("chooser-all")
+        app.fill("Character group", "レイ")
+        app.page.get_by_role("option", name=re.compile(NAME)).click()
+        app.says(re.compile(f"^Images of the group whose labels change: 4 \\(4 in '{NAME}'\\)"))
+        app.shot("confirm-a-group")
+        app.execute("Confirm")
+        app.dialog.get_by_role("row", name=re.compile("^Labels changed")).wait_for()
+        app.close_dialog()
+        gallery.reload()
+        assert gallery.count_values("character_group.status")["confirmed"] == 4
+
+        for path in ("character_group", "people.detections.character_group"):
+            app.operator("CCIP: save views")
+            app.field("Group field").get_by_role("radio", name=path, exact=True).check()
+            app.shot(f"save-views-{len(path)}")
+            app.execute("Save")
+            app.dialog.get_by_role("row", name=re.compile("^Saved views")).wait_for()
+            app.close_dialog()
+        gallery.reload()
+        assert len(gallery.list_saved_views()) == 12
+        for number, name in enumerate(gallery.list_saved_views()):
+            app.page.goto(f"{app.url}/datasets/{gallery.name}?view={to_slug(name)}")
+            app.page.get_by_text(name, exact=True).first.wait_for()
+            if len(gallery.load_saved_view(name)):  # nothing was rescued
+                app.cy("looker").first.wait_for()
+            app.shot(f"view-{number:02d}")
+
+        app.operator("CCIP: show names on detections")
+        app.shot("show-names-form")
+        app.execute("Show")
+        app.dialog.get_by_role("row", name=re.compile("^Result")).wait_for()
+        app.close_dialog()
+        app.page.wait_for_timeout(1500)
+        app.shot("show-names")
+        assert set(gallery.distinct("people.detections.label")) == {"person"}
+
+
+def test_likely_pairs_have_pictures_that_open_their_group(app, gallery):
+    with app.shot_on_failure("pairs"):
+        app.open(gallery.name)
+        app.operator("CCIP: group by character")
+        app.execute()
+        app.dialog.get_by_text("Likely the same character? A click shows the group").wait_for()
+        picture = app.dialog.locator("img").last
+        app._expect(picture).to_have_js_property("complete", True)
+        assert picture.evaluate("each => each.naturalWidth") > 0
+        picture.scroll_into_view_if_needed()
+        app.shot("pairs")
+        picture.click()
+        app.toast("success", "CCIP: the group is in the grid")
+        app.close_dialog()
+        app.count("4 samples")
+        app.shot("pairs-clicked")
+
+
+def test_images_are_added_in_the_app(app, gallery, images, tmp_path):
+    with app.shot_on_failure("adding"):
+        app.open(gallery.name)
+        app.operator("CCIP: add images and group them")
+        app.shot("add-form")
+        app.fill("Folder with images", "/etc")
+        app.says(re.compile("^The App adds images from these folders only"))
+        app.shot("add-refused")
