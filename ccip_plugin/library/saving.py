@@ -72,7 +72,6 @@ class LibraryReport:
                 ("Prototypes", self.library.n_prototypes),
                 ("Made from", counted(self.n_images, "image") if self.n_images else None),
                 ("Rejected images kept", sum(len(each.negatives) for each in characters) or None),
-                ("With a limit of their own", sum(each.limit is not None for each in characters) or None),
                 ("With thumbnails", sum(each.thumbnail is not None for each in characters) or None),
                 ("Groups without a name, left out", self.n_unnamed or None),
                 ("Model", self.library.origin.model_name),

@@ -1,5 +1,4 @@
-"""Chooses prototypes of a character from its images: one for each appearance; and its own limit, where there is
-evidence for one."""
+"""Chooses prototypes of a character from its images, one for each appearance, and its limit."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,7 +14,8 @@ MAX_NEGATIVES = 20
 
 _MAX_IMAGES = 1000  # of a character that are compared pairwise
 _TIGHTNESS = 0.7  # thresholds of mean difference up to which images are one appearance
-_MIN_OWN, _MIN_OTHERS = 12, 30  # images that a limit of its own needs
+_MIN_OF_MEAN = 3  # images that a mean is made of
+_MIN_OWN, _MIN_OTHERS = 12, 30  # images that show that a character is easily confused
 _NARROWEST = 0.6  # of the threshold
 
 
@@ -61,11 +61,14 @@ def choose_negatives(vectors: ArrayLike, prototypes: Vectors, *, most: int = MAX
 
 
 def own_limit(own: ArrayLike, others: ArrayLike, prototypes: Vectors, threshold: float) -> float | None:
-    """The limit of a character that is easily confused with another one: below the model's threshold.
+    """The limit of a character for differences to its prototypes: below the model's threshold for single images.
 
-    Halfway between its own images (95 % of them) and those of others (the nearest 2 %), where the former are nearer to
-    the prototypes and the threshold is not between them. Never above the threshold: images of characters that are in no
-    library could be as near.
+    A mean of images is nearer to any image than these images are on average, strangers included. The limit is halfway
+    between the threshold and the difference to the mean at which the mean difference to the images is the threshold.
+
+    A character that is easily confused with another one gets a lower limit: halfway between its own images (95 % of
+    them) and those of others (the nearest 2 %), if the former are nearer to the prototypes and the latter within the
+    threshold. It is never above the threshold: images of characters that are in no library could be as near.
 
     Args:
         own: ``(n, dim)`` embeddings of its images
@@ -74,12 +77,19 @@ def own_limit(own: ArrayLike, others: ArrayLike, prototypes: Vectors, threshold:
         threshold: the difference up to which two images are one character
 
     Returns:
-        the limit; None for the threshold, also with fewer than 12 images of its own or 30 of others
+        the limit; None for the threshold, with fewer than 3 images of its own. It takes 12 of its own and 30 of others
+        to tell that it is easily confused
     """
-    if np.shape(own)[0] < _MIN_OWN or np.shape(others)[0] < _MIN_OTHERS:
+    if np.shape(own)[0] < _MIN_OF_MEAN:
         return None
-    inside = float(np.quantile(differences(own, prototypes).min(axis=1), 0.95))
+    nearest = differences(own, prototypes).min(axis=1).astype(np.float64)
+    length = float(np.mean(1 - 2 * nearest))  # of the mean of unit vectors, before it was normalized
+    of_mean = (1 - (1 - 2 * threshold) / length) / 2 if length > 1 - 2 * threshold else 0.0
+    limit = max(_NARROWEST * threshold, (threshold + of_mean) / 2)
+    if np.shape(own)[0] < _MIN_OWN or np.shape(others)[0] < _MIN_OTHERS:
+        return limit
+    inside = float(np.quantile(nearest, 0.95))
     outside = float(np.quantile(differences(others, prototypes).min(axis=1), 0.02))
     if not inside < outside or outside > threshold:
-        return None
-    return max(_NARROWEST * threshold, (inside + outside) / 2)
+        return limit
+    return min(limit, max(_NARROWEST * threshold, (inside + outside) / 2))

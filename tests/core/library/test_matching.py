@@ -142,13 +142,26 @@ def test_negatives_are_the_nearest(cast):
     np.testing.assert_allclose(choose_negatives(np.concatenate([far, near]), prototypes, most=2), near, atol=1e-6)
 
 
-def test_a_limit_only_with_evidence(cast):
+def test_limits(cast):
     center = centers(1)[0]
     own, others = around(center, 20, 0.4, 1), around(normalize(center + 0.9 * centers(2)[1]), 40, 0.3, 2)
     prototypes, _ = choose_prototypes(own, THRESHOLD)
-    limit = own_limit(own, others, prototypes, THRESHOLD)
-    assert 0.6 * THRESHOLD <= limit < THRESHOLD
-    assert own_limit(own[:5], others, prototypes, THRESHOLD) is None
-    assert own_limit(own, others[:5], prototypes, THRESHOLD) is None
-    assert own_limit(own, np.concatenate(cast)[10:], prototypes, THRESHOLD) is None, "nobody is near"
-    assert own_limit(own, own.repeat(2, axis=0), prototypes, THRESHOLD) is None, "they cannot be told apart"
+    confused = own_limit(own, others, prototypes, THRESHOLD)
+    usual = own_limit(own, np.concatenate(cast)[10:], prototypes, THRESHOLD)
+    assert 0.6 * THRESHOLD <= confused < usual < THRESHOLD
+    assert own_limit(own, others[:5], prototypes, THRESHOLD) == usual, "few of others"
+    assert own_limit(own, own.repeat(2, axis=0), prototypes, THRESHOLD) == usual, "they cannot be told apart"
+    assert own_limit(own[:2], others, prototypes, THRESHOLD) is None
+    same = own[:1].repeat(5, axis=0)
+    assert own_limit(same, others[:5], same[:1], THRESHOLD) == pytest.approx(THRESHOLD, abs=1e-6), "a mean of one image"
+
+
+def test_the_limit_is_of_means_where_the_threshold_is_of_images():
+    own = around(centers(1)[0], 200, 0.8, 1)
+    prototypes, _ = choose_prototypes(own, THRESHOLD, most=1)
+    limit = own_limit(own, own[:0], prototypes, THRESHOLD)
+    strangers = normalize(prototypes[0] + 1.2 * centers(400, 9))
+    to_mean, to_images = differences(strangers, prototypes)[:, 0], differences(strangers, own).mean(axis=1)
+    assert (to_mean < to_images).all()
+    at = to_mean[np.abs(to_images - THRESHOLD).argmin()]
+    assert limit == pytest.approx((THRESHOLD + at) / 2, abs=0.01)
