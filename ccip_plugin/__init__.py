@@ -29,11 +29,13 @@ __all__ = [
     "evaluate_groups",
     "evaluate_model",
     "explore_parameters",
+    "export_decisions",
     "find_images",
     "find_similar",
     "group_characters",
     "history",
     "ignore",
+    "import_decisions",
     "keep_apart",
     "keep_together",
     "load_answers",
@@ -94,6 +96,8 @@ if TYPE_CHECKING:
     from .jobs.new_images import add_and_group
     from .jobs.removal import remove_ccip
     from .labels.answers import load_answers, save_answers
+    from .labels.decisions.exporting import export_decisions
+    from .labels.decisions.importing import import_decisions
     from .labels.deletion import delete_grouping
     from .labels.edits import (
         confirm,
@@ -152,6 +156,8 @@ _MODULES = {
         "load_answers",
         "save_answers",
     ),
+    "labels.decisions.exporting": ("export_decisions",),
+    "labels.decisions.importing": ("import_decisions",),
     "labels.deletion": ("delete_grouping",),
     "labels.edits": (
         "confirm",

@@ -19,6 +19,8 @@ NEEDED = {  # arguments without default
     "drop_change": {"number": 1},
     "evaluate_groups": {"group_field": "character_group", "ground_truth_field": "character"},
     "evaluate_model": {"ground_truth_field": "character"},
+    "export_decisions": {"path": "decisions.json"},
+    "import_decisions": {"path": "decisions.json"},
     "load_character_similarity": {"path_or_subset": "/no folder"},
     "load_library": {"path": "/no folder"},
     "merge_libraries": {"first": "/no folder", "second": "/no folder"},

@@ -132,6 +132,29 @@ def history(work: Work) -> int:
     return DONE
 
 
+def decisions(work: Work) -> int:
+    """Writes the decisions of users into a file, or applies those of a file.
+
+    Args:
+        work: a command with the options of ``ccip decisions``
+
+    Returns:
+        the exit status
+    """
+    dataset = _open_dataset(work)
+    options = {**_given(work, "patches_field", "group_field"), "progress": work.progress}
+    if work.options.action == "export":
+        from ..labels.decisions.exporting import export_decisions
+
+        work.print(str(export_decisions(dataset, work.options.file, **options)))
+        return DONE
+    from ..labels.decisions.importing import import_decisions
+
+    options |= {"overwrite": work.options.overwrite, "dry_run": work.options.dry_run}
+    work.print(str(import_decisions(dataset, work.options.file, **options)))
+    return DONE
+
+
 def remove(work: Work) -> int:
     """Lists what is kept with a dataset, and removes it.
 

@@ -213,6 +213,26 @@ def _add_history_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--drop", metavar="N", type=int, help="delete change number N, which was set aside")
 
 
+def _add_decisions_options(parser: argparse.ArgumentParser) -> None:
+    add_parser = parser.add_subparsers(dest="action", title="commands", metavar="COMMAND", required=True).add_parser
+    export = add_parser(
+        "export",
+        help="write them into a file",
+        description="Writes names, confirmed and ignored images, rejections and groups kept apart into a file.",
+    )
+    imported = add_parser(
+        "import",
+        help="apply those of a file",
+        description="Applies the decisions of a file, as one change that can be undone. Images are found by their "
+        "content, or else by their paths; conflicts are listed, and what users of the dataset decided stays.",
+    )
+    for subparser in (export, imported):
+        subparser.add_argument("file", metavar="FILE", help="the file")
+        _add_change_options(subparser)
+    imported.add_argument("--overwrite", action="store_true", help="in conflicts, the file decides")
+    imported.add_argument("--dry-run", action="store_true", help="change nothing, only say what would be")
+
+
 def _add_remove_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dataset", metavar="NAME", required=True, help="the dataset")
     parser.add_argument("--yes", action="store_true", help="remove it; without this it is only listed")
@@ -311,6 +331,13 @@ COMMANDS = {
         "deletes the\nchange from the list.",
         commands.history,
         _add_history_options,
+    ),
+    "decisions": Command(
+        "write the decisions of users into a file; apply those of a file",
+        "Writes what users decided about the images into a file, and applies it to a\ndataset, as after a folder was "
+        "moved, renamed or imported again.",
+        commands.decisions,
+        _add_decisions_options,
     ),
     "remove": Command(
         "remove everything that CCIP keeps with a dataset",

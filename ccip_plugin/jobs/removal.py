@@ -28,6 +28,10 @@ from ..storage.schema import check_writable
 from ..storage.targets import TargetError, split_path
 from .ours import Ours, find_ours, store_of
 
+_HOW_TO_KEEP = (
+    "write them into a file first: 'ccip decisions export FILE --dataset NAME', or export_decisions in Python"
+)
+
 
 @dataclass(frozen=True)
 class Removal:
@@ -64,6 +68,7 @@ class Removal:
             [
                 ("Fields", ", ".join(ours.fields) or None),
                 ("User labels in them", self.n_user_labels or None),
+                ("To keep these", _HOW_TO_KEEP if self.n_user_labels and not self.is_done else None),
                 *kept,
                 ("Runs", ", ".join(ours.runs) or None),
                 ("Similarity indexes and visualizations", ", ".join(ours.brain_runs) or None),
@@ -88,7 +93,8 @@ def remove_ccip(
     These are: embeddings, character groups with what users decided about them, and the fields beside them; runs,
     similarity indexes and visualizations, saved views, the history, locks, and neighbor graphs in the cache folder.
     What this plugin did not write stays: vectors that were adopted, and names in a field that had labels before the
-    first run. A removal that was interrupted is finished by calling it again.
+    first run. Save what users decided first, with ``export_decisions`` for each field with groups. A removal that was
+    interrupted is finished by calling it again.
 
     Args:
         dataset: the dataset, or any view of it

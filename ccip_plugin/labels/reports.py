@@ -21,6 +21,7 @@ _ACTIONS = {
     "keep_apart": "keep apart",
     "set_cover": "choose cover",
     "delete_grouping": "delete character groups",
+    "import_decisions": "import decisions",
     "take_over_decisions": "decisions taken over by new boxes",
 }
 _TURNS = {"undo": "undid", "redo": "redid"}

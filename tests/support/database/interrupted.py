@@ -55,6 +55,8 @@ def calls(images, group):
         "calibrate": {"ground_truth_field": "who"},
         "save_answers": {"answers": []},
         "show_group": {"group": 1},
+        "export_decisions": {"path": images[0].parent / "decisions.json"},
+        "import_decisions": {"path": images[0].parent / "decisions.json"},
         "save_library": {"path": images[0].parent / "library", "overwrite": True},
     }
     functions = {name: getattr(ccip, name) for name in ccip.__all__ if name not in {"__version__", *WITHOUT_DATABASE}}
