@@ -58,6 +58,7 @@ __all__ = [
     "remove_ccip",
     "rename_group",
     "rescued_view",
+    "review_progress",
     "save_answers",
     "save_library",
     "save_views",
@@ -111,6 +112,7 @@ if TYPE_CHECKING:
         set_cover,
     )
     from .labels.history import drop_change, history, redo, undo
+    from .labels.reviewed import review_progress
     from .labels.views import save_views, show_group, show_names
     from .library import load_library, merge_libraries, save_library
     from .review.questions import Questions
@@ -177,6 +179,7 @@ _MODULES = {
         "undo",
     ),
     "library": ("load_library", "merge_libraries", "save_library"),
+    "labels.reviewed": ("review_progress",),
     "labels.views": ("save_views", "show_group", "show_names"),
     "zoo.manage": ("manage_models",),
     "zoo.registration": (

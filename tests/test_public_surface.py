@@ -61,6 +61,7 @@ FUNCTIONS = {
     "remove_ccip",
     "rename_group",
     "rescued_view",
+    "review_progress",
     "save_answers",
     "save_library",
     "save_views",

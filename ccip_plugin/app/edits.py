@@ -8,11 +8,14 @@ from fiftyone.operators import types
 from ..core.errors import CCIPError
 from ..core.options import Choice
 from ..labels.edits import EditReport
+from ..labels.reviewed import review_progress
 from ..labels.store import LabelStore
+from ..reports.facts import Facts
 from ..storage.targets import Target
 from . import route
 from .answers import text_of, whole_dataset
 from .ask.groups import ask_group, ask_group_path, group_arguments, path_arguments, whole_store
+from .counts import is_countable
 from .forms import Form, sentence
 from .operator import CCIPOperator, MissingAnswerError
 from .outputs import Output
@@ -74,7 +77,7 @@ class SelectionEdit(CCIPOperator):
         return {**self.details(ctx), "groups": ctx.params["groups"], **group_arguments(ctx)}
 
     def show(self, report: Any, out: Output) -> None:
-        out.facts(report.facts(), self.label)
+        out.facts(_with_progress(report, out), self.label)
         out.is_clean, out.clears_selection = report.is_change, True
 
     def _ask_what(self, form: Form) -> str:
@@ -134,3 +137,15 @@ def show_planned(form: Form, planned: EditReport, items: str) -> None:
     for number, (what, text) in enumerate(said.items()):
         if text:
             form.hint(f"also_{number}", f"{what}: {text}.")
+
+
+def _with_progress(report: EditReport, out: Output) -> Facts:
+    """The facts of an edit, and how far the review is; counting a large dataset would take longer than the edit."""
+    facts, dataset = report.facts(), out.ctx.dataset
+    if not is_countable(dataset):
+        return facts
+    try:
+        progress = review_progress(dataset, **path_arguments(report.path))
+    except CCIPError:  # of a dataset with groups of slices it is not known which ones to count
+        return facts
+    return replace(facts, pairs=(*facts.pairs, ("Reviewed", progress.text)))

@@ -15,6 +15,7 @@ from ..core.identity.planning import Plan
 from ..core.neighbors.quality import Quality
 from ..core.tuning.sweep import looks_chained
 from ..labels.reports import refused_text
+from ..labels.reviewed import ReviewProgress
 from ..reports.facts import Facts, counted
 from ..storage.targets import split_path
 from .addition import Added
@@ -116,6 +117,7 @@ class GroupingReport:
         number: number of the change, None when nothing was written
         proposal_key: the run that stores the proposal; None when it was applied
         added: what became of new items, of a run with ``mode="add"``; None for others
+        reviewed: how far the review of the items is after the run; None for a proposal
     """
 
     run_key: str
@@ -145,6 +147,7 @@ class GroupingReport:
     number: int | None = None
     proposal_key: str | None = None
     added: Added | None = None
+    reviewed: ReviewProgress | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The report as plain values."""
@@ -178,6 +181,7 @@ class GroupingReport:
             "contradictions": tuple(Contradiction(tuple(c["ids"]), c["reason"]) for c in plain["contradictions"]),
             "warnings": tuple(plain["warnings"]),
             "added": Added(**plain["added"]) if plain.get("added") else None,
+            "reviewed": ReviewProgress(**plain["reviewed"]) if plain.get("reviewed") else None,
         }
         return cls(**{**plain, **values})
 
@@ -197,6 +201,7 @@ class GroupingReport:
                 ("Without embedding", self.n_without_embedding or None),
                 ("Ignored", self.n_ignored or None),
                 ("User labels kept", self.n_human),
+                ("Reviewed", None if self.reviewed is None else self.reviewed.text),
                 ("Rescued, to be reviewed", self.n_rescued or None),
                 ("Decisions taken over by new boxes", self.n_taken_over or None),
                 *self._changes(),

@@ -26,6 +26,7 @@ from ..core.options import takes
 from ..core.progress import ProgressCallback, report
 from ..labels.decisions.takeover import count_waiting, take_over
 from ..labels.identities import StaleGroupsError
+from ..labels.reviewed import count_reviewed
 from ..labels.snapshot import read_state
 from ..labels.store import LabelStore
 from ..storage.connection import with_database_errors
@@ -114,7 +115,7 @@ def group_characters(
             logger.info("the groups of %r were changed meanwhile, planning again", work.store.path)
             continue
         work.clock.lap("write")
-        return replace(done, seconds=work.clock.laps)
+        return replace(done, reviewed=count_reviewed(work.store), seconds=work.clock.laps)
     raise AssertionError("unreachable")
 
 
