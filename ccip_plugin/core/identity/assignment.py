@@ -197,9 +197,10 @@ class Assignment:
         return rows, np.array([self.draft.root(group_id) for group_id in unique.tolist()], np.int64)[codes]
 
     def lift_overruled(self) -> None:
-        """Removes rejections that a user overruled later, by putting the item into that group again."""
+        """Removes rejections that a user overruled later, by putting the item, or all its group, into that group."""
         rows, groups = self._rejected_roots()
-        is_overruled = self._is_user_label[rows] & (self._current[rows] == groups)
+        is_held = np.append(self.state.is_held, False)[self.rows]
+        is_overruled = (self._is_user_label | is_held)[rows] & (self._current[rows] == groups)
         for group_id in np.unique(groups[is_overruled]).tolist():
             places = rows[is_overruled & (groups == group_id)]
             self.draft.lift(group_id, texts_of(self.items.ids[places]))
