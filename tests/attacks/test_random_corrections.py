@@ -96,6 +96,10 @@ class Corrections:
     def a_group(self, state):
         return self.rng.choice(sorted(self.members(state)))
 
+    def two_groups(self, state):
+        groups = sorted(self.members(state))
+        return self.rng.sample(groups, min(2, len(groups)))
+
     def rejected(self, state, group_id):
         """The ids of the items that are rejected from a group, and from those that are a part of it."""
         return {item for key, ids in state.rejections.items() if state.root(key) == group_id for item in ids}
@@ -159,7 +163,7 @@ class Corrections:
         return members
 
     def merge(self, before):
-        ids = self.rng.sample(sorted(self.members(before)), 2)
+        ids = self.two_groups(before)
         name = self.rng.choice([None, self.rng.choice(NAMES), before.groups[ids[0]][0]])
         merge_groups(self.dataset, ids, name=name, **self.field)
         after = self.state()
@@ -195,7 +199,7 @@ class Corrections:
         return set(ids)
 
     def keep_groups_apart(self, before):
-        ids = self.rng.sample(sorted(self.members(before)), 2)
+        ids = self.two_groups(before)
         keep_apart(self.dataset, ids, **self.field)
         assert ids[1] in self.groups()[ids[0]].apart
         return set()
@@ -234,8 +238,8 @@ class Corrections:
                 assert [after.labels[item].get(name) for name in ("label", "group_id", "status")] == kept
         for group_id in before.rejections:
             rejected = self.rejected(before, before.root(group_id))
-            overruled = self.members(before).get(before.root(group_id), set())
             members = self.members(after).get(after.root(group_id), set())
+            overruled = {item for item in members if before.labels[item].get("group_id") == after.root(group_id)}
             assert not (rejected - overruled) & members
             assert not self.rejected(after, after.root(group_id)) & members
         for group_id, group in groups.items():
