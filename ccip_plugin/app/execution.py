@@ -68,6 +68,8 @@ def _summary(ctx: Any, out: Output) -> Iterator[GeneratedMessage]:
         yield ctx.ops.clear_selected_samples()
     if out.view is not None:
         yield ctx.ops.set_view(view=out.view)
+    if out.download is not None:
+        yield ctx.ops.browser_download(*out.download)
     yield ctx.ops.notify(out.message, variant="success" if out.is_clean else "warning")
     if not out.has_dialog:
         return

@@ -68,6 +68,7 @@ class Output:
         is_clean: whether nothing needs attention
         view: the view that the App shows then, None for the current one
         clears_selection: whether the App clears the selection before it shows the view
+        download: what the browser saves: its content as a URL, and the name of the file; None for nothing
         has_dialog: whether the result is shown in a dialog, too
     """
 
@@ -75,6 +76,7 @@ class Output:
         self.ctx, self.title, self.reloads = ctx, title, reloads
         self.message, self.is_clean = title, True
         self.view: fo.DatasetView | None = None
+        self.download: tuple[str, str] | None = None
         self.clears_selection, self.has_dialog = False, True
         self._values: Results = {}
         self._elements: list[dict[str, Any]] = []

@@ -36,6 +36,8 @@ OPERATORS = (
     "evaluate.evaluate_groups.EvaluateGroups",
     "evaluate.calibrate.Calibrate",
     "evaluate.compare_runs.CompareRuns",
+    "models.decisions.ExportDecisions",
+    "models.decisions.ImportDecisions",
     "models.remove_ccip.RemoveCCIP",
     "models.register_model.RegisterModel",
     "models.manage_models.ManageModels",

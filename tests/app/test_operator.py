@@ -78,6 +78,8 @@ def operators():
         ("evaluate_groups", MEDIUM, True, True),
         ("calibrate", MEDIUM, True, True),
         ("compare_runs", LOW, True, True),
+        ("export_decisions", LOW, False, True),
+        ("import_decisions", MEDIUM, False, True),
         ("remove_ccip", HIGH, False, True),
         ("register_model", MEDIUM, False, False),
         ("manage_models", HIGH, False, True),
@@ -94,7 +96,7 @@ def test_configurations(operators, name, risk, is_delegable, is_live):
 
 
 def test_every_operator_is_in_the_table(operators):
-    assert len(operators) == 35
+    assert len(operators) == 37
 
 
 # -- forms never write

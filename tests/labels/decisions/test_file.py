@@ -1,5 +1,6 @@
 """Decisions as a file: a folder that was moved, renamed or imported again gets its people back."""
 
+import base64
 import json
 import shutil
 from pathlib import Path
@@ -12,10 +13,12 @@ from ccip_plugin.__main__ import main
 from ccip_plugin.core.errors import CCIPError
 from ccip_plugin.labels.decisions.document import DecisionsFileError, read_decisions
 from ccip_plugin.labels.identities import load_registry
+from tests.support.app.operator_tools import facts, form, problems, run
 from tests.support.groups import embed, labels
 
 pytestmark = pytest.mark.mongo
 
+EXPORT, IMPORT = "@ccip/characters/export_decisions", "@ccip/characters/import_decisions"
 LETTERS = "aaaabbbccd"
 ONE, TWO, THREE = "char_0001", "char_0002", "char_0003"
 
@@ -232,6 +235,21 @@ def test_paths_that_are_none(dataset, path):
     for function in (ccip.import_decisions, ccip.export_decisions):
         with pytest.raises(CCIPError, match="cannot be"):
             function(data, path)
+
+
+def test_the_operators(source, moved):
+    data_url = run(EXPORT, source)["browser_download"]["url"]
+    kind, content = data_url.split(",")
+    assert kind == "data:application/json;base64" and "綾波 レイ" in base64.b64decode(content).decode()
+    sent = {"name": "ccip-decisions.json", "size": len(content), "content": data_url}
+    assert "'file' is empty" in str(run(IMPORT, moved))
+    assert not problems(form(IMPORT, moved, file=sent))
+    told = facts(run(IMPORT, moved, file=sent, dry_run=True)["show_output"]["results"])
+    assert told["Found in the dataset"] == "10 of 10" and set(labels(moved)) == {None}
+    run(IMPORT, moved, file=sent)
+    assert "綾波 レイ" in labels(moved)
+    damaged = {**sent, "content": base64.b64encode(b"{}").decode()}
+    assert "it is another kind of file" in str(run(IMPORT, moved, file=damaged))
 
 
 def test_the_commands(source, moved, tmp_path, capsys):
