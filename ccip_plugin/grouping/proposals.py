@@ -4,7 +4,7 @@ A proposal is a custom run, ``ccip_proposal_<field>``: its configuration has the
 items by kind of change and the labels to write. So it loads in any process, with or without this plugin.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from typing import Any
 
@@ -12,13 +12,16 @@ import numpy as np
 from fiftyone import ViewField as F
 from fiftyone.core.collections import SampleCollection
 
-from ..core.errors import CCIPError, ParameterError
+from ..core.errors import CCIPError, ParameterError, check_type
 from ..core.identity.groups import IdentityChanges, Registry
-from ..core.identity.ids import ids_of, texts_of
+from ..core.identity.ids import ids_of, places_of, texts_of
 from ..core.identity.matching import GroupChange
-from ..core.identity.planning import ItemChange, Plan
+from ..core.identity.planning import ITEM_CHANGES, ItemChange, Plan
+from ..core.identity.state import NONE
 from ..core.progress import ProgressCallback
 from ..labels.changes import apply
+from ..labels.edits.proposed import ProposedRow, take_rows, without_rows
+from ..labels.edits.report import EditReport
 from ..labels.identities import load_registry, loaded_delta, registry_revision, stored_delta, stored_ids
 from ..labels.store import LabelStore
 from ..labels.tables import GroupLabel, rows_of, table_of
@@ -29,6 +32,11 @@ from ..storage.internals import refresh_run
 from ..storage.runs import RunKind, proposal_key, read_config, register, restore
 from ..storage.targets import field_path, items_view, resolve
 from .report import CHANGE_LABELS, GroupingReport, describe_changes, describe_group_change
+
+N_ROWS = 50
+"""Rows of a proposal that a form and its text show."""
+
+_RESULTS = ("ids", "groups", "labels", "registry", "report", "lifted", "rows")
 
 
 class NoProposalError(CCIPError):
@@ -51,6 +59,8 @@ class Proposal:
         report: the grouping, as it will be when it is applied
         run_key: the run that will record it, None for none
         run: the configuration of that run
+        rows: the changes of labels, by the groups that items leave and come to, those of most items first; each can be
+            taken by itself
     """
 
     store: LabelStore
@@ -58,6 +68,7 @@ class Proposal:
     report: GroupingReport
     run_key: str | None
     run: Mapping[str, Any]
+    rows: tuple[ProposedRow, ...] = ()
 
     @property
     def ids(self) -> dict[str, list[str]]:
@@ -99,8 +110,9 @@ class Proposal:
             for change in self.groups
             if change.other
         ]
+        rows = [(f"Row {row.number}", row.text(self.store.target.noun[:-1])) for row in self.rows[:N_ROWS]]
         changes = [(CHANGE_LABELS[kind], n or None) for kind, n in self.counts.items()]
-        return Facts.of(f"proposed: {describe_changes(self.counts)}", [*changes, *groups], self.report.warnings)
+        return Facts.of(f"proposed: {describe_changes(self.counts)}", [*changes, *groups, *rows], self.report.warnings)
 
 
 def save_proposal(proposal: Proposal) -> None:
@@ -119,6 +131,7 @@ def save_proposal(proposal: Proposal) -> None:
         run_key=proposal.run_key,
         run=dict(proposal.run),
         counts=proposal.counts,
+        rows=_texts_of_rows(proposal.rows, store),
     )
     results = dataset.init_run_results(
         proposal.key,
@@ -131,6 +144,7 @@ def save_proposal(proposal: Proposal) -> None:
         registry=stored_delta(plan.identities.groups),
         report=proposal.report.as_dict(),
         lifted=stored_ids(plan.identities.lifted),
+        rows=[row.as_dict() for row in proposal.rows],
     )
     dataset.save_run_results(proposal.key, results, cache=False)
 
@@ -174,39 +188,113 @@ def load_proposal(
         tuple(map(GroupChange.from_dict, results.groups)),
     )
     report = config.get("report") or results.report  # earlier versions have it with the head
-    return Proposal(store, plan, GroupingReport.from_dict(report), config["run_key"], config["run"])
+    rows = tuple(map(ProposedRow.from_dict, getattr(results, "rows", ())))  # earlier versions have none
+    return Proposal(store, plan, GroupingReport.from_dict(report), config["run_key"], config["run"], rows)
 
 
 @with_database_errors
 def apply_proposal(
     samples: SampleCollection,
     *,
+    rows: Sequence[int] | None = None,
     group_field: str = GROUP_FIELD,
     patches_field: str | None = None,
     progress: ProgressCallback | None = None,
-) -> GroupingReport:
-    """Writes the proposal that is stored with a dataset, and deletes it.
+) -> GroupingReport | EditReport:
+    """Writes the proposal that is stored with a dataset, and deletes it; or some of its rows, and keeps the others.
 
-    Labels that users edited since then are kept. :func:`~ccip_plugin.labels.history.undo` reverts it.
+    Labels that users edited since then are kept. :func:`~ccip_plugin.labels.history.undo` reverts it. The whole is
+    refused when the groups were changed since it was made. A row needs only its own items and groups to be what they
+    were: images that are elsewhere by now, or decided by users, stay.
 
     Args:
         samples: the dataset, or any view of it; the whole proposal is applied
+        rows (None): the numbers of some of its rows, see :attr:`Proposal.rows`
         group_field ("character_group"): the field of the proposal
         patches_field (None): the field with the detections, for a proposal about detections
         progress (None): called with the number of labels written
 
     Returns:
-        a :class:`~ccip_plugin.grouping.report.GroupingReport`
+        a :class:`~ccip_plugin.grouping.report.GroupingReport`; with ``rows`` an
+        :class:`~ccip_plugin.labels.edits.report.EditReport`
 
     Raises:
         NoProposalError: none is stored
+        ParameterError: there is no such row
+        RowOutdatedError: the group that a row comes to was merged or deleted since
         StaleGroupsError: the groups were changed since it was made; make a new one
         LeaseHeldError: another process is writing
     """
     proposal = load_proposal(samples, group_field=group_field, patches_field=patches_field)
+    if rows is not None:
+        return _take_rows(proposal, rows, progress)
     done = write(proposal, progress=progress)
     _drop(proposal)
     return done
+
+
+def _take_rows(proposal: Proposal, numbers: Sequence[int], progress: ProgressCallback | None) -> EditReport:
+    """Writes some rows of a proposal, and stores it without them."""
+    by_number = {row.number: row for row in proposal.rows}
+    expected = f"numbers of its rows, {', '.join(map(str, list(by_number)[:N_ROWS])) or 'of which it has none'}"
+    check_type("rows", numbers, Sequence, expected)
+    for number in numbers:
+        if not isinstance(number, int) or isinstance(number, bool) or number not in by_number:
+            raise ParameterError("rows", number, expected)
+    labels = {item_id: label for item_id, _, label in rows_of(proposal.plan.writes) if label is not None}
+    chosen = [by_number[number] for number in dict.fromkeys(numbers)]
+    done, made_groups = take_rows(proposal.store, chosen, labels, progress=progress)
+    left = without_rows(proposal.rows, numbers, made_groups)
+    if left:
+        _keep_rows(proposal, left)
+    else:
+        _drop(proposal)
+    return done
+
+
+def _keep_rows(proposal: Proposal, rows: tuple[ProposedRow, ...]) -> None:
+    """Stores a proposal with the rows that are left."""
+    dataset = proposal.store.target.dataset
+    config = read_config(dataset, proposal.key)
+    results = dataset.load_run_results(proposal.key, cache=False, load_view=False)
+    if config is None or results is None or config["run"]["at"] != proposal.run["at"]:
+        return  # a new one replaced it meanwhile
+    kept = {name: getattr(results, name) for name in _RESULTS if hasattr(results, name)}
+    restore(dataset, proposal.key, {**config, "rows": _texts_of_rows(rows, proposal.store)})
+    results = dataset.init_run_results(proposal.key, **{**kept, "rows": [row.as_dict() for row in rows]})
+    dataset.save_run_results(proposal.key, results, cache=False)
+
+
+def _texts_of_rows(rows: Sequence[ProposedRow], store: LabelStore) -> list[list[Any]]:
+    """The first rows as text by their numbers, which a form shows without reading the proposal."""
+    return [[row.number, row.text(store.target.noun[:-1])] for row in rows[:N_ROWS]]
+
+
+def proposed_rows(plan: Plan) -> tuple[ProposedRow, ...]:
+    """The rows of a plan, those of most items first."""
+    after = np.full(len(plan.ids), NONE, np.int64)
+    places = places_of(plan.ids, plan.writes.ids)
+    after[places >= 0] = plan.writes.group_ids[places[places >= 0]]
+    identities, groups = plan.identities, {**plan.identities.registry.groups, **plan.identities.after()}
+    members: dict[tuple[int, int, int], list[int]] = {}
+    for place in np.flatnonzero(plan.kinds != ITEM_CHANGES.index(ItemChange.UNCHANGED)).tolist():
+        members.setdefault((int(plan.kinds[place]), int(plan.before[place]), int(after[place])), []).append(place)
+    found = sorted(members.items(), key=lambda each: (-len(each[1]), each[0]))
+
+    def named(group_id: int) -> tuple[int | None, str | None]:
+        return (None, None) if group_id == NONE else (group_id, groups[group_id].name)
+
+    return tuple(
+        ProposedRow(
+            number,
+            ITEM_CHANGES[kind].value,
+            *named(source),
+            *named(target),
+            target != NONE and target not in identities.registry.groups,
+            tuple(texts_of(plan.ids[members_of])),
+        )
+        for number, ((kind, source, target), members_of) in enumerate(found, start=1)
+    )
 
 
 def write(proposal: Proposal, *, progress: ProgressCallback | None = None) -> GroupingReport:
@@ -260,7 +348,8 @@ class Pending:
         patches_field: the field with the detections, None for whole samples
         at: when it was made, in UTC
         counts: per kind of change, how many items it is about
-        is_outdated: whether the groups were changed since, so that it cannot be applied
+        is_outdated: whether the groups were changed since, so that it cannot be applied as a whole
+        rows: its first rows, by number and as text; each can be taken by itself
     """
 
     group_field: str
@@ -268,6 +357,7 @@ class Pending:
     at: str
     counts: Mapping[str, int]
     is_outdated: bool
+    rows: Sequence[tuple[int, str]] = ()
 
     @property
     def path(self) -> str:
@@ -279,10 +369,11 @@ def pending_proposals(dataset: Any) -> list[Pending]:
     """The proposals that are kept with a dataset; quick, as ids and labels are not read."""
     found = []
     for key in dataset.list_runs(method=RunKind.PROPOSAL):
-        names = ("group_field", "patches_field", "at", "counts", "revision")
+        names = ("group_field", "patches_field", "at", "counts", "revision", "rows")
         config = read_config(dataset, key, names)
         if config:
             revision = config.pop("revision")
+            config["rows"] = [(int(number), str(text)) for number, text in config.get("rows") or ()]
             pending = Pending(**config, is_outdated=False)
             found.append(replace(pending, is_outdated=registry_revision(dataset, pending.path) != revision))
     return found

@@ -39,7 +39,7 @@ from .options import GroupingOptions
 from .parameters import GroupingParameters, calibrated_values, choose_parameters
 from .participants import Participants, read_participants
 from .plan import N_SHAPES, make_plan
-from .proposals import Proposal, save_proposal, write
+from .proposals import Proposal, proposed_rows, save_proposal, write
 from .report import GroupingReport, notes_of, shapes_of, warnings_of
 
 logger = logging.getLogger(__name__)
@@ -295,7 +295,11 @@ def _propose(work: _Compared, state: State, progress: ProgressCallback | None) -
 
 def _saved(work: _Compared, state: State, progress: ProgressCallback | None) -> Proposal:
     proposal = _propose(work, state, progress)
-    proposal = replace(proposal, report=replace(proposal.report, proposal_key=proposal.key, seconds=work.clock.laps))
+    proposal = replace(
+        proposal,
+        rows=proposed_rows(proposal.plan),
+        report=replace(proposal.report, proposal_key=proposal.key, seconds=work.clock.laps),
+    )
     report(progress, "storing the proposal", 0, None)
     save_proposal(proposal)
     return proposal

@@ -13,6 +13,7 @@ _ACTIONS = {
     "confirm": "confirm",
     "ignore": "ignore",
     "move": "move to a group",
+    "apply_proposal": "rows of a proposal",
     "rename_group": "rename group",
     "name_characters": "name characters",
     "merge_groups": "merge groups",

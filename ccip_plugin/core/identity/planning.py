@@ -57,6 +57,7 @@ class Plan:
         shapes: the largest groups
         names: the names of these and of their nearest groups
         partly_named: names that users have just given to parts of groups, which keep theirs
+        before: ``(m,)`` the group of each of ``ids`` before, -1 for none; empty for a plan that was stored
     """
 
     writes: LabelTable
@@ -69,6 +70,7 @@ class Plan:
     shapes: GroupShapes | None = None
     names: Mapping[int, str] = field(default_factory=dict)
     partly_named: tuple[PartlyNamed, ...] = ()
+    before: IntArray = field(default_factory=lambda: np.empty(0, np.int64))
 
     def ids_by_kind(self) -> dict[ItemChange, Ids]:
         """The ids of the items by what happens to them."""
@@ -118,9 +120,8 @@ def plan(
     counts, sizes = targets.counts(), targets.sizes()
     counts.update(chained=n_chained, groups=sizes.total())
     names = {number: draft.name_of(number) for number in {*shapes.labels.tolist(), *shapes.rivals.tolist()} - {NONE}}
-    return Plan(
-        targets.writes(), draft.changes(), ids, kinds, tuple(changes), counts, sizes, shapes, names, partly_named
-    )
+    found = (ids, kinds, tuple(changes), counts, sizes, shapes, names, partly_named, targets.before())
+    return Plan(targets.writes(), draft.changes(), *found)
 
 
 @dataclass(frozen=True, eq=False)
@@ -301,6 +302,11 @@ class _Targets:
         after[self._rows] = self._after
         known = np.union1d(np.array(list(draft.registry.groups), np.int64), before)
         return changes_of_groups(before, after, known, draft.name_of)
+
+    def before(self) -> IntArray:
+        """The groups of the items that have a label before or after, as they are before."""
+        before: IntArray = self._before[self._is_labeled]
+        return before
 
     def kinds(self, changes: Sequence[GroupChange]) -> tuple[Ids, NDArray[np.int8]]:
         """Which items have a label before or after, and what happens to each."""

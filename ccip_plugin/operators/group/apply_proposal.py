@@ -12,7 +12,10 @@ from ...app.outputs import Output
 from ...core.options import Choice
 from ...grouping.proposals import Pending, apply_proposal, pending_proposals
 from ...grouping.report import GroupingReport, describe_changes
+from ...labels.edits import EditReport
 from .group_characters import show_report
+
+MOST_ROWS = 200
 
 
 class ApplyProposal(CCIPOperator):
@@ -23,7 +26,12 @@ class ApplyProposal(CCIPOperator):
     risk = types.RiskLevel.MEDIUM
     failure = "CCIP could not apply the proposal"
     function = staticmethod(apply_proposal)
-    asks = route.asked(path=route.text, group_field=route.text, patches_field=route.text)
+    asks = route.asked(
+        path=route.text,
+        group_field=route.text,
+        patches_field=route.text,
+        **{f"row_{number}": route.switch for number in range(1, MOST_ROWS + 1)},
+    )
 
     def ask(self, form: Form) -> None:
         if not form.has_dataset():
@@ -36,21 +44,43 @@ class ApplyProposal(CCIPOperator):
             choices = [Choice(pending.path, pending.path) for pending in proposals]
             form.choose("path", "Group field", choices, default=proposals[0].path)
         pending = _chosen(form.ctx, proposals)
-        if pending is None or pending.is_outdated:
-            form.error("outdated", "The groups were changed since this was proposed: propose it again.")
+        if pending is None:
+            form.error("outdated", "There is no proposal for this field: propose it again.")
+            return
+        at = pending.at[:19].replace("T", " ")
+        rows = _rows(form.ctx, pending)
+        if pending.is_outdated and not rows:
+            or_rows = ", or take rows of it, which are checked one by one" if pending.rows else ""
+            form.error("outdated", f"The groups were changed since this was proposed: propose it again{or_rows}.")
+        elif rows:
+            form.hint("chosen", f"Rows to be written: {len(rows):,}. The others stay proposed.")
         else:
-            at = pending.at[:19].replace("T", " ")
             form.hint("counts", f"Proposed {at} (UTC): {describe_changes(pending.counts)}.")
+        for number, text in pending.rows:
+            if number <= MOST_ROWS:
+                form.switch(f"row_{number}", text)
 
     def samples(self, ctx: Any) -> Any:
         return ctx.dataset
 
     def options(self, ctx: Any) -> dict[str, Any]:
         pending = _chosen(ctx, pending_proposals(ctx.dataset))
-        return {} if pending is None else path_arguments(pending.path)
+        if pending is None:
+            return {}
+        rows = ctx.params.get("rows") or _rows(ctx, pending)
+        return {**path_arguments(pending.path), **({"rows": rows} if rows else {})}
 
-    def show(self, report: GroupingReport, out: Output) -> None:
-        show_report(report, out)
+    def show(self, report: GroupingReport | EditReport, out: Output) -> None:
+        if isinstance(report, EditReport):
+            out.facts(report.facts(), self.label)
+            out.is_clean = report.n_changed > 0
+        else:
+            show_report(report, out)
+
+
+def _rows(ctx: Any, pending: Pending) -> list[int]:
+    """The rows that were chosen, none for the whole proposal."""
+    return [number for number, _ in pending.rows if ctx.params.get(f"row_{number}")]
 
 
 def _chosen(ctx: Any, proposals: list[Pending]) -> Pending | None:
