@@ -153,7 +153,8 @@ def _lines(parser, words, values):
     inner = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
     taken = [action for action in parser._actions if action.required or action.dest in values]
     words = [*words, *(word for action in taken if action not in inner for word in _words(action, values))]
-    yield words
+    if not any(action.required for action in inner):
+        yield words
     for action in inner:
         for name, subparser in action.choices.items():
             yield from _lines(subparser, [*words, name], values)
