@@ -1,5 +1,6 @@
 """A curator looks through groups in the App: buttons with words, a chooser of groups, saved views, names on patches."""
 
+import contextlib
 import os
 import re
 
@@ -7,7 +8,7 @@ import fiftyone as fo
 import pytest
 from fiftyone.core.utils import to_slug
 
-from ccip_plugin import group_characters, rename_group
+from ccip_plugin import group_characters, propose_groups, rename_group
 from tests.support.groups import embed
 
 pytestmark = [pytest.mark.mongo, pytest.mark.browser, pytest.mark.slow]
@@ -30,6 +31,16 @@ def gallery(dataset, images, tmp_path):
     group_characters(data, patches_field="people")
     rename_group(data, data.first().character_group.label, NAME)
     return data
+
+
+def open_view(app, dataset, name):
+    """Opens a saved view; the App that has just been told of new views may show the dataset first."""
+    for _ in range(3):
+        app.page.goto(f"{app.url}/datasets/{dataset}?view={to_slug(name)}")
+        with contextlib.suppress(app._timeout_error):
+            app.page.get_by_text(name, exact=True).first.wait_for(timeout=15_000)
+            return
+    raise AssertionError(f"{name!r} does not open")
 
 
 def test_a_curator_looks_through_groups(app, gallery):
@@ -63,8 +74,7 @@ def test_a_curator_looks_through_groups(app, gallery):
         gallery.reload()
         assert len(gallery.list_saved_views()) == 12
         for number, name in enumerate(gallery.list_saved_views()):
-            app.page.goto(f"{app.url}/datasets/{gallery.name}?view={to_slug(name)}")
-            app.page.get_by_text(name, exact=True).first.wait_for()
+            open_view(app, gallery.name, name)
             if len(gallery.load_saved_view(name)):  # nothing was rescued
                 app.cy("looker").first.wait_for()
             app.shot(f"view-{number:02d}")
@@ -95,6 +105,21 @@ def test_likely_pairs_have_pictures_that_open_their_group(app, gallery):
         app.close_dialog()
         app.count("4 samples")
         app.shot("pairs-clicked")
+
+
+def test_a_row_of_a_proposal_is_taken(app, gallery):
+    propose_groups(gallery, eps=0.5)
+    with app.shot_on_failure("rows"):
+        app.open(gallery.name)
+        app.operator("CCIP: apply the proposal")
+        app.says(re.compile("^merge "))
+        app.shot("rows-form")
+        app.prompt.get_by_role("checkbox").first.check()
+        app.says("Rows to be written: 1. The others stay proposed.")
+        app.execute("Apply")
+        app.dialog.get_by_role("row", name=re.compile("^Labels changed")).wait_for()
+        app.shot("rows-result")
+        app.close_dialog()
 
 
 def test_images_are_added_in_the_app(app, gallery, images, tmp_path):
