@@ -133,6 +133,21 @@ def test_values_of_an_execution_store_are_read_by_the_beginning_of_their_keys(sa
         ]
 
 
+def test_the_stores_of_a_dataset_are_found_and_deleted(samples, dataset):
+    from fiftyone.operators.store import ExecutionStore
+
+    other = dataset("/a.png")
+    for data in (samples, other):
+        for name in ("ccip_a", "ccip_b", "mine"):
+            ExecutionStore.create(name, internals.dataset_id(data)).set("key", 1)
+    with assumed("execution_store has store_name and dataset_id", internals.stores_of):
+        assert internals.stores_of(samples, "ccip_") == ("ccip_a", "ccip_b")
+    with assumed("execution_store has store_name and dataset_id", internals.delete_store):
+        internals.delete_store(samples, "ccip_a")
+        assert internals.stores_of(samples, "ccip_") == ("ccip_b",)
+        assert internals.stores_of(other, "ccip_") == ("ccip_a", "ccip_b")
+
+
 # -- datasets and views
 
 
