@@ -63,6 +63,8 @@ def test_proposals_are_a_table_and_a_view(data, library):
         ("", "unknown", 2),
     ]
     assert labels(data) == before and "set_view" in messages
+    pictures = results(messages)["pictures"]
+    assert list(pictures) == ["row_0", "row_1", "row_2"] and "filepath=" in pictures["row_0"]["picture_0"]
     assert facts(results(messages))["Proposed"] == "2"
 
 

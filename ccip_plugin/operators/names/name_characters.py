@@ -12,15 +12,16 @@ from ...app.ask.libraries import ask_groups, ask_labeled_dataset, ask_offered, l
 from ...app.ask.models import MODEL_FOLDER, ask_model_folder
 from ...app.forms import Form
 from ...app.operator import CCIPOperator, MissingAnswerError
-from ...app.outputs import MAX_ROWS, Output
+from ...app.outputs import MAX_ROWS, Output, Picture, PictureRow, file_paths
 from ...core.options import Choice
 from ...jobs.naming import name_characters
 from ...library import load_library
-from ...library.report import NamingReport
+from ...library.report import NamingReport, RowStatus
 
 LIBRARY, UPLOAD, DATASET, FOLDER = "library", "upload", "dataset", "folder"
 PROPOSE, ABOVE, CHOSEN = "propose", "above", "chosen"
 SCORE = 0.7
+PICTURE_ROWS, PICTURES = 12, 4
 _ACTIONS = (
     Choice(PROPOSE, "Propose names", "Nothing is written; the result shows the images"),
     Choice(ABOVE, "Accept all proposals with at least a score", "One change, which can be undone"),
@@ -103,9 +104,25 @@ class NameCharacters(CCIPOperator):
         noun = report.target.noun.removesuffix("s")
         rows = [{**row.as_dict(), "group": row.group or f"(one {noun})"} for row in report.rows[:MAX_ROWS]]
         out.table("rows", "Names, what to do next first", rows, _COLUMNS)
+        out.pictures("pictures", "The nearest image of each group and the least sure ones", _pictures(report, out.ctx))
         rows_shown = report.accepted or report.proposed
         if rows_shown:
             out.show_view(report.view(rows_shown[:MAX_ROWS]), clears_selection=True)
+
+
+def _pictures(report: NamingReport, ctx: Any) -> list[PictureRow]:
+    """The rows of groups with pictures, what to do next first."""
+    rows = [row for row in report.rows if row.group is not None and row.status != RowStatus.HAS_NAME][:PICTURE_ROWS]
+    ids = {row.group_id: list(dict.fromkeys([row.item_id, *row.least_sure]))[:PICTURES] for row in rows}
+    target, path = report.target, report.target.path(group_arguments(ctx)["group_field"])
+    files = file_paths(target.dataset, [each for of_row in ids.values() for each in of_row], target.patches_field)
+    shown = []
+    for row in rows:
+        name = row.name if row.is_accepted else row.group
+        text = f"{row.group}: {row.name}, {row.status}, score {row.score:.2f}"
+        pictures = [Picture(files[each], name or "", path) for each in ids[row.group_id] if each in files]
+        shown.append(PictureRow(text, pictures))
+    return shown
 
 
 # -- where the names are from
