@@ -97,6 +97,7 @@ ifeq ($(findstring --quick,$(ARGS)),)
 	$(PYTHON_IN_VENV) benchmarks/extraction_memory.py
 	$(PYTHON_IN_VENV) benchmarks/labels_memory.py
 	$(PYTHON_IN_VENV) benchmarks/many_groups.py
+	$(PYTHON_IN_VENV) benchmarks/edits.py
 	$(PYTHON_IN_VENV) benchmarks/indexes.py
 	$(PYTHON_IN_VENV) benchmarks/engine.py speed --tasks dbscan linkage kept
 	$(PYTHON_IN_VENV) benchmarks/engine.py quality --sizes 2000 8000 --seeds 2 \

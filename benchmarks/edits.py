@@ -1,0 +1,145 @@
+"""What the correction of one group costs: with more and more images and groups, and after many corrections.
+
+Every group has 20 images, without files, which are written straight into the database. The targets: each correction
+of one group takes less than 0.3 s with 50,000 images, the same with 5,000 and 200,000, and the 1,000th as long as the
+10th.
+
+    python benchmarks/edits.py
+    python benchmarks/edits.py --images 5000 50000 --history 100
+"""
+
+import argparse
+import itertools
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from bson import ObjectId
+from common import machine, span, table
+from fiftyone_overhead import use_own_database
+
+FIELD, SIZE, N_REPEATS = "character_group", 20, 7
+MODEL = "ccip-caformer-24-randaug-pruned"
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, nargs="+", default=[5_000, 50_000, 200_000], help="how many")
+    parser.add_argument("--history", type=int, default=1_000, help="number of corrections before the last ones")
+    options = parser.parse_args()
+    use_own_database()
+    print(machine())
+    _measure(4_000)  # all is imported now
+    columns = [_measure(n) for n in options.images]
+    rows = [(name, *(span(column[name], ".0f") for column in columns)) for name in columns[0]]
+    header = ("correction of one group, ms", *(f"{n:,} images" for n in options.images))
+    table(f"Corrections, {N_REPEATS} each", header, rows, save_as="edits")
+    early, late = _with_history(options.history)
+    row = (f"{options.history:,}", span(early, ".0f"), span(late, ".0f"), f"{_ratio(late, early):.2f}")
+    table(
+        "Moving an image",
+        ("corrections before", "after 10, ms", "after these, ms", "ratio"),
+        [row],
+        save_as="edits-history",
+    )
+
+
+def _ratio(late: list[float], early: list[float]) -> float:
+    return statistics.median(late) / statistics.median(early)
+
+
+def _measure(n: int) -> dict[str, list[float]]:
+    import ccip_plugin as ccip
+
+    dataset = _dataset(n)
+    groups, ids = itertools.count(1), dataset.values("id")
+    edits: dict[str, Callable[[], object]] = {
+        "confirm": lambda: ccip.confirm(dataset, groups=next(groups)),
+        "rename_group": lambda: ccip.rename_group(dataset, number := next(groups), f"綾波 {number}"),
+        "merge_groups": lambda: ccip.merge_groups(dataset, [next(groups), next(groups)]),
+        "split_group": lambda: ccip.split_group(dataset, next(groups), k=2),
+        "keep_apart": lambda: ccip.keep_apart(dataset, [next(groups), next(groups)]),
+        "move of 3": lambda: ccip.move(dataset.select(ids[SIZE * (number := next(groups)) :][:3]), number + 3),
+        "reject of 1": lambda: ccip.reject(dataset.select(ids[SIZE * next(groups)])),
+        "ignore of a group": lambda: ccip.ignore(dataset, groups=next(groups)),
+        "undo": lambda: ccip.undo(dataset),
+    }
+    measured = {name: [_milliseconds(edit) for _ in range(N_REPEATS)] for name, edit in edits.items()}
+    dataset.delete()
+    return measured
+
+
+def _with_history(n: int) -> tuple[list[float], list[float]]:
+    """The milliseconds of corrections after 10 others, and after ``n``."""
+    import ccip_plugin as ccip
+
+    dataset = _dataset(5_000)
+    ids = dataset.values("id")
+    moves = itertools.count()
+
+    def move() -> None:
+        number = next(moves)
+        ccip.move(dataset.select(ids[number]), number // SIZE + 3)
+
+    def after(count: int) -> list[float]:
+        while next(moves) < count:
+            move()
+        return [_milliseconds(move) for _ in range(15)]
+
+    result = after(10), after(n)
+    dataset.delete()
+    return result
+
+
+def _milliseconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return (time.perf_counter() - start) * 1000
+
+
+def _dataset(n: int) -> Any:
+    """``n`` images in groups of 20, with embeddings for the first groups."""
+    import fiftyone as fo
+
+    from ccip_plugin.core.identity.groups import Draft, Registry
+    from ccip_plugin.core.identity.planning import Plan
+    from ccip_plugin.embeddings.provenance import Provenance, write_provenance
+    from ccip_plugin.labels.changes import apply
+    from ccip_plugin.labels.store import LabelStore
+    from ccip_plugin.labels.tables import GroupLabel, table_of
+    from ccip_plugin.storage.internals import sample_documents
+    from ccip_plugin.storage.targets import resolve
+
+    dataset = fo.Dataset()
+    ids, now = [ObjectId() for _ in range(n)], dataset.created_at
+    for start in range(0, n, 10_000):
+        sample_documents(dataset).insert_many(
+            {
+                "_id": each,
+                "filepath": f"/{each}.png",
+                "_media_type": "image",
+                "created_at": now,
+                "last_modified_at": now,
+            }
+            for each in ids[start : start + 10_000]
+        )
+    dataset.add_sample_field("ccip_embedding", fo.VectorField)
+    write_provenance(dataset, "ccip_embedding", Provenance(MODEL, 2))
+    vectors = np.random.default_rng(0).standard_normal((min(n, 100 * SIZE), 768)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    dataset[: len(vectors)].set_values("ccip_embedding", list(vectors))
+    draft, rows = Draft(Registry()), []
+    for start in range(0, n, SIZE):
+        group_id = draft.new_group()
+        label = GroupLabel(draft.name_of(group_id), group_id, "auto", 0.5, 0.1, 0.2, draft.name_of(group_id))
+        rows += [(str(each), str(each), label) for each in ids[start : start + SIZE]]
+    store = LabelStore(resolve(dataset), FIELD)
+    apply(store, Plan(table_of(rows), draft.changes()), action="group_characters", run_key="k", run={"method": "m"})
+    return dataset
+
+
+if __name__ == "__main__":
+    main()
