@@ -220,6 +220,12 @@ class Draft:
         """The id of the group of a name, None where there is none."""
         return self._ids.get(canonical_name(name))
 
+    def find(self, group: str | int) -> int | None:
+        """The id of a group of its own, by its name or id; None where there is none."""
+        group_id = self._ids.get(canonical_name(group)) if isinstance(group, str) else group
+        found = None if group_id is None else self.groups.get(group_id)
+        return None if found is None or found.merged_into is not None else group_id
+
     def rename(self, group_id: int, name: str, named_by: str = PERSON) -> None:
         """Names a group; its earlier name is free again.
 

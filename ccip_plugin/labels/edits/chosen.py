@@ -30,8 +30,9 @@ _SPARE = 10  # default names that are looked up before a new group is named
 class NoSuchGroupError(CCIPError, ValueError):
     """No group has that name or id."""
 
-    def __init__(self, path: str, group: GroupRef):
-        super().__init__(f"{path!r} has no character group {group!r}: give the name of a group, or its id")
+    def __init__(self, path: str, group: GroupRef, merged_into: int | None = None):
+        why = "" if merged_into is None else f" any more, it was merged into the group {merged_into}"
+        super().__init__(f"{path!r} has no character group {group!r}{why}: give the name of a group, or its id")
         self.path, self.group = path, group
 
 
@@ -156,12 +157,18 @@ def _read(store: LabelStore, action: str, groups: Sequence[GroupRef] | None, oth
         named = {(label.group_id, label.group_name) for _, _, label in rows if label is not None and label.group_name}
         refs = [*others, *(group_id for group_id, _ in named if group_id), *(name for _, name in named if name)]
         return Edit(store, action, rows, Draft(_load(dataset, path, refs)))
-    registry = _load(dataset, path, [*groups, *others])
-    draft = Draft(registry)
-    ids = {_resolve(draft, path, group) for group in groups}
-    names = [registry.groups[group_id].name for group_id in ids]
+    draft = Draft(_load(dataset, path, [*groups, *others]))
+    known = {group: draft.find(group) for group in groups}
+    ids = {group_id for group_id in known.values() if group_id is not None}
+    typed = [str(group) for group, group_id in known.items() if group_id is None and isinstance(group, str)]
+    names = [draft.groups[group_id].name for group_id in ids] + typed
+    wanted = set(map(canonical_name, names))
     rows = stored_rows(store, _members(store, ids, names))
-    members = [row for row in rows if row[2] is not None and draft.id_of(row[2].group_name, row[2].group_id) in ids]
+    members = [row for row in rows if row[2] is not None and canonical_name(row[2].group_name or "") in wanted]
+    for _, _, label in members:  # a name that users typed is a group as soon as it is used
+        draft.id_of(label.group_name if label is not None else None)
+    for group in groups:
+        _resolve(draft, path, group)
     return Edit(store, action, members, draft)
 
 
@@ -202,12 +209,10 @@ def _load(dataset: SampleCollection, path: str, refs: Iterable[GroupRef]) -> Reg
 
 
 def _resolve(draft: Draft, path: str, group: GroupRef) -> int:
-    if isinstance(group, str):
-        group_id = draft.registry.ids_by_name().get(canonical_name(group))
-    else:
-        group_id = group if group in draft.registry.groups else None
-    if group_id is None or draft.registry.groups[group_id].merged_into is not None:
-        raise NoSuchGroupError(path, group)
+    group_id = draft.find(group)
+    if group_id is None:
+        gone = draft.groups.get(group) if isinstance(group, int) else None
+        raise NoSuchGroupError(path, group, None if gone is None else gone.merged_into)
     return group_id
 
 

@@ -3,7 +3,7 @@
 import fiftyone as fo
 import pytest
 
-from ccip_plugin import confirm, group_characters, history, ignore, move, redo, reject, rename_group, undo
+from ccip_plugin import confirm, group_characters, history, ignore, merge_groups, move, redo, reject, rename_group, undo
 from ccip_plugin.core.errors import ParameterError
 from ccip_plugin.core.identity.groups import Group, GroupNameError
 from ccip_plugin.labels.edits.chosen import NoSuchGroupError
@@ -342,3 +342,19 @@ def test_only_the_items_named_are_read(grouped, monkeypatch):
     grouped.call(confirm, grouped.data, groups="Rei")
     grouped.call(move, one, TWO)
     assert [len(ids) for ids, _, _ in read] == [4, 4, 1]
+
+
+def test_names_that_users_typed_are_groups_of_their_own(grouped):
+    """Images of a group whose labels were edited are of the group that these name, known or not."""
+    label, is_patches = grouped.store.attribute_path("label"), grouped.options["patches_field"]
+    for place, name in ((0, TWO), (1, "Asuka"), (2, " Asuka ")):
+        grouped.view(place).set_values(label, [[name]] if is_patches else [name])
+    assert grouped.call(confirm, grouped.data, groups=ONE).groups == {ONE: 1}
+    assert {group.name for group in grouped.registry.groups.values()} == {ONE, TWO}
+    assert grouped.call(confirm, grouped.data, groups=TWO).groups == {TWO: 5}
+    assert grouped.call(merge_groups, grouped.view(1, 3)).gone == (ONE,)
+    assert grouped.names() == [TWO, "Asuka", " Asuka ", "Asuka", *[TWO] * 4, "unassigned"]
+    assert sorted(group.name for group in grouped.registry.groups.values()) == ["Asuka", ONE, TWO]
+    assert grouped.call(rename_group, grouped.data, "Asuka", "Rei").n_changed == 2
+    with pytest.raises(NoSuchGroupError):
+        grouped.call(confirm, grouped.data, groups="nobody")

@@ -114,6 +114,10 @@ def test_merge(grouped):
     assert grouped.ids()[:8] == [1] * 8
     assert grouped.statuses() == [*["auto"] * 5, "confirmed", *["auto"] * 3], "nothing is confirmed by a merge"
     assert grouped.registry.groups[2].merged_into == 1
+    with pytest.raises(
+        NoSuchGroupError, match="has no character group 2 any more, it was merged into the group 1: give"
+    ):
+        grouped.call(confirm, grouped.data, groups=2)
     if patches := grouped.options["patches_field"]:
         assert grouped.data.values(f"{patches}_characters")[0] == [ONE]
 
