@@ -54,14 +54,15 @@ class Deletion:
 
     def facts(self) -> Facts:
         """The report as text."""
+        deleted = "deleted" if self.is_done else "to be deleted"
         return Facts.of(
-            f"{counted(self.n_labels, 'label')} deleted, {self.n_kept:,} kept",
+            f"{counted(self.n_labels, 'label')} {deleted}, {self.n_kept:,} kept",
             [
-                ("Labels deleted", self.n_labels),
-                ("Groups deleted", self.n_groups),
+                (f"Labels {deleted}", self.n_labels),
+                (f"Groups {deleted}", self.n_groups),
                 ("User labels kept", self.n_kept or None),
-                ("Empty fields deleted", ", ".join(self.fields)),
-                ("Runs deleted", ", ".join(self.run_keys)),
+                (f"Empty fields {deleted}", ", ".join(self.fields)),
+                (f"Runs {deleted}", ", ".join(self.run_keys)),
             ],
         )
 

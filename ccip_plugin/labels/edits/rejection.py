@@ -44,6 +44,7 @@ class Rejection:
         n_without: number of items in no group, unchanged
         n_left: labels that another user changed during the run, not overwritten; the rejection is recorded
         refused: the ids of items whose labels cannot be written, with the reason; the rejection is recorded
+        is_done: False for a dry run
     """
 
     path: str
@@ -51,6 +52,7 @@ class Rejection:
     n_without: int
     n_left: int = 0
     refused: Mapping[str, str] = field(default_factory=dict)
+    is_done: bool = False
 
     @property
     def n_rejected(self) -> int:
@@ -73,9 +75,9 @@ class Rejection:
     def facts(self) -> Facts:
         """The report as text."""
         return Facts.of(
-            f"rejected: {self.counts}",
+            f"rejected: {self.counts}" if self.is_done else f"to be rejected: {self.counts}",
             [
-                ("Removed from their group", self.counts),
+                ("Removed from their group" if self.is_done else "To be removed from their group", self.counts),
                 ("In no group before", self.n_without or None),
                 ("Changed during the run, not overwritten", self.n_left or None),
                 ("Cannot be written", refused_text(self.refused)),
@@ -152,4 +154,4 @@ def _reject(store: LabelStore, dry_run: bool, progress: ProgressCallback | None)
         return rejection
     plan = Plan(table_of(rows), draft.changes())
     done = apply(store, plan, action="reject", is_automatic=False, progress=progress)
-    return replace(rejection, n_left=done.n_left, refused=done.refused)
+    return replace(rejection, n_left=done.n_left, refused=done.refused, is_done=True)
