@@ -89,3 +89,58 @@ def test_a_curator_corrects_groups(app, gallery):
     names, statuses = labels(gallery)
     assert (names[0], names[1], statuses[:2]) == (name, "アスカ", ["confirmed"] * 2)
     assert {group.name for group in load_registry(gallery, FIELD).groups.values()} >= {name, "アスカ"}
+
+
+def test_a_curator_corrects_whole_groups(app, gallery):
+    """Merge, split, same and different characters, cover: each from the grid, then a run, then undo."""
+    group_characters(gallery)
+    before, _ = labels(gallery)
+    first, other = before[0], before[4]
+    with app.shot_on_failure("whole-groups"):
+        app.open(gallery.name)
+        app.tick_tile(0)
+        app.tick_tile(4)
+        app.operator("CCIP: merge groups")
+        app.says(re.compile(f"^Selected images whose labels change: 4 \\(4 in '{first}'\\)"))
+        app.says(f"Merged groups: '{other}'.")
+        app.shot("merge-form")
+        app.execute("Merge")
+        app.dialog.get_by_role("row", name=re.compile("^Merged groups")).wait_for()
+        app.shot("merge-summary")
+        app.close_dialog()
+        assert labels(gallery)[0][:8] == [first] * 8
+
+        app.tick_tile(0)
+        app.operator("CCIP: split a group")
+        app.says(re.compile("^Images of the group whose labels change: 4"))
+        app.shot("split-form")
+        app.execute("Split")
+        app.dialog.get_by_role("row", name=re.compile("^Kept apart")).wait_for()
+        app.close_dialog()
+        assert len(set(labels(gallery)[0][:8])) == 2
+
+        app.tick_tile(8)
+        app.tick_tile(12)
+        app.operator("CCIP: different characters")
+        app.says("Rejections added: 2.")
+        app.shot("apart-form")
+        app.execute("Keep apart")
+        app.dialog.get_by_role("row", name=re.compile("^Rejections added")).wait_for()
+        app.close_dialog()
+
+        app.tick_tile(9)
+        app.operator("CCIP: choose the cover of a group")
+        app.execute("Set cover")
+        app.dialog.get_by_role("row", name=re.compile("^Cover of")).wait_for()
+        app.close_dialog()
+        corrected, _ = labels(gallery)
+        registry = load_registry(gallery, FIELD)
+        group_characters(gallery, eps=0.45)
+        assert labels(gallery)[0][:8] == corrected[:8]
+        assert load_registry(gallery, FIELD).rejections == registry.rejections
+        for _ in range(2):
+            app.operator(UNDO)
+            app.execute("Undo")
+            app.dialog.get_by_role("row", name=re.compile("^Labels written")).wait_for()
+            app.close_dialog()
+    assert labels(gallery)[0] == corrected
