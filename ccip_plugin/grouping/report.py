@@ -43,8 +43,8 @@ _DEFAULT_NAMES = (
     "these {noun} again, delete their labels"
 )
 _PARTLY_NAMED = (
-    "{name!r} was given to {n:,} of {n_all:,} {noun} of {group!r}, which keeps its name: name the whole group with "
-    "rename_group ('CCIP: rename a group'), if all show this character"
+    "{name!r} was given to {n:,} of {n_all:,} {noun} of {group!r}, which keeps its name: merge the two "
+    "with merge_groups ('CCIP: merge groups'), if all show this character"
 )
 _OTHER_METRIC = (
     "the metric file of this model is not (1 - cos) / 2, and the groups are made by (1 - cos) / 2: the published "

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from bson.errors import InvalidDocument
+from pymongo.errors import WriteError
 
 from ..core.errors import ParameterError
 from ..core.identity.planning import Plan
@@ -259,6 +260,10 @@ def write_entry(
         set_aside(journal, entry, str(unstorable))
         store.refresh()
         raise unstorable from error
+    except WriteError as error:  # the database refuses the change, not its server
+        set_aside(journal, entry, f"the database refuses it: {error.details or error}")
+        store.refresh()
+        raise
     if entry.state == EntryState.UNDOING:
         if entry.problem is not None:
             journal.remove(entry)

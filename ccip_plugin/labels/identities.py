@@ -223,7 +223,7 @@ def save_delta(
     Args:
         dataset: the dataset
         path: the path of the grouped field
-        revision: the expected revision; it is counted up by one
+        revision: the expected revision; it is counted up
         next_id: the id of the next new group; it never goes down
         groups: the changed groups
         rejected (None): rejections to add, as :func:`stored_ids` gives them
@@ -243,8 +243,10 @@ def save_delta(
         register(dataset, registry_key(path), RunKind.REGISTRY, **head, delta=_no_changes(), delta_bytes=0)
         run = _read(dataset, path, ("revision", "delta_bytes")) or {}
     added, removed = (lifted or {}, rejected or {}) if is_backward else (rejected or {}, lifted or {})
-    change = _change(next_id, groups, added, removed)
-    n_bytes = len(bson.encode(change))
+    changes = [_change(next_id, groups, added, {key: ids for key, ids in removed.items() if key not in added})]
+    if both := {key: ids for key, ids in removed.items() if key in added}:  # one update cannot do both to one list
+        changes.append(_change(next_id, {}, {}, both))
+    n_bytes = len(bson.encode({"changes": changes}))
     config = run["config"]
     if config["version"] < _VERSION or config["delta_bytes"] + n_bytes > _LARGEST[is_run]:
         registry = load_registry(dataset, path)
@@ -254,8 +256,8 @@ def save_delta(
         next_id = max(next_id, registry.next_id)
         is_written = registry.revision == revision and _write_all(dataset, path, run, part, revision, next_id)
     else:
-        change["$inc"]["config.delta_bytes"] = n_bytes
-        is_written = _update(dataset, path, revision, change)
+        changes[0]["$inc"]["config.delta_bytes"] = n_bytes
+        is_written = all(_update(dataset, path, revision + n, change) for n, change in enumerate(changes))
     if not is_written:
         raise StaleGroupsError(path)
 

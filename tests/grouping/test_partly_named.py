@@ -36,7 +36,7 @@ def test_most_of_them_name_the_group(data, n, method):
     report = group_characters(data)
     labels = data.values(f"{FIELD}.label")[:8]
     assert labels == (["Rei"] * 8 if n > 4 else ["Rei"] * n + [ONE] * (8 - n))
-    expected = f"'Rei' was given to {n} of 8 images of 'char_0001', which keeps its name: name the whole group with"
+    expected = f"'Rei' was given to {n} of 8 images of 'char_0001', which keeps its name: merge the two with"
     assert [warning.startswith(expected) for warning in said(report)] == [True] * (1 < n <= 4)
     assert not said(group_characters(data)), "it is said once"
 

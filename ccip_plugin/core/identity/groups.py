@@ -33,14 +33,23 @@ def is_too_long(name: str) -> bool:
     return len(canonical_name(name)) > MAX_NAME
 
 
+def check_characters(name: str) -> None:
+    """Checks that the database takes the characters of a name.
+
+    Raises:
+        GroupNameError: it has a half of a character
+    """
+    if _HALF.search(name):
+        raise GroupNameError(f"{name!r} cannot be stored: it has a half of a character, as texts have that were cut")
+
+
 def check_length(name: str) -> None:
     """Checks that a name for a group can be stored.
 
     Raises:
         GroupNameError: it is too long, or has characters that no database takes
     """
-    if _HALF.search(name):
-        raise GroupNameError(f"{name!r} cannot be stored: it has a half of a character, as texts have that were cut")
+    check_characters(name)
     if is_too_long(name):
         n = len(canonical_name(name))
         raise GroupNameError(
@@ -138,7 +147,7 @@ class IdentityChanges:
         next_id: the id of the next new group after the changes
         groups: the changed groups
         rejected: rejections to add: per group id, ids of items
-        lifted: rejections to remove, likewise; of one group, either some are added or some are removed
+        lifted: rejections to remove, likewise; none of those that are added
     """
 
     registry: Registry
@@ -164,16 +173,17 @@ class Draft:
     Args:
         registry: the groups to start from
         created (None): the time for new groups, now by default
+        typed (()): names, as they are compared, that labels have and no group: new groups get others
     """
 
-    def __init__(self, registry: Registry, *, created: str | None = None):
+    def __init__(self, registry: Registry, *, created: str | None = None, typed: Iterable[str] = ()):
         self.registry, self.next_id = registry, registry.next_id
         self.groups: dict[int, Group] = dict(registry.groups)
         self._created = created or datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         self._rejected: dict[int, set[str]] = {}  # added by this draft
         self._lifted: dict[int, set[str]] = {}  # removed by it
         self._dropped: dict[int, Group] = {}
-        self._ids = registry.ids_by_name()
+        self._ids, self._typed = registry.ids_by_name(), frozenset(typed)
 
     def new_group(self, name: str | None = None, group_id: int | None = None) -> int:
         """Adds a group and returns its id.
@@ -189,8 +199,8 @@ class Draft:
         if name is not None:
             check_length(name)
         group_id = self.next_id if group_id is None else group_id
-        while name is None and default_name(group_id) in self._ids:  # a user gave another group the name of a later id
-            group_id += 1
+        while name is None and (default_name(group_id) in self._ids or self.is_typed(default_name(group_id))):
+            group_id += 1  # a user gave another group, or images, the name of a later id
         name = default_name(group_id) if name is None else name
         self.next_id = max(self.next_id, group_id + 1)
         named_by = None if looks_default(name) else PERSON
@@ -219,6 +229,10 @@ class Draft:
     def id_of_name(self, name: str) -> int | None:
         """The id of the group of a name, None where there is none."""
         return self._ids.get(canonical_name(name))
+
+    def is_typed(self, name: str) -> bool:
+        """Whether labels have a name that no group has, as far as that was read."""
+        return canonical_name(name) in self._typed and canonical_name(name) not in self._ids
 
     def find(self, group: str | int) -> int | None:
         """The id of a group of its own, by its name or id; None where there is none."""
@@ -262,11 +276,19 @@ class Draft:
         self._ids.pop(canonical_name(self.groups[group_id].name), None)
 
     def unite(self, group_ids: Iterable[int], into: int) -> None:
-        """Makes several groups one, whose images stay together; what kept them apart is gone."""
+        """Makes several groups one, whose images stay together; what kept them apart is gone.
+
+        What the others have been told, the one that stays is told: who reads it later need not know of them.
+        """
         ids = {*group_ids, into}
+        apart = {self.root(other) for group_id in ids for other in self.groups[group_id].apart}
         for group_id in ids - {into}:
             self.merge(group_id, into)
-        apart = {self.root(other) for group_id in ids for other in self.groups[group_id].apart} - ids
+            self.groups[group_id] = replace(self.groups[group_id], apart=())
+            rejected = self.registry.rejections.get(group_id, frozenset())
+            self._lifted.setdefault(group_id, set()).update(rejected)
+            self.reject(into, rejected)
+        apart = {self.root(other) for other in apart} - {into}
         self.groups[into] = replace(self.groups[into], held_by=PERSON, apart=tuple(sorted(apart)))
 
     def hold(self, group_id: int) -> None:
@@ -297,9 +319,11 @@ class Draft:
 
     def lift(self, group_id: int, ids: Iterable[str]) -> None:
         """Removes rejections from a group, and from those that were merged into it."""
+        ids = set(ids)
         for rejecting, rejected in self.registry.rejections.items():
             if self.root(rejecting) == group_id and (lifted := rejected.intersection(ids)):
                 self._lifted.setdefault(rejecting, set()).update(lifted)
+        self._rejected.get(group_id, set()).difference_update(ids)
 
     def drop(self, group_ids: Iterable[int]) -> None:
         """Removes groups without members. Their ids are not used again."""
@@ -323,8 +347,8 @@ class Draft:
             for key in keys
             if before.get(key) is not after.get(key) and before.get(key) != after.get(key)
         }
-        rejected = {group_id: frozenset(ids) for group_id, ids in self._rejected.items()}
-        lifted = {group_id: frozenset(ids) for group_id, ids in self._lifted.items()}
+        rejected = {group_id: frozenset(ids) for group_id, ids in self._rejected.items() if ids}
+        lifted = {group_id: frozenset(ids) for group_id, ids in self._lifted.items() if ids}
         return IdentityChanges(self.registry, self.next_id, delta, rejected, lifted)
 
 

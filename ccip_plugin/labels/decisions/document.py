@@ -13,7 +13,7 @@ from ...core.errors import CCIPError, check_type, printable
 from ...core.identity.boxes import Box, box_of
 from ...core.identity.groups import GroupNameError, check_length
 from ...reports.export import write_json
-from ...storage.fields import STATUSES
+from ...storage.fields import STATUSES, UNASSIGNED
 
 FORMAT, VERSION = "ccip-decisions", 1
 MAX_BYTES = 256 << 20
@@ -195,6 +195,8 @@ def _name(value: Any) -> str:
     name = _text(value).strip()
     if not name:
         raise ValueError("a name is empty")
+    if name == UNASSIGNED:
+        raise ValueError(f"no group is called {UNASSIGNED!r}")
     try:
         check_length(name)
     except GroupNameError as error:

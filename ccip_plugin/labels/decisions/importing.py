@@ -24,7 +24,7 @@ from ..reports import refused_text
 from ..snapshot import read_state
 from ..store import LabelStore
 from ..tables import GroupLabel, rows_of, table_of
-from .document import Decisions, ItemEntry, read_decisions
+from .document import Decisions, DecisionsFileError, ItemEntry, read_decisions
 from .matching import Matches, match_items
 
 ACTION = "import_decisions"
@@ -150,6 +150,9 @@ def import_decisions(
     decisions = read_decisions(path)
     store = LabelStore(resolve(samples, patches_field).whole(), group_field)
     store.check()
+    if (decisions.patches_field is None) == store.target.is_patches:
+        wanted = "whole images, and not about detections" if store.target.is_patches else "detections: name their field"
+        raise DecisionsFileError(path, f"they are about {wanted}")
     matches = match_items(store, decisions, progress)
     try:
         return _import(store, decisions, matches, overwrite, dry_run, progress)

@@ -1,5 +1,6 @@
 """The items and groups that an edit names, read without reading all of them."""
 
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -9,10 +10,11 @@ from fiftyone import ViewField as F
 from fiftyone.core.collections import SampleCollection
 
 from ...core.errors import CCIPError, ParameterError, check_type
-from ...core.identity.groups import Draft, Registry, default_name
+from ...core.identity.groups import Draft, check_characters, default_name
 from ...core.identity.planning import Plan
 from ...core.plain import canonical_name
 from ...core.progress import ProgressCallback
+from ...storage.internals import sample_documents
 from ...storage.targets import Target, TargetError, batched, items_view, resolve
 from ..changes import apply
 from ..identities import StaleGroupsError, load_registry
@@ -131,17 +133,23 @@ def _edit(
     made = _read(store, action, groups, others)
     plan(made)
     identities = made.draft.changes()
+    # a rejection that comes from a merged group to the one that stays is neither added nor removed
+    added, removed = (frozenset().union(*ids.values()) for ids in (identities.rejected, identities.lifted))
     report = EditReport(
         action,
         store.path,
         dict(made.groups.most_common()),
         made.n_same,
         made.n_without,
-        lifted={made.draft.name_of(group_id): tuple(sorted(ids)) for group_id, ids in identities.lifted.items()},
+        lifted={
+            made.draft.name_of(group_id): tuple(sorted(ids - added))
+            for group_id, ids in identities.lifted.items()
+            if ids - added
+        },
         parted=tuple(made.parted),
         gone=tuple(made.gone),
         n_groups=len(identities.groups),
-        n_rejected=sum(map(len, identities.rejected.values())),
+        n_rejected=sum(len(ids - removed) for ids in identities.rejected.values()),
         details=made.details,
     )
     if dry_run:
@@ -151,13 +159,13 @@ def _edit(
 
 
 def _read(store: LabelStore, action: str, groups: Sequence[GroupRef] | None, others: Sequence[GroupRef]) -> Edit:
-    dataset, path = store.target.dataset, store.path
+    path = store.path
     if groups is None:
         rows = stored_rows(store, store.target)
         named = {(label.group_id, label.group_name) for _, _, label in rows if label is not None and label.group_name}
         refs = [*others, *(group_id for group_id, _ in named if group_id), *(name for _, name in named if name)]
-        return Edit(store, action, rows, Draft(_load(dataset, path, refs)))
-    draft = Draft(_load(dataset, path, [*groups, *others]))
+        return Edit(store, action, rows, _load(store, refs))
+    draft = _load(store, [*groups, *others])
     known = {group: draft.find(group) for group in groups}
     ids = {group_id for group_id in known.values() if group_id is not None}
     typed = [str(group) for group, group_id in known.items() if group_id is None and isinstance(group, str)]
@@ -193,19 +201,36 @@ def stored_rows(store: LabelStore, target: Target) -> list[tuple[str, str, Group
     ]
 
 
-def _load(dataset: SampleCollection, path: str, refs: Iterable[GroupRef]) -> Registry:
-    """Reads groups by id or name, and those that have the default names of the next groups."""
-    refs = list(refs)
+def _load(store: LabelStore, refs: Iterable[GroupRef]) -> Draft:
+    """Reads groups by id or name, those that they are kept apart from, and who has the names of the next groups."""
+    dataset, path, refs = store.target.dataset, store.path, list(refs)
     next_id = load_registry(dataset, path, ()).next_id
-    ids = [ref for ref in refs if isinstance(ref, int)]
+    ids = {ref for ref in refs if isinstance(ref, int)}
     names = [ref for ref in refs if isinstance(ref, str)]
     n_spare = _SPARE
     while True:
         spare = [default_name(next_id + number) for number in range(n_spare)]
         registry = load_registry(dataset, path, ids, [*spare, *names])
-        if not set(map(canonical_name, spare)) <= registry.ids_by_name().keys():
-            return registry
+        if apart := {other for group in registry.groups.values() for other in group.apart} - ids:
+            ids |= apart
+            continue
+        typed = _in_labels(store, [*names, *(default_name(next_id + number) for number in range(n_spare * 11))])
+        if not set(map(canonical_name, spare)) <= registry.ids_by_name().keys() | typed:
+            return Draft(registry, typed=typed - registry.ids_by_name().keys())
         n_spare *= 10
+
+
+def _in_labels(store: LabelStore, names: Iterable[str]) -> set[str]:
+    """Those of some names that labels have, as they are compared."""
+    path, forms = store.attribute_path("label"), _forms(names)
+    found = sample_documents(store.target.dataset).distinct(path, {path: {"$in": forms}})
+    return {canonical_name(name) for name in found if name in set(forms)}
+
+
+def _forms(names: Iterable[str]) -> list[str]:
+    """Names in the forms in which users may have typed them."""
+    forms = {unicodedata.normalize(form, name.strip()) for name in names for form in ("NFC", "NFD")} | set(names)
+    return sorted({text for form in forms for text in (form, f"{form} ", f" {form}")})
 
 
 def _resolve(draft: Draft, path: str, group: GroupRef) -> int:
@@ -220,13 +245,13 @@ def _members(store: LabelStore, ids: set[int], names: list[str]) -> Target:
     """The items whose labels have these ids or names, as the indexes of the database find them."""
     target = store.target
     paths = {name: store.attribute_path(name) for name in ("group_id", "label")}
-    query = {"$or": [{paths["group_id"]: {"$in": sorted(ids)}}, {paths["label"]: {"$in": names}}]}
+    query = {"$or": [{paths["group_id"]: {"$in": sorted(ids)}}, {paths["label"]: {"$in": _forms(names)}}]}
     found = target.view.mongo([{"$match": query}])  # an expression of FiftyOne would use no index
     if not target.is_patches:
         return replace(target, view=found)
     group_id, label = (F(path.rpartition(".")[2]) for path in (paths["group_id"], paths["label"]))
     return replace(
-        target, view=found.filter_labels(target.patches_field, group_id.is_in(sorted(ids)) | label.is_in(names))
+        target, view=found.filter_labels(target.patches_field, group_id.is_in(sorted(ids)) | label.is_in(_forms(names)))
     )
 
 
@@ -293,3 +318,5 @@ def check_group(group: object) -> None:
     check_type("group", group, str | int, wanted)
     if isinstance(group, bool):
         raise ParameterError("group", group, wanted)
+    if isinstance(group, str):
+        check_characters(group)

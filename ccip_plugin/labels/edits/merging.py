@@ -15,7 +15,7 @@ from ...storage.targets import resolve
 from ..identities import check_name
 from ..store import LabelStore
 from .chosen import Edit, GroupRef, as_groups, edit, groups_of
-from .names import NameTakenError, renamed_label
+from .names import check_free, renamed_label
 from .report import EditReport
 
 
@@ -127,7 +127,6 @@ def _staying(made: Edit, ids: Sequence[int], name: str | None) -> tuple[int, str
     taken = made.draft.id_of_name(name)
     if taken in ids:
         return int(taken or 0), groups[int(taken or 0)].name
-    if taken is not None:
-        raise NameTakenError(name, taken)
+    check_free(made, name)
     check_name(name)
     return largest, name

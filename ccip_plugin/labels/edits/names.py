@@ -19,12 +19,11 @@ from .report import EditReport
 
 
 class NameTakenError(GroupNameError):
-    """Another group has that name."""
+    """Another group has that name, or images to which users gave it have it."""
 
-    def __init__(self, name: str, group_id: int):
-        super().__init__(
-            f"the group {group_id} is called {name!r} already: merge the two with merge_groups, or choose another name"
-        )
+    def __init__(self, name: str, group_id: int | None):
+        who = "images that users named are" if group_id is None else f"the group {group_id} is"
+        super().__init__(f"{who} called {name!r} already: merge the two with merge_groups, or choose another name")
         self.name, self.group_id = name, group_id
 
 
@@ -75,14 +74,23 @@ def rename_group(
 
 
 def _rename(made: Edit, group_id: int, name: str) -> None:
-    taken = made.draft.id_of_name(name)
-    if taken not in (None, group_id):
-        raise NameTakenError(name, int(taken or 0))
+    check_free(made, name, group_id)
     old = made.draft.groups[group_id].name
     made.draft.rename(group_id, name)
     for item_id, sample_id, label in made.rows:
         if label is not None:
             made.write(item_id, sample_id, label, renamed_label(label, group_id, old, name))
+
+
+def check_free(made: Edit, name: str, group_id: int | None = None) -> None:
+    """Checks that a name is free, or that of a group itself.
+
+    Raises:
+        NameTakenError: it is not
+    """
+    taken = made.draft.id_of_name(name)
+    if taken not in (None, group_id) or made.draft.is_typed(name):
+        raise NameTakenError(name, taken)
 
 
 def renamed_label(label: GroupLabel, group_id: int, old: str, name: str) -> GroupLabel:

@@ -124,6 +124,8 @@ def _take(
     """Plans a row; gives the number of items that stay because they were changed since."""
     group_id: int | None = None
     n_left = 0
+    if _is_decided(made, row):
+        return len(row.ids)
     for item_id in row.ids:
         sample_id, label = items.get(item_id, ("", None))
         is_same = sample_id and (made.group_of(label) == row.source) and not (label is not None and label.is_human)
@@ -139,6 +141,16 @@ def _take(
         after = replace(labels[item_id], label=name, assigned=name, group_id=group_id, status=STATUS_AUTO)
         made.write(item_id, sample_id, label, after)
     return n_left
+
+
+def _is_decided(made: Edit, row: ProposedRow) -> bool:
+    """Whether users have since said of the groups of a row as a whole what contradicts it."""
+    source = None if row.source is None else made.draft.groups.get(row.source)
+    if source is None or row.source == row.target:
+        return False
+    is_named_since = row.kind == "merged" and not source.is_auto_named
+    is_apart = row.target in made.draft.groups and made.draft.are_apart(row.source or 0, row.target or 0)
+    return source.is_held or is_named_since or is_apart
 
 
 def _group_of(made: Edit, row: ProposedRow, made_groups: dict[int, ProposedRow]) -> int:

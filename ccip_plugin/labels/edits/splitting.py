@@ -8,7 +8,7 @@ from ...core.progress import ProgressCallback
 from ..identities import check_name
 from ..store import LabelStore
 from .chosen import Edit, GroupRef, edit
-from .names import NameTakenError, renamed_label
+from .names import check_free, renamed_label
 from .report import EditReport, names_text
 
 MAX_PARTS = 100
@@ -98,7 +98,5 @@ def _new_group(made: Edit, name: str | None) -> int:
     if name is None:
         return made.draft.new_group()
     check_name(name)
-    taken = made.draft.id_of_name(name.strip())
-    if taken is not None:
-        raise NameTakenError(name.strip(), taken)
+    check_free(made, name.strip())
     return made.draft.new_group(name.strip())

@@ -9,7 +9,7 @@ from fiftyone.core.collections import SampleCollection
 from ...core.errors import ParameterError
 from ...core.progress import ProgressCallback
 from ...storage.connection import with_database_errors
-from ...storage.fields import GROUP_FIELD, STATUS_AUTO, STATUS_CONFIRMED, UNASSIGNED
+from ...storage.fields import GROUP_FIELD, STATUS_CONFIRMED
 from ...storage.targets import resolve
 from ..store import LabelStore
 from ..tables import GroupLabel
@@ -96,11 +96,12 @@ def keep_apart(
     dry_run: bool = False,
     progress: ProgressCallback | None = None,
 ) -> EditReport:
-    """Says that images, or groups, are different characters. No run puts them together.
+    """Says that images, or groups, are different characters.
 
-    Of images in one group, the one that fits best stays, a confirmed one before others, and the others are rejected
-    from the group. Each image is also rejected from the groups of the others. Images of groups that are kept apart stay
-    in their groups. A later decision counts, e.g. to merge the groups.
+    Of images in one group, the one that fits best stays, a confirmed one before others; each of the others becomes a
+    confirmed image of a new group, as do several images in no group. Each is also rejected from the groups of the
+    others: no run puts it there. Images of groups that are kept apart stay in their groups, which are never one. A
+    later decision counts, e.g. to merge the groups.
 
     Args:
         samples: a view of the images, or of the detections; with ``groups`` the whole dataset as well
@@ -141,16 +142,20 @@ def keep_apart(
 def _keep_items_apart(made: Edit) -> None:
     _check_number("samples", len(made.rows))
     group_of = {item_id: made.group_of(label) for item_id, _, label in made.rows}
-    removed = GroupLabel(UNASSIGNED, None, STATUS_AUTO, assigned=UNASSIGNED)
     staying: dict[int, str] = {}
     for item_id, _, _ in sorted(made.rows, key=_fit):
         if (group_id := group_of[item_id]) is not None:
             staying.setdefault(group_id, item_id)
+    n_without = sum(group_id is None for group_id in group_of.values())
     for item_id, sample_id, label in made.rows:
         group_id = group_of[item_id]
-        if group_id is not None and staying[group_id] != item_id:
-            made.write(item_id, sample_id, label, removed)
-        made.n_without += group_id is None
+        if group_id is None and n_without == 1:
+            made.n_without += 1
+        elif group_id is None or staying[group_id] != item_id:
+            new_id = made.draft.new_group()
+            name = made.draft.groups[new_id].name
+            made.write(item_id, sample_id, label, GroupLabel(name, new_id, STATUS_CONFIRMED, assigned=name))
+            staying[new_id] = item_id
     for (group_id, owner), item_id in itertools.product(staying.items(), group_of):
         if item_id != owner:
             made.draft.reject(group_id, [item_id])

@@ -7,6 +7,7 @@ import fiftyone as fo
 from fiftyone.core.collections import SampleCollection
 
 from ...core.errors import CCIPError, check_type
+from ...core.plain import canonical_name
 from ...core.progress import ProgressCallback
 from ...storage.connection import with_database_errors
 from ...storage.fields import GROUP_FIELD
@@ -59,6 +60,17 @@ class LaterChangesError(CCIPError):
         self.ids, self.groups = list(ids), list(groups)
 
 
+class NameTakenSinceError(CCIPError):
+    """A change cannot be undone: another group has a name that it would bring back."""
+
+    def __init__(self, change: PastChange, name: str, group_id: int):
+        super().__init__(
+            f"change {change.number} ({action_text(change.action)}) cannot be undone alone: the group {group_id} is "
+            f"called {name!r} now. Rename that group first, or merge the two with merge_groups"
+        )
+        self.number, self.name, self.group_id = change.number, name, group_id
+
+
 class NoSuchChangeError(CCIPError, ValueError):
     """No change with this number was set aside."""
 
@@ -95,6 +107,7 @@ def undo(
     Raises:
         NothingToUndoError: there is nothing to revert, or no change with that number
         LaterChangesError: later changes wrote the same labels or groups; they are named
+        NameTakenSinceError: another group has the name that a group had before this change
     """
     check_type("number", number, int | None, "the number of a change, or None for the last one")
     store = LabelStore(resolve(samples, patches_field).whole(), group_field)
@@ -106,6 +119,7 @@ def undo(
         entry = next((each for each in done if each.number == number), None)
         if entry is not None:
             _check_later(store, journal, entry, [each for each in done if each.number > number])
+            _check_names(store, journal, entry)
         return entry
 
     return _turn(store, choose, EntryState.UNDOING, "undo", progress, number)
@@ -164,6 +178,25 @@ def _check_later(store: LabelStore, journal: Journal, entry: Entry, later: Seque
         registry = load_registry(store.target.dataset, store.path, groups).groups if groups else {}
         names = [registry[group_id].name if group_id in registry else f"{group_id}" for group_id in sorted(groups)]
         raise LaterChangesError(_past_change(journal, entry), found, list(ids), names)
+
+
+def _check_names(store: LabelStore, journal: Journal, entry: Entry) -> None:
+    """Checks that no other group has a name that the undo of a change brings back.
+
+    Raises:
+        NameTakenSinceError: one has
+    """
+    names = {
+        before.name: group_id
+        for group_id, (before, after) in journal.content(entry).groups.items()
+        if before is not None and before.merged_into is None
+        if after is None or after.merged_into is not None or after.name != before.name
+    }
+    registry = load_registry(store.target.dataset, store.path, names.values(), names)
+    for name, group_id in names.items():
+        owner = registry.ids_by_name().get(canonical_name(name))
+        if owner not in (None, group_id):
+            raise NameTakenSinceError(_past_change(journal, entry), name, int(owner or 0))
 
 
 @with_database_errors

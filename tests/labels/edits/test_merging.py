@@ -27,6 +27,7 @@ from ccip_plugin.labels.edits import (
     TooFewGroupsError,
 )
 from ccip_plugin.labels.edits.names import NameTakenError
+from ccip_plugin.labels.history.undoing import NameTakenSinceError
 from ccip_plugin.storage.targets import TargetError
 from tests.support.database.edits import ONE, TWO
 from tests.support.groups import embed
@@ -280,13 +281,28 @@ def test_parts_that_overlap_or_are_of_another_group(grouped):
 
 
 def test_images_of_one_group_that_are_kept_apart(grouped):
-    """The one that fits best stays, a confirmed one before others."""
+    """The one that fits best stays, a confirmed one before others; the others are groups of their own."""
     grouped.call(confirm, grouped.view(2))
     done = grouped.call(keep_apart, grouped.view(1, 2, 4, 8))
     ids = grouped.store.read()[0]
-    assert [grouped.names()[place] for place in (1, 2, 4, 8)] == ["unassigned", ONE, TWO, "unassigned"]
-    assert grouped.registry.rejections == {1: {ids[1], ids[4], ids[8]}, 2: {ids[1], ids[2], ids[8]}}
-    assert (done.n_without, done.n_rejected) == (1, 6)
+    assert [grouped.names()[place] for place in (1, 2, 4, 8)] == [THREE, ONE, TWO, "unassigned"]
+    assert grouped.registry.rejections == {
+        1: {ids[1], ids[4], ids[8]},
+        2: {ids[1], ids[2], ids[8]},
+        3: {ids[2], ids[4], ids[8]},
+    }
+    assert (done.n_without, done.n_rejected) == (1, 9)
+
+
+@pytest.mark.parametrize("parameters", RUNS, ids=str)
+@pytest.mark.parametrize("is_grouped", [True, False])
+def test_three_images_that_are_kept_apart_are_never_together(grouped, parameters, is_grouped):
+    if not is_grouped:
+        grouped.call(reject, grouped.view(0, 1, 2))
+    grouped.call(keep_apart, grouped.view(0, 1, 2))
+    grouped.run(**parameters)
+    names = [name for name in grouped.names()[:3] if name != "unassigned"]
+    assert len(set(names)) == len(names)
 
 
 def test_images_in_no_group_that_are_kept_together(grouped):
@@ -345,3 +361,84 @@ def test_groups_are_kept_in_a_clone(grouped):
         assert clone.values(path) == grouped.data.values(path)
     finally:
         clone.delete()
+
+
+def test_rejections_go_along_with_merges_and_are_lifted_by_a_move(grouped):
+    item = grouped.store.read()[0][0]
+    grouped.call(reject, grouped.view(0))
+    done = grouped.call(merge_groups, grouped.data, [1, 2], name=TWO)
+    assert (done.lifted, done.n_rejected, grouped.registry.rejections) == ({}, 0, {2: {item}})
+    assert grouped.call(move, grouped.view(0), TWO).lifted == {TWO: (item,)}
+    assert grouped.registry.rejections == {}
+    grouped.call(undo, grouped.data)
+    grouped.call(undo, grouped.data)
+    assert grouped.registry.rejections == {1: {item}}
+
+
+def test_a_merge_that_moves_some_rejections_and_removes_others(grouped):
+    """Of the group that stays, rejections are added and removed by one change."""
+    ids = grouped.store.read()[0]
+    grouped.call(reject, grouped.view(3))
+    grouped.call(move, grouped.view(8), TWO)
+    grouped.call(reject, grouped.view(8))
+    grouped.call(reject, grouped.view(4))
+    grouped.call(move, grouped.view(3), TWO)
+    before = grouped.registry
+    assert before.rejections == {1: {ids[3]}, 2: {ids[4], ids[8]}}
+    grouped.call(merge_groups, grouped.data, [1, 2], name=ONE)
+    assert grouped.registry.rejections == {1: {ids[4], ids[8]}}
+    grouped.call(undo, grouped.data)
+    assert (grouped.registry.groups, grouped.registry.rejections) == (before.groups, before.rejections)
+
+
+def test_groups_that_were_kept_apart_before_each_was_merged(grouped):
+    grouped.call(split_group, grouped.data, ONE, k=2)
+    grouped.call(split_group, grouped.data, TWO, k=2)
+    grouped.call(keep_apart, grouped.data, [1, 2])
+    grouped.call(merge_groups, grouped.data, [1, 3], name="Rei")
+    grouped.call(merge_groups, grouped.data, [2, 4], name="Asuka")
+    done = grouped.call(merge_groups, grouped.data, ["Rei", "Asuka"], name="Rei")
+    assert [set(pair) for pair in done.parted] == [{"Rei", "Asuka"}]
+    assert all(not group.apart for group in grouped.registry.groups.values() if group.merged_into is None)
+
+
+def test_names_that_labels_have_and_no_group_has(grouped):
+    """New groups do not get them, and giving one to a group is refused."""
+    label, is_patches = grouped.store.attribute_path("label"), grouped.options["patches_field"]
+    for place, name in ((4, THREE), (5, "Asuka")):
+        grouped.view(place).set_values(label, [[name]] if is_patches else [name])
+    assert grouped.call(split_group, grouped.data, ONE, k=2).groups.keys() == {"char_0004"}
+    for call in (
+        lambda: grouped.call(rename_group, grouped.data, ONE, "Asuka"),
+        lambda: grouped.call(split_group, grouped.data, ONE, parts=halves(grouped), names=["Asuka"]),
+        lambda: grouped.call(merge_groups, grouped.data, [ONE, TWO], name="Asuka"),
+    ):
+        with pytest.raises((NameTakenError, SplitError)):
+            call()
+    assert grouped.call(merge_groups, grouped.data, [ONE, "Asuka"]).groups["Asuka"] > 1
+
+
+def test_names_that_were_typed_in_another_form(grouped):
+    label, is_patches = grouped.store.attribute_path("label"), grouped.options["patches_field"]
+    grouped.call(rename_group, grouped.data, ONE, "が")
+    for place, name in ((4, "か\u3099"), (5, "が ")):
+        grouped.view(place).set_values(label, [[name]] if is_patches else [name])
+    assert grouped.call(rename_group, grouped.data, "が", "Rei").groups == {"Rei": 6}
+
+
+def test_half_a_character_in_a_group(grouped):
+    for call in (
+        lambda: grouped.call(merge_groups, grouped.data, ["\ud800", TWO]),
+        lambda: grouped.call(rename_group, grouped.data, "\ud800", "Rei"),
+        lambda: grouped.call(confirm, grouped.data, groups="\ud800"),
+    ):
+        with pytest.raises(GroupNameError):
+            call()
+
+
+def test_a_name_that_was_taken_since_is_not_brought_back(grouped):
+    grouped.call(rename_group, grouped.data, ONE, "Rei")
+    number = grouped.call(rename_group, grouped.data, "Rei", "Asuka").number
+    grouped.call(rename_group, grouped.data, TWO, "Rei")
+    with pytest.raises(NameTakenSinceError, match="the group 2 is called 'Rei' now"):
+        grouped.call(undo, grouped.data, number=number)
