@@ -107,7 +107,6 @@ def plan(
     assignment = Assignment(state, items, adds_only=adds_only)
     assignment.lift_overruled()
     group_ids = assignment.assign(threshold, keeps_fixed=keeps_fixed)
-    assignment.lift_overruled()  # also those from groups that were merged
     draft = assignment.draft
     shapes = group_shapes(items.vectors, group_ids, n_largest=n_shapes)
     labels, n_chained = _automatic_labels(items, group_ids, draft, state, threshold, assignment.is_renewed)
