@@ -61,9 +61,13 @@ OWN_PYTHON = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from ccip_plugin._
 def world(tmp_path_factory):
     """A few drawn images of known characters, in a folder of a reader."""
     folder = tmp_path_factory.mktemp("home") / "Pictures" / "anime"
-    return make_world(
+    world = make_world(
         folder, n_characters=3, n_images=14, n_groups=2, n_nobody=1, n_broken=1, short_side=(64, 80), workers=1
     )
+    new = folder.with_name("new")
+    new.mkdir()
+    shutil.copy(next(path for path in sorted(folder.rglob("*")) if path.suffix in (".png", ".jpg", ".webp")), new)
+    return world
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ccip_plugin.core.calibration import load
@@ -139,7 +139,7 @@ def test_the_graph_is_kept_in_the_cache_and_found_for_smaller_eps(tmp_path, monk
     assert list(kept.parent.iterdir()) == [kept]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     n=st.integers(2, 200),
     noise=st.floats(0.3, 1.6),
