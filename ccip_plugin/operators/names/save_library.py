@@ -9,6 +9,7 @@ from ...app import route
 from ...app.answers import given, text_of, whole_dataset
 from ...app.ask import libraries
 from ...app.ask.groups import ask_group_path, group_arguments
+from ...app.ask.models import MODEL_FOLDER, ask_model_folder
 from ...app.forms import Form
 from ...app.operator import CCIPOperator, MissingAnswerError
 from ...app.outputs import Output
@@ -34,8 +35,9 @@ class SaveLibrary(CCIPOperator):
         all_images=route.switch,
         thumbnails=route.switch,
         series=route.text,
+        **MODEL_FOLDER,
     )
-    parameters = ("all_images", "thumbnails", "series")
+    parameters = ("all_images", "thumbnails", "series", "model_dir")
 
     def ask(self, form: Form) -> None:
         if ask_group_path(form, "There is nothing to save") is None:
@@ -60,6 +62,7 @@ class SaveLibrary(CCIPOperator):
             "With thumbnails",
             description="A small image of each character goes into the file, and to whoever gets it",
         )
+        ask_model_folder(form)
 
     def samples(self, ctx: Any) -> Any:
         return whole_dataset(ctx)
