@@ -222,7 +222,9 @@ def test_one_of_two_processes_is_killed(seed, job, is_patches, start, work, fold
     (folder / "go").touch()
     outputs = [process.communicate(timeout=120) for process in processes]
     print(f"{job} killed at write {last}: {processes[0].returncode}; {RIVALS[job]}: {outputs[1][0].split()}")
-    assert [process.returncode for process in processes] == [-signal.SIGKILL, 0], outputs
+    codes = [process.returncode for process in processes]
+    # of embeddings, the other one may have written all before this one has as many writes
+    assert codes == [-signal.SIGKILL, 0] or (job == EMBEDDING and codes == [0, 0]), outputs
     assert outputs[1][0].strip() in ("", "StaleGroupsError"), outputs[1]
     shorten_leases(name)
     ready.dataset.reload()
