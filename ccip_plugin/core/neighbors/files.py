@@ -111,7 +111,7 @@ def kept_graphs(folder: str | Path, prefix: str, radius: float, *, suffix: str =
 def touch(path: Path) -> None:
     """Marks a graph as just used: :func:`prune_graphs` deletes the least recently used graphs."""
     with contextlib.suppress(OSError):  # a folder that cannot be written
-        (path / _ABOUT).touch()
+        os.utime(path / _ABOUT)  # creates none in a folder that another process is deleting
 
 
 def prune_graphs(folder: str | Path, keep: int) -> int:

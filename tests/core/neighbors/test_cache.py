@@ -215,6 +215,5 @@ def test_three_processes_use_one_cache(tmp_path):
     for process in processes:
         out, err = process.communicate(timeout=300)
         assert out.strip() == "ok", err
-        # one that another process is replacing can look empty: it is computed again, and the result is right
-        assert "is damaged" not in err.replace("is damaged (graph.json is not JSON)", "")
+        assert "damaged" not in err
     assert len(list((tmp_path / "cache" / "graphs").iterdir())) <= 3

@@ -6,7 +6,7 @@ import pytest
 from ccip_plugin.core.clustering import cluster
 from ccip_plugin.core.errors import ParameterError
 from ccip_plugin.core.neighbors import NeighborGraph, radius_graph
-from ccip_plugin.core.neighbors.files import find_graph, prune_graphs, stored_graph
+from ccip_plugin.core.neighbors.files import find_graph, prune_graphs, stored_graph, touch
 from ccip_plugin.core.progress import Cancelled
 
 
@@ -102,3 +102,11 @@ def test_deletes_the_graphs_that_were_used_longest_ago(tmp_path):
     assert prune_graphs(tmp_path, 2) == 1
     assert {path.name.partition("-")[2] for path in tmp_path.glob("*-*")} == {float(r).hex() for r in (0.2, 0.22)}
     assert [path.name for path in tmp_path.glob("*.part")] == ["at work.part"]
+
+
+def test_a_graph_that_is_being_deleted_is_not_marked_as_used(tmp_path):
+    """Another process deletes its files one after the other: no empty record comes into its folder."""
+    graph = stored_graph(embeddings(50), 0.1, tmp_path)
+    (graph.folder / "graph.json").unlink()
+    touch(graph.folder)
+    assert not (graph.folder / "graph.json").exists()
