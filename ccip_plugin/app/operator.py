@@ -34,7 +34,7 @@ from .answers import given, patches_field_of
 from .ask.models import with_chosen_folder
 from .forms import Form, sentence
 from .packages import MissingPackagesError, check_packages
-from .selection import target_samples
+from .selection import drop_malformed, target_samples
 
 ICONS = {
     "icon": "/assets/ccip.svg",
@@ -176,10 +176,12 @@ class CCIPOperator(foo.Operator):
 
     def keep_answers(self, ctx: Any) -> dict[str, str]:
         """Removes every parameter that the form does not ask for, unless it is from Python; gives what was refused."""
+        problems = drop_malformed(ctx)
         if route.is_trusted(ctx):
-            return {}
+            return problems
         options = {} if self.asks_options is None else route.answers_of(self.asks_options)
-        return route.keep_answers(ctx.params, {**options, **self.asks}, inspect.signature(self.function).parameters)
+        wanted, parameters = {**options, **self.asks}, inspect.signature(self.function).parameters
+        return {**problems, **route.keep_answers(ctx.params, wanted, parameters)}
 
     # -- from Python
 

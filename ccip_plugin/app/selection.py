@@ -1,9 +1,11 @@
 """The selection in the App: samples, patches, or labels in an opened sample."""
 
 from collections import Counter
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import fiftyone.core.media as fomm
+from bson import ObjectId
 from fiftyone.core.collections import SampleCollection
 from fiftyone.core.patches import PatchesView
 from fiftyone.operators import ViewTarget
@@ -11,6 +13,47 @@ from fiftyone.operators import ViewTarget
 from ..core.errors import CCIPError
 from ..storage.internals import is_dynamic_groups
 from ..storage.targets import Target, flatten_dynamic_groups, resolve
+
+
+def drop_malformed(ctx: Any) -> dict[str, str]:
+    """Removes a selection that the App does not send, such as one posted by hand; says why, by its name.
+
+    Args:
+        ctx: the execution context
+    """
+    sent, problems = ctx.request_params, {}
+    for name, (is_fine, expected) in _SELECTIONS.items():
+        if sent.get(name) and not is_fine(sent[name]):
+            sent[name] = None
+            problems[name] = f"{expected} expected"
+    return problems
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, str) and ObjectId.is_valid(value)
+
+
+def _are_samples(value: Any) -> bool:
+    return isinstance(value, list) and all(_is_id(each["id"] if _has(each, "id") else each) for each in value)
+
+
+def _are_labels(value: Any) -> bool:
+    return isinstance(value, list) and all(
+        _has(each, "field", "label_id") and isinstance(each["field"], str) and _is_id(each["label_id"])
+        for each in value
+    )
+
+
+def _has(value: Any, *names: str) -> bool:
+    return isinstance(value, dict) and all(name in value for name in names)
+
+
+_SELECTIONS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "selected": (_are_samples, "a list of the ids of samples is"),
+    "selected_samples": (_are_samples, "a list of the ids of samples is"),
+    "selected_labels": (_are_labels, "a list of labels with their fields and ids is"),
+    "current_sample": (_is_id, "the id of a sample is"),
+}
 
 
 def shown_samples(ctx: Any) -> SampleCollection:

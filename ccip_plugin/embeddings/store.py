@@ -313,6 +313,7 @@ class EmbeddingStore:
         stages = [{"$project": {"filepath": True, **{self.target.path(name): True for name in ("_id", *names)}}}]
         if self.target.is_patches:
             stages.append({"$unwind": f"${self.target.labels_path}"})
+            stages.append({"$match": {self.target.path("_id"): {"$type": "objectId"}}})  # else it cannot be written to
         if sample_ids is not None:
             stages.insert(0, {"$match": {"_id": {"$in": list(sample_ids)}}})
         if everywhere or sample_ids is not None:  # the view of a grouped dataset has one slice only

@@ -1,7 +1,7 @@
 """Reads and writes character groups in the fields of samples or detections."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from typing import Any
 
@@ -244,8 +244,21 @@ class LabelStore:
         """Reads the ids of the items."""
         return ids_from(b"".join(document["item_id"].binary for document in self._rows(self.target, ())))
 
-    def _rows(self, target: Target, names: Iterable[str]) -> Iterable[Raw]:
-        """A document for each item: ``item_id``, the id of its sample as ``_id``, and the named values."""
+    def _rows(self, target: Target, names: Iterable[str]) -> Iterator[Raw]:
+        """A document for each item: ``item_id``, the id of its sample as ``_id``, and the named values.
+
+        Detections that other software wrote without an id are left out, as nothing can be written to them alone.
+        """
+        n_without = 0
+        for document in self._documents_of(target, names):
+            if isinstance(document.get("item_id"), ObjectId):
+                yield document
+            else:
+                n_without += 1
+        if n_without:
+            logger.warning("%s: %s detections have no id, and are left out", self.path, f"{n_without:,}")
+
+    def _documents_of(self, target: Target, names: Iterable[str]) -> Iterable[Raw]:
         schema = target.dataset.get_field_schema(flat=True)
         paths = {name: self.attribute_path(name) for name in names if self.attribute_path(name) in schema}
         item_id = f"{target.labels_path}._id" if target.is_patches else "_id"

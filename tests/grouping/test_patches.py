@@ -16,8 +16,11 @@ from ccip_plugin.core.preprocessing import load_image
 from ccip_plugin.embeddings import compute_embeddings
 from ccip_plugin.embeddings.load import count_missing, load_embeddings
 from ccip_plugin.grouping import group_characters
+from ccip_plugin.labels.deletion import delete_grouping
+from ccip_plugin.labels.edits import confirm
 from ccip_plugin.labels.history import undo
 from ccip_plugin.storage.fields import EMBEDDINGS_FIELD, ERROR_FIELD
+from tests.support.groups import embed as store_embeddings
 
 pytestmark = pytest.mark.mongo
 
@@ -260,3 +263,21 @@ def test_groups_and_index_agree(scenes, work):
     nearest = patches.sort_by_similarity(patches.first().id, k=2, brain_key=index.brain_key)
     assert nearest.values(f"{FIELD}.character_group") == ["char_0001"] * 2
     assert nearest.values(f"{FIELD}.truth") == ["a", "a"]
+
+
+def test_detections_without_an_id_are_left_out(dataset, tmp_path, caplog):
+    """Other software can write such, to which nothing can be written alone: the others are grouped, and it is said."""
+    data = dataset(*(tmp_path / f"{n}.png" for n in range(4)))
+    for sample in data:
+        sample[FIELD] = fo.Detections(
+            detections=[fo.Detection(label="person", bounding_box=[0.4 * n, 0, 0.4, 1]) for n in range(2)]
+        )
+        sample.save()
+    store_embeddings(data, "abababab", FIELD)
+    gone = {f"{FIELD}.detections.{n}._id": "" for n in range(2)}
+    data._sample_collection.update_one({"filepath": data.first().filepath}, {"$unset": gone})
+    assert group_characters(data, patches_field=FIELD).n_items == 6
+    assert "2 detections have no id, and are left out" in caplog.text
+    assert confirm(data, groups="char_0001", patches_field=FIELD).n_changed == 3
+    undo(data, patches_field=FIELD)
+    assert delete_grouping(data, patches_field=FIELD).n_labels == 6
