@@ -32,6 +32,7 @@ class SelectionEdit(CCIPOperator):
         to_do: the end of a sentence: "select the samples ... to ..."
         nothing: what cannot be done without groups
         takes_group: whether all images of a group can be edited instead of the selected ones
+        edited: which items the selection stands for, ``{noun}`` is what these are called
     """
 
     risk = types.RiskLevel.MEDIUM
@@ -39,6 +40,7 @@ class SelectionEdit(CCIPOperator):
     to_do: str
     nothing: str
     takes_group: ClassVar[bool] = False
+    edited: ClassVar[str] = "selected {noun}"
 
     def ask(self, form: Form) -> None:
         if not form.has_dataset():
@@ -113,7 +115,7 @@ class SelectionEdit(CCIPOperator):
         except CCIPError as error:
             form.error("groups", sentence(error))
             return
-        items = f"{target.noun} of the group" if of_group else f"selected {target.noun}"
+        items = ("{noun} of the group" if of_group else self.edited).format(noun=target.noun)
         if not planned.is_change:
             form.error("unchanged", f"Nothing would change: the {items} are like this already, or in no group.")
             return
@@ -131,7 +133,7 @@ def show_planned(form: Form, planned: EditReport, items: str) -> None:
         **planned.details,
         "Merged groups": facts.get("Merged groups"),
         "No longer kept apart": facts.get("No longer kept apart"),
-        "Rejections added": planned.n_rejected and f"{planned.n_rejected:,}",
+        "Rejected from groups where no run puts them again": planned.n_rejected and f"{planned.n_rejected:,}",
         "Earlier rejections that this removes": planned.n_lifted and f"{planned.n_lifted:,}",
     }
     for number, (what, text) in enumerate(said.items()):

@@ -31,9 +31,9 @@ def labels(data):
 @pytest.mark.parametrize(
     "name, answers, shown, after",
     [
-        ("merge_groups", {}, "Selected images whose labels change: 3 (3 in 'char_0001')", [ONE] * 6),
-        ("merge_groups", {"name": TWO}, "Selected images whose labels change: 3 (3 in 'char_0002')", [TWO] * 6),
-        ("merge_groups", {"name": "綾波"}, "Selected images whose labels change: 6 (6 in '綾波')", ["綾波"] * 6),
+        ("merge_groups", {}, "Images of these groups whose labels change: 3 (3 in 'char_0001')", [ONE] * 6),
+        ("merge_groups", {"name": TWO}, "Images of these groups whose labels change: 3 (3 in 'char_0002')", [TWO] * 6),
+        ("merge_groups", {"name": "綾波"}, "Images of these groups whose labels change: 6 (6 in '綾波')", ["綾波"] * 6),
         ("keep_together", {}, "Selected images whose labels change: 2", [ONE, ONE, ONE, ONE, TWO, TWO]),
     ],
 )
@@ -71,7 +71,9 @@ def test_a_merge_needs_two_groups(data):
 def test_images_are_kept_apart(data):
     ids = data.values("id")
     inputs = form(uri("keep_apart"), data, selected=ids[2:4])
-    assert not problems(inputs) and said(inputs, "also_2_hint") == "Rejections added: 2."
+    assert (
+        not problems(inputs) and said(inputs, "also_2_hint") == "Rejected from groups where no run puts them again: 2."
+    )
     run(uri("keep_apart"), data, selected=ids[2:4])
     assert load_registry(data, FIELD).rejections == {1: {ids[3]}, 2: {ids[2]}}
 

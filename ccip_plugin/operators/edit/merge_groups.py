@@ -21,6 +21,7 @@ class MergeGroups(SelectionEdit):
     description = "The groups of the selected images, or detections, are one character; runs keep them together"
     failure = "CCIP could not merge the groups"
     function = staticmethod(merge_groups)
+    edited = "{noun} of these groups"
     to_do, nothing = "merge the groups of: one sample of each group is enough", "There is nothing to merge"
     asks = route.asked(path=route.text, group_field=route.text, patches_field=route.text, name=route.text)
 
