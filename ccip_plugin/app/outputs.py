@@ -19,7 +19,9 @@ MAX_ROWS = 50
 
 PICTURE_HEIGHT = "96px"
 SHOW_GROUP = "@ccip/characters/show_group"
-"""What a click on a picture calls, with the group and the path of its field."""
+"""What a click on a picture calls, with the group or the items, and the path of their field."""
+CLICKED_ITEMS = 200
+"""The most items that a click on a picture shows by their ids."""
 
 _ELEMENTS = "elements"
 _FACTS = {"kind": "table", "key": "facts", "label": "", "columns": {"fact": " ", "value": "  "}}
@@ -27,17 +29,28 @@ _FACTS = {"kind": "table", "key": "facts", "label": "", "columns": {"fact": " ",
 
 @dataclass(frozen=True)
 class Picture:
-    """An image of a group.
+    """An image that shows something in the grid when it is clicked.
 
     Attributes:
         file: its path
-        group: the name of the group
+        group: the name of its group
         path: the field with the groups
+        group_id (None): the id of the group, which finds it under any name
+        ids (()): what is shown instead of the group, the first :data:`CLICKED_ITEMS`: ids of images or detections
     """
 
     file: str
     group: str
     path: str
+    group_id: int | None = None
+    ids: Sequence[str] = ()
+
+    def click(self) -> dict[str, Any]:
+        """What a click calls :data:`SHOW_GROUP` with."""
+        if self.ids:
+            return {"items": list(self.ids[:CLICKED_ITEMS]), "path": self.path}
+        group = {"group": self.group} if self.group_id is None else {"group_id": self.group_id}
+        return {**group, "path": self.path}
 
 
 @dataclass(frozen=True)
@@ -49,8 +62,7 @@ class PictureRow:
 
     def as_dict(self) -> dict[str, Any]:
         """The row as plain values; the pictures themselves are values of the result."""
-        clicks = [{"group": each.group, "path": each.path} for each in self.pictures]
-        return {"text": self.text, "pictures": clicks}
+        return {"text": self.text, "pictures": [{"alt": each.group, "click": each.click()} for each in self.pictures]}
 
 
 class Output:
@@ -131,7 +143,7 @@ class Output:
         self._add(element, traces(chart))
 
     def pictures(self, key: str, label: str, rows: Iterable[PictureRow]) -> None:
-        """Shows rows of pictures; a click on one shows its group in the grid. Nothing without any row.
+        """Shows rows of pictures; a click on one shows its group, or its items, in the grid. Nothing without any row.
 
         Args:
             key: the key of the rows in the results
@@ -202,8 +214,8 @@ def _show_pictures(shown: types.Object, element: Mapping[str, Any]) -> None:
     for number, row in enumerate(element["rows"]):
         line = rows.grid(f"row_{number}", orientation="horizontal", gap=1, label=row["text"])
         for place, clicked in enumerate(row["pictures"]):
-            look = {"height": PICTURE_HEIGHT, "alt": clicked["group"]}
-            view = types.ImageView(**look, operator=SHOW_GROUP, params=clicked)
+            look = {"height": PICTURE_HEIGHT, "alt": clicked.get("alt", "")}
+            view = types.ImageView(**look, operator=SHOW_GROUP, params=clicked.get("click", clicked))
             line.str(f"picture_{place}", view=view)
 
 

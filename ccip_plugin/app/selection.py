@@ -29,18 +29,18 @@ def drop_malformed(ctx: Any) -> dict[str, str]:
     return problems
 
 
-def _is_id(value: Any) -> bool:
+def is_id(value: Any) -> bool:
+    """Whether a value is the id of a sample or label."""
     return isinstance(value, str) and ObjectId.is_valid(value)
 
 
 def _are_samples(value: Any) -> bool:
-    return isinstance(value, list) and all(_is_id(each["id"] if _has(each, "id") else each) for each in value)
+    return isinstance(value, list) and all(is_id(each["id"] if _has(each, "id") else each) for each in value)
 
 
 def _are_labels(value: Any) -> bool:
     return isinstance(value, list) and all(
-        _has(each, "field", "label_id") and isinstance(each["field"], str) and _is_id(each["label_id"])
-        for each in value
+        _has(each, "field", "label_id") and isinstance(each["field"], str) and is_id(each["label_id"]) for each in value
     )
 
 
@@ -52,7 +52,7 @@ _SELECTIONS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "selected": (_are_samples, "a list of the ids of samples is"),
     "selected_samples": (_are_samples, "a list of the ids of samples is"),
     "selected_labels": (_are_labels, "a list of labels with their fields and ids is"),
-    "current_sample": (_is_id, "the id of a sample is"),
+    "current_sample": (is_id, "the id of a sample is"),
 }
 
 

@@ -21,13 +21,12 @@ from ..core.tuning.model_card import card_row
 from ..embeddings.compute import compute_embeddings
 from ..embeddings.load import load_embeddings
 from ..embeddings.provenance import fields_by_model
-from ..labels.store import LabelStore
 from ..storage.connection import with_database_errors
 from ..storage.fields import EMBEDDINGS_FIELD, EVALUATION_KEY
 from ..storage.internals import refresh_run
 from ..storage.runs import RunKind, check_key, key_of, read_config, register_with_results
 from ..storage.targets import Target, items_view, resolve
-from .ground_truth import read_names
+from .ground_truth import read_groups_and_names, read_names
 from .group_evaluation import (
     MISPLACED,
     SCATTERED,
@@ -163,7 +162,7 @@ def evaluate_groups(
     if key is not None:
         check_key(target.dataset, key, RunKind.GROUP_EVALUATION)
     report(progress, "reading groups", 0, None)
-    ids, groups, names, n_ignored = _groups_and_names(target, group_field, ground_truth_field)
+    ids, groups, names, n_ignored = read_groups_and_names(target, group_field, ground_truth_field)
     if not any(name is not None for name in names):
         raise NothingToEvaluateError(f"no image has a name in {ground_truth_field!r}")
     report(progress, "comparing groups", 0, None)
@@ -251,23 +250,6 @@ def _with_model(progress: ProgressCallback | None, model_name: str) -> ProgressC
     if progress is None:
         return None
     return lambda now: progress(replace(now, stage=f"{model_name}: {now.stage}"))
-
-
-def _groups_and_names(
-    target: Target, group_field: str, ground_truth_field: str
-) -> tuple[list[str], list[str | None], list[str | None], int]:
-    """Items, their groups and their names, without ignored items; and the number of these."""
-    ids, _, names = read_names(target, ground_truth_field)
-    store = LabelStore(target, group_field)
-    if store.is_declared():
-        _, _, labels = store.read()
-        ignored = [label is not None and label.is_ignored for label in labels]
-        groups = [None if label is None else label.group_name for label in labels]
-    else:  # groups of another tool
-        _, _, groups = read_names(target, group_field)
-        ignored = [False] * len(ids)
-    kept = [i for i, is_ignored in enumerate(ignored) if not is_ignored]
-    return [ids[i] for i in kept], [groups[i] for i in kept], [names[i] for i in kept], len(ids) - len(kept)
 
 
 def _of_worst_group(groups: Sequence[str | None], costs: GroupCosts) -> NDArray[np.bool_]:

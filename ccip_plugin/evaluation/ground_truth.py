@@ -75,6 +75,33 @@ def read_names(target: Target, field: str) -> tuple[list[str], list[str], list[s
     return ids, sample_ids, [_name(value) for value in columns[attribute]]
 
 
+def read_groups_and_names(
+    target: Target, group_field: str, ground_truth_field: str
+) -> tuple[list[str], list[str | None], list[str | None], int]:
+    """The items, their groups and their names, None for none; without ignored items, and the number of these."""
+    ids, _, names = read_names(target, ground_truth_field)
+    store = LabelStore(target, group_field)
+    if store.is_declared():
+        _, _, labels = store.read()
+        ignored = [label is not None and label.is_ignored for label in labels]
+        groups = [None if label is None else label.group_name for label in labels]
+    else:  # groups of another tool
+        _, _, groups = read_names(target, group_field)
+        ignored = [False] * len(ids)
+    kept = [i for i, is_ignored in enumerate(ignored) if not is_ignored]
+    return [ids[i] for i in kept], [groups[i] for i in kept], [names[i] for i in kept], len(ids) - len(kept)
+
+
+def read_members(target: Target, group_field: str, ground_truth_field: str) -> dict[str, dict[str, list[str]]]:
+    """The ids of the items of each group, by their names in the ground truth field."""
+    members: dict[str, dict[str, list[str]]] = {}
+    ids, groups, names, _ = read_groups_and_names(target, group_field, ground_truth_field)
+    for item_id, group, name in zip(ids, groups, names, strict=True):
+        if group is not None and name is not None:
+            members.setdefault(group, {}).setdefault(name, []).append(item_id)
+    return members
+
+
 def _name(value: Any) -> str | None:
     name = canonical_name("" if value is None else str(value))
     return None if name in ("", UNASSIGNED) else name

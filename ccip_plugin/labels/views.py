@@ -1,6 +1,6 @@
 """Views of the groups: saved ones in the order of review, and one that shows names on detections."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import fiftyone as fo
@@ -11,7 +11,7 @@ from ..core.errors import CCIPError, ParameterError, check_type
 from ..reports.facts import Facts, counted
 from ..storage.connection import with_database_errors
 from ..storage.fields import GROUP_FIELD, STATUS_AUTO, UNASSIGNED
-from ..storage.targets import Target, resolve
+from ..storage.targets import Target, items_view, resolve
 from .edits.chosen import GroupRef, check_group, member_view
 from .store import LabelStore
 
@@ -166,6 +166,18 @@ def show_group(
     view, field = member_view(store, group), store.target.patches_field
     view = view if field is None else view.to_patches(field)
     return view.sort_by(_shown_path(store, "confidence"))
+
+
+def show_items(samples: SampleCollection, ids: Sequence[str], *, patches_field: str | None = None) -> fo.DatasetView:
+    """A view of some images of a dataset, or of some detections, as patches.
+
+    Args:
+        samples: the dataset, or any view of it
+        ids: the ids of the images or detections
+        patches_field (None): the field with the detections
+    """
+    view = items_view(resolve(samples, patches_field).whole(), ids)
+    return view if patches_field is None else view.to_patches(patches_field)
 
 
 def examples(store: LabelStore, group_ids: Iterable[int], n: int) -> dict[int, list[str]]:

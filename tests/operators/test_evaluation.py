@@ -199,3 +199,44 @@ def test_compares(made):
 
 def test_nothing_to_compare(dataset):
     assert "no two groupings" in problems(form(COMPARE, dataset("/a.png")))["nothing_error"]
+
+
+def rows_of(shown, key):
+    """The text of each row of pictures, and what a click on each picture calls."""
+    rows = shown["outputs"]["type"]["properties"][key]["type"]["properties"].values()
+    return [
+        (row["view"]["label"], [each["view"]["params"] for each in row["type"]["properties"].values()]) for row in rows
+    ]
+
+
+def test_costly_groups_have_pictures_that_show_them(made):
+    samples = made("aaaAAAbb")  # A is another look of a
+    samples.set_values("who", ["Rei"] * 6 + ["Asuka", "Rei"])
+    group_characters(samples)
+    a, looks, b = (samples.values("character_group.label")[place] for place in (0, 3, 6))
+    shown = run(GROUPS, samples, group_field="character_group", ground_truth_field="who")["show_output"]
+    ((text, clicks),) = rows_of(shown, "pieces")
+    assert text == f"Rei: 7 images in {a}, {looks}, {b}" and len(clicks) == 7
+    assert [each["group"] for each in clicks] == [a] * 3 + [looks] * 3 + [b]
+    ((text, clicks),) = rows_of(shown, "wrong")
+    assert text == f"{b}: 1 of 2 do not show Asuka, most of these Rei"
+    paths = list(shown["results"]["wrong"]["row_0"].values())
+    assert "7.png" in paths[0] and "6.png" in paths[1], "what is wrong first"
+    keys = list(shown["outputs"]["type"]["properties"])
+    assert keys.index("pieces") < keys.index("wrong") < keys.index("table")
+
+    other = run(GROUPS, samples, group_field="who", ground_truth_field="character_group")["show_output"]
+    text, clicks = rows_of(other, "wrong")[0]
+    assert text.startswith("Rei: ") and set(clicks[0]) == {"items", "path"}, "groups of another tool, by ids"
+    assert set(clicks[0]["items"]) == set(samples.match({"who": "Rei"}).values("id"))
+
+
+def test_confused_characters_have_pictures_that_show_them(made):
+    samples = made("aaaaaabbbbbb")
+    vectors = samples.values("ccip_embedding")
+    vectors[6] = vectors[0]
+    samples.set_values("ccip_embedding", vectors)
+    shown = run(MODEL, samples, ground_truth_field="who")["show_output"]
+    ((text, clicks),) = rows_of(shown, "confused_pictures")
+    assert text.startswith("リン and 初音ミク: ") or text.startswith("初音ミク and リン: ")
+    assert len(clicks) == 6 and len(clicks[0]["items"]) == 6

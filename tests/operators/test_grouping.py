@@ -93,7 +93,7 @@ def test_shows_a_table_of_the_groups(made):
     results = results_of(run(GROUP, samples))
     assert [row["group"] for row in results["shapes"]] == [f"char_000{n}" for n in (1, 2, 3)]
     first = results["shapes"][0]
-    assert first.keys() == {"group", "n", "cohesion", "diameter", "rival", "apart"}
+    assert first.keys() == {"group", "n", "next", "cohesion", "diameter", "rival", "apart"}
     assert (first["n"], first["rival"]) == ("3", "char_0002")
     assert 0 < float(first["cohesion"]) <= float(first["diameter"]) < float(first["apart"])
     shown = foo.get_operator(GROUP).resolve_output(fo.operators.ExecutionContext({"results": results}))
@@ -238,7 +238,7 @@ def test_groups_and_shows_a_summary(gallery):
     assert found["Method"] == "Average linkage: eps 0.1785, min_samples 2"
     assert (results["plot_0"][0]["x"], results["plot_0"][0]["y"]) == (["2", "3"], [1, 1])
     outputs = shown["show_output"]["outputs"]["type"]["properties"]
-    assert list(outputs) == ["facts", "plot_0", "shapes"]
+    assert list(outputs) == ["facts", "plot_0", "examples_title", "examples", "shapes"]
 
 
 def test_eps_and_min_samples_override_the_published_values(gallery):
@@ -392,7 +392,7 @@ def test_pairs_that_are_likely_one_character_come_first_with_pictures(made):
     pictures = row["type"]["properties"]
     assert len(pictures) == len(results["pairs"]["row_0"]) == 6
     view = pictures["picture_3"]["view"]
-    assert view["operator"] == SHOW and view["params"] == {"group": "char_0002", "path": "character_group"}
+    assert view["operator"] == SHOW and view["params"] == {"group_id": 2, "path": "character_group"}
     assert results["pairs"]["row_0"]["picture_0"].startswith("/media?filepath=%2F%E7%B5%B5%2F")
 
     clicked = run(SHOW, data, **view["params"], panel_id="x", panel_state={})
@@ -416,3 +416,64 @@ def test_a_group_is_shown_by_its_name(made):
     assert set(view.values("id")) == set(data.values("id")[3:])
     confidence = view.values("character_group.confidence")
     assert confidence == sorted(confidence)
+
+
+def clicked(data, view):
+    """The images that a click on a picture shows."""
+    shown = run(SHOW, data, **view["params"], panel_id="x", panel_state={})
+    return fo.DatasetView._build(data, shown["set_view"]["view"]).values("id")
+
+
+def pictures_of(shown, key):
+    """The pictures of each row, with the text of the row."""
+    rows = shown["outputs"]["type"]["properties"][key]["type"]["properties"].values()
+    return [
+        (row["view"]["label"], [each["view"] for each in row["type"]["properties"].values()])
+        for row in sorted(rows, key=lambda row: int(row["view"]["label"].partition(":")[0] or 0))
+    ]
+
+
+def test_groups_are_listed_by_what_to_do_next_with_pictures(made):
+    data = made("aaaaAAAAbbbbbcc")
+    shown = run(GROUP, data)["show_output"]
+    rows = shown["results"]["shapes"]
+    assert [(row["group"], row["next"]) for row in rows] == [
+        ("char_0002", "the same as char_0003?"),
+        ("char_0003", "the same as char_0002?"),
+        ("char_0001", ""),
+        ("char_0004", ""),
+    ], "likely pairs first, then the largest"
+    examples = shown["outputs"]["type"]["properties"]["examples"]["type"]["properties"].values()
+    assert [row["view"]["label"] for row in examples] == ["char_0001: 5 images", "char_0004: 2 images"]
+    picture = next(iter(next(iter(examples))["type"]["properties"].values()))
+    assert set(clicked(data, picture["view"])) == set(data.values("id")[8:13])
+
+
+def test_rows_of_a_proposal_have_pictures_that_show_their_images(made):
+    data = made("aaaaAAAAbbbb")
+    ids = data.values("id")
+    run(GROUP, data, apply=False)
+    shown = run(GROUP, data, apply=False)["show_output"]
+    (text, views), *others = pictures_of(shown, "proposed")
+    assert text.startswith("1: 4 images into a new group") and len(others) == 2
+    assert [set(clicked(data, each)) for each in views] == [set(ids[:4])] * 3, "no group is there yet"
+
+    run(GROUP, data)
+    shown = run(GROUP, data, apply=False, eps=0.5)["show_output"]
+    text, views = pictures_of(shown, "proposed")[0]
+    assert text == "1: merge 'char_0002' (4 images) into 'char_0001'"
+    assert [set(clicked(data, each)) for each in views] == [set(ids[4:8])] * 3 + [set(ids[:4])] * 3
+    assert "pairs" not in shown["results"]
+    rest = run(APPLY, data, row_1=True)["show_output"]
+    assert [text for text, _ in pictures_of(rest, "proposed")] == ["2: merge 'char_0003' (4 images) into 'char_0001'"]
+
+
+def test_only_ids_are_shown_as_items(made):
+    data = made("aa")
+    run(GROUP, data)
+    for items in (["x"], "x", [1], [data.first().id] * 201):
+        assert "a list of at most 200 ids is expected" in str(run(SHOW, data, items=items))
+    for group_id in (True, "1", -1, 2**40, 1.5):
+        assert "the id of a group is expected" in str(run(SHOW, data, group_id=group_id))
+    assert "'group' is empty" in str(run(SHOW, data, items=[]))
+    assert clicked(data, {"params": {"group_id": 1}}) == data.values("id")

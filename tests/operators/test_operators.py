@@ -262,7 +262,7 @@ def test_delegated_operations_run_to_their_end(gallery, models):
     outputs = foo.get_operator(GROUP).resolve_type(
         ExecutionContext({"params": {}, "results": done.result.result}), "outputs"
     )
-    assert list(outputs.to_json()["type"]["properties"]) == ["facts", "plot_0", "shapes"]
+    assert list(outputs.to_json()["type"]["properties"]) == ["facts", "plot_0", "examples_title", "examples", "shapes"]
 
 
 def test_delegated_failures_are_recorded(gallery, models):

@@ -1,14 +1,23 @@
 """Operator: agreement of character groups with a ground truth field."""
 
+from collections.abc import Mapping, Sequence
+
 from fiftyone.operators import types
 
 from ...app import route
 from ...app.ask.names import ask_ground_truth, ask_group_field, ask_view
 from ...app.forms import Form
 from ...app.operator import CCIPOperator
-from ...app.outputs import MAX_ROWS, Output
+from ...app.outputs import MAX_ROWS, Output, Picture, PictureRow, file_paths
 from ...evaluation.evaluate import evaluate_groups
-from ...evaluation.group_evaluation import CLICK, COST_LABELS, GroupEvaluation
+from ...evaluation.ground_truth import read_members
+from ...evaluation.group_evaluation import CLICK, COST_LABELS, MISPLACED, GroupEvaluation
+from ...labels.store import LabelStore
+
+Members = Mapping[str, Mapping[str, Sequence[str]]]
+"""The ids of the items of each group, by their names in the ground truth field."""
+N_ROWS, N_PICTURES, N_PIECES = 8, 3, 4
+"""Rows of pictures, pictures of a kind in a row, and groups of a character in a row."""
 
 
 class EvaluateGroups(CCIPOperator):
@@ -33,8 +42,66 @@ class EvaluateGroups(CCIPOperator):
 
     def show(self, report: GroupEvaluation, out: Output) -> None:
         out.facts(report.facts(), "CCIP: character groups")
+        _show_pictures(report, out)
         out.table("table", "Metrics, unassigned images as groups of their own, and without them", report.table())
         out.table("groups", "Groups with the most clicks", report.group_table()[:MAX_ROWS])
         out.table("characters", "Characters with the most clicks", report.character_table()[:MAX_ROWS])
         if (kind := out.ctx.params.get("show")) in report.ids:
             out.show_view(report.view(kind))
+
+
+_Shown = list[tuple[str, list[tuple[str, str]]]]
+"""Rows: a text, and the ids of items with their groups."""
+
+
+def _show_pictures(report: GroupEvaluation, out: Output) -> None:
+    """Shows characters in several groups first, as one merge each corrects these, then groups with wrong images."""
+    members = read_members(report.target, report.group_field, report.ground_truth_field)
+    pieces, wrong = _pieces(report, members), _wrong(report, members)
+    label = "Characters in several groups, which can be merged. A click shows the group"
+    out.pictures("pieces", label, _rows(report, pieces, members))
+    label = "Groups with images of another character, which come first. A click shows the group"
+    out.pictures("wrong", label, _rows(report, wrong, members))
+
+
+def _pieces(report: GroupEvaluation, members: Members) -> _Shown:
+    """Characters in several groups, with images of the largest of these."""
+    found = []
+    for row in [row for row in report.characters if row.n_groups > 1][:N_ROWS]:
+        name = str(row.name)
+        pieces = sorted(
+            ((group, of_name[name]) for group, of_name in members.items() if name in of_name),
+            key=lambda piece: -len(piece[1]),
+        )[:N_PIECES]
+        text = f"{name}: {row.n_images:,} images in {', '.join(group for group, _ in pieces)}"
+        text += f" and {row.n_groups - N_PIECES:,} more" if row.n_groups > N_PIECES else ""
+        found.append((text, [(each, group) for group, ids in pieces for each in ids[:N_PICTURES]]))
+    return found
+
+
+def _wrong(report: GroupEvaluation, members: Members) -> _Shown:
+    """Groups with images of other characters: these images first, then some of the group's own character."""
+    found, misplaced = [], set(report.ids[MISPLACED])
+    for row in [row for row in report.groups if row.n_wrong][:N_ROWS]:
+        group = str(row.name)
+        ids = [each for of_name in members.get(group, {}).values() for each in of_name]
+        ids = [each for each in ids if each in misplaced][:N_PICTURES] + [
+            each for each in ids if each not in misplaced
+        ][:N_PICTURES]
+        text = f"{group}: {row.n_wrong:,} of {row.n_images:,} do not show {row.character}, most of these {row.other}"
+        found.append((text, [(each, group) for each in ids]))
+    return found
+
+
+def _rows(report: GroupEvaluation, shown: _Shown, members: Members) -> list[PictureRow]:
+    """Rows of pictures; a group that no grouping of this plugin made is shown by the ids of its items."""
+    store = LabelStore(report.target, report.group_field)
+    ids = [item_id for _, pictures in shown for item_id, _ in pictures]
+    files = file_paths(report.target.dataset, ids, report.target.patches_field)
+    is_known = store.is_declared()
+
+    def picture(item_id: str, group: str) -> Picture:
+        own = () if is_known else [each for of_name in members[group].values() for each in of_name]
+        return Picture(files[item_id], group, store.path, ids=own)
+
+    return [PictureRow(text, [picture(*each) for each in pictures if each[0] in files]) for text, pictures in shown]

@@ -7,13 +7,16 @@ from ...app.ask.models import MODEL_FOLDER, ask_model_folder, model_folder
 from ...app.ask.names import ask_ground_truth, ask_view
 from ...app.forms import Form
 from ...app.operator import CCIPOperator, default_of
-from ...app.outputs import MAX_ROWS, Output
+from ...app.outputs import MAX_ROWS, Output, Picture, PictureRow, file_paths
 from ...embeddings.provenance import fields_by_model
 from ...evaluation.evaluate import evaluate_model, load_evaluation
+from ...evaluation.ground_truth import read_names
 from ...evaluation.model_evaluation import ModelEvaluation
 from ...zoo.table import rows as model_rows
 
 CONFUSED = "confused"
+N_ROWS, N_PICTURES = 5, 3
+"""Rows of pictures, and pictures of each of their two characters."""
 RUN_KEY = default_of(load_evaluation, "run_key")
 
 
@@ -59,6 +62,7 @@ class EvaluateModel(CCIPOperator):
         out.is_clean = True
         for chart in report.charts():
             out.chart(chart)
+        out.pictures("confused_pictures", "Most confused characters. A click shows the character", _pictures(report))
         confused = report.confused_table(MAX_ROWS // len(report.rows))
         out.table("confused", "Most confused characters", confused)
         details = [_without(row, "Model") if is_one else row for row in report.details()]
@@ -95,3 +99,30 @@ def _narrow(row: dict[str, str]) -> dict[str, str]:
 
 def _without(row: dict[str, str], *names: str) -> dict[str, str]:
     return {name: value for name, value in row.items() if name not in names}
+
+
+def _pictures(report: ModelEvaluation) -> list[PictureRow]:
+    """A row with pictures of both characters for each of the most confused pairs of the first model."""
+    target, pairs = report.target, report.rows[0].confused[:N_ROWS]
+    wanted = {name for pair in pairs for name in (pair.first, pair.second)}
+    members: dict[str, list[str]] = {name: [] for name in wanted}
+    if not wanted:
+        return []
+    ids, _, names = read_names(target, report.ground_truth_field)
+    for item_id, name in zip(ids, names, strict=True):
+        if name in members:
+            members[name].append(item_id)
+    shown = [item_id for of_name in members.values() for item_id in of_name[:N_PICTURES]]
+    files, path = file_paths(target.dataset, shown, target.patches_field), target.path(report.ground_truth_field)
+    return [
+        PictureRow(
+            f"{pair.first} and {pair.second}: {pair.n_pairs:,} pairs of images below the threshold",
+            [
+                Picture(files[item_id], name, path, ids=members[name])
+                for name in (pair.first, pair.second)
+                for item_id in members[name][:N_PICTURES]
+                if item_id in files
+            ],
+        )
+        for pair in pairs
+    ]

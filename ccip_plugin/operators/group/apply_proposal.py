@@ -13,7 +13,7 @@ from ...core.options import Choice
 from ...grouping.proposals import Pending, apply_proposal, pending_proposals
 from ...grouping.report import GroupingReport, describe_changes
 from ...labels.edits import EditReport
-from .group_characters import show_report
+from .results import show_proposed, show_report
 
 MOST_ROWS = 200
 
@@ -74,6 +74,7 @@ class ApplyProposal(CCIPOperator):
         if isinstance(report, EditReport):
             out.facts(report.facts(), self.label)
             out.is_clean = report.n_changed > 0
+            show_proposed(report.path, out)
         else:
             show_report(report, out)
 

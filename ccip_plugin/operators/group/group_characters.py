@@ -11,36 +11,22 @@ from fiftyone.operators import types
 from ...app import route
 from ...app.answers import given, text_of
 from ...app.ask.embeddings import EmbeddingsChoice, ask_embeddings
-from ...app.ask.groups import path_arguments, whole_store
 from ...app.ask.models import MODEL_FOLDER
 from ...app.ask.options import AskOption, ask_option, ask_options, given_options
 from ...app.counts import is_countable, n_items, remembered
 from ...app.forms import Form, group_field_problem
 from ...app.operator import CCIPOperator
-from ...app.outputs import MAX_ROWS, Output, Picture, PictureRow
+from ...app.outputs import Output
 from ...core.errors import CCIPError
 from ...core.options import Choice, Option
 from ...grouping.calibrated import calibrated_parameters
-from ...grouping.charts import size_chart
 from ...grouping.constraints import track_fields
 from ...grouping.options import CALIBRATED, PUBLISHED, GroupingOptions, method_choices
 from ...grouping.parameters import GroupingParameters, choose_parameters
-from ...grouping.report import GroupingReport, GroupShape, describe_group_change, nearest_pairs
+from ...grouping.report import GroupingReport
 from ...grouping.run import group_characters, propose_groups
 from ...labels.store import LabelStore
-from ...labels.views import examples
-
-N_PAIRS, N_PICTURES = 8, 3
-"""Rows of pictures, and pictures of each of their two groups."""
-
-COLUMNS = {
-    "group": "Group",
-    "n": "Images",
-    "cohesion": "Mean difference inside",
-    "diameter": "Largest difference inside",
-    "rival": "Nearest other group",
-    "apart": "Mean difference to it",
-}
+from .results import show_report
 
 
 class GroupCharacters(CCIPOperator):
@@ -80,51 +66,6 @@ class GroupCharacters(CCIPOperator):
 
     def show(self, report: GroupingReport, out: Output) -> None:
         show_report(report, out)
-
-
-def show_report(report: GroupingReport, out: Output) -> None:
-    """Shows a grouping, or a proposal that was applied; of one that adds, the new items in the grid."""
-    out.facts(report.facts(), "CCIP: character groups")
-    if report.added is not None and report.added.n_items and len(report.added.ids):
-        out.show_view(report.added.view(out.ctx.dataset, report.patches_field))
-    changes = [
-        {"group": change.name, "change": describe_group_change(change), "n": f"{change.n_items:,}"}
-        for change in report.groups[:MAX_ROWS]
-    ]
-    out.pictures("pairs", "Likely the same character? A click shows the group", _pair_rows(report, out))
-    out.table("groups", "Changed groups", changes, {"group": "Group", "change": "Change", "n": "Images"})
-    if report.sizes:
-        out.chart(size_chart(report.sizes))
-    out.table("shapes", f"The largest groups, up to {MAX_ROWS}", map(_row, report.shapes[:MAX_ROWS]), COLUMNS)
-
-
-def _pair_rows(report: GroupingReport, out: Output) -> list[PictureRow]:
-    """A row with pictures of both groups for each likely pair; a proposal has no labels to find them by."""
-    pairs = nearest_pairs(report, N_PAIRS) if report.proposal_key is None else []
-    if not pairs:
-        return []
-    store = whole_store(out.ctx, **path_arguments(report.group_field))
-    names = {shape.group_id: shape.name for shape in pairs} | {
-        shape.rival_id or 0: shape.rival or "" for shape in pairs
-    }
-    files = examples(store, names, N_PICTURES)
-    return [
-        PictureRow(
-            f"{shape.name} ({shape.n_items:,}) and {shape.rival}: mean difference {shape.apart:.3f}",
-            [
-                Picture(file, names[group_id], report.group_field)
-                for group_id in (shape.group_id, shape.rival_id or 0)
-                for file in files[group_id]
-            ],
-        )
-        for shape in pairs
-    ]
-
-
-def _row(shape: GroupShape) -> dict[str, str]:
-    numbers = {"cohesion": shape.cohesion, "diameter": shape.diameter, "apart": shape.apart}
-    texts = {name: "" if number is None else f"{number:.3f}" for name, number in numbers.items()}
-    return {"group": shape.name, "n": f"{shape.n_items:,}", "rival": shape.rival or "", **texts}
 
 
 def _special_inputs(form: Form, embeddings: EmbeddingsChoice) -> Mapping[str, AskOption]:
