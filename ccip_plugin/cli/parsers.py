@@ -218,7 +218,7 @@ def _add_decisions_options(parser: argparse.ArgumentParser) -> None:
     export = add_parser(
         "export",
         help="write them into a file",
-        description="Writes names, confirmed and ignored images, rejections and groups kept apart into a file.",
+        description="Writes names, confirmed and ignored images, rejections, groups kept apart and covers into a file.",
     )
     imported = add_parser(
         "import",

@@ -15,7 +15,8 @@ from ...core.identity.groups import GroupNameError, check_length
 from ...reports.export import write_json
 from ...storage.fields import STATUSES, UNASSIGNED
 
-FORMAT, VERSION = "ccip-decisions", 1
+FORMAT, VERSION = "ccip-decisions", 2
+"""Files of version 1 have no covers, and no members of groups with default names from which images were rejected."""
 MAX_BYTES = 256 << 20
 """The largest file that is read."""
 MAX_ITEMS = 2_000_000
@@ -58,9 +59,11 @@ class ItemEntry:
         n_bytes: the size of that file
         path: the path of that file
         name: the name of its group, None in no group or without a decision about it
-        status: ``confirmed`` or ``ignored``; ``auto`` for a member of a named group; None for rejections only
+        status: ``confirmed`` or ``ignored``; ``auto`` for a member of a group that users named or shaped; None without
+            a decision about it, where the name only tells which group other decisions are about
         rejected: the names of the groups that it is not of
         box: of a detection its bounding box
+        is_cover: whether users chose it to show its group
     """
 
     sha256: str | None
@@ -70,11 +73,12 @@ class ItemEntry:
     status: str | None = None
     rejected: tuple[str, ...] = ()
     box: Box | None = None
+    is_cover: bool = False
 
     @property
     def decision(self) -> tuple[object, ...]:
         """What is said, wherever it is."""
-        return self.name, self.status, self.rejected, self.box
+        return self.name, self.status, self.rejected, self.box, self.is_cover
 
 
 @dataclass(frozen=True)
@@ -172,9 +176,9 @@ def _item(values: Any) -> ItemEntry:
     if box is not None and box_of(box) is None:
         raise ValueError("a box is none")
     rejected = tuple(map(_name, _list(values.get("rejected"))))
-    return ItemEntry(
-        sha256, n_bytes, _text(values["path"]), None if name is None else _name(name), status, rejected, box_of(box)
-    )
+    name = None if name is None else _name(name)
+    is_cover = values.get("is_cover") is True
+    return ItemEntry(sha256, n_bytes, _text(values["path"]), name, status, rejected, box_of(box), is_cover)
 
 
 def _list(value: Any) -> list[Any]:

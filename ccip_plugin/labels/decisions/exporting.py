@@ -9,7 +9,7 @@ from fiftyone.core.collections import SampleCollection
 
 from ...core.arrays import BoolArray
 from ...core.identity.boxes import Box, box_of
-from ...core.identity.groups import Draft
+from ...core.identity.groups import Draft, Group
 from ...core.identity.ids import ids_of, places_of
 from ...core.identity.state import NONE, State
 from ...core.progress import ProgressCallback, report
@@ -23,6 +23,7 @@ from ..tables import GroupLabel, rows_of
 from .document import Decisions, GroupEntry, ItemEntry, content_hash
 
 _HASHED = 20  # files between two reports of progress
+_MEMBERS = 50  # images that tell which group is meant, of one that users neither named nor shaped
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class DecisionsExport:
         n_rejections: number of rejections
         n_groups: number of groups that users named or shaped
         n_unreadable: number of files that could not be read, so that only their paths are known
+        n_covers: number of images that show their groups
     """
 
     path: Path
@@ -44,6 +46,7 @@ class DecisionsExport:
     n_rejections: int
     n_groups: int
     n_unreadable: int
+    n_covers: int = 0
 
     def facts(self) -> Facts:
         """The report as text."""
@@ -53,6 +56,7 @@ class DecisionsExport:
                 ("User labels", self.n_user_labels),
                 ("Rejections", self.n_rejections or None),
                 ("Groups named or shaped by users", self.n_groups or None),
+                ("Covers", self.n_covers or None),
                 ("Files that cannot be read, known by their paths", self.n_unreadable or None),
             ],
         )
@@ -70,11 +74,11 @@ def export_decisions(
     patches_field: str | None = None,
     progress: ProgressCallback | None = None,
 ) -> DecisionsExport:
-    """Writes what users decided into a file: names, confirmed and ignored images, rejections, groups kept apart.
+    """Writes what users decided: names, confirmed and ignored images, rejections, groups kept apart and covers.
 
     Images are known by the content of their files, so that :func:`import_decisions` finds them after a folder was moved
-    or renamed, or imported again. Of groups that a user named all images are listed. The file is JSON, and has the
-    paths of the images.
+    or renamed, or imported again. Of groups that users named or shaped all images are listed; of others from which
+    images were rejected, up to 50, so that the group is known again. The file is JSON, and has the paths of the images.
 
     Args:
         samples: the dataset, or any view of it; the decisions about the whole dataset are written
@@ -99,6 +103,7 @@ def export_decisions(
         sum(len(item.rejected) for item in items),
         len(decisions.groups),
         sum(item.sha256 is None for item in items),
+        sum(item.is_cover for item in items),
     )
 
 
@@ -111,8 +116,9 @@ def collect(store: LabelStore, progress: ProgressCallback | None = None) -> Deci
     """
     state = read_state(store)
     draft = state.draft()
-    rejected, shaped = _rejected(state, draft), _shaped(draft)
-    rows = np.flatnonzero(_is_listed(state, draft, rejected))
+    rejected, covers = _rejected(state, draft), _covers(state, draft)
+    shaped, meant = _shaped(draft), _meant(draft)
+    rows = np.flatnonzero(_is_listed(state, {*rejected, *covers}, shaped, meant - shaped))
     labels = rows_of(state.labels.take(rows))
     places = item_places(store, {sample_id for _, sample_id, _ in labels})
     files: dict[str, tuple[str | None, int]] = {}
@@ -123,8 +129,10 @@ def collect(store: LabelStore, progress: ProgressCallback | None = None) -> Deci
         path, box = places[item_id]
         if path not in files:
             files[path] = content_hash(path)
-        name, status = _decision(label, draft, int(state.group_ids[rows[number]]), shaped)
-        items.append(ItemEntry(*files[path], path, name, status, tuple(sorted(rejected.get(item_id, ()))), box))
+        group_id = int(state.group_ids[rows[number]])
+        name, status = _decision(label, draft.groups.get(group_id), group_id in shaped, group_id in meant)
+        not_of = tuple(sorted(rejected.get(item_id, ())))
+        items.append(ItemEntry(*files[path], path, name, status, not_of, box, item_id in covers))
         if number % _HASHED == 0:
             report(progress, "reading files", number, len(labels))
     patches_field = store.target.patches_field
@@ -141,12 +149,31 @@ def _rejected(state: State, draft: Draft) -> dict[str, set[str]]:
     return rejected
 
 
-def _is_listed(state: State, draft: Draft, rejected: dict[str, set[str]]) -> BoolArray:
-    """``(n,)`` whether users decided anything about an item, or named its group."""
-    is_listed: BoolArray = state.is_user_label | np.isin(state.group_ids, sorted(_shaped(draft)))
-    places = places_of(ids_of(sorted(rejected)), state.labels.ids)
+def _covers(state: State, draft: Draft) -> set[str]:
+    """The ids of the items that show the groups that they are in."""
+    covers = {group_id: group.cover for group_id, group in draft.groups.items() if group.cover is not None}
+    places = places_of(ids_of(sorted(covers.values())), state.labels.ids)
+    group_of = dict(zip(sorted(covers.values()), np.append(state.group_ids, NONE)[places].tolist(), strict=True))
+    return {item_id for group_id, item_id in covers.items() if group_of[item_id] == group_id}
+
+
+def _is_listed(state: State, item_ids: set[str], shaped: set[int], meant: set[int]) -> BoolArray:
+    """``(n,)`` whether an item is in the file: user labels, items of which there is more to say, members of groups that
+    users shaped, and the nearest members of those that are only meant."""
+    is_listed: BoolArray = state.is_user_label | np.isin(state.group_ids, sorted(shaped))
+    places = places_of(ids_of(sorted(item_ids)), state.labels.ids)
     is_listed[places[places != NONE]] = True
+    rows = np.flatnonzero(np.isin(state.group_ids, sorted(meant)))
+    rows = rows[np.lexsort((state.labels.difference[rows], state.group_ids[rows]))]  # the nearest first, NaN last
+    _, first, sizes = np.unique(state.group_ids[rows], return_index=True, return_counts=True)
+    is_listed[rows[np.arange(len(rows)) - np.repeat(first, sizes) < _MEMBERS]] = True
     return is_listed
+
+
+def _meant(draft: Draft) -> set[int]:
+    """The groups from which users rejected items, or for which they chose a cover."""
+    with_cover = {group_id for group_id, group in draft.groups.items() if group.cover is not None}
+    return (draft.rejections.keys() | with_cover) & draft.groups.keys()
 
 
 def _shaped(draft: Draft) -> set[int]:
@@ -158,15 +185,16 @@ def _shaped(draft: Draft) -> set[int]:
     return found
 
 
-def _decision(label: GroupLabel | None, draft: Draft, group_id: int, shaped: set[int]) -> tuple[str | None, str | None]:
-    if label is None:
-        return None, None
-    if label.is_ignored:
-        return None, STATUS_IGNORED
-    name = draft.groups[group_id].name if group_id in draft.groups else None
+def _decision(
+    label: GroupLabel | None, group: Group | None, is_shaped: bool, is_meant: bool
+) -> tuple[str | None, str | None]:
+    """The name and the status of an entry."""
+    if label is None or label.is_ignored:
+        return None, None if label is None else STATUS_IGNORED
+    name = None if group is None else group.name
     if label.is_human:
         return name, STATUS_CONFIRMED
-    return (name, STATUS_AUTO) if group_id in shaped else (None, None)
+    return (name, STATUS_AUTO) if is_shaped else (name if is_meant else None, None)
 
 
 def _groups(draft: Draft) -> tuple[GroupEntry, ...]:

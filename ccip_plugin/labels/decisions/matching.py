@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ...core.identity.boxes import match_boxes
+from ...core.identity.boxes import Box, match_boxes
 from ...core.progress import ProgressCallback, report
 from ..store import LabelStore
 from .document import Decisions, ItemEntry, content_hash
@@ -22,13 +22,13 @@ class Matches:
         entries: for the ids of items what the file says of them
         n_by_path: number of these that are known by the path of their file alone, whose content is another one
         missing: entries about what is not in the dataset
-        ambiguous: paths of images that have the content of several entries which say different things
+        ambiguous: paths of images about which entries say different things, with what is unclear
     """
 
     entries: dict[str, ItemEntry] = field(default_factory=dict)
     n_by_path: int = 0
     missing: list[ItemEntry] = field(default_factory=list)
-    ambiguous: list[str] = field(default_factory=list)
+    ambiguous: dict[str, str] = field(default_factory=dict)
 
 
 def match_items(store: LabelStore, decisions: Decisions, progress: ProgressCallback | None = None) -> Matches:
@@ -49,7 +49,7 @@ def match_items(store: LabelStore, decisions: Decisions, progress: ProgressCallb
     for sample_id, sha256 in hashes.items():
         entries = _one_source(by_hash.get(sha256, []), paths[sample_id])
         if entries is None:
-            matches.ambiguous.append(paths[sample_id])
+            matches.ambiguous[paths[sample_id]] = "images of this content have several decisions"
         elif entries:
             of_sample[sample_id] = entries
         used.update(entry.path for entry in by_hash.get(sha256, []))
@@ -104,13 +104,27 @@ def _one_source(entries: Sequence[ItemEntry], path: str) -> list[ItemEntry] | No
 def _match_boxes(store: LabelStore, of_sample: dict[str, list[ItemEntry]], matches: Matches) -> None:
     """Finds the items of samples: themselves, or their detections by the overlap of boxes."""
     if not store.target.is_patches:
-        matches.entries = {sample_id: entries[0] for sample_id, entries in of_sample.items()}
+        for sample_id, entries in of_sample.items():
+            matches.entries.update((sample_id, entry) for entry in _agreed(entries, matches))
         return
     for sample_id, entries in of_sample.items():
-        old = [(entry, entry.box) for entry in entries if entry.box is not None]
+        by_box: dict[Box, list[ItemEntry]] = defaultdict(list)
+        for entry in entries:
+            if entry.box is not None:
+                by_box[entry.box].append(entry)
+        old = [(entry, box) for box, same in by_box.items() for entry in _agreed(same, matches)]
         places = item_places(store, {sample_id})
         new = [(key, box) for key, (_, box) in places.items() if box is not None]
         pairs = match_boxes([box for _, box in old], [box for _, box in new])
         matches.entries |= {new[column][0]: old[row][0] for row, column in pairs}
         found = {row for row, _ in pairs}
         matches.missing += [entry for row, (entry, _) in enumerate(old) if row not in found]
+
+
+def _agreed(entries: Sequence[ItemEntry], matches: Matches) -> Sequence[ItemEntry]:
+    """Entries about one thing as one; none, and it is listed, if they say different things."""
+    if len({entry.decision for entry in entries}) == 1:
+        return entries[:1]
+    for entry in entries[:1]:
+        matches.ambiguous[entry.path] = "it has several decisions"
+    return ()

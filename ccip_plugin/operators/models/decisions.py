@@ -36,7 +36,7 @@ class ExportDecisions(CCIPOperator):
     """Saves the decisions as a file; see :func:`~ccip_plugin.labels.decisions.exporting.export_decisions`."""
 
     name, label, button = "export_decisions", "CCIP: save decisions as a file", "Save"
-    description = "Save names, confirmed and ignored images, rejections and groups kept apart as a file"
+    description = "Save names, confirmed and ignored images, rejections, groups kept apart and covers as a file"
     risk, reloads = types.RiskLevel.LOW, False
     failure = "CCIP could not save the decisions"
     function = staticmethod(export_decisions)
@@ -71,7 +71,7 @@ class ImportDecisions(CCIPOperator):
     """Applies the decisions of a file; see :func:`~ccip_plugin.labels.decisions.importing.import_decisions`."""
 
     name, label, button = "import_decisions", "CCIP: apply decisions of a file", "Apply"
-    description = "Apply names, confirmed and ignored images, rejections and groups kept apart of a file"
+    description = "Apply names, confirmed and ignored images, rejections, groups kept apart and covers of a file"
     risk = types.RiskLevel.MEDIUM
     failure = "CCIP could not apply the decisions"
     function = staticmethod(import_decisions)

@@ -197,7 +197,7 @@ def test_detections_are_known_by_image_and_box(dataset, images, tmp_path):
         pytest.param(b"\xff\xfe\x00", "it is no JSON text", id="no text"),
         pytest.param(b"[" * 100_000, "it is no JSON text", id="deep"),
         pytest.param(b"{}", "it is another kind of file", id="another"),
-        pytest.param(b'{"format": "ccip-decisions", "version": 2}', "written by a newer version", id="newer"),
+        pytest.param(b'{"format": "ccip-decisions", "version": 3}', "written by a newer version", id="newer"),
         pytest.param(b'{"format": "ccip-decisions", "version": true}', "its version is unknown", id="no version"),
         pytest.param(b'{"format": "ccip-decisions", "version": 1}', "a value is missing", id="incomplete"),
     ],
