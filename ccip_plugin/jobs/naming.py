@@ -71,8 +71,8 @@ def name_characters(
     Accepted rows are one change, which ``undo`` undoes. A group gets the name in all of the dataset; groups that users
     named keep their names unless they are chosen. Where another group has the name, the row proposes to merge the two,
     and is not written. With ``images``, images in no group that match are proposed as well: an accepted one becomes a
-    member of the group of that name, with the status ``auto``, its score and difference. With ``confirm``, the labels
-    are confirmed.
+    member of the group of that name, with the status ``auto``, the source ``references`` or ``library``, its score and
+    difference. With ``confirm``, the labels are confirmed.
 
     Args:
         samples: a dataset or view with groups and embeddings
@@ -163,7 +163,8 @@ def _known(
         aliases = {character.name: character.aliases for character in library.characters}
     gallery = galleries[0] if len(galleries) == 1 else galleries[0].joined(galleries[1])
     measure = differences if encoder is None else encoder.differences
-    return Known(gallery, aliases, " and ".join(sources), measure)
+    origin = "library" if references is None else "references"
+    return Known(gallery, aliases, " and ".join(sources), origin, measure)
 
 
 def _check_model(encoder: Encoder, members: Members) -> None:

@@ -35,6 +35,7 @@ _TYPES = {
     "margin": fo.FloatField,
     "assigned": fo.StringField,
     "rescued": fo.BooleanField,
+    "source": fo.StringField,
 }
 ROLLUP = "the names of the character groups of the detections"
 """The description of the field that lists the names in the detections of a sample."""
@@ -67,7 +68,7 @@ class LabelStore:
             "group_id": f"{group_field}_id",
             **{
                 name: f"{prefix}_{name}"
-                for name in ("status", "confidence", "difference", "margin", "assigned", "rescued")
+                for name in ("status", "confidence", "difference", "margin", "assigned", "rescued", "source")
             },
         }
 
@@ -186,6 +187,7 @@ class LabelStore:
             name: {"type": kind, "component": "text", "read_only": True} for name, kind in numbers.items()
         }
         attributes["rescued"] = {"type": "bool", "component": "toggle", "read_only": True}
+        attributes["source"] = {"type": "str", "component": "text", "read_only": True}
         attributes["status"] = {"type": "str", "component": "radio", "values": list(STATUSES)}
         if self.target.is_patches:
             attributes["label"] = {"type": "str", "component": "text"}
@@ -313,7 +315,10 @@ class LabelStore:
             values = {self._attributes[name]: getattr(label, name) for name in _NAMES}
             return {key: value for key, value in values.items() if value is not None}
         kept = before or {"_id": ObjectId(), "_cls": "Classification", "tags": []}
-        return {**kept, **{name: getattr(label, name) for name in _NAMES}}
+        raw = {**kept, **{name: getattr(label, name) for name in _NAMES}}
+        if label.source is None and kept.get("source") is None:  # few labels have one
+            raw = {key: value for key, value in raw.items() if key != "source" or key in kept}
+        return raw
 
     def from_raw(self, raw: Raw | None) -> GroupLabel | None:
         """The label of a stored form."""

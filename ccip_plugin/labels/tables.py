@@ -17,6 +17,7 @@ _OTHER = max(Status) + 1  # code of a status that is none of ours
 _NAN = float("nan")
 _MOST = 2**62
 """The largest id of a group; the ids that the registry gives are smaller."""
+_MOST_SOURCES = 1000  # others may write anything there
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class GroupLabel:
         assigned: the label that this plugin last wrote; another ``label`` is a user's edit
         rescued: True for an image that exceeds the limit and was assigned on other strong evidence, see
             :func:`~ccip_plugin.core.clustering.linkage.rescue.rescue`; None otherwise
+        source: what an automatic label is from if not from a run, e.g. ``references``; None otherwise
     """
 
     label: str | None
@@ -43,6 +45,7 @@ class GroupLabel:
     margin: float | None = None
     assigned: str | None = None
     rescued: bool | None = None
+    source: str | None = None
 
     @property
     def is_human(self) -> bool:
@@ -96,7 +99,8 @@ class TableBuilder:
         self._ids, self._sample_ids = bytearray(), bytearray()
         self._texts, self._statuses = {UNASSIGNED: 0}, {status: int(code) for status, code in _CODES.items()}
         self._label, self._assigned, self._group_ids = array("i"), array("i"), array("q")
-        self._status, self._rescued = array("h"), array("b")
+        self._status, self._rescued, self._source = array("h"), array("b"), array("h")
+        self._sources: dict[str, int] = {}
         self._numbers = array("d"), array("d"), array("d")
 
     def add(self, item_id: bytes, sample_id: bytes, values: Sequence[Any]) -> None:
@@ -107,7 +111,7 @@ class TableBuilder:
             sample_id: the id of its sample
             values: the values of a :class:`GroupLabel` in their order, as they are stored
         """
-        label, group_id, status, *numbers, assigned, rescued = values_of(values)
+        label, group_id, status, *numbers, assigned, rescued, source = values_of(values)
         self._ids += item_id
         self._sample_ids += sample_id
         self._label.append(NONE if label is None else self._texts.setdefault(label, len(self._texts)))
@@ -117,6 +121,8 @@ class TableBuilder:
         for column, number in zip(self._numbers, numbers, strict=True):
             column.append(_number_or_nan(number))
         self._rescued.append(NONE if rescued is None else bool(rescued))
+        is_source = isinstance(source, str) and (source in self._sources or len(self._sources) < _MOST_SOURCES)
+        self._source.append(self._sources.setdefault(source, len(self._sources)) if is_source else NONE)
 
     def build(self) -> LabelTable:
         """The table of the items added so far."""
@@ -135,6 +141,8 @@ class TableBuilder:
             difference,
             margin,
             np.frombuffer(self._rescued, np.int8),
+            np.frombuffer(self._source, np.int16),
+            tuple(self._sources),
         )
 
 
@@ -155,7 +163,7 @@ def table_of(labels: Iterable[tuple[str, str, GroupLabel | None]]) -> LabelTable
     """
     builder = TableBuilder()
     for item_id, sample_id, label in labels:
-        values = (None,) * 8 if label is None else tuple(vars(label).values())
+        values = (None,) * 9 if label is None else tuple(vars(label).values())
         builder.add(bytes.fromhex(item_id), bytes.fromhex(sample_id), values)
     return builder.build()
 
@@ -165,6 +173,7 @@ def rows_of(table: LabelTable) -> list[tuple[str, str, GroupLabel | None]]:
     columns = (table.group_ids, table.confidence, table.difference, table.margin, table.rescued)
     group_ids, *numbers, rescued = (column.tolist() for column in columns)
     texts, words = [*table.texts, None], [*table.statuses, None]  # the last is that of the code -1
+    sources = [*table.sources, None]
     labels, assigned = ([texts[code] for code in codes.tolist()] for codes in (table.label, table.assigned))
     values = zip(
         labels,
@@ -173,6 +182,7 @@ def rows_of(table: LabelTable) -> list[tuple[str, str, GroupLabel | None]]:
         *([None if number != number else number for number in column] for column in numbers),
         assigned,
         (None if value == NONE else bool(value) for value in rescued),
+        (sources[code] for code in table.source.tolist()),
         strict=True,
     )
     made = (None if row[0] is None else GroupLabel(*row) for row in values)

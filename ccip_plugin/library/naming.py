@@ -31,12 +31,14 @@ class Known:
         gallery: their vectors
         aliases: other names by name
         source: what they are from, as text
+        origin: the same as one word, for labels: ``references`` or ``library``
         measure: computes differences
     """
 
     gallery: Gallery
     aliases: Mapping[str, Sequence[str]]
     source: str
+    origin: str
     measure: Measure
 
 
@@ -75,6 +77,7 @@ def propose(
         threshold,
         members.provenance.model_name,
         n_missing,
+        known.origin,
     )
 
 
@@ -198,7 +201,9 @@ def write_accepted(
         if row.group_id is None and row.item_id in accepted
     }
     options = {"confirm": confirm, "dry_run": dry_run}
-    edit = write_names(members.store, groups, images, action="name_characters", progress=progress, **options)
+    edit = write_names(
+        members.store, groups, images, action="name_characters", source=proposed.origin, progress=progress, **options
+    )
     rows = tuple(
         replace(row, is_accepted=True) if (row.item_id if row.group_id is None else row.group_id) in accepted else row
         for row in proposed.rows

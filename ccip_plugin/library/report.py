@@ -117,6 +117,7 @@ class NamingReport:
         threshold: the difference up to which two images show one character
         model_name: the model of the embeddings
         n_missing: number of items without embedding
+        origin: what the names are from as one word: ``references`` or ``library``
         edit: what was written, or would be in a dry run; None without accepted rows
     """
 
@@ -127,6 +128,7 @@ class NamingReport:
     threshold: float
     model_name: str
     n_missing: int = 0
+    origin: str = "references"
     edit: EditReport | None = None
 
     @property

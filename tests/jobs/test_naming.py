@@ -162,7 +162,7 @@ def test_images_in_no_group(grouped):
     assert (row.item_id, row.name, row.n_images) == (x, "Xena", 1)
     grouped.name(images=True, accept=x)
     label = grouped.labels()[11]
-    assert (label.label, label.status, label.assigned) == ("Xena", "auto", "Xena")
+    assert (label.label, label.status, label.assigned, label.source) == ("Xena", "auto", "Xena", "references")
     assert label.confidence == pytest.approx(row.score, abs=1e-5)
     assert label.difference == pytest.approx(row.difference, abs=1e-5) and label.margin > 0.1
     assert grouped.names()[12:] == ["unassigned"] * 2
@@ -170,6 +170,19 @@ def test_images_in_no_group(grouped):
     assert grouped.names()[11] == "unassigned"
     grouped.name(images=True, accept=x, confirm=True)
     assert grouped.labels()[11].status == "confirmed"
+
+
+def test_the_source_goes_with_the_next_run(grouped):
+    x = grouped.ids()[11]
+    grouped.name(images=True, accept=x)
+    before = grouped.stored()
+    grouped.call(group_characters)
+    label = grouped.labels()[11]
+    assert (label.label, label.source) == ("unassigned", None)
+    grouped.call(undo)
+    assert grouped.stored() == before and grouped.labels()[11].source == "references"
+    grouped.call(group_characters, mode="add")
+    assert grouped.labels()[11].source == "references", "a run that adds images leaves it"
 
 
 def test_an_image_joins_the_group_of_the_name(grouped):

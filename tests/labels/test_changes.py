@@ -78,7 +78,7 @@ def test_writes_labels_groups_and_run(store):
 def test_declares_every_attribute(store):
     apply(store, plan(store, "aabbcc"))
     schema = store.target.dataset.get_field_schema(flat=True)
-    for name in ("label", "group_id", "status", "confidence", "difference", "margin", "assigned", "rescued"):
+    for name in ("label", "group_id", "status", "confidence", "difference", "margin", "assigned", "rescued", "source"):
         assert store.attribute_path(name) in schema
 
 

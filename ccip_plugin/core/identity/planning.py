@@ -238,6 +238,7 @@ class _Targets:
         for name in ("confidence", "difference", "margin"):
             getattr(table, name)[among] = getattr(automatic, name)[place]
         table.rescued[among] = np.where(automatic.is_rescued[place], 1, NONE)
+        table.source[among] = NONE
 
     def _confirm(self, table: LabelTable, among: BoolArray, rows: IntArray) -> None:
         """Confirms the user labels in some rows: with the name and the id of the group that they name."""
@@ -253,6 +254,7 @@ class _Targets:
         labels, automatic = self._state.labels, self._automatic
         differs = self._is_regrouped()
         differs |= labels.rescued[self._rows] != np.where(_at(automatic.is_rescued, self._place), 1, NONE)
+        differs |= labels.source[self._rows] != NONE
         return self._compared(differs, ("confidence", "difference", "margin"))
 
     def _is_regrouped(self) -> BoolArray:

@@ -61,6 +61,8 @@ class LabelTable:
         difference: NaN for none
         margin: NaN for none
         rescued: 1, 0, or -1 for none
+        source: the word for what the label is from, other than a run, by its place in ``sources``; -1 for none
+        sources: these words
     """
 
     ids: Ids
@@ -75,6 +77,8 @@ class LabelTable:
     difference: FloatArray
     margin: FloatArray
     rescued: NDArray[np.int8]
+    source: NDArray[np.int16]
+    sources: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -96,6 +100,7 @@ class LabelTable:
             difference=np.full(n, np.nan),
             margin=np.full(n, np.nan),
             rescued=np.full(n, NONE, np.int8),
+            source=np.full(n, NONE, np.int16),
         )
 
     def take(self, rows: IntArray | slice) -> Self:

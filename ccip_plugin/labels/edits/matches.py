@@ -38,6 +38,7 @@ def write_names(
     images: Mapping[str, ImageName],
     *,
     action: str,
+    source: str,
     confirm: bool,
     dry_run: bool,
     progress: ProgressCallback | None,
@@ -50,6 +51,7 @@ def write_names(
         images: names by the ids of images; one that is in a group by now, that a user decided, or (without ``confirm``)
             rejected from that group, stays as it is
         action: the name of the change in the history
+        source: what the names are from, for the labels of images: ``references`` or ``library``
         confirm: confirm the labels of all of them; else those of groups keep their status, and images get ``auto``
         dry_run: plan only
         progress: called with the number of labels written
@@ -71,7 +73,7 @@ def write_names(
         if images:
             target = replace(whole.target, view=items_view(whole.target, list(images)))
             rows = [row for row in stored_rows(whole, target) if row[0] in images]
-            _name_images(made, rows, images, confirm=confirm)
+            _name_images(made, rows, images, source=source, confirm=confirm)
 
     return edit(whole, action, plan, groups=list(groups), others=names, dry_run=dry_run, progress=progress)
 
@@ -97,6 +99,7 @@ def _name_images(
     rows: list[tuple[str, str, GroupLabel | None]],
     images: Mapping[str, ImageName],
     *,
+    source: str,
     confirm: bool,
 ) -> None:
     for item_id, sample_id, label in rows:
@@ -112,7 +115,7 @@ def _name_images(
             continue
         name = made.draft.groups[group_id].name
         numbers = (image.confidence, image.difference, image.margin)
-        after = GroupLabel(name, group_id, STATUS_AUTO, *numbers, assigned=name)
+        after = GroupLabel(name, group_id, STATUS_AUTO, *numbers, assigned=name, source=source)
         if confirm:
             made.draft.lift(group_id, [item_id])
             after = after.confirmed(group_id)
