@@ -38,6 +38,7 @@ __all__ = [
     "import_decisions",
     "keep_apart",
     "keep_together",
+    "last_report",
     "load_answers",
     "load_calibrated",
     "load_character_similarity",
@@ -111,7 +112,7 @@ if TYPE_CHECKING:
         rename_group,
         set_cover,
     )
-    from .labels.history import drop_change, history, redo, undo
+    from .labels.history import drop_change, history, last_report, redo, undo
     from .labels.reviewed import review_progress
     from .labels.views import save_views, show_group, show_names
     from .library import load_library, merge_libraries, save_library
@@ -175,6 +176,7 @@ _MODULES = {
     "labels.history": (
         "drop_change",
         "history",
+        "last_report",
         "redo",
         "undo",
     ),

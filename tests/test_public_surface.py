@@ -41,6 +41,7 @@ FUNCTIONS = {
     "import_decisions",
     "keep_apart",
     "keep_together",
+    "last_report",
     "load_answers",
     "load_calibrated",
     "load_character_similarity",

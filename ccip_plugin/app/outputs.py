@@ -163,6 +163,22 @@ class Output:
         """Lets the App show a view."""
         self.view, self.clears_selection = view, clears_selection
 
+    def warn(self, text: str) -> None:
+        """Shows a warning above the others."""
+        self.is_clean = False
+        self._warnings = [text, *(each for each in self._warnings if each != text)]
+
+    def clear(self) -> None:
+        """Shows nothing of what was to be shown."""
+        self.message, self.is_clean, self.view = self.title, True, None
+        self._values, self._elements, self._warnings = {}, [], []
+
+    def restore(self, results: Mapping[str, Any]) -> None:
+        """Shows earlier :meth:`results` again."""
+        self._elements, self._warnings = list(results[_ELEMENTS]), list(results["warnings"])
+        self._values = {each["key"]: results[each["key"]] for each in self._elements}
+        self.message, self.is_clean = results["message"], not self._warnings
+
     def results(self) -> Results:
         """The values, and what it takes to show them; all of them plain."""
         return {**self._values, "title": self.title, "warnings": self._warnings, _ELEMENTS: self._elements}

@@ -21,6 +21,7 @@ from ..core.tuning.model_card import card_row
 from ..embeddings.compute import compute_embeddings
 from ..embeddings.load import load_embeddings
 from ..embeddings.provenance import fields_by_model
+from ..labels.history.last_reports import ReportKind, keep_report
 from ..storage.connection import with_database_errors
 from ..storage.fields import EMBEDDINGS_FIELD, EVALUATION_KEY
 from ..storage.internals import refresh_run
@@ -121,6 +122,7 @@ def evaluate_model(
     if key is not None:
         tables = {"rows": evaluation.as_dict()["rows"]}
         register_with_results(target.dataset, key, RunKind.MODEL_EVALUATION, evaluation.summary(), **tables)
+        _keep(evaluation, target.path(ground_truth_field), about=())
     return evaluation
 
 
@@ -192,6 +194,8 @@ def evaluate_groups(
         values = evaluation.as_dict()
         tables = {"groups": values["groups"], "characters": values["characters"], "ids": dict(evaluation.ids)}
         register_with_results(target.dataset, key, RunKind.GROUP_EVALUATION, evaluation.summary(), **tables)
+        path = target.path(group_field)
+        _keep(evaluation, path, about=(path,))
     return evaluation
 
 
@@ -219,6 +223,12 @@ def load_evaluation(samples: SampleCollection, run_key: str = EVALUATION_KEY) ->
         return loaded_models(target, {**config, "rows": results.rows}, run_key)
     tables = {"groups": results.groups, "characters": results.characters, "ids": results.ids}
     return loaded_groups(target, {**config, **tables}, run_key)
+
+
+def _keep(evaluation: ModelEvaluation | GroupEvaluation, path: str, *, about: tuple[str, ...]) -> None:
+    """Keeps which run has the evaluation, to be shown again."""
+    content = {"run": evaluation.run_key}
+    keep_report(evaluation.target.dataset, ReportKind.EVALUATION, path, evaluation.facts(), content, about=about)
 
 
 def _new_field(target: Target, model_name: str) -> str:

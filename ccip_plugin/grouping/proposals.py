@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from typing import Any
 
+import fiftyone as fo
 import numpy as np
 from fiftyone import ViewField as F
 from fiftyone.core.collections import SampleCollection
@@ -22,6 +23,7 @@ from ..core.progress import ProgressCallback
 from ..labels.changes import apply
 from ..labels.edits.proposed import ProposedRow, take_rows, without_rows
 from ..labels.edits.report import EditReport
+from ..labels.history.last_reports import ReportKind, keep_report
 from ..labels.identities import load_registry, loaded_delta, registry_revision, stored_delta, stored_ids
 from ..labels.store import LabelStore
 from ..labels.tables import GroupLabel, rows_of, table_of
@@ -230,7 +232,7 @@ def apply_proposal(
         return _take_rows(proposal, rows, progress)
     done = write(proposal, progress=progress)
     _drop(proposal)
-    return done
+    return keep(done, proposal.store.target.dataset)
 
 
 def _take_rows(proposal: Proposal, numbers: Sequence[int], progress: ProgressCallback | None) -> EditReport:
@@ -309,6 +311,13 @@ def write(proposal: Proposal, *, progress: ProgressCallback | None = None) -> Gr
     )
     report = replace(proposal.report, n_written=done.n_written, n_left=done.n_left, refused=done.refused)
     return replace(report, number=done.number, proposal_key=None)
+
+
+def keep(report: GroupingReport, dataset: fo.Dataset) -> GroupingReport:
+    """Keeps a report, to be shown again, and gives it back."""
+    kind = ReportKind.GROUPING if report.proposal_key is None else ReportKind.PROPOSAL
+    keep_report(dataset, kind, report.group_field, report.facts(), report.as_dict())
+    return report
 
 
 @with_database_errors

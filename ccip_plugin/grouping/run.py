@@ -39,7 +39,7 @@ from .options import GroupingOptions
 from .parameters import GroupingParameters, calibrated_values, choose_parameters
 from .participants import Participants, read_participants
 from .plan import N_SHAPES, make_plan
-from .proposals import Proposal, proposed_rows, save_proposal, write
+from .proposals import Proposal, keep, proposed_rows, save_proposal, write
 from .report import GroupingReport, notes_of, shapes_of, warnings_of
 
 logger = logging.getLogger(__name__)
@@ -115,7 +115,8 @@ def group_characters(
             logger.info("the groups of %r were changed meanwhile, planning again", work.store.path)
             continue
         work.clock.lap("write")
-        return replace(done, reviewed=count_reviewed(work.store), seconds=work.clock.laps)
+        done = replace(done, reviewed=count_reviewed(work.store), seconds=work.clock.laps)
+        return keep(done, work.store.target.dataset)
     raise AssertionError("unreachable")
 
 
@@ -302,6 +303,7 @@ def _saved(work: _Compared, state: State, progress: ProgressCallback | None) -> 
     )
     report(progress, "storing the proposal", 0, None)
     save_proposal(proposal)
+    keep(proposal.report, work.store.target.dataset)
     return proposal
 
 

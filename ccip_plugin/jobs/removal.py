@@ -15,6 +15,7 @@ from ..embeddings.cache import VECTORS
 from ..embeddings.load import load_embeddings
 from ..embeddings.provenance import forget_provenance, read_provenance
 from ..labels.deletion import delete_grouping
+from ..labels.history.last_reports import STORE as REPORTS
 from ..labels.label_schema import remove_label_schema
 from ..labels.store import LabelStore
 from ..reports.facts import Facts
@@ -73,7 +74,8 @@ class Removal:
                 ("Runs", ", ".join(ours.runs) or None),
                 ("Similarity indexes and visualizations", ", ".join(ours.brain_runs) or None),
                 ("Saved views", ", ".join(ours.views) or None),
-                ("History", "all changes; nothing can be undone any more" if ours.stores else None),
+                ("History", "all changes; nothing can be undone any more" if set(ours.stores) - {REPORTS} else None),
+                ("Last reports", "all" if REPORTS in ours.stores else None),
                 ("Locks", ours.n_leases or None),
                 ("Cached neighbor graphs", self.n_graphs or None),
             ],

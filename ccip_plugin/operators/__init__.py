@@ -12,6 +12,7 @@ OPERATORS = (
     "group.save_views.SaveViews",
     "group.show_group.ShowGroup",
     "group.show_names.ShowNames",
+    "group.last_report.ShowLastReport",
     "names.name_characters.NameCharacters",
     "edit.rename_group.RenameGroup",
     "edit.merge_groups.MergeGroups",

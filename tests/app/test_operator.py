@@ -54,6 +54,7 @@ def operators():
         ("save_views", MEDIUM, False, True),
         ("show_group", LOW, False, True),
         ("show_names", LOW, False, True),
+        ("last_report", LOW, False, True),
         ("name_characters", MEDIUM, False, True),
         ("rename_group", MEDIUM, False, True),
         ("merge_groups", MEDIUM, False, True),
@@ -96,7 +97,7 @@ def test_configurations(operators, name, risk, is_delegable, is_live):
 
 
 def test_every_operator_is_in_the_table(operators):
-    assert len(operators) == 37
+    assert len(operators) == 38
 
 
 # -- forms never write

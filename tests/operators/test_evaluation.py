@@ -240,3 +240,49 @@ def test_confused_characters_have_pictures_that_show_them(made):
     ((text, clicks),) = rows_of(shown, "confused_pictures")
     assert text.startswith("リン and 初音ミク: ") or text.startswith("初音ミク and リン: ")
     assert len(clicks) == 6 and len(clicks[0]["items"]) == 6
+
+
+LAST = "@ccip/characters/last_report"
+
+
+def without_time(results):
+    return {name: value for name, value in results.items() if name not in ("title", "warnings")}
+
+
+def test_the_last_reports_are_shown_again_in_the_same_form(made):
+    samples = made("aaaAAAbb")
+    assert "There is no report yet" in str(problems(form(LAST, samples)))
+    assert "no report is kept" in str(run(LAST, samples)["show_output"])
+    group = "@ccip/characters/group_characters"
+    shown = {
+        "grouping of character_group": run(group, samples),
+        "proposal of character_group": run(group, samples, apply=False, eps=0.5),
+        "evaluation of character_group": run(GROUPS, samples, group_field="character_group", ground_truth_field="who"),
+        "evaluation of who": run(MODEL, samples, ground_truth_field="who"),
+        "comparison of who and character_group": run(COMPARE, samples, first="who", second="character_group"),
+    }
+    asked = form(LAST, samples)
+    assert list(choices(asked, "report")) == list(reversed(shown)), "the newest first"
+    for name, before in shown.items():
+        again = run(LAST, samples, report=name)["show_output"]
+        assert without_time(again["results"]) == without_time(before["show_output"]["results"]), name
+        assert list(again["outputs"]["type"]["properties"]) == list(
+            before["show_output"]["outputs"]["type"]["properties"]
+        )
+        assert again["results"]["title"].partition(": ")[2].partition(": ")[2].startswith(name)
+        assert again["results"]["warnings"] == before["show_output"]["results"]["warnings"]
+
+    run("@ccip/characters/confirm", samples, selected=samples.values("id")[:1])
+    newer = run(LAST, samples, report="grouping of character_group")
+    assert newer["notify"]["variant"] == "warning"
+    assert "older than the labels" in newer["show_output"]["results"]["warnings"][0]
+
+
+def test_a_report_of_another_version_is_shown_as_facts(made):
+    samples = made("aabb")
+    group_characters(samples)
+    evaluate = {"group_field": "character_group", "ground_truth_field": "who"}
+    run(GROUPS, samples, **evaluate)
+    samples.delete_run("ccip_evaluation_character_group")
+    found = facts(run(LAST, samples)["show_output"]["results"])
+    assert found["Evaluation of"] == "character_group" and "Clicks to clean" in found

@@ -6,18 +6,22 @@ from ...core.lazy import lazy_names
 
 __all__ = [
     "History",
+    "LastReport",
     "LaterChangesError",
+    "NoReportError",
     "NoSuchChangeError",
     "NothingToUndoError",
     "drop_change",
     "history",
     "last_done",
+    "last_report",
     "last_undone",
     "redo",
     "undo",
 ]
 
 if TYPE_CHECKING:
+    from .last_reports import LastReport, NoReportError, last_report
     from .timeline import History
     from .undoing import (
         LaterChangesError,
@@ -32,6 +36,7 @@ if TYPE_CHECKING:
     )
 
 _MODULES = {
+    "last_reports": ("LastReport", "NoReportError", "last_report"),
     "timeline": ("History",),
     "undoing": (
         "LaterChangesError",

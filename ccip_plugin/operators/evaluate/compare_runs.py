@@ -3,6 +3,7 @@
 from fiftyone.operators import types
 
 from ...app import route
+from ...app.ask.groups import paths_in
 from ...app.ask.models import MODEL_FOLDER, ask_model_folder
 from ...app.ask.names import ask_view
 from ...app.forms import Form
@@ -18,6 +19,7 @@ from ...evaluation.comparison_report import (
     EvaluationComparison,
     GroupingComparison,
 )
+from ...labels.history.last_reports import ReportKind, keep_report
 
 HOW = "Run 'CCIP: group by character' into another field, or embed with another model into another field."
 COLUMNS = {
@@ -30,7 +32,7 @@ COLUMNS = {
 
 
 class CompareRuns(CCIPOperator):
-    """Compares two groupings; see :func:`~ccip_plugin.evaluation.comparison.compare_runs`. Writes nothing."""
+    """Compares two groupings; see :func:`~ccip_plugin.evaluation.comparison.compare_runs`. Writes no label."""
 
     name, label, button = "compare_runs", "CCIP: compare groupings", "Compare"
     description = "Compare two groupings, models or evaluations: their agreement, and what moved"
@@ -58,12 +60,25 @@ class CompareRuns(CCIPOperator):
     def show(self, report: GroupingComparison | EvaluationComparison, out: Output) -> None:
         out.facts(report.facts(), "CCIP: comparison")
         out.table("table", "Agreement", report.table())
-        if not isinstance(report, GroupingComparison):
-            return
-        rows = [{name: _plain(getattr(pair, name)) for name in COLUMNS} for pair in report.groups[:MAX_ROWS]]
-        out.table("groups", "Groups of the first, those that differ most first", rows, COLUMNS)
-        if (kind := out.ctx.params.get("show")) in report.ids:
-            out.show_view(report.view(kind))
+        if isinstance(report, GroupingComparison):
+            _show_groups(report, out)
+        _keep(report, out)
+
+
+def _show_groups(report: GroupingComparison, out: Output) -> None:
+    rows = [{name: _plain(getattr(pair, name)) for name in COLUMNS} for pair in report.groups[:MAX_ROWS]]
+    out.table("groups", "Groups of the first, those that differ most first", rows, COLUMNS)
+    if (kind := out.ctx.params.get("show")) in report.ids:
+        out.show_view(report.view(kind))
+
+
+def _keep(report: GroupingComparison | EvaluationComparison, out: Output) -> None:
+    """Keeps what is shown, to be shown again."""
+    dataset, names = out.ctx.dataset, (report.first, report.second)
+    paths = [report.target.path(name) for name in names] if isinstance(report, GroupingComparison) else []
+    about = tuple(path for path in paths if path in paths_in(out.ctx))
+    content = {"results": {**out.results(), "message": out.message}}
+    keep_report(dataset, ReportKind.COMPARISON, " and ".join(names), report.facts(), content, about=about)
 
 
 def _plain(value: object) -> int | str:

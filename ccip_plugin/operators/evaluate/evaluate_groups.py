@@ -41,13 +41,18 @@ class EvaluateGroups(CCIPOperator):
         ask_view(form, COST_LABELS, f"A click {CLICK}")
 
     def show(self, report: GroupEvaluation, out: Output) -> None:
-        out.facts(report.facts(), "CCIP: character groups")
-        _show_pictures(report, out)
-        out.table("table", "Metrics, unassigned images as groups of their own, and without them", report.table())
-        out.table("groups", "Groups with the most clicks", report.group_table()[:MAX_ROWS])
-        out.table("characters", "Characters with the most clicks", report.character_table()[:MAX_ROWS])
+        show_evaluation(report, out)
         if (kind := out.ctx.params.get("show")) in report.ids:
             out.show_view(report.view(kind))
+
+
+def show_evaluation(report: GroupEvaluation, out: Output) -> None:
+    """Shows an evaluation of groups: what to correct first, then the figures."""
+    out.facts(report.facts(), "CCIP: character groups")
+    _show_pictures(report, out)
+    out.table("table", "Metrics, unassigned images as groups of their own, and without them", report.table())
+    out.table("groups", "Groups with the most clicks", report.group_table()[:MAX_ROWS])
+    out.table("characters", "Characters with the most clicks", report.character_table()[:MAX_ROWS])
 
 
 _Shown = list[tuple[str, list[tuple[str, str]]]]

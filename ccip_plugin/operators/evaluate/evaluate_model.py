@@ -56,19 +56,24 @@ class EvaluateModel(CCIPOperator):
         ask_view(form, {CONFUSED: "The images of the two characters that are confused most"})
 
     def show(self, report: ModelEvaluation, out: Output) -> None:
-        is_one = len(report.rows) == 1
-        out.table("table", "The model card, for these images", map(_narrow, report.table(intervals=False)))
-        out.facts(report.facts(), "CCIP: evaluation")
-        out.is_clean = True
-        for chart in report.charts():
-            out.chart(chart)
-        out.pictures("confused_pictures", "Most confused characters. A click shows the character", _pictures(report))
-        confused = report.confused_table(MAX_ROWS // len(report.rows))
-        out.table("confused", "Most confused characters", confused)
-        details = [_without(row, "Model") if is_one else row for row in report.details()]
-        out.table("details", "All scores, with 95% confidence intervals", details)
+        show_model_evaluation(report, out)
         if out.ctx.params.get("show") == CONFUSED and report.rows[0].confused:
             out.show_view(report.confused_view())
+
+
+def show_model_evaluation(report: ModelEvaluation, out: Output) -> None:
+    """Shows an evaluation of models: the model card, charts, confused characters."""
+    is_one = len(report.rows) == 1
+    out.table("table", "The model card, for these images", map(_narrow, report.table(intervals=False)))
+    out.facts(report.facts(), "CCIP: evaluation")
+    out.is_clean = True
+    for chart in report.charts():
+        out.chart(chart)
+    out.pictures("confused_pictures", "Most confused characters. A click shows the character", _pictures(report))
+    confused = report.confused_table(MAX_ROWS // len(report.rows))
+    out.table("confused", "Most confused characters", confused)
+    details = [_without(row, "Model") if is_one else row for row in report.details()]
+    out.table("details", "All scores, with 95% confidence intervals", details)
 
 
 def _ask_models(form: Form) -> None:
