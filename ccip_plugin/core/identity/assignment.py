@@ -206,18 +206,33 @@ class Assignment:
             self.draft.lift(group_id, texts_of(self.items.ids[places]))
 
     def _merge_lost_groups(self, group_ids: IntArray) -> bool:
-        """Merges groups with rejections that lose all items into the group of most of these, so that the rejections
-        hold there too. Returns whether there are any."""
+        """Merges groups of which users said something, and that lost all items, into the group of most of these: what
+        was rejected from them, or kept apart, is so there too. Returns whether there are any."""
         draft = self.draft
-        candidates = draft.rejections.keys() & draft.groups.keys()
+        told = draft.rejections.keys() | {group_id for group_id, group in draft.groups.items() if group.apart}
+        candidates = told & draft.groups.keys() - self.with_members(group_ids)
         lost = [
-            group_id for group_id in candidates - self.with_members(group_ids) if draft.groups[group_id].is_auto_named
+            group_id
+            for group_id in candidates
+            if draft.groups[group_id].is_auto_named and draft.groups[group_id].merged_into is None
         ]
-        rows = np.flatnonzero(np.isin(self._current, lost) & (group_ids >= 0))
-        pairs = count_pairs(self._current[rows], group_ids[rows])
+        before = self._before_edits()
+        rows = np.flatnonzero(np.isin(before, lost) & (group_ids >= 0) & (group_ids != before))
+        pairs = count_pairs(before[rows], group_ids[rows])
         for group_id, (into, _) in largest_of_each(pairs.left, pairs.right, pairs.counts).items():
+            apart = {*map(draft.root, draft.groups[group_id].apart)} & draft.groups.keys() - {group_id, into}
             draft.merge(group_id, into)
+            for other in sorted(apart):
+                draft.keep_apart([into, other])
         return len(rows) > 0
+
+    def _before_edits(self) -> IntArray:
+        """``(p,)`` the group of each item; of one that users renamed since the last run, the group that it was in."""
+        labels = self.state.labels
+        is_edited = self.state.is_user_label & (labels.label != labels.assigned)
+        before = np.where(is_edited & (labels.group_ids != NONE), labels.group_ids, self.state.group_ids)
+        found: IntArray = np.append(before, NONE)[self.rows]
+        return found
 
     def drop_empty_groups(self, group_ids: IntArray) -> None:
         """Drops groups without members that no user named and that are not merged into another."""

@@ -278,18 +278,27 @@ class Draft:
     def unite(self, group_ids: Iterable[int], into: int) -> None:
         """Makes several groups one, whose images stay together; what kept them apart is gone.
 
-        What the others have been told, the one that stays is told: who reads it later need not know of them.
+        What the others were told, the one that stays is told: who reads it later need not know of them.
         """
-        ids = {*group_ids, into}
-        apart = {self.root(other) for group_id in ids for other in self.groups[group_id].apart}
-        for group_id in ids - {into}:
-            self.merge(group_id, into)
-            self.groups[group_id] = replace(self.groups[group_id], apart=())
-            rejected = self.registry.rejections.get(group_id, frozenset())
-            self._lifted.setdefault(group_id, set()).update(rejected)
-            self.reject(into, rejected)
-        apart = {self.root(other) for other in apart} - {into}
-        self.groups[into] = replace(self.groups[into], held_by=PERSON, apart=tuple(sorted(apart)))
+        for group_id in sorted({*group_ids} - {into}):
+            self.absorb(group_id, into)
+        self.hold(into)
+
+    def absorb(self, group_id: int, into: int) -> None:
+        """Makes a group a part of another one, which is told what it was told; what kept the two apart is gone.
+
+        If that is what the images of the other one stayed in it for, they still do.
+        """
+        apart, was_held = {*self.groups[group_id].apart, *self.groups[into].apart}, self.groups[into].is_held
+        self.merge(group_id, into)
+        self.groups[group_id] = replace(self.groups[group_id], apart=())
+        rejected = self.registry.rejections.get(group_id, frozenset())
+        self._lifted.setdefault(group_id, set()).update(rejected)
+        self.reject(into, rejected)
+        kept = {self.root(other) for other in apart} - {into}
+        self.groups[into] = replace(self.groups[into], apart=tuple(sorted(kept)))
+        if was_held and not kept:
+            self.hold(into)
 
     def hold(self, group_id: int) -> None:
         """Records that the images of a group stay in it."""
@@ -326,10 +335,22 @@ class Draft:
         self._rejected.get(group_id, set()).difference_update(ids)
 
     def drop(self, group_ids: Iterable[int]) -> None:
-        """Removes groups without members. Their ids are not used again."""
+        """Removes groups without members. Their ids are not used again, and no group is kept apart from them."""
         for group_id in group_ids:
             self._dropped[group_id] = self.groups.pop(group_id)
             self._ids.pop(canonical_name(self._dropped[group_id].name), None)
+        for group_id, group in list(self.groups.items()):
+            if group.apart:
+                self._forget_apart(group_id)
+
+    def _forget_apart(self, group_id: int) -> None:
+        """Forgets the groups that a group was kept apart from and that are gone, or a part of it."""
+        group = self.groups.get(group_id)
+        if group is not None:
+            roots = {other: self.root(other) for other in group.apart}
+            kept = tuple(other for other in group.apart if roots[other] in self.groups and roots[other] != group_id)
+            if kept != group.apart:
+                self.groups[group_id] = replace(group, apart=kept)
 
     def name_of(self, group_id: int) -> str:
         """The name of a group, also of one that was dropped."""

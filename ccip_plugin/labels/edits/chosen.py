@@ -78,7 +78,7 @@ class Edit:
 
     def group_of(self, label: GroupLabel | None) -> int | None:
         """The id of the group that a label names, None for none."""
-        return None if label is None else self.draft.id_of(label.group_name, label.group_id)
+        return _id_in(self.draft, label)
 
     def resolve_all(self, groups: Iterable[GroupRef]) -> list[int]:
         """The ids of groups that exist, each once. Raises as :meth:`resolve`."""
@@ -132,6 +132,7 @@ def _edit(
 ) -> EditReport:
     made = _read(store, action, groups, others)
     plan(made)
+    _follow_last_images(made)
     identities = made.draft.changes()
     # a rejection that comes from a merged group to the one that stays is neither added nor removed
     added, removed = (frozenset().union(*ids.values()) for ids in (identities.rejected, identities.lifted))
@@ -156,6 +157,47 @@ def _edit(
         return report
     done = apply(store, Plan(table_of(made.changed), identities), action=action, is_automatic=False, progress=progress)
     return replace(report, n_left=done.n_left, refused=done.refused, number=done.number, is_done=True)
+
+
+def _follow_last_images(made: Edit) -> None:
+    """Makes groups with default names, from which an edit moves the last images, a part of the group that gets these.
+
+    What users said of them holds there then: which images were rejected, which groups are kept apart. With images that
+    are rejected from their group when they are moved, users say that it is another character: that one is just empty.
+    """
+    draft, before = made.draft, Draft(made.draft.registry)
+    for group_id, counts in _left(made, before).items():
+        group = draft.groups.get(group_id)
+        if group is None or group.merged_into is not None or not group.is_auto_named:
+            continue
+        moved = {item_id for item_id, _, _ in made.changed}
+        whole = LabelStore(made.store.target.whole(), made.store.group_field)
+        rows = stored_rows(whole, _members(whole, {group_id}, [group.name]))
+        if any(item_id not in moved and _id_in(before, label) == group_id for item_id, _, label in rows):
+            continue
+        into = min(counts, key=lambda each: (-counts[each], each))
+        if draft.are_apart(group_id, into):
+            made.parted.append((group.name, draft.groups[into].name))
+        draft.absorb(group_id, into)
+        draft.lift(into, [item_id for item_id, _, label in made.changed if label and label.group_id == into])
+        made.gone.append(group.name)
+
+
+def _left(made: Edit, before: Draft) -> dict[int, Counter[int]]:
+    """For groups of which users said something, how many of their images an edit moves into which other groups."""
+    registry, rejected = before.registry, made.draft.changes().rejected
+    told = {group_id for group_id, group in registry.groups.items() if group.apart} | registry.rejections.keys()
+    after = {item_id: label.group_id for item_id, _, label in made.changed if label is not None}
+    left: dict[int, Counter[int]] = {}
+    for item_id, _, label in made.rows if told else ():
+        group_id, into = _id_in(before, label), after.get(item_id)
+        if group_id in told and into not in (None, group_id) and item_id not in rejected.get(group_id or 0, ()):
+            left.setdefault(group_id or 0, Counter()).update([into or 0])
+    return left
+
+
+def _id_in(draft: Draft, label: GroupLabel | None) -> int | None:
+    return None if label is None else draft.id_of(label.group_name, label.group_id)
 
 
 def _read(store: LabelStore, action: str, groups: Sequence[GroupRef] | None, others: Sequence[GroupRef]) -> Edit:
