@@ -14,7 +14,7 @@ from ..reports.facts import Facts
 from ..storage.targets import Target
 from . import route
 from .answers import text_of, whole_dataset
-from .ask.groups import ask_group, ask_group_path, group_arguments, path_arguments, whole_store
+from .ask.groups import ask_group, ask_group_path, group_arguments, path_arguments, selected_group, whole_store
 from .counts import is_countable
 from .forms import Form, sentence
 from .operator import CCIPOperator, MissingAnswerError
@@ -74,9 +74,11 @@ class SelectionEdit(CCIPOperator):
     def options(self, ctx: Any) -> dict[str, Any]:
         if not self._is_of_group(ctx):
             return {**self.details(ctx), **group_arguments(ctx, selected_target(ctx))}
-        if not ctx.params.get("groups"):
+        arguments = group_arguments(ctx)
+        groups = ctx.params.get("groups") or selected_group(ctx, whole_store(ctx, **arguments))
+        if not groups:
             raise MissingAnswerError("groups")
-        return {**self.details(ctx), "groups": ctx.params["groups"], **group_arguments(ctx)}
+        return {**self.details(ctx), "groups": groups, **arguments}
 
     def show(self, report: Any, out: Output) -> None:
         out.facts(_with_progress(report, out), self.label)
@@ -102,7 +104,7 @@ class SelectionEdit(CCIPOperator):
         if path is None:
             return
         store = whole_store(form.ctx, **path_arguments(path))
-        group = ask_group(form, store, "groups", "Character group")
+        group = ask_group(form, store, "groups", "Character group", default=selected_group(form.ctx, store))
         if group is None:
             form.hint("how", f"Or select samples, or labels in an opened sample, to {self.to_do} these only.")
         elif not form.inputs.properties["groups"].invalid:

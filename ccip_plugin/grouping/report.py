@@ -55,7 +55,6 @@ _WAITING = (
     "not"
 )
 _NAMED_IDS = 5
-_LIKELY = 1.5  # of eps: two groups that are less apart are worth a look
 _DIGITS = 6  # of stored numbers; the vectors are not more exact
 
 
@@ -72,6 +71,7 @@ class GroupShape:
         rival_id: the id of the group that is nearest to it, None where there is no other
         rival: the name of that
         apart: the mean difference to its members
+        is_kept_apart: whether users keep the two groups apart
     """
 
     group_id: int
@@ -82,6 +82,7 @@ class GroupShape:
     rival_id: int | None
     rival: str | None
     apart: float | None
+    is_kept_apart: bool = False
 
 
 @dataclass(frozen=True)
@@ -233,58 +234,13 @@ class GroupingReport:
         return str(self.facts())
 
 
-def nearest_pairs(report: GroupingReport, n: int) -> list[GroupShape]:
-    """The groups that are likely the same character as the one nearest to them, the likeliest pair first.
-
-    Of two groups that are nearest to each other, it has one. Those as far apart as groups of different characters
-    usually are, are left out.
-
-    Args:
-        report: a grouping
-        n: how many at most
-    """
-    pairs: dict[frozenset[int], GroupShape] = {}
-    for shape in report.shapes:
-        if _is_likely(shape, report.parameters.eps):
-            pairs.setdefault(frozenset((shape.group_id, shape.rival_id or 0)), shape)
-    return sorted(pairs.values(), key=lambda shape: shape.apart or 0.0)[:n]
-
-
-def next_steps(report: GroupingReport) -> list[tuple[GroupShape, str]]:
-    """The groups with a question about each, those to look at first on top: likely pairs, the likeliest first, then
-    groups of images that differ as much as those of several characters, then the others, which have no question.
-
-    Args:
-        report: a grouping
-    """
-    eps = report.parameters.eps
-
-    def place(shape: GroupShape) -> tuple[float, ...]:
-        return (0, shape.apart or 0.0) if _is_likely(shape, eps) else (1,) if _is_loose(shape, eps) else (2,)
-
-    def question(shape: GroupShape) -> str:
-        if _is_likely(shape, eps):
-            return f"the same as {shape.rival}?"
-        return "several characters?" if _is_loose(shape, eps) else ""
-
-    return [(shape, question(shape)) for shape in sorted(report.shapes, key=place)]
-
-
-def _is_likely(shape: GroupShape, eps: float) -> bool:
-    """Whether a group is likely the same character as the one nearest to it."""
-    return shape.rival_id is not None and shape.apart is not None and shape.apart <= _LIKELY * eps
-
-
-def _is_loose(shape: GroupShape, eps: float) -> bool:
-    """Whether the images of a group differ as much as those of several characters."""
-    return shape.cohesion is not None and shape.cohesion > eps
-
-
 def shapes_of(plan: Plan) -> tuple[GroupShape, ...]:
     """The largest groups of a plan, the largest first."""
     shapes, names = plan.shapes, plan.names
     if shapes is None:
         return ()
+    groups = {**plan.identities.registry.groups, **plan.identities.after()}
+    kept_apart = {frozenset((group_id, each)) for group_id, group in groups.items() for each in group.apart}
     order = np.lexsort((shapes.labels, -shapes.sizes)).tolist()
     ids, sizes, rivals = (column.tolist() for column in (shapes.labels, shapes.sizes, shapes.rivals))
     cohesion, diameter, apart = (_numbers(column) for column in (shapes.cohesion, shapes.diameter, shapes.apart))
@@ -298,6 +254,7 @@ def shapes_of(plan: Plan) -> tuple[GroupShape, ...]:
             rivals[row] if rivals[row] >= 0 else None,
             names.get(rivals[row]),
             apart[row],
+            frozenset((ids[row], rivals[row])) in kept_apart,
         )
         for row in order
     )

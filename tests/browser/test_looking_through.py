@@ -46,7 +46,7 @@ def open_view(app, dataset, name):
 def test_a_curator_looks_through_groups(app, gallery):
     with app.shot_on_failure("looking-through"):
         app.open(gallery.name)
-        for text in ("Group", "Similar", "Confirm"):
+        for text in ("Group", "Confirm", "Move"):
             app.page.get_by_text(text, exact=True).first.wait_for()
         app.shot("buttons")
 

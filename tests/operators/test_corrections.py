@@ -63,14 +63,24 @@ def test_all_images_of_a_group(data, name, after, selects):
     ids = data.values("id")
     options = {"selected": ids[3:4], "what": "group"} if selects else {}
     inputs = form(uri(name), data, **options)
-    assert not problems(inputs) and "what_hint" not in inputs
-    assert said(inputs, "how_hint").startswith("Or select samples") and ("what" in inputs) == selects
+    assert not problems(inputs) and ("what" in inputs) == selects
+    assert inputs["groups"]["default"] == (TWO if selects else None), "that of what is selected"
+    assert ("what_hint" in inputs) == selects != ("how_hint" in inputs)
     inputs = form(uri(name), data, **options, groups=ONE)
     assert said(inputs, "what_hint").startswith(f"Images of the group whose labels change: 3 (3 in '{after}')")
     run(uri(name), data, **options, groups=ONE)
     assert labels(data) == [after] * 3 + [TWO] * 2
     assert data.values(f"{FIELD}.status") == [f"{name.removesuffix('e')}ed"] * 3 + ["auto"] * 2
     undo(data)
+
+
+def test_the_group_of_the_selected_image_is_meant_without_a_name(data):
+    ids = data.values("id")
+    run(uri("confirm"), data, selected=ids[3:4], what="group")
+    assert data.values(f"{FIELD}.status") == ["auto"] * 3 + ["confirmed"] * 2
+    run(uri("confirm"), data, selected=ids[2:4], what="group")
+    assert data.values(f"{FIELD}.status")[:3] == ["auto"] * 3, "of several groups none is meant"
+    assert "'groups' is empty" in str(run(uri("confirm"), data, selected=ids[2:4], what="group"))
 
 
 def test_the_selection_is_meant_where_there_is_one(data):

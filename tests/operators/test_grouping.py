@@ -8,7 +8,7 @@ import fiftyone.operators as foo
 import numpy as np
 import pytest
 
-from ccip_plugin import show_group
+from ccip_plugin import keep_apart, show_group
 from ccip_plugin.app.execution import WRITING_LABELS
 from ccip_plugin.evaluation.calibration import calibrate
 from ccip_plugin.grouping import group_characters
@@ -477,3 +477,11 @@ def test_only_ids_are_shown_as_items(made):
         assert "the id of a group is expected" in str(run(SHOW, data, group_id=group_id))
     assert "'group' is empty" in str(run(SHOW, data, items=[]))
     assert clicked(data, {"params": {"group_id": 1}}) == data.values("id")
+
+
+def test_groups_that_users_keep_apart_are_not_asked_about(made):
+    data = made("aaaaAAAA")
+    group_characters(data)
+    keep_apart(data, groups=[1, 2])
+    results = results_of(run(GROUP, data))
+    assert "pairs" not in results and [row["next"] for row in results["shapes"]] == ["", ""]

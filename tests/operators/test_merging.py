@@ -115,3 +115,13 @@ def test_splits_that_are_refused_beside_the_form(data, answers):
 def test_split_without_an_answer(data):
     assert not problems(form(uri("split_group"), data, group=ONE, how="cut")), "the form waits for the number"
     assert "group" not in problems(form(uri("split_group"), data))
+
+
+def test_several_selected_images_are_the_part_that_is_divided_off(data):
+    ids = data.values("id")
+    inputs = form(uri("split_group"), data, selected=ids[:2])
+    assert (inputs["how"]["default"], "k" in inputs) == ("parts", False) and not problems(inputs)
+    run(uri("split_group"), data, selected=ids[:2])
+    first, second, third = labels(data)[:3]
+    assert first == second != third
+    assert form(uri("split_group"), data, selected=ids[3:4])["how"]["default"] == "k"

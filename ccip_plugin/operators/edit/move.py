@@ -18,6 +18,7 @@ class Move(SelectionEdit):
     description = "The selected images, or detections, are of another group, or of a new one; runs keep them there"
     failure = "CCIP could not move the selection"
     function = staticmethod(move)
+    toolbar_text = "Move"
     to_do, nothing = "move to another group", "There is no group to move to"
     asks = route.asked(
         path=route.text, group_field=route.text, patches_field=route.text, to=route.text, reject=route.switch

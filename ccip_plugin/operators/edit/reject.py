@@ -48,6 +48,7 @@ class Reject(CCIPOperator):
 
     def show(self, report: Rejection, out: Output) -> None:
         out.facts(report.facts(), self.label)
+        out.clears_selection = True
 
 
 def _show_consequences(form: Form, samples: SampleCollection, path: str) -> None:

@@ -11,7 +11,7 @@ from ...app.edits import show_planned
 from ...app.forms import Form, sentence
 from ...app.operator import CCIPOperator, MissingAnswerError
 from ...app.outputs import Output
-from ...app.selection import selected_target
+from ...app.selection import n_selected, selected_target
 from ...core.errors import CCIPError
 from ...core.options import Choice
 from ...grouping import split_group
@@ -52,7 +52,7 @@ class SplitGroup(CCIPOperator):
         store = whole_store(form.ctx, **path_arguments(path))
         selected = selected_group(form.ctx, store)
         group = ask_group(form, store, "group", "Character group", default=selected)
-        how = form.choose("how", "Divide it", HOW if selected else HOW[:2], default=K)
+        how = form.choose("how", "Divide it", HOW if selected else HOW[:2], default=_default_how(form.ctx, selected))
         if how == K:
             form.number("k", "Number of groups", kind=int, default=2)
         elif how == CUT:
@@ -72,7 +72,8 @@ class SplitGroup(CCIPOperator):
 
     def options(self, ctx: Any) -> dict[str, Any]:
         arguments = group_arguments(ctx)
-        group = text_of(ctx, "group") or selected_group(ctx, whole_store(ctx, **arguments))
+        selected = selected_group(ctx, whole_store(ctx, **arguments))
+        group = text_of(ctx, "group") or selected
         if group is None:
             raise MissingAnswerError("group")
         name = text_of(ctx, "name")
@@ -82,7 +83,8 @@ class SplitGroup(CCIPOperator):
             **given(ctx, ("embeddings_field",)),
             **arguments,
         }
-        how = text_of(ctx, "how") or K
+        how = text_of(ctx, "how") or next((each for each in (K, CUT) if ctx.params.get(each)), None)
+        how = how or _default_how(ctx, selected)
         if how == PARTS:
             return {**answers, PARTS: [selected_target(ctx).view]}
         number = number_of(ctx, how)
@@ -93,3 +95,8 @@ class SplitGroup(CCIPOperator):
     def show(self, report: EditReport, out: Output) -> None:
         out.facts(report.facts(), self.label)
         out.is_clean, out.clears_selection = True, True
+
+
+def _default_how(ctx: Any, selected: str | None) -> str:
+    """Several selected images of a group are the part that is divided off; one only says which group it is."""
+    return PARTS if selected is not None and n_selected(ctx) > 1 else K

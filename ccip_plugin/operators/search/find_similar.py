@@ -51,7 +51,6 @@ class FindSimilar(CCIPOperator):
         *("combine", "limit", "only_same", "threshold", "ids", "images", "embeddings_field", "group_field"),
         *("model_dir", "revision", "provider", "max_pixels"),
     )
-    toolbar_text = "Similar"
 
     def ask(self, form: Form) -> None:
         if form.ask_target("Search") is None:
