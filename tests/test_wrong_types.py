@@ -1,6 +1,7 @@
 """Public functions that are given values of a wrong type say so, in an error of this package."""
 
 import inspect
+import typing
 
 import pytest
 
@@ -80,3 +81,26 @@ def test_arguments_of_a_wrong_type(data, name):
 def test_what_is_no_dataset_or_view(name):
     raw = {value: error_of(getattr(ccip_plugin, name), value, **NEEDED.get(name, {})) for value in (5, "a", None)}
     assert {value: error for value, error in raw.items() if error is None or is_raw(error)} == {}
+
+
+def numbers_of(name):
+    """The parameters of a function that take numbers, and neither True nor False."""
+    found = []
+    for parameter in inspect.signature(getattr(ccip_plugin, name)).parameters.values():
+        kinds = {parameter.annotation, *typing.get_args(parameter.annotation)}
+        if {int, float} & kinds and bool not in kinds:
+            found.append(parameter.name)
+    return found
+
+
+@pytest.mark.parametrize("name", [name for name in FUNCTIONS if numbers_of(name)])
+def test_true_is_no_number(data, name):
+    function = getattr(ccip_plugin, name)
+    first, n = next(iter(inspect.signature(function).parameters)), len(ccip_plugin.history(data))
+    for parameter in numbers_of(name):
+        options = {**NEEDED.get(name, {"group": "char_0001"} if name == "find_similar" else {}), parameter: True}
+        arguments = [data] if first in ("samples", "dataset") else []
+        error = error_of(function, *arguments, **options)
+        assert isinstance(error, CCIPError), f"{name}({parameter}=True): {error!r}"
+        assert "True" in str(error)
+    assert len(ccip_plugin.history(data)) == n

@@ -221,13 +221,14 @@ def check_type(name: str, value: object, kind: type | types.UnionType, expected:
     Args:
         name: the parameter
         value: its value
-        kind: the type that it must have
+        kind: the type that it must have; True and False are no numbers
         expected: a description of the valid values
 
     Raises:
         ParameterError: it has another type
     """
-    if not isinstance(value, kind):
+    kinds = kind.__args__ if isinstance(kind, types.UnionType) else (kind,)
+    if not isinstance(value, kind) or (isinstance(value, bool) and bool not in kinds):
         raise ParameterError(name, value, expected)
 
 

@@ -21,10 +21,11 @@ from ..core.identity.planning import ITEM_CHANGES, ItemChange, Plan
 from ..core.identity.state import NONE
 from ..core.progress import ProgressCallback
 from ..labels.changes import apply
-from ..labels.edits.proposed import ProposedRow, take_rows, without_rows
+from ..labels.edits.proposed import ProposedRow, TakenRows, take_rows
 from ..labels.edits.report import EditReport
 from ..labels.history.last_reports import ReportKind, keep_report
 from ..labels.identities import load_registry, loaded_delta, registry_revision, stored_delta, stored_ids
+from ..labels.journal import Journal
 from ..labels.store import LabelStore
 from ..labels.tables import GroupLabel, rows_of, table_of
 from ..reports.facts import Facts
@@ -133,7 +134,7 @@ def save_proposal(proposal: Proposal) -> None:
         run_key=proposal.run_key,
         run=dict(proposal.run),
         counts=proposal.counts,
-        rows=_texts_of_rows(proposal.rows, store),
+        rows=TakenRows().texts(proposal.rows, Journal(dataset, store.path), store.target.noun[:-1], N_ROWS),
     )
     results = dataset.init_run_results(
         proposal.key,
@@ -191,6 +192,10 @@ def load_proposal(
     )
     report = config.get("report") or results.report  # earlier versions have it with the head
     rows = tuple(map(ProposedRow.from_dict, getattr(results, "rows", ())))  # earlier versions have none
+    if config.get("taken") is not None:
+        rows = TakenRows.from_stored(config["taken"]).open_rows(rows, Journal(dataset, store.path))
+        if not rows:
+            raise NoProposalError(store.path)
     return Proposal(store, plan, GroupingReport.from_dict(report), config["run_key"], config["run"], rows)
 
 
@@ -211,7 +216,7 @@ def apply_proposal(
 
     Args:
         samples: the dataset, or any view of it; the whole proposal is applied
-        rows (None): the numbers of some of its rows, see :attr:`Proposal.rows`
+        rows (None): the numbers of some of its rows, see :attr:`Proposal.rows`; a row is open again when it is undone
         group_field ("character_group"): the field of the proposal
         patches_field (None): the field with the detections, for a proposal about detections
         progress (None): called with the number of labels written
@@ -236,40 +241,38 @@ def apply_proposal(
 
 
 def _take_rows(proposal: Proposal, numbers: Sequence[int], progress: ProgressCallback | None) -> EditReport:
-    """Writes some rows of a proposal, and stores it without them."""
+    """Writes some rows of a proposal, and keeps the others."""
     by_number = {row.number: row for row in proposal.rows}
     expected = f"numbers of its rows, {', '.join(map(str, list(by_number)[:N_ROWS])) or 'of which it has none'}"
     check_type("rows", numbers, Sequence, expected)
     for number in numbers:
         if not isinstance(number, int) or isinstance(number, bool) or number not in by_number:
             raise ParameterError("rows", number, expected)
+    if not numbers:
+        raise ParameterError("rows", numbers, f"one or more {expected}; None for the whole proposal")
     labels = {item_id: label for item_id, _, label in rows_of(proposal.plan.writes) if label is not None}
     chosen = [by_number[number] for number in dict.fromkeys(numbers)]
     done, made_groups = take_rows(proposal.store, chosen, labels, progress=progress)
-    left = without_rows(proposal.rows, numbers, made_groups)
-    if left:
-        _keep_rows(proposal, left)
-    else:
-        _drop(proposal)
+    _record_taken(proposal, numbers, done.number, made_groups)
     return done
 
 
-def _keep_rows(proposal: Proposal, rows: tuple[ProposedRow, ...]) -> None:
-    """Stores a proposal with the rows that are left."""
-    dataset = proposal.store.target.dataset
+def _record_taken(
+    proposal: Proposal, numbers: Sequence[int], change: int | None, made_groups: Mapping[int, ProposedRow]
+) -> None:
+    """Stores with a proposal which rows were taken: it is kept, as they are open again when that is undone."""
+    dataset, journal = proposal.store.target.dataset, Journal(proposal.store.target.dataset, proposal.store.path)
     config = read_config(dataset, proposal.key)
     results = dataset.load_run_results(proposal.key, cache=False, load_view=False)
     if config is None or results is None or config["run"]["at"] != proposal.run["at"]:
         return  # a new one replaced it meanwhile
+    at = next((entry.at for entry in journal.entries() if entry.number == change), "")
+    taken = TakenRows.from_stored(config.get("taken")).with_rows(numbers, (change or 0, at), made_groups)
     kept = {name: getattr(results, name) for name in _RESULTS if hasattr(results, name)}
-    restore(dataset, proposal.key, {**config, "rows": _texts_of_rows(rows, proposal.store)})
-    results = dataset.init_run_results(proposal.key, **{**kept, "rows": [row.as_dict() for row in rows]})
-    dataset.save_run_results(proposal.key, results, cache=False)
-
-
-def _texts_of_rows(rows: Sequence[ProposedRow], store: LabelStore) -> list[list[Any]]:
-    """The first rows as text by their numbers, which a form shows without reading the proposal."""
-    return [[row.number, row.text(store.target.noun[:-1])] for row in rows[:N_ROWS]]
+    rows = tuple(map(ProposedRow.from_dict, kept["rows"]))
+    config["rows"] = taken.texts(rows, journal, proposal.store.target.noun[:-1], N_ROWS)
+    restore(dataset, proposal.key, {**config, "taken": taken.stored(), "n_rows": len(rows)})
+    dataset.save_run_results(proposal.key, dataset.init_run_results(proposal.key, **kept), cache=False)
 
 
 def proposed_rows(plan: Plan) -> tuple[ProposedRow, ...]:
@@ -378,11 +381,19 @@ def pending_proposals(dataset: Any) -> list[Pending]:
     """The proposals that are kept with a dataset; quick, as ids and labels are not read."""
     found = []
     for key in dataset.list_runs(method=RunKind.PROPOSAL):
-        names = ("group_field", "patches_field", "at", "counts", "revision", "rows")
-        config = read_config(dataset, key, names)
-        if config:
-            revision = config.pop("revision")
-            config["rows"] = [(int(number), str(text)) for number, text in config.get("rows") or ()]
-            pending = Pending(**config, is_outdated=False)
-            found.append(replace(pending, is_outdated=registry_revision(dataset, pending.path) != revision))
+        names = ("group_field", "patches_field", "at", "counts")
+        config = read_config(dataset, key, (*names, "revision", "rows", "taken", "n_rows"))
+        if not config:
+            continue
+        group_field, patches_field, at, counts = (config.get(name) for name in names)
+        pending = Pending(str(group_field), patches_field, str(at), counts or {}, is_outdated=False)
+        rows = [(int(number), str(text)) for number, text in config.get("rows") or ()]
+        if config.get("taken") is not None:
+            journal, taken = Journal(dataset, pending.path), TakenRows.from_stored(config["taken"])
+            gone = {number for number in taken.changes if taken.is_taken(number, journal)}
+            rows = [row for row in rows if row[0] not in gone][:N_ROWS]
+            if len(gone) == config["n_rows"]:
+                continue
+        is_outdated = registry_revision(dataset, pending.path) != config["revision"]
+        found.append(replace(pending, is_outdated=is_outdated, rows=rows))
     return found

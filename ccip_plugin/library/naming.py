@@ -94,7 +94,8 @@ class _Naming:
     def __init__(self, members: Members, known: Known, matches: GroupMatches, threshold: float) -> None:
         self._members, self._known, self._matches, self._threshold = members, known, matches, threshold
         self._ids = {canonical_name(group.name): group_id for group_id, group in members.groups.items()}
-        self._rejections = members.state.draft().rejections
+        self._draft = members.state.draft()
+        self._rejections = self._draft.rejections
 
     def row(self, number: int, group_id: int | None, rows: IntArray) -> NameRow:
         """The row of a group or an image.
@@ -147,7 +148,11 @@ class _Naming:
             return RowStatus.HAS_NAME
         if not self._members.groups[group_id].is_auto_named:
             return RowStatus.OTHER_NAME
-        return RowStatus.PROPOSED if other_id is None else RowStatus.NAME_IN_USE
+        return RowStatus.PROPOSED if other_id is None else self._in_use(group_id, other_id)
+
+    def _in_use(self, group_id: int, other_id: int) -> RowStatus:
+        """The status of a group that would get the name of another one."""
+        return RowStatus.APART if self._draft.are_apart(group_id, other_id) else RowStatus.NAME_IN_USE
 
     def without_doubles(self, rows: Sequence[NameRow]) -> list[NameRow]:
         """Of several groups that would get one name, the surest gets it; the others are to be merged with it."""
@@ -156,8 +161,10 @@ class _Naming:
             if row.status == RowStatus.PROPOSED and row.group_id is not None:
                 taken.setdefault(canonical_name(row.name), row.group_id)
         return [
-            replace(row, status=RowStatus.NAME_IN_USE, other_id=taken[canonical_name(row.name)])
-            if row.status == RowStatus.PROPOSED and row.group_id not in (None, taken.get(canonical_name(row.name)))
+            replace(row, status=self._in_use(row.group_id, other_id), other_id=other_id)
+            if row.status == RowStatus.PROPOSED
+            and row.group_id is not None
+            and row.group_id != (other_id := taken[canonical_name(row.name)])
             else row
             for row in rows
         ]
@@ -189,7 +196,7 @@ def write_accepted(
 
     Raises:
         NoSuchGroupError: no row has that name or id
-        NameTakenError: another group has the name of a chosen row: merge them
+        NameTakenError: another group has the name of a chosen row: merge them, unless users keep them apart
     """
     accepted = _accepted(members, proposed, chosen or (), above)
     if not accepted:
@@ -236,7 +243,8 @@ def _accepted(
         chosen_row = by_ref.get(canonical_name(ref) if isinstance(ref, str) else ref)
         if chosen_row is None:
             raise NoSuchGroupError(members.store.path, ref)
-        if chosen_row.status == RowStatus.NAME_IN_USE and chosen_row.other_id is not None:
-            raise NameTakenError(chosen_row.name, chosen_row.other_id)
+        is_apart = chosen_row.status == RowStatus.APART
+        if (is_apart or chosen_row.status == RowStatus.NAME_IN_USE) and chosen_row.other_id is not None:
+            raise NameTakenError(chosen_row.name, chosen_row.other_id, is_apart=is_apart)
         accepted.add(chosen_row.item_id if chosen_row.group_id is None else chosen_row.group_id)
     return accepted

@@ -23,6 +23,7 @@ class RowStatus(StrEnum):
     OTHER_NAME = "has another name"  # that a user gave
     HAS_NAME = "has this name"
     REJECTED = "rejected before"  # by a user, from the group of that name
+    APART = "kept apart"  # by a user, from the group of that name
     UNKNOWN = "unknown"
 
 
@@ -186,6 +187,7 @@ class NamingReport:
                 ("Users gave another name", numbers[RowStatus.OTHER_NAME] or None),
                 ("Have the name already", numbers[RowStatus.HAS_NAME] or None),
                 ("Rejected by users before", numbers[RowStatus.REJECTED] or None),
+                ("Users keep them apart from the group of that name", numbers[RowStatus.APART] or None),
                 ("Unknown, left open", numbers[RowStatus.UNKNOWN] or None),
                 (
                     "Labels changed" if edit is not None and edit.is_done else "Labels to be changed",

@@ -198,10 +198,10 @@ def merge_libraries(
         OtherModelError: the libraries are of different models
         LibraryFileError: a file is no library
     """
+    check_type("threshold", threshold, int | float | None, "a difference over 0 and at most 1, or None")
     libraries = [each if isinstance(each, Library) else read_library(each) for each in (first, second)]
     if threshold is None:
         threshold = load_calibration(libraries[0].origin.model_name, model_dir=model_dir).threshold
-    check_type("threshold", threshold, int | float, "a difference over 0 and at most 1")
     return merge(*libraries, threshold=threshold)
 
 

@@ -164,6 +164,7 @@ def compare_images(
         TargetError: the samples or the field are not supported
         CCIPError: the embeddings cannot be used; the text says why
     """
+    check_type("threshold", threshold, int | float | None, "a difference from 0 to 1, or None for that of the model")
     target, requested = _selected(resolve(samples, patches_field), ids)
     noun = target.noun
     n = EmbeddingStore(target, embeddings_field).coverage().n_total  # before anything is read: there may be a million

@@ -190,7 +190,7 @@ def find_similar(
         CCIPError: the embeddings or the model cannot be used; the text says why
     """
     target = resolve(samples, patches_field)
-    _check(target, combine, limit, difference_field)
+    _check(target, combine, limit, threshold, max_pixels, difference_field)
     stored = embeddings_of(target, embeddings_field, progress)
     if stored.provenance is None:
         raise QueryError(f"there are no embeddings in {target.path(embeddings_field)!r}: compute embeddings first")
@@ -244,7 +244,16 @@ def embeddings_of(target: Target, embeddings_field: str, progress: ProgressCallb
     return VECTORS.load(target.whole(), embeddings_field, progress)
 
 
-def _check(target: Target, combine: str, limit: int | None, difference_field: str | None) -> None:
+def _check(
+    target: Target,
+    combine: str,
+    limit: int | None,
+    threshold: float | None,
+    max_pixels: int | None,
+    difference_field: str | None,
+) -> None:
+    check_type("threshold", threshold, int | float | None, "a difference from 0 to 1, or None for that of the model")
+    check_type("max_pixels", max_pixels, int | float | None, "a number of pixels, or None for no limit")
     if combine not in COMBINE:
         raise QueryError(f"unknown combine {combine!r}; available: {', '.join(COMBINE)}")
     check_type("limit", limit, int | None, "a whole number, or None for no limit")

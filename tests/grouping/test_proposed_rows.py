@@ -11,6 +11,7 @@ from ccip_plugin import (
     merge_groups,
     move,
     propose_groups,
+    redo,
     reject,
     rename_group,
     undo,
@@ -75,6 +76,41 @@ def test_taking_one_keeps_the_others(data):
     assert labels(data) == before
 
 
+def test_a_row_that_is_undone_is_open_again(data):
+    before, all_texts = labels(data), texts(data)
+    for _ in range(2):
+        apply_proposal(data, rows=[number_of(data, JOINS)])
+        assert list(texts(data).values()) == [MOVES]
+        undo(data)
+        assert texts(data) == all_texts and labels(data) == before
+    redo(data)
+    assert list(texts(data).values()) == [MOVES] == [row.text("image") for row in load_proposal(data).rows]
+    apply_proposal(data, rows=[number_of(data, MOVES)])
+    assert not pending_proposals(data)
+    undo(data)
+    undo(data)
+    rename_group(data, THREE, "アスカ")  # what was undone cannot be redone now
+    assert list(texts(data)) == list(all_texts)
+    apply_proposal(data, rows=list(all_texts))
+    assert labels(data)[4] == ONE and labels(data)[9] == "アスカ"
+
+
+def test_a_new_group_of_a_row_that_is_undone_is_made_again(dataset):
+    new = dataset(*[f"/絵/{n}.png" for n in range(12)])
+    embed(new, "aaaaaabbbbbb")
+    group_characters(new)
+    embed(new, "aaaaccbbbbcc")
+    propose_groups(new)
+    before = texts(new)
+    apply_proposal(new, rows=[1])
+    undo(new)
+    assert list(texts(new)) == list(before) and all(row.is_new for row in load_proposal(new).rows)
+    apply_proposal(new, rows=[2])
+    (left,) = load_proposal(new).rows
+    apply_proposal(new, rows=[1])
+    assert not left.is_new and len({labels(new)[place] for place in (4, 5, 10, 11)}) == 1
+
+
 def test_other_changes_do_not_stop_it(data):
     """Neither another group, nor another image."""
     rename_group(data, THREE, "アスカ")
@@ -128,7 +164,7 @@ def test_a_new_group_is_made_once(dataset):
     assert len(history(new)) == 3
 
 
-@pytest.mark.parametrize("rows", [[0], [99], [1, 99], [True], ["1"], 1, "1", [2**63]])
+@pytest.mark.parametrize("rows", [[], (), [0], [99], [1, 99], [True], ["1"], 1, "1", [2**63]])
 def test_rows_that_it_does_not_have_are_refused(data, rows):
     before = labels(data)
     with pytest.raises(ParameterError, match="rows"):

@@ -9,6 +9,7 @@ from ccip_plugin import (
     group_characters,
     history,
     ignore,
+    keep_apart,
     move,
     name_characters,
     reject,
@@ -219,6 +220,28 @@ def test_a_name_in_use_is_a_merge(grouped):
     assert grouped.names()[:5] == [grouped.a] * 4 + [ASUKA]
     with pytest.raises(NameTakenError):
         grouped.name(accept=grouped.a)
+
+
+def test_groups_that_are_kept_apart_are_no_merge(grouped):
+    grouped.call(rename_group, grouped.c, REI)
+    grouped.call(keep_apart, [grouped.a, REI])
+    report = grouped.name(above=0)
+    (row,) = [row for row in report.rows if row.group == grouped.a]
+    assert row.status == RowStatus.APART and str(row.status) == "kept apart"
+    told = dict(report.facts().pairs)
+    assert told["Users keep them apart from the group of that name"] == "1"
+    assert told.get("Name is that of another group: merge them?") is None
+    with pytest.raises(NameTakenError, match="different characters, so choose another name"):
+        grouped.name(accept=grouped.a)
+    with pytest.raises(NameTakenError, match="different characters"):
+        grouped.call(rename_group, grouped.a, REI)
+
+
+def test_two_groups_that_are_kept_apart_get_no_common_name(grouped):
+    grouped.call(move, None, samples=grouped.view(0, 1))
+    grouped.call(keep_apart, [grouped.names()[0], grouped.names()[2]])
+    rows = [row for row in grouped.name(above=0).rows if row.name == REI and row.group_id is not None]
+    assert sorted(row.status for row in rows) == [RowStatus.APART, RowStatus.PROPOSED]
 
 
 def test_two_groups_of_one_character(grouped):

@@ -83,8 +83,8 @@ def _name_groups(made: Edit, groups: Mapping[int, str], *, confirm: bool) -> Non
     old = {group_id: made.draft.groups[made.resolve(group_id)].name for group_id in groups}
     for group_id, name in groups.items():
         taken = made.draft.id_of_name(name)
-        if taken not in (None, group_id):
-            raise NameTakenError(name, int(taken or 0))
+        if taken is not None and taken != group_id:
+            raise NameTakenError(name, taken, is_apart=made.draft.are_apart(taken, group_id))
         if canonical_name(old[group_id]) != canonical_name(name):
             made.draft.rename(group_id, name.strip())
     for known_id, item_id, sample_id, label in rows:

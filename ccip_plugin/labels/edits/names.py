@@ -21,9 +21,12 @@ from .report import EditReport
 class NameTakenError(GroupNameError):
     """Another group has that name, or images to which users gave it have it."""
 
-    def __init__(self, name: str, group_id: int | None):
+    def __init__(self, name: str, group_id: int | None, *, is_apart: bool = False):
         who = "images that users named are" if group_id is None else f"the group {group_id} is"
-        super().__init__(f"{who} called {name!r} already: merge the two with merge_groups, or choose another name")
+        remedy = "merge the two with merge_groups, or choose another name"
+        if is_apart:
+            remedy = "users said that the two are different characters, so choose another name"
+        super().__init__(f"{who} called {name!r} already: {remedy}")
         self.name, self.group_id = name, group_id
 
 
@@ -90,7 +93,8 @@ def check_free(made: Edit, name: str, group_id: int | None = None) -> None:
     """
     taken = made.draft.id_of_name(name)
     if taken not in (None, group_id) or made.draft.is_typed(name):
-        raise NameTakenError(name, taken)
+        is_apart = None not in (taken, group_id) and made.draft.are_apart(taken or 0, group_id or 0)
+        raise NameTakenError(name, taken, is_apart=is_apart)
 
 
 def renamed_label(label: GroupLabel, group_id: int, old: str, name: str) -> GroupLabel:

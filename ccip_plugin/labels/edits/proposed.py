@@ -1,7 +1,7 @@
 """Rows of a proposal, each taken by itself: items of one group that a run would put into another one."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
 from ...core.errors import CCIPError
@@ -9,12 +9,14 @@ from ...core.progress import ProgressCallback
 from ...reports.facts import counted
 from ...storage.fields import STATUS_AUTO, UNASSIGNED
 from ...storage.targets import items_view
+from ..journal import EntryState, Journal
 from ..store import LabelStore
 from ..tables import GroupLabel
 from .chosen import Edit, edit
 from .report import EditReport
 
 ACTION = "apply_proposal"
+_TAKEN = "changes", "made"
 
 
 class RowOutdatedError(CCIPError):
@@ -168,16 +170,77 @@ def _group_of(made: Edit, row: ProposedRow, made_groups: dict[int, ProposedRow])
     return target
 
 
-def without_rows(
-    rows: Iterable[ProposedRow], taken: Iterable[int], made_groups: Mapping[int, ProposedRow]
-) -> tuple[ProposedRow, ...]:
-    """The rows that are left, with the groups that were made for those that were taken."""
-    gone = set(taken)
-    left = [row for row in rows if row.number not in gone]
-    changed = {row.number: made_groups[row.target or 0] for row in left if row.is_new and row.target in made_groups}
-    return tuple(
-        replace(row, target=changed[row.number].target, target_name=changed[row.number].target_name, is_new=False)
-        if row.number in changed
-        else row
-        for row in left
-    )
+@dataclass(frozen=True)
+class TakenRows:
+    """The rows of a proposal that were taken, and the groups that were made for them.
+
+    A row whose change was undone is open again, and so is the group that this change made.
+
+    Attributes:
+        changes: for the numbers of the rows, the number and the time of the change that took each, 0 for a row that had
+            nothing to change
+        made: for the proposed ids of new groups, the number of the row that each was made for, its id and its name
+    """
+
+    changes: Mapping[int, tuple[int, str]] = field(default_factory=dict)
+    made: Mapping[int, tuple[int, int, str]] = field(default_factory=dict)
+
+    @classmethod
+    def from_stored(cls, values: Mapping[str, Mapping[str, Any]] | None) -> Self:
+        """The opposite of :meth:`stored`; None for none."""
+        read = ({int(key): tuple(row) for key, row in (values or {}).get(name, {}).items()} for name in _TAKEN)
+        return cls(*read)
+
+    def stored(self) -> dict[str, dict[str, Any]]:
+        """As plain values."""
+        return {name: {str(key): list(row) for key, row in getattr(self, name).items()} for name in _TAKEN}
+
+    def with_rows(self, rows: Iterable[int], change: tuple[int, str], made: Mapping[int, ProposedRow]) -> Self:
+        """With more rows.
+
+        Args:
+            rows: their numbers
+            change: the number and the time of the change that took them
+            made: for each new group that was made, by its proposed id, a row that comes to it as it is now
+        """
+        groups = {key: (row.number, row.target or 0, row.target_name or "") for key, row in made.items()}
+        return replace(self, changes={**self.changes, **dict.fromkeys(rows, change)}, made={**self.made, **groups})
+
+    def is_taken(self, number: int, journal: Journal) -> bool:
+        """Whether a row was taken, and its change was not undone."""
+        change, at = self.changes.get(number, (None, ""))
+        if not change:
+            return change is not None
+        entries = {entry.number: entry for entry in journal.entries()}
+        if change in entries and entries[change].at == at:
+            return entries[change].state not in (EntryState.UNDONE, EntryState.UNDOING)
+        return not any(other < change for other in entries)  # the oldest are forgotten first, except undone ones
+
+    def open_rows(self, rows: Iterable[ProposedRow], journal: Journal) -> tuple[ProposedRow, ...]:
+        """The rows that can be taken, with the groups that were made for others.
+
+        Args:
+            rows: all rows of the proposal
+            journal: the history of its field
+        """
+        left = []
+        for row in rows:
+            if self.is_taken(row.number, journal):
+                continue
+            number, group_id, name = self.made.get(row.target or 0, (0, 0, ""))
+            is_made = row.is_new and number and self.is_taken(number, journal)
+            left.append(replace(row, target=group_id, target_name=name, is_new=False) if is_made else row)
+        return tuple(left)
+
+    def texts(self, rows: Sequence[ProposedRow], journal: Journal, noun: str, n_shown: int) -> list[list[Any]]:
+        """The first open rows as text by their numbers, and those that were taken, which may be open again.
+
+        Args:
+            rows: all rows of the proposal
+            journal: the history of its field
+            noun: what an item is called
+            n_shown: how many rows are shown
+        """
+        is_open = {row.number: row for row in self.open_rows(rows, journal)[:n_shown]}
+        shown = [row for row in rows if row.number in is_open or row.number in self.changes]
+        return [[row.number, is_open.get(row.number, row).text(noun)] for row in shown]
