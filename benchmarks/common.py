@@ -117,8 +117,9 @@ def machine() -> str:
 
 def hardware() -> str:
     """The machine alone."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{cores} cores, Python {sys.version.split()[0]}"
+    from ccip_plugin.core.system import usable_cores
+
+    return f"{usable_cores()} cores, Python {sys.version.split()[0]}"
 
 
 @contextlib.contextmanager

@@ -93,7 +93,9 @@ def imgutils(folder: Path, *, together: int = 1) -> Embed:
 
 def cores() -> int:
     """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    from ccip_plugin.core.system import usable_cores
+
+    return usable_cores()
 
 
 CONTENDERS: dict[str, Callable[[Path], Embed]] = {

@@ -34,6 +34,7 @@ from PIL import Image
 from ccip_plugin.core.clustering import cluster
 from ccip_plugin.core.encoder import Encoder
 from ccip_plugin.core.evaluation import group_metrics, pair_metrics
+from ccip_plugin.core.system import usable_cores
 
 from .character import Character, make_character, make_twin
 from .figure import face_of
@@ -206,7 +207,7 @@ def _file(job: tuple[int, Character, int, int]) -> bytes:
 
 
 def _mapped(function, jobs: list, workers: int | None) -> Iterable:
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(workers or usable_cores(), mp_context=get_context("spawn")) as pool:
         for done, result in enumerate(pool.map(function, jobs, chunksize=8), start=1):
             if done % 500 == 0:
                 logger.info("%d of %d drawings", done, len(jobs))

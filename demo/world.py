@@ -20,7 +20,6 @@ from __future__ import annotations
 import io
 import json
 import multiprocessing
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -30,6 +29,8 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+
+from ccip_plugin.core.system import usable_cores
 
 from .character import Character, Random, make_character, make_twin, pick
 from .picture import Picture, make_group, make_nobody, make_single, render
@@ -236,7 +237,7 @@ def write(folder: Path, job: Job) -> TrueImage:
 
 
 def _drawn(folder: Path, jobs: list[Job], workers: int | None) -> Iterator[TrueImage]:
-    workers = min(workers or os.cpu_count() or 1, max(len(jobs) // 8, 1))
+    workers = min(workers or usable_cores(), max(len(jobs) // 8, 1))
     if workers == 1:
         yield from (write(folder, job) for job in jobs)
         return

@@ -11,8 +11,9 @@ from ..core.registry import MODELS
 from ..embeddings.provenance import read_provenance
 from ..embeddings.store import DESCRIPTIONS as OF_EMBEDDINGS
 from ..labels.decisions.field import DESCRIPTION as OF_DECISIONS
+from ..labels.decisions.field import is_decisions_field
 from ..labels.history.first import had_labels
-from ..labels.store import ROLLUP, LabelStore
+from ..labels.store import ROLLUP, TYPES, LabelStore
 from ..labels.views import saved_names
 from ..search.difference_field import MARK
 from ..storage.internals import reload_brain_runs, reload_schema, stores_of
@@ -30,6 +31,7 @@ class Ours:
         embeddings: the paths of the fields with embeddings
         fields: the paths of all fields to delete
         kept: the paths of fields that hold what others wrote, with what happens to them
+        replaced: the paths where another field is now than the one that this plugin made; they are left alone
         runs: the keys of custom runs
         brain_runs: the keys of similarity indexes and visualizations
         views: the names of saved views
@@ -42,6 +44,7 @@ class Ours:
     embeddings: tuple[str, ...] = ()
     fields: tuple[str, ...] = ()
     kept: Mapping[str, str] | None = None
+    replaced: tuple[str, ...] = ()
     runs: tuple[str, ...] = ()
     brain_runs: tuple[str, ...] = ()
     views: tuple[str, ...] = ()
@@ -59,20 +62,22 @@ def find_ours(dataset: fo.Dataset) -> Ours:
     """Finds what this plugin keeps with a dataset. Nothing is changed."""
     reload_schema(dataset)
     schema = {path: field for path, field in dataset.get_field_schema(flat=True).items() if _is_ours_to_see(path)}
-    groups = _group_paths(dataset, schema)
+    recorded = _group_paths(dataset, schema)
+    replaced = [each for path in recorded for each in _replaced(schema, store_of(dataset, path))]
+    groups = [path for path in recorded if path not in replaced]
     embeddings, adopted = _embeddings(dataset, schema)
     foreign = [path for path in groups if had_labels(store_of(dataset, path))]
-    fields = [*embeddings, *_marked(schema), *_of_groups(dataset, groups, foreign)]
+    fields = [*embeddings, *_marked(schema), *_of_groups(dataset, recorded, foreign)]
     kept = dict.fromkeys(adopted, "the vectors were there before, and stay; their recorded model is forgotten")
     kept |= dict.fromkeys(foreign, "it had labels before the first run: names that users gave or confirmed stay")
-    fields = [path for path in dict.fromkeys(fields) if path in schema and path not in kept]
+    fields = [path for path in dict.fromkeys(fields) if path in schema and path not in kept and path not in replaced]
     brain_runs, dependent = _brain_runs(dataset, {*embeddings, *adopted}, set(fields))
-    ours = Ours(tuple(groups), tuple(embeddings), _outermost(fields), kept or None)
+    ours = Ours(tuple(groups), tuple(embeddings), _outermost(fields), kept or None, tuple(replaced))
     return replace(
         ours,
         runs=_runs(dataset),
         brain_runs=brain_runs,
-        views=tuple(name for path in groups for name in saved_names(store_of(dataset, path))),
+        views=tuple(name for path in recorded for name in saved_names(store_of(dataset, path))),
         stores=stores_of(dataset, "ccip_"),
         n_leases=held_leases(dataset),
         dependent=dependent,
@@ -99,6 +104,24 @@ def _group_paths(dataset: fo.Dataset, schema: Mapping[str, fo.Field]) -> list[st
         elif config.get("method") == RunKind.GROUPING and isinstance(config.get("group_field"), str):
             found[field_path(config["group_field"], config.get("patches_field"))] = None
     return [path for path in found if path in schema]
+
+
+def _replaced(schema: Mapping[str, fo.Field], store: LabelStore) -> list[str]:
+    """The paths of a field with groups, and of those beside it, where another field is now."""
+    return [path for path in store.own_fields() if path in schema and not _is_as_written(schema[path], store, path)]
+
+
+def _is_as_written(field: fo.Field, store: LabelStore, path: str) -> bool:
+    """Whether a field can be the one that this plugin made at a path."""
+    if path == store.decisions_field:
+        return is_decisions_field(store.target.dataset, path)
+    if path == store.rollup_field:
+        return isinstance(field, fo.ListField) and isinstance(field.field, fo.StringField)
+    if store.target.is_patches:
+        kinds = {store.attribute_path(name): kind for name, kind in TYPES.items()}
+        return type(field) is kinds[path]
+    is_label = isinstance(field, fo.EmbeddedDocumentField) and field.document_type is fo.Classification
+    return is_label and (store.is_declared() or had_labels(store))
 
 
 def _embeddings(dataset: fo.Dataset, schema: Mapping[str, fo.Field]) -> tuple[list[str], list[str]]:

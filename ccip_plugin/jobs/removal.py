@@ -59,6 +59,7 @@ class Removal:
         what = f"{n:,} fields, runs, indexes, views and stores" if ours else "nothing of CCIP is in this dataset"
         verb = "" if not ours else " removed" if self.is_done else " to be removed"
         kept = [(f"Kept: {path}", why) for path, why in (ours.kept or {}).items()]
+        kept += [(f"Kept: {path}", "it is not the field that this plugin made there") for path in ours.replaced]
         warnings = (
             [f"these brain runs of others read a removed field and do not work any more: {', '.join(ours.dependent)}"]
             if ours.dependent

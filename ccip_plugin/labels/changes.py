@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -88,6 +89,8 @@ def apply(
         journal = recover(store, held)
         if registry_revision(dataset, store.path) != plan.identities.registry.revision:
             raise StaleGroupsError(store.path)
+        if run_key is None and not taken_over and _is_nothing(plan):
+            return ApplyReport(None, action)
         store.declare()
         install_label_schema(store)
         entry, n_kept, too_large = _journal_labels(store, journal, plan, action, is_automatic)
@@ -97,6 +100,12 @@ def apply(
         done = write_entry(store, journal, entry, held, progress=progress)
         journal.prune(kept_changes, KEPT_BYTES)
         return replace(done, n_kept=n_kept, refused={**too_large, **done.refused})
+
+
+def _is_nothing(plan: Plan) -> bool:
+    """Whether a plan changes neither labels nor groups: then no field is made either."""
+    identities = plan.identities
+    return not (len(plan.writes) or identities.groups or identities.rejected or identities.lifted)
 
 
 def recover(store: LabelStore, held: Lease) -> Journal:
@@ -153,7 +162,7 @@ def set_aside(journal: Journal, entry: Entry, problem: str) -> Entry:
 def _n_kept_changes() -> int:
     text = os.environ.get("CCIP_KEPT_CHANGES") or KEPT_CHANGES
     try:
-        return max(1, int(text))
+        return min(max(1, int(text)), sys.maxsize)
     except ValueError:
         raise ParameterError("CCIP_KEPT_CHANGES", text, "a whole number, 1 or more") from None
 

@@ -26,7 +26,7 @@ from .writer import Change, Raw, Stored, Written, write
 logger = logging.getLogger(__name__)
 
 _NAMES = tuple(field.name for field in fields(GroupLabel))
-_TYPES = {
+TYPES = {
     "label": fo.StringField,
     "group_id": fo.IntField,
     "status": fo.StringField,
@@ -37,9 +37,10 @@ _TYPES = {
     "rescued": fo.BooleanField,
     "source": fo.StringField,
 }
+"""The types of the fields of a label."""
+
 ROLLUP = "the names of the character groups of the detections"
 """The description of the field that lists the names in the detections of a sample."""
-
 
 _OF_DETECTORS = frozenset(fo.Detection().field_names)
 
@@ -127,7 +128,7 @@ class LabelStore:
         if not self.target.is_patches:
             declare(dataset, self.group_field, fo.EmbeddedDocumentField, embedded_doc_type=fo.Classification)
         for name in _NAMES:
-            declare(dataset, self.attribute_path(name), _TYPES[name])
+            declare(dataset, self.attribute_path(name), TYPES[name])
         if self.rollup_field is not None:
             declare(dataset, self.rollup_field, fo.ListField, subfield=fo.StringField, description=ROLLUP)
 
@@ -151,7 +152,7 @@ class LabelStore:
         if not self.target.is_patches:
             check_type(dataset, self.path, fo.EmbeddedDocumentField, fo.Classification)
         for name in _NAMES:
-            check_type(dataset, self.attribute_path(name), _TYPES[name])
+            check_type(dataset, self.attribute_path(name), TYPES[name])
             check_writable(dataset, self.attribute_path(name))
         if self.rollup_field is None:
             return

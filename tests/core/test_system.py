@@ -1,5 +1,6 @@
 """Cache folder, file locks, atomic writes and usable cores."""
 
+import ast
 import os
 import tempfile
 import threading
@@ -9,6 +10,8 @@ import pytest
 
 from ccip_plugin.core import system
 from ccip_plugin.core.system import atomic_write, cache_dir, file_lock, usable_cores
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize(
@@ -273,3 +276,14 @@ def test_cores_are_limited_by_affinity_and_quota(tmp_path, monkeypatch, quota, e
     if quota is not None:
         (tmp_path / "cpu.max").write_text(f"{int(quota * 100_000)} 100000\n")
     assert usable_cores() == expected
+
+
+def test_cores_are_counted_in_one_module():
+    """In ``core/system``, which knows the quota of a container."""
+    paths = [path for name in ("ccip_plugin", "demo", "benchmarks", "parity") for path in (ROOT / name).rglob("*.py")]
+    counting = [path for path in paths if {"cpu_count", "sched_getaffinity"} & set(_names_in(path))]
+    assert [path.relative_to(ROOT).as_posix() for path in counting] == ["ccip_plugin/core/system.py"]
+
+
+def _names_in(path):
+    return (getattr(node, "attr", "") for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))))

@@ -169,6 +169,60 @@ def test_vectors_that_were_adopted_stay(data):
     assert differences(before, everything(data)) == {}
 
 
+REPLACED = {
+    "text": (fo.StringField, {}, "mine"),
+    "numbers": (fo.ListField, {"subfield": fo.IntField}, [1, 2]),
+    "regression": (fo.EmbeddedDocumentField, {"embedded_doc_type": fo.Regression}, fo.Regression(value=1)),
+    "classification": (
+        fo.EmbeddedDocumentField,
+        {"embedded_doc_type": fo.Classification},
+        fo.Classification(label="m"),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", REPLACED)
+def test_a_field_of_the_user_in_place_of_ours_stays(data, kind):
+    data.set_values("who_text", list(faults.LETTERS))
+    use(data)
+    field, options, value = REPLACED[kind]
+    data.delete_sample_field("character_group")
+    data.add_sample_field("character_group", field, **options)
+    data.set_values("character_group", [value] * len(data))
+    mine = data.get_field("character_group")
+    mine.read_only = True  # nobody writes there
+    mine.save()
+    before = [each["character_group"] for each in internals.sample_documents(data).find()]
+    planned = ccip.remove_ccip(data, dry_run=True)
+    assert planned.facts()["Kept: character_group"] == "it is not the field that this plugin made there"
+    ccip.remove_ccip(data)
+    assert [each["character_group"] for each in internals.sample_documents(data).find()] == before
+    assert not ccip.remove_ccip(data, dry_run=True).ours
+
+
+@pytest.mark.parametrize("name", ["faces_characters", "faces_decisions"])
+def test_a_field_of_the_user_in_place_of_one_beside_detections_stays(data, name):
+    data.set_values("who_text", list(faults.LETTERS))
+    use(data)
+    data.delete_sample_field(name)
+    data.add_sample_field(name, fo.StringField)
+    data.set_values(name, ["mine"] * len(data))
+    ccip.remove_ccip(data)
+    assert data.values(name) == ["mine"] * len(data)
+    assert not ccip.remove_ccip(data, dry_run=True).ours
+
+
+def test_an_attribute_of_the_user_in_place_of_ours_stays(data):
+    data.set_values("who_text", list(faults.LETTERS))
+    use(data)
+    path = "faces.detections.character_margin"
+    data.delete_sample_field(path)
+    data.set_label_values(path, dict.fromkeys(data.values("faces.detections.id", unwind=True), "wide"), dynamic=True)
+    ccip.remove_ccip(data)
+    assert set(data.values(path, unwind=True)) == {"wide"}
+    assert not ccip.remove_ccip(data, dry_run=True).ours
+
+
 def test_an_index_of_others_on_our_vectors_is_said(data):
     embed(data, faults.LETTERS)
     fob.compute_similarity(data, embeddings="ccip_embedding", brain_key="own_index", progress=False)

@@ -115,6 +115,19 @@ def test_where_nothing_is_nothing_happens(embedded):
 # -- the operator
 
 
+@pytest.mark.parametrize("n_images", [0, 1])
+@pytest.mark.parametrize("patches_field", [None, "faces"])
+def test_where_nothing_is_no_field_is_made(dataset, n_images, patches_field):
+    data = dataset(*["/絵/1.png"][:n_images])
+    data.add_sample_field("faces", fo.EmbeddedDocumentField, embedded_doc_type=fo.Detections)
+    for sample in data:
+        sample["faces"] = fo.Detections(detections=[fo.Detection(label="face", bounding_box=[0, 0, 1, 1])])
+        sample.save()
+    before = set(data.get_field_schema(flat=True)), data.list_indexes()
+    assert delete_grouping(data, patches_field=patches_field).fields == ()
+    assert (set(data.get_field_schema(flat=True)), data.list_indexes()) == before
+
+
 def test_the_form_shows_what_will_go(embedded):
     data = embedded("aab")
     assert problems(form(DELETE, data)) == {

@@ -5,7 +5,7 @@ import fiftyone as fo
 import numpy as np
 import pytest
 
-from ccip_plugin.labels.edits import reject
+from ccip_plugin.labels.edits import confirm, ignore, move, reject
 from ccip_plugin.labels.history import history, redo, undo
 from ccip_plugin.labels.identities import RegistryFullError
 from ccip_plugin.labels.journal import Journal
@@ -83,6 +83,19 @@ def test_a_full_sample_blocks_no_other(dataset):
     assert reject(data.skip(1).limit(1)).n_rejected == 1
     assert undo(data).n_written == 1
     assert all(entry.state == "done" for entry in Journal(data, store.path).entries()[:-1])
+
+
+@pytest.mark.parametrize("edit", [lambda view: move(view, "Rei"), ignore, confirm], ids=["move", "ignore", "confirm"])
+def test_an_edit_counts_what_it_changed_only(dataset, edit):
+    data = dataset("/絵/1.png", "/絵/2.png")
+    store = LabelStore(resolve(data), FIELD)
+    if edit is confirm:
+        apply(store, plan(store, "ab"))
+    store.declare()
+    fill(data, data.first(), 1)
+    done = edit(data.select(data.values("id")))
+    assert (set(done.refused), done.n_changed) == ({data.first().id}, 1)
+    assert done.facts().headline.endswith(": 1 image")
 
 
 def test_a_full_sample_that_is_deleted_at_the_same_moment(dataset, monkeypatch):

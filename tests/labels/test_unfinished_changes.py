@@ -241,6 +241,13 @@ def test_large_changes_are_kept_as_far_as_there_is_room(store):
     assert journal.entries()[0].state == EntryState.DONE
 
 
+def test_a_number_of_changes_to_keep_beyond_all_numbers_keeps_all(store, monkeypatch):
+    monkeypatch.setenv("CCIP_KEPT_CHANGES", str(2**80))
+    for names in ("aabbcc", "abcabc"):
+        apply(store, plan(store, names))
+    assert len(Journal(store.target.dataset, store.path).entries()) == 2
+
+
 def test_values_that_the_database_cannot_store_wedge_nothing(dataset):
     """The journal takes half a character; the database does not."""
     data = dataset(*[f"/絵/{n}.png" for n in range(2)])

@@ -34,6 +34,13 @@ def check_field(dataset: fo.Dataset, name: str) -> None:
     check_writable(dataset, name)
 
 
+def is_decisions_field(dataset: fo.Dataset, name: str) -> bool:
+    """Whether the field is declared as ours, or has decisions only."""
+    declaration = stored_field(dataset, name)
+    is_ours = declaration is not None and declaration.get("description") == DESCRIPTION
+    return is_ours or (declaration is not None and not _count_foreign(dataset, name))
+
+
 def declare_field(dataset: fo.Dataset, name: str) -> None:
     """Declares the field, unless it is declared.
 

@@ -156,7 +156,10 @@ def _edit(
     if dry_run:
         return report
     done = apply(store, Plan(table_of(made.changed), identities), action=action, is_automatic=False, progress=progress)
-    return replace(report, n_left=done.n_left, refused=done.refused, number=done.number, is_done=True)
+    refused = Counter(after.label or "" for item_id, _, after in made.changed if after and item_id in done.refused)
+    written = dict((made.groups - refused).most_common())
+    report = replace(report, groups=written, refused=done.refused, n_left=done.n_left)
+    return replace(report, number=done.number, is_done=True)
 
 
 def _follow_last_images(made: Edit) -> None:
