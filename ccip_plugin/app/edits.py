@@ -8,6 +8,7 @@ from fiftyone.operators import types
 from ..core.errors import CCIPError
 from ..core.options import Choice
 from ..labels.edits import EditReport
+from ..labels.edits.report import AGAIN, NOT_AGAIN
 from ..labels.reviewed import review_progress
 from ..labels.store import LabelStore
 from ..reports.facts import Facts
@@ -135,8 +136,8 @@ def show_planned(form: Form, planned: EditReport, items: str) -> None:
         **planned.details,
         "Merged groups": facts.get("Merged groups"),
         "No longer kept apart": facts.get("No longer kept apart"),
-        "Rejected from groups where no run puts them again": planned.n_rejected and f"{planned.n_rejected:,}",
-        "Earlier rejections that this removes": planned.n_lifted and f"{planned.n_lifted:,}",
+        NOT_AGAIN: facts.get(NOT_AGAIN),
+        AGAIN: facts.get(AGAIN),
     }
     for number, (what, text) in enumerate(said.items()):
         if text:

@@ -33,3 +33,18 @@ def boxes(gallery):
         sample["faces"] = fo.Detections(detections=detections)
         sample.save()
     return new
+
+
+@pytest.fixture
+def grouped(dataset, tmp_path):
+    """``grouped("aab")`` gives a dataset without image files, grouped by character."""
+    from ccip_plugin import group_characters
+    from tests.support.groups import embed
+
+    def make(letters):
+        new = dataset(*(tmp_path / f"{n}.png" for n in range(len(letters))))
+        embed(new, letters)
+        group_characters(new)
+        return new
+
+    return make

@@ -5,28 +5,17 @@ import pytest
 
 from ccip_plugin import confirm, group_characters, rename_group, undo
 from ccip_plugin.app.ask.groups import listed_groups
-from tests.support.app.operator_tools import choices, facts, form, problems, run, said
-from tests.support.groups import embed
+from tests.support.app.operator_tools import choices, facts, form, problems, run, said, uri
+from tests.support.groups import embed, labels
 
 pytestmark = pytest.mark.mongo
 
 FIELD, ONE, TWO = "character_group", "char_0001", "char_0002"
 
 
-def uri(name):
-    return f"@ccip/characters/{name}"
-
-
 @pytest.fixture
-def data(dataset, tmp_path):
-    new = dataset(*(tmp_path / f"{n}.png" for n in range(5)))
-    embed(new, "aaabb")
-    group_characters(new)
-    return new
-
-
-def labels(data):
-    return data.values(f"{FIELD}.label")
+def data(grouped):
+    return grouped("aaabb")
 
 
 @pytest.mark.parametrize(

@@ -2,30 +2,19 @@
 
 import pytest
 
-from ccip_plugin import group_characters, rename_group, undo
+from ccip_plugin import move, rename_group, undo
 from ccip_plugin.labels.identities import load_registry
-from tests.support.app.operator_tools import form, problems, run, said
-from tests.support.groups import embed
+from tests.support.app.operator_tools import facts, form, problems, run, said, uri
+from tests.support.groups import labels
 
 pytestmark = pytest.mark.mongo
 
 FIELD, ONE, TWO = "character_group", "char_0001", "char_0002"
 
 
-def uri(name):
-    return f"@ccip/characters/{name}"
-
-
 @pytest.fixture
-def data(dataset, tmp_path):
-    new = dataset(*(tmp_path / f"{n}.png" for n in range(6)))
-    embed(new, "aaabbb")
-    group_characters(new)
-    return new
-
-
-def labels(data):
-    return data.values(f"{FIELD}.label")
+def data(grouped):
+    return grouped("aaabbb")
 
 
 @pytest.mark.parametrize(
@@ -71,11 +60,23 @@ def test_a_merge_needs_two_groups(data):
 def test_images_are_kept_apart(data):
     ids = data.values("id")
     inputs = form(uri("keep_apart"), data, selected=ids[2:4])
-    assert (
-        not problems(inputs) and said(inputs, "also_2_hint") == "Rejected from groups where no run puts them again: 2."
-    )
+    words = f"Not this character, so no run puts them into: {ONE!r} (1 image), {TWO!r} (1 image)."
+    assert not problems(inputs) and said(inputs, "also_2_hint") == words
     run(uri("keep_apart"), data, selected=ids[2:4])
     assert load_registry(data, FIELD).rejections == {1: {ids[3]}, 2: {ids[2]}}
+
+
+def test_what_no_run_does_again_is_said_in_words(data):
+    ids = data.values("id")
+    inputs = form(uri("move"), data, selected=ids[:2], to=TWO, reject=True)
+    words = f"Not this character, so no run puts them into: {ONE!r} (2 images)."
+    assert words in [said(inputs, name) for name in inputs if name.endswith("_hint")]
+    messages = run(uri("move"), data, selected=ids[:2], to=TWO, reject=True)
+    told = facts(messages["show_output"]["results"])
+    assert told["Not this character, so no run puts them into"] == f"{ONE!r} (2 images)"
+    back = move(data.select(ids[:1]), ONE)
+    assert dict(back.facts().pairs)["No longer marked as not this character"] == f"{ONE!r} (1 image)"
+    assert (back.n_lifted, back.n_rejected, back.lifted) == (1, 0, {ONE: (ids[0],)})
 
 
 def test_the_cover(data):

@@ -54,7 +54,7 @@ class DecisionsExport:
             f"decisions about {counted(self.n_items, 'item')} are in {self.path}",
             [
                 ("User labels", self.n_user_labels),
-                ("Rejections", self.n_rejections or None),
+                ("Rejections (not this character)", self.n_rejections or None),
                 ("Groups named or shaped by users", self.n_groups or None),
                 ("Covers", self.n_covers or None),
                 ("Files that cannot be read, known by their paths", self.n_unreadable or None),

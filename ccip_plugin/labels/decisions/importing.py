@@ -79,7 +79,7 @@ class DecisionsImport:
                 ("Known by their paths alone", self.n_by_path or None),
                 ("Labels changed" if self.is_done else "Labels to be changed", self.n_changed),
                 ("Groups", ", ".join([*shown, *more]) or None),
-                ("Rejections added", self.n_rejected or None),
+                ("Not this character, so no run puts them into that group", self.n_rejected or None),
                 ("Not applied, as no image of the group is here", self.n_unknown or None),
                 ("Conflicts", len(self.conflicts) or None),
                 ("Changed meanwhile, not overwritten", self.n_left or None),

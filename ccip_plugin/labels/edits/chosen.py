@@ -2,7 +2,7 @@
 
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import fiftyone as fo
@@ -142,15 +142,11 @@ def _edit(
         dict(made.groups.most_common()),
         made.n_same,
         made.n_without,
-        lifted={
-            made.draft.name_of(group_id): tuple(sorted(ids - added))
-            for group_id, ids in identities.lifted.items()
-            if ids - added
-        },
+        lifted=_by_name(made.draft, identities.lifted, added),
+        rejected=_by_name(made.draft, identities.rejected, removed),
         parted=tuple(made.parted),
         gone=tuple(made.gone),
         n_groups=len(identities.groups),
-        n_rejected=sum(len(ids - removed) for ids in identities.rejected.values()),
         details=made.details,
     )
     if dry_run:
@@ -160,6 +156,17 @@ def _edit(
     written = dict((made.groups - refused).most_common())
     report = replace(report, groups=written, refused=done.refused, n_left=done.n_left)
     return replace(report, number=done.number, is_done=True)
+
+
+def _by_name(
+    draft: Draft, rejections: Mapping[int, frozenset[str]], without: frozenset[str]
+) -> dict[str, tuple[str, ...]]:
+    """For the names of groups the ids of the items that are rejected from them, without some of these."""
+    named: dict[str, frozenset[str]] = {}
+    for group_id, ids in rejections.items():
+        if ids - without:
+            named[draft.name_of(group_id)] = named.get(draft.name_of(group_id), frozenset()) | ids - without
+    return {name: tuple(sorted(ids)) for name, ids in named.items()}
 
 
 def _follow_last_images(made: Edit) -> None:

@@ -7,6 +7,8 @@ from ...reports.facts import Facts, counted
 from ...storage.targets import split_path
 from ..reports import action_text, refused_text
 
+NOT_AGAIN, AGAIN = "Not this character, so no run puts them into", "No longer marked as not this character"
+"""What a report calls added and removed rejections."""
 _SHOWN = 20  # groups that are listed
 
 
@@ -28,10 +30,10 @@ class EditReport:
         n_same: number of labels that are like this already
         n_without: number of items in no group, which stay as they are
         lifted: the rejections that this decision removes: by the name of the group, the ids of the items
+        rejected: the rejections that it adds, likewise
         parted: pairs of groups that were kept apart until this decision
         gone: the names of groups that are part of another one now
         n_groups: number of groups that are changed themselves, such as their names
-        n_rejected: number of rejections that it adds, one for each image and group
         details: what else it does, by what it is called
         n_left: labels that another user changed during the edit, not overwritten
         refused: the ids of items whose labels cannot be written, with the reason
@@ -45,10 +47,10 @@ class EditReport:
     n_same: int = 0
     n_without: int = 0
     lifted: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    rejected: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     parted: tuple[tuple[str, str], ...] = ()
     gone: tuple[str, ...] = ()
     n_groups: int = 0
-    n_rejected: int = 0
     details: Mapping[str, str] = field(default_factory=dict)
     n_left: int = 0
     refused: Mapping[str, str] = field(default_factory=dict)
@@ -64,6 +66,11 @@ class EditReport:
     def is_change(self) -> bool:
         """Whether it changes anything."""
         return bool(self.n_changed or self.n_groups or self.n_rejected or self.n_lifted)
+
+    @property
+    def n_rejected(self) -> int:
+        """Number of added rejections, one for each image and group."""
+        return sum(map(len, self.rejected.values()))
 
     @property
     def n_lifted(self) -> int:
@@ -90,16 +97,17 @@ class EditReport:
                 ("No longer kept apart", ", ".join(f"{one!r} and {other!r}" for one, other in self.parted) or None),
                 ("Like this already", self.n_same or None),
                 ("In no group, not changed", self.n_without or None),
-                ("Rejections added", self.n_rejected or None),
-                ("Earlier rejections removed", self._lifted_text()),
+                (NOT_AGAIN, self._names_with(self.rejected)),
+                (AGAIN, self._names_with(self.lifted)),
                 ("Changed during the edit, not overwritten", self.n_left or None),
                 ("Cannot be written", refused_text(self.refused)),
             ],
         )
 
-    def _lifted_text(self) -> str | None:
-        shown = [f"{len(ids):,} from {name!r}" for name, ids in list(self.lifted.items())[:_SHOWN]]
-        return ", ".join(shown) or None
+    def _names_with(self, items: Mapping[str, tuple[str, ...]]) -> str | None:
+        shown = [f"{name!r} ({counted(len(ids), self.noun)})" for name, ids in list(items.items())[:_SHOWN]]
+        more = [f"and {len(items) - _SHOWN:,} other groups"] if len(items) > _SHOWN else []
+        return ", ".join([*shown, *more]) or None
 
     def __str__(self) -> str:
         return str(self.facts())

@@ -8,6 +8,11 @@ from fiftyone.operators.executor import ExecutionContext, Executor
 from fiftyone.operators.server import create_response_generator
 
 
+def uri(name):
+    """The URI of an operator of the plugin."""
+    return f"@ccip/characters/{name}"
+
+
 def context(samples, *, selected=(), selected_labels=(), current_sample=None, **params):
     """What the App sends."""
     is_dataset = isinstance(samples, fo.Dataset)
