@@ -168,6 +168,13 @@ class Output:
         self.is_clean = False
         self._warnings = [text, *(each for each in self._warnings if each != text)]
 
+    def add_title(self, text: str) -> None:
+        """Says more in the title, and above the facts."""
+        self.title = f"{self.title}: {text}"
+        for element in self._elements:
+            if element["key"] == _FACTS["key"]:
+                element["label"] = f"{element['label']}: {text}"
+
     def clear(self) -> None:
         """Shows nothing of what was to be shown."""
         self.message, self.is_clean, self.view = self.title, True, None

@@ -75,6 +75,22 @@ def test_evaluates_groups(app, gallery):
         app.count("1 sample")
         app.shot("evaluate-groups-misplaced")
 
+        app.operator("CCIP: show the last report")
+        app.says("Evaluation of character_group")
+        app.shot("last-report-form")
+        app.execute("Show")
+        app.dialog.get_by_text(re.compile("^char_0001: 1 of 7 do not show")).wait_for()
+        app.dialog.get_by_text("Groups with images of another character").scroll_into_view_if_needed()
+        picture = app.dialog.locator("img").first
+        app._expect(picture).to_have_js_property("complete", True)
+        assert picture.evaluate("each => each.naturalWidth") > 0
+        app.shot("last-report-evaluation")
+        picture.click()
+        app.toast("success", "CCIP: the group is in the grid")
+        app.close_dialog()
+        app.count("7 samples")
+        app.shot("last-report-clicked")
+
 
 def test_calibrates(app, gallery):
     with app.shot_on_failure("calibrate"):

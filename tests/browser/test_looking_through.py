@@ -121,6 +121,19 @@ def test_a_row_of_a_proposal_is_taken(app, gallery):
         app.shot("rows-result")
         app.close_dialog()
 
+        app.operator("CCIP: show the last report")
+        app.prompt.get_by_text(re.compile("^Proposal of character_group")).click()
+        app.execute("Show")
+        app.dialog.get_by_text(re.compile("^this report is older than the labels")).wait_for()
+        app.shot("last-report-proposal")
+        picture = app.dialog.locator("img").first
+        picture.scroll_into_view_if_needed()
+        app.shot("last-report-proposal-pictures")
+        picture.click()
+        app.toast("success", "CCIP: the group is in the grid")
+        app.close_dialog()
+        app.shot("last-report-proposal-clicked")
+
 
 def test_images_are_added_in_the_app(app, gallery, images, tmp_path):
     with app.shot_on_failure("adding"):

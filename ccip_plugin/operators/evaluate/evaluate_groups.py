@@ -70,16 +70,20 @@ def _show_pictures(report: GroupEvaluation, out: Output) -> None:
 
 
 def _pieces(report: GroupEvaluation, members: Members) -> _Shown:
-    """Characters in several groups, with images of the largest of these."""
-    found = []
-    for row in [row for row in report.characters if row.n_groups > 1][:N_ROWS]:
-        name = str(row.name)
-        pieces = sorted(
-            ((group, of_name[name]) for group, of_name in members.items() if name in of_name),
-            key=lambda piece: -len(piece[1]),
-        )[:N_PIECES]
-        text = f"{name}: {row.n_images:,} images in {', '.join(group for group, _ in pieces)}"
-        text += f" and {row.n_groups - N_PIECES:,} more" if row.n_groups > N_PIECES else ""
+    """Characters that several groups show, with images of the largest of these. One wrong image in a group is none."""
+    groups_of: dict[str, list[tuple[str, Sequence[str]]]] = {}
+    for row in report.groups:
+        ids = members.get(str(row.name), {}).get(str(row.character), ())
+        if ids:
+            groups_of.setdefault(str(row.character), []).append((str(row.name), ids))
+    found: _Shown = []
+    for name in [str(row.name) for row in report.characters]:
+        groups = sorted(groups_of.get(name, ()), key=lambda each: (-len(each[1]), each[0]))
+        if len(groups) < 2 or len(found) == N_ROWS:
+            continue
+        pieces = groups[:N_PIECES]
+        more = f" and {len(groups) - N_PIECES:,} more" if len(groups) > N_PIECES else ""
+        text = f"{name}: {sum(len(ids) for _, ids in groups):,} images in {', '.join(each for each, _ in pieces)}{more}"
         found.append((text, [(each, group) for group, ids in pieces for each in ids[:N_PICTURES]]))
     return found
 

@@ -59,7 +59,7 @@ class ShowLastReport(CCIPOperator):
         except (CCIPError, LookupError, TypeError, ValueError):  # another version has kept it, or its field is gone
             out.clear()
             out.facts(report.facts(), "CCIP: report")
-        out.title = f"{out.title}: {report.name}, {report.local_time}"
+        out.add_title(f"{report.name}, {report.local_time}")
         if report.age is not None:
             out.warn(report.age)
 
