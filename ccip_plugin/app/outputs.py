@@ -11,6 +11,7 @@ from fiftyone.operators import types
 from ..reports.charts import Chart, Heatmap
 from ..reports.facts import Facts
 from ..reports.plotly import layout, traces
+from ..storage.targets import all_images
 
 Results = dict[str, Any]
 
@@ -211,8 +212,8 @@ def file_paths(dataset: fo.Dataset, ids: Sequence[str], patches_field: str | Non
     if not ids:
         return {}
     if patches_field is None:
-        return dict(zip(*dataset.select(list(ids)).values(["id", "filepath"]), strict=True))
-    view = dataset.select_labels(ids=list(ids), fields=patches_field)
+        return dict(zip(*all_images(dataset).select(list(ids)).values(["id", "filepath"]), strict=True))
+    view = all_images(dataset).select_labels(ids=list(ids), fields=patches_field)
     paths, nested = view.values(["filepath", f"{patches_field}.detections.id"])
     return {label_id: path for path, label_ids in zip(paths, nested, strict=True) for label_id in label_ids or ()}
 

@@ -13,6 +13,7 @@ from fiftyone.operators import ViewTarget
 from ..core.errors import CCIPError
 from ..storage.internals import is_dynamic_groups
 from ..storage.targets import Target, flatten_dynamic_groups, resolve
+from .answers import whole_dataset
 
 
 def drop_malformed(ctx: Any) -> dict[str, str]:
@@ -121,4 +122,4 @@ def selected_target(ctx: Any) -> Target:
         raise NothingSelectedError
     ((field, _),) = Counter(label["field"] for label in labels).most_common(1)
     label_ids = [label["label_id"] for label in labels if label["field"] == field]
-    return resolve(ctx.dataset.select_labels(ids=label_ids, fields=field), field)
+    return resolve(whole_dataset(ctx).select_labels(ids=label_ids, fields=field), field)

@@ -17,7 +17,7 @@ from ..io.images import IngestReport
 from ..reports.facts import Facts
 from ..reports.words import printable
 from ..storage.fields import EMBEDDINGS_FIELD, ERROR_FIELD
-from ..storage.targets import field_path
+from ..storage.targets import all_images, field_path
 
 N_EXAMPLES = 5
 
@@ -98,10 +98,10 @@ def name_failures(
     if not failures:
         return []
     if patches_field is None:
-        ids, paths = dataset.select(list(failures)).values(["id", "filepath"])
+        ids, paths = all_images(dataset).select(list(failures)).values(["id", "filepath"])
         names = dict(zip(ids, paths, strict=True))
     else:
-        view = dataset.select_labels(ids=list(failures), fields=patches_field)
+        view = all_images(dataset).select_labels(ids=list(failures), fields=patches_field)
         paths, nested = view.values(["filepath", field_path("id", patches_field)])
         names = {key: f"{path} (detection {key})" for path, keys in zip(paths, nested, strict=True) for key in keys}
     return [(names.get(key, key), reason) for key, reason in failures.items()]

@@ -86,7 +86,7 @@ def _current(cached: _Entry | None, target: Target, embeddings_field: str, progr
         return cached
     if len(changed) > _FEW * len(modified):
         return _read(modified, provenance, target, embeddings_field, progress)
-    samples = target.dataset.select([str(key) for key in changed])
+    samples = target.whole().view.select([str(key) for key in changed])
     fresh = load_embeddings(samples, embeddings_field=embeddings_field, patches_field=target.patches_field)
     if fresh.provenance != provenance:
         return _read(modified, provenance, target, embeddings_field, progress)

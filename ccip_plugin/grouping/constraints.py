@@ -138,7 +138,7 @@ def _tracks(participants: Participants, target: Target, field: str | None) -> It
         return
     check_tracks(target, field)
     ids, sample_ids, columns = target.whole().values(INDEX)
-    video_of = dict(zip(*target.dataset.values(["id", field]), strict=True))
+    video_of = dict(zip(*target.whole().view.values(["id", field]), strict=True))
     places = places_of(ids_of(ids), participants.ids).tolist()
     tracks: dict[Any, list[int]] = defaultdict(list)
     for place, sample_id, index in zip(places, sample_ids, columns[INDEX], strict=True):

@@ -99,4 +99,4 @@ def _grouped(store: LabelStore) -> Any:
     target = store.target
     is_grouped = F(store.attribute_path("label").rpartition(".")[2])
     is_grouped = is_grouped.exists() & (is_grouped != UNASSIGNED)
-    return target.dataset.filter_labels(target.patches_field or store.group_field, is_grouped)
+    return target.whole().view.filter_labels(target.patches_field or store.group_field, is_grouped)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 import fiftyone as fo
+import fiftyone.core.media as fomm
 import numpy as np
 from fiftyone.core.collections import SampleCollection
 
@@ -17,7 +18,7 @@ from ..storage.indexes import drop_indexes
 from ..storage.lease import lease
 from ..storage.runs import RunKind, proposal_key, read_config, restore
 from ..storage.schema import refresh_field
-from ..storage.targets import resolve
+from ..storage.targets import all_images, resolve
 from .changes import apply
 from .identities import StaleGroupsError
 from .snapshot import read_state
@@ -113,7 +114,7 @@ def _delete(store: LabelStore, progress: ProgressCallback | None) -> Deletion:
     state = read_state(store)
     planned = _deletion(store, state)
     run_key = next((key for key in planned.run_keys if key != proposal_key(store.path)), None)
-    done = apply(store, _plan(state), action="delete_grouping", run_key=run_key, progress=progress)
+    done = apply(store, _plan(store, state), action="delete_grouping", run_key=run_key, progress=progress)
     for key in planned.run_keys:
         restore(store.target.dataset, key, None)
     drop_indexes(store.target.dataset, store.indexed_paths)
@@ -130,7 +131,7 @@ def _deletion(store: LabelStore, state: State) -> Deletion:
         store.path,
         n_labels=int(state.labels.is_labeled.sum()) - n_kept,
         n_kept=n_kept,
-        n_groups=sum(draft.root(group_id) == group_id for group_id in _deleted_groups(state, draft)),
+        n_groups=sum(draft.root(group_id) == group_id for group_id in _deleted_groups(store, state, draft)),
         run_keys=_run_keys(store),
         fields=() if n_kept else tuple(path for path in store.own_fields() if _is_deleted(store, path)),
     )
@@ -141,19 +142,29 @@ def _is_deleted(store: LabelStore, path: str) -> bool:
     dataset = store.target.dataset
     if dataset.get_field(path) is None:
         return False
-    return path != store.decisions_field or not dataset.count(path)
+    return path != store.decisions_field or not all_images(dataset).count(path)
 
 
-def _deleted_groups(state: State, draft: Draft) -> set[int]:
+def _deleted_groups(store: LabelStore, state: State, draft: Draft) -> set[int]:
     """The groups without user labels, and those that were merged into one of them."""
-    kept = set(np.unique(state.group_ids[state.is_user_label]).tolist())
+    kept = set(np.unique(state.group_ids[state.is_user_label]).tolist()) | _used_elsewhere(store, state)
     return {group_id for group_id in draft.groups if draft.root(group_id) not in kept}
 
 
-def _plan(state: State) -> Plan:
+def _used_elsewhere(store: LabelStore, state: State) -> set[int]:
+    """The groups of labels in other slices of a grouped dataset, which are not deleted."""
+    target = store.target
+    if target.dataset.media_type != fomm.GROUP:
+        return set()
+    everywhere = read_state(LabelStore(replace(target, view=all_images(target.dataset)), store.group_field))
+    is_elsewhere = ~np.isin(everywhere.labels.ids, state.labels.ids)
+    return set(np.unique(everywhere.group_ids[is_elsewhere]).tolist())
+
+
+def _plan(store: LabelStore, state: State) -> Plan:
     labels, draft = state.labels, state.draft()
     rows = np.flatnonzero(labels.is_labeled & ~state.is_user_label)
-    draft.drop(_deleted_groups(state, draft))
+    draft.drop(_deleted_groups(store, state, draft))
     return Plan(LabelTable.empty(labels.ids[rows], labels.sample_ids[rows]), draft.changes())
 
 
@@ -180,4 +191,4 @@ def _delete_empty_fields(store: LabelStore) -> tuple[str, ...]:
 
 def _is_empty(dataset: fo.Dataset, path: str) -> bool:
     refresh_field(dataset, path)
-    return dataset.get_field(path) is not None and not dataset.count(path)
+    return dataset.get_field(path) is not None and not all_images(dataset).count(path)

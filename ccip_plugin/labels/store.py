@@ -16,7 +16,7 @@ from ..core.identity.state import LabelTable
 from ..storage.fields import STATUS_AUTO, STATUSES, UNASSIGNED
 from ..storage.internals import aggregate, sample_documents
 from ..storage.schema import ForeignFieldError, check_type, check_writable, declare, stored_field
-from ..storage.targets import CHUNK, Target, TargetError, batched, check_field_name
+from ..storage.targets import CHUNK, Target, TargetError, all_images, batched, check_field_name
 from ..storage.updates import bulk_write, refresh_samples
 from .decisions.field import check_field, decisions_field, is_declared
 from .identities import registry_revision
@@ -177,7 +177,7 @@ class LabelStore:
 
     def _check_empty(self, path: str, remedy: str) -> None:
         dataset = self.target.dataset
-        n_values = dataset.count(path) if dataset.has_field(path) else 0
+        n_values = all_images(dataset).count(path) if dataset.has_field(path) else 0
         if n_values:
             raise ForeignFieldError(path, n_values, remedy)
 

@@ -218,8 +218,17 @@ def _resolve_patches_view(patches: fop.PatchesView, patches_field: str | None) -
     dataset = root_dataset(patches)
     _check_detections(dataset, field)
     # the view holds copies of the labels, with the ids of the originals
-    view = dataset.select_labels(ids=patches.values("id"), fields=field)
+    view = _slices_of(dataset, patches).select_labels(ids=patches.values("id"), fields=field)
     return Target(dataset, view, field)
+
+
+def _slices_of(dataset: fo.Dataset, patches: fop.PatchesView) -> SampleCollection:
+    """The dataset; of a grouped dataset, the slices that patches were made from, as a flat view."""
+    if dataset.media_type != fomm.GROUP:
+        return dataset
+    samples = all_images(dataset)
+    names = samples.select(patches.distinct("sample_id")).distinct(f"{dataset.group_field}.name")
+    return dataset.select_group_slices(names) if names else samples
 
 
 def _check_detections(dataset: fo.Dataset, patches_field: str) -> None:
@@ -235,11 +244,19 @@ def _flatten(nested: list[list[Any] | None]) -> list[Any]:
     return [value for values in nested for value in values or ()]
 
 
+def all_images(dataset: fo.Dataset) -> SampleCollection:
+    """The dataset; of a grouped dataset, the images of all slices, and not of the active one alone."""
+    if dataset.media_type != fomm.GROUP:
+        return dataset
+    return dataset.select_group_slices([name for name, kind in dataset.group_media_types.items() if kind == fomm.IMAGE])
+
+
 def items_view(target: Target, ids: Sequence[str]) -> fo.DatasetView:
-    """A view of the dataset with the items of these ids."""
+    """A view of the dataset with the items of these ids; of a grouped dataset, in the same slices."""
+    samples = target.whole().view
     if target.is_patches:
-        return target.dataset.select_labels(ids=list(ids), fields=target.patches_field)
-    return target.dataset.select(list(ids))
+        return samples.select_labels(ids=list(ids), fields=target.patches_field)
+    return samples.select(list(ids))
 
 
 def batched(items: Iterable[T]) -> Iterator[tuple[T, ...]]:

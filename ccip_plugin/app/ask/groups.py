@@ -13,7 +13,7 @@ from ...reports.facts import counted
 from ...storage.fields import GROUP_FIELD
 from ...storage.runs import RunKind, read_config
 from ...storage.targets import Target, field_path, resolve, split_path
-from ..answers import patches_field_of, text_of
+from ..answers import patches_field_of, text_of, whole_dataset
 from ..counts import remembered
 from ..forms import Form
 from ..selection import NothingSelectedError, selected_target
@@ -102,7 +102,7 @@ def listed_groups(sizes: Mapping[str, int], typed: str) -> list[str]:
 
 def whole_store(ctx: Any, *, patches_field: str | None, group_field: str) -> LabelStore:
     """The groups of the whole dataset in a field."""
-    return LabelStore(resolve(ctx.dataset, patches_field).whole(), group_field)
+    return LabelStore(resolve(whole_dataset(ctx), patches_field).whole(), group_field)
 
 
 def path_of(ctx: Any) -> str | None:

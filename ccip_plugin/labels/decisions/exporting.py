@@ -212,7 +212,7 @@ def item_places(store: LabelStore, sample_ids: set[str]) -> dict[str, tuple[str,
     target = store.target
     places: dict[str, tuple[str, Box | None]] = {}
     for chunk in batched(sorted(sample_ids)):
-        view = target.dataset.select(list(chunk))
+        view = target.whole().view.select(list(chunk))
         if target.patches_field is None:
             places |= {key: (path, None) for key, path in zip(*view.values(["id", "filepath"]), strict=True)}
             continue

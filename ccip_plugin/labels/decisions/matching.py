@@ -41,7 +41,7 @@ def match_items(store: LabelStore, decisions: Decisions, progress: ProgressCallb
         decisions: what the file says
         progress (None): called with the number of files
     """
-    paths = dict(zip(*store.target.dataset.values(["id", "filepath"]), strict=True))
+    paths = dict(zip(*store.target.whole().view.values(["id", "filepath"]), strict=True))
     by_hash, by_path = _grouped(decisions.items, "sha256"), _grouped(decisions.items, "path")
     matches, used = Matches(), set[str]()
     of_sample: dict[str, list[ItemEntry]] = {}
