@@ -45,6 +45,8 @@ _SIGNATURES: tuple[tuple[bytes, FileFormat], ...] = (
     (b"\0\0\0\x0cjP  \r\n\x87\n", FileFormat("a JPEG 2000 image")),
     (b"v/1\1", FileFormat("an OpenEXR image", _EXPORT)),
     (b"#?RADIANCE", FileFormat("a Radiance HDR image", _EXPORT)),
+    (b"\0\0\1\0", FileFormat("an icon (ICO)")),
+    (b"DDS ", FileFormat("a DDS texture")),
     (b"qoif", FileFormat("a QOI image")),
     (b"gimp xcf", FileFormat("a GIMP file", _EXPORT)),
     (b"CSFCHUNK", FileFormat("a Clip Studio file", _EXPORT)),

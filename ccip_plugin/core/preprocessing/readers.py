@@ -37,7 +37,31 @@ _HEAD = 16  # that they are given
 
 
 def read(file: IO[bytes], check_size: SizeCheck) -> tuple[Image.Image, IO[bytes]]:
-    """Decodes a file or, if that fails, a copy without what only costs the image; returns image and decoded file."""
+    """Decodes a file or, if that fails, a copy without what only costs the image; returns image and decoded file.
+
+    Raises:
+        ImageTooLargeError: as ``check_size`` does
+        ValueError: the file cannot be read; the message says what it is, as far as its first bytes tell, and why
+    """
+    try:
+        return _read(file, check_size)
+    except (ImageTooLargeError, MemoryError):
+        raise
+    except Exception as error:  # as in load_image
+        if isinstance(error, OSError) and error.strerror:
+            raise  # of the disk, not of the file
+        raise ValueError(_with_format(file, reason_of(error))) from error
+
+
+def _with_format(file: IO[bytes], reason: str) -> str:
+    file.seek(0)
+    file_format = describe_format(file.read(HEAD_BYTES))
+    if file_format is None or file_format.name in reason:
+        return reason
+    return f"{file_format.name}: {reason}"
+
+
+def _read(file: IO[bytes], check_size: SizeCheck) -> tuple[Image.Image, IO[bytes]]:
     try:
         return decoded(identify(file), check_size), file
     except ImageTooLargeError:

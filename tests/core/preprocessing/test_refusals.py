@@ -193,3 +193,15 @@ def test_errors_of_python_in_a_reader_are_said_as_damage(content, told):
 )
 def test_reasons_are_a_line_of_text(error, told):
     assert reason_of(error) == told
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "ICO", "DDS"])
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_a_damaged_image_is_called_by_its_format(file_format, share):
+    content = io.BytesIO()
+    Image.effect_noise((64, 64), 99).convert("RGB").save(content, file_format)
+    cut = content.getvalue()[: int(len(content.getvalue()) * share)]
+    with pytest.raises(UnreadableImageError) as raised:
+        load_image(cut)
+    assert f": {describe_format(cut).name}" in str(raised.value)
+    assert "not an image" not in str(raised.value)
