@@ -1,7 +1,8 @@
 """How the App's editor shows the labels: its label schema."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import fiftyone as fo
@@ -11,13 +12,29 @@ from .store import LabelStore
 logger = logging.getLogger(__name__)
 
 
+@contextmanager
+def _as_it_is(field: str) -> Iterator[None]:
+    """Leaves schemas alone that FiftyOne refuses: it checks those of all fields when it writes one."""
+    try:
+        yield
+    except (TypeError, ValueError, AttributeError, KeyError, ExceptionGroup) as error:
+        reason = " ".join(str(error).split())
+        logger.warning("the label schema of %r stays as it is: FiftyOne cannot use the stored ones (%s)", field, reason)
+
+
 def install_label_schema(store: LabelStore) -> None:
     """Tells the App's editor how to edit the labels: status is a choice, numbers are read-only.
 
-    On detections the field is the detector's, and so is its schema: only our attributes are added to it.
+    On detections the field is the detector's, and so is its schema: only our attributes are added to it. Schemas that
+    FiftyOne refuses are left alone, with a warning.
     """
-    dataset = store.target.dataset
     field = store.target.patches_field or store.group_field
+    with _as_it_is(field):
+        _install(store, field)
+
+
+def _install(store: LabelStore, field: str) -> None:
+    dataset = store.target.dataset
     known = dataset.label_schemas.get(field)
     wanted = {attribute["name"]: attribute for attribute in store.schema_attributes()}
     if known is None and store.target.is_patches:
@@ -44,8 +61,13 @@ def remove_label_schema(store: LabelStore, *, gone: Iterable[str] = ()) -> None:
         store: where the labels were; their fields are deleted by now
         gone (()): the paths of other deleted fields
     """
-    dataset = store.target.dataset
     field = store.target.patches_field or store.group_field
+    with _as_it_is(field):
+        _remove(store, field, gone)
+
+
+def _remove(store: LabelStore, field: str, gone: Iterable[str]) -> None:
+    dataset = store.target.dataset
     schema = dataset.label_schemas.get(field)
     if schema is None:
         return

@@ -9,6 +9,7 @@ from ccip_plugin.labels.identities import load_registry
 from ccip_plugin.labels.journal import EntryState, Journal, NewerJournalError, UnstorableError
 from ccip_plugin.labels.store import LabelStore
 from ccip_plugin.labels.tables import GroupLabel
+from ccip_plugin.storage import internals
 from ccip_plugin.storage.schema import FieldReadOnlyError, FieldTypeError
 from ccip_plugin.storage.targets import resolve
 from tests.support.planned_labels import apply
@@ -246,6 +247,25 @@ def test_a_number_of_changes_to_keep_beyond_all_numbers_keeps_all(store, monkeyp
     for names in ("aabbcc", "abcabc"):
         apply(store, plan(store, names))
     assert len(Journal(store.target.dataset, store.path).entries()) == 2
+
+
+SCHEMAS = [
+    "text",
+    {FIELD: 5},
+    {FIELD: {"type": "classification", "component": "text", "attributes": [None, 7, {"name": 5}]}},
+    {FIELD: {"attributes": {"status": 1}}},
+    {"another": {"component": "of another version"}},
+]
+
+
+@pytest.mark.parametrize("stored", SCHEMAS, ids=str)
+def test_label_schemas_that_fiftyone_refuses_block_nothing(store, stored):
+    data = store.target.dataset
+    data.add_sample_field("another", fo.StringField)
+    internals.database().datasets.update_one({"_id": internals.dataset_id(data)}, {"$set": {"label_schemas": stored}})
+    data.reload()
+    assert apply(store, plan(store, "aabbcc")).n_written == 6
+    assert undo(data).n_written == 6
 
 
 def test_values_that_the_database_cannot_store_wedge_nothing(dataset):
