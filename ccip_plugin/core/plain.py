@@ -5,6 +5,12 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
+BLANKS = (
+    "\t\n\x0b\x0c\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u2028\u2029\u202f\u205f\u3000"
+)
+"""The characters that are blanks around a name, as ``str.strip`` has them: the ideographic space among others."""
+
 
 def plain(value: Any) -> Any:
     """Converts containers to dicts and lists, and NaN and infinities, which JSON lacks, to None."""

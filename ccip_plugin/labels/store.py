@@ -13,14 +13,14 @@ from pymongo.collection import Collection
 
 from ..core.identity.ids import Ids, ids_from
 from ..core.identity.state import LabelTable
-from ..storage.fields import STATUS_AUTO, STATUSES, UNASSIGNED
+from ..storage.fields import STATUS_AUTO, STATUSES
 from ..storage.internals import aggregate, sample_documents
 from ..storage.schema import ForeignFieldError, check_type, check_writable, declare, stored_field
 from ..storage.targets import CHUNK, Target, TargetError, all_images, batched, check_field_name
 from ..storage.updates import bulk_write, refresh_samples
 from .decisions.field import check_field, decisions_field, is_declared
 from .identities import registry_revision
-from .tables import GroupLabel, TableBuilder, values_of
+from .tables import GroupLabel, TableBuilder, sizes_of_names, values_of
 from .writer import Change, Raw, Stored, Written, write
 
 logger = logging.getLogger(__name__)
@@ -211,10 +211,9 @@ class LabelStore:
         is_named: Raw = {"$match": {path: {"$type": "string"}}}
         unwound = [{"$unwind": f"${self.target.labels_path}"}, is_named] if self.target.is_patches else []
         count = {"$group": {"_id": f"${path}", "n": {"$sum": 1}}}
-        sizes = {each["_id"]: each["n"] for each in self.documents.aggregate([is_named, *unwound, count])}
-        return {
-            name: sizes[name] for name in sorted(sizes, key=lambda name: (-sizes[name], name)) if name != UNASSIGNED
-        }
+        return sizes_of_names(
+            {each["_id"]: each["n"] for each in self.documents.aggregate([is_named, *unwound, count])}
+        )
 
     def read(self, target: Target | None = None) -> tuple[list[str], list[str], list[GroupLabel | None]]:
         """Reads the groups of the items, None where an item has none.

@@ -1,7 +1,8 @@
 """The label of one item, and tables of the labels of many."""
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from ..core.identity.groups import is_too_long
 from ..core.identity.ids import ids_from, texts_of
 from ..core.identity.state import NONE, LabelTable, Status, is_user_label
+from ..core.plain import canonical_name
 from ..storage.fields import STATUS_AUTO, STATUS_CONFIRMED, STATUS_IGNORED, UNASSIGNED
 
 _CODES = {STATUS_AUTO: Status.AUTO, STATUS_CONFIRMED: Status.CONFIRMED, STATUS_IGNORED: Status.IGNORED}
@@ -187,3 +189,24 @@ def rows_of(table: LabelTable) -> list[tuple[str, str, GroupLabel | None]]:
     )
     made = (None if row[0] is None else GroupLabel(*row) for row in values)
     return list(zip(texts_of(table.ids), texts_of(table.sample_ids), made, strict=True))
+
+
+def sizes_of_names(counts: Mapping[str, int]) -> dict[str, int]:
+    """The names of groups with their numbers of items, the largest first.
+
+    Spellings of one name are counted together, under the most frequent one.
+
+    Args:
+        counts: the numbers of items by the texts of their labels
+    """
+    sizes: Counter[str] = Counter()
+    spelled: dict[str, str] = {}
+    for text, n in sorted(counts.items(), key=lambda each: (-each[1], each[0])):
+        if (name := text.strip()) not in ("", UNASSIGNED):
+            sizes[spelled.setdefault(canonical_name(name), name)] += n
+    return dict(sorted(sizes.items(), key=lambda each: (-each[1], each[0])))
+
+
+def spellings_of(name: str, texts: Iterable[object]) -> list[str]:
+    """The texts of labels that are spellings of a name."""
+    return [text for text in texts if isinstance(text, str) and canonical_name(text) == canonical_name(name)]

@@ -27,10 +27,11 @@ from ..embeddings.load import Embeddings, load_embeddings
 from ..embeddings.provenance import Provenance
 from ..labels.reports import refused_text
 from ..labels.store import LabelStore
+from ..labels.tables import spellings_of
 from ..reports.facts import Facts, counted
 from ..storage.connection import with_database_errors
 from ..storage.fields import EMBEDDINGS_FIELD, GROUP_FIELD, STATUS_IGNORED
-from ..storage.targets import Target, all_images, check_field_name, resolve
+from ..storage.targets import Target, check_field_name, resolve
 from .difference_field import field_problem, write_differences
 
 LIMIT = 100
@@ -317,14 +318,15 @@ def _members(target: Target, group_field: str, name: str) -> list[str]:
         path.removeprefix(f"{target.labels_path}.") if target.is_patches else path
         for path in (path, store.attribute_path("status"))
     )
-    is_member = F(label) == name
+    texts = store.documents.distinct(path)
+    is_member = F(label).is_in(spellings_of(name, texts))
     if target.dataset.get_field(store.attribute_path("status")) is not None:
         is_member &= F(status) != STATUS_IGNORED
     view = everywhere.view
     view = view.filter_labels(target.patches_field, is_member) if target.is_patches else view.match(is_member)
     ids: list[str] = view.values(target.path("id"), unwind=target.is_patches)
     if not ids:
-        close = difflib.get_close_matches(name, [n for n in all_images(target.dataset).distinct(path) if n], n=3)
+        close = difflib.get_close_matches(name, [each for each in texts if isinstance(each, str)], n=3)
         hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
         raise QueryError(f"no character group {name!r} in {store.path!r}{hint}")
     return ids

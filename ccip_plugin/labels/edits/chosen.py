@@ -1,18 +1,20 @@
 """The items and groups that an edit names, read without reading all of them."""
 
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import fiftyone as fo
+from bson.regex import Regex
 from fiftyone import ViewField as F
 from fiftyone.core.collections import SampleCollection
 
 from ...core.errors import CCIPError, ParameterError, check_type
-from ...core.identity.groups import Draft, check_characters, default_name
+from ...core.identity.groups import Draft, check_characters, default_name, is_too_long
 from ...core.identity.planning import Plan
-from ...core.plain import canonical_name
+from ...core.plain import BLANKS, canonical_name
 from ...core.progress import ProgressCallback
 from ...storage.internals import sample_documents
 from ...storage.targets import Target, TargetError, batched, items_view, resolve
@@ -266,23 +268,29 @@ def _load(store: LabelStore, refs: Iterable[GroupRef]) -> Draft:
         if apart := {other for group in registry.groups.values() for other in group.apart} - ids:
             ids |= apart
             continue
-        typed = _in_labels(store, [*names, *(default_name(next_id + number) for number in range(n_spare * 11))])
+        typed = _in_labels(store, names, [default_name(next_id + number) for number in range(n_spare * 11)])
         if not set(map(canonical_name, spare)) <= registry.ids_by_name().keys() | typed:
             return Draft(registry, typed=typed - registry.ids_by_name().keys())
         n_spare *= 10
 
 
-def _in_labels(store: LabelStore, names: Iterable[str]) -> set[str]:
-    """Those of some names that labels have, as they are compared."""
-    path, forms = store.attribute_path("label"), _forms(names)
-    found = sample_documents(store.target.dataset).distinct(path, {path: {"$in": forms}})
-    return {canonical_name(name) for name in found if name in set(forms)}
+def _in_labels(store: LabelStore, names: Iterable[str], spare: Iterable[str]) -> set[str]:
+    """Those of some names, and of default names, that labels have, as they are compared."""
+    path, wanted = store.attribute_path("label"), {*map(canonical_name, names)}
+    query = {path: {"$in": [*_forms(wanted), *spare]}}
+    found = sample_documents(store.target.dataset).distinct(path, query)
+    return wanted.union(spare).intersection(canonical_name(name) for name in found if isinstance(name, str))
 
 
-def _forms(names: Iterable[str]) -> list[str]:
-    """Names in the forms in which users may have typed them."""
-    forms = {unicodedata.normalize(form, name.strip()) for name in names for form in ("NFC", "NFD")} | set(names)
-    return sorted({text for form in forms for text in (form, f"{form} ", f" {form}")})
+def _forms(names: Iterable[str]) -> list[str | Regex]:
+    """Names in the forms in which users may have typed them, for the database.
+
+    Blanks after a name are found among the labels that begin with it, blanks before it among those that begin with a
+    blank, which are few: both are ranges of the index.
+    """
+    forms = {unicodedata.normalize(form, name.strip()) for name in names for form in ("NFC", "NFD")}
+    blank = [Regex(f"^{re.escape(form)}[{BLANKS}]") for form in forms if not is_too_long(form) and "\0" not in form]
+    return [*forms, *blank, *(Regex(f"^{re.escape(character)}") for character in BLANKS)]
 
 
 def _resolve(draft: Draft, path: str, group: GroupRef) -> int:
@@ -301,10 +309,13 @@ def _members(store: LabelStore, ids: set[int], names: list[str]) -> Target:
     found = target.view.mongo([{"$match": query}])  # an expression of FiftyOne would use no index
     if not target.is_patches:
         return replace(target, view=found)
-    group_id, label = (F(path.rpartition(".")[2]) for path in (paths["group_id"], paths["label"]))
-    return replace(
-        target, view=found.filter_labels(target.patches_field, group_id.is_in(sorted(ids)) | label.is_in(_forms(names)))
-    )
+    group_id, label = (path.rpartition(".")[2] for path in paths.values())
+    wanted, members = set(map(canonical_name, names)), []
+    for document in store.documents.find(query, [target.path("_id"), *paths.values()]):
+        for each in document[target.patches_field]["detections"]:
+            if each.get(group_id) in ids or canonical_name(str(each.get(label))) in wanted:
+                members.append(each.get("_id"))
+    return replace(target, view=found.filter_labels(target.patches_field, F("_id").is_in(members)))
 
 
 def chosen_store(

@@ -355,6 +355,6 @@ def test_names_that_users_typed_are_groups_of_their_own(grouped):
     assert grouped.call(merge_groups, grouped.view(1, 3)).gone == (ONE,)
     assert grouped.names() == [TWO, "Asuka", " Asuka ", "Asuka", *[TWO] * 4, "unassigned"]
     assert sorted(group.name for group in grouped.registry.groups.values()) == ["Asuka", ONE, TWO]
-    assert grouped.call(rename_group, grouped.data, "Asuka", "Rei").n_changed == 2
+    assert grouped.call(rename_group, grouped.data, "Asuka", "Rei").n_changed == 3
     with pytest.raises(NoSuchGroupError):
         grouped.call(confirm, grouped.data, groups="nobody")
