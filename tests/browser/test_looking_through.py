@@ -38,7 +38,7 @@ def open_view(app, dataset, name):
     for _ in range(3):
         app.page.goto(f"{app.url}/datasets/{dataset}?view={to_slug(name)}")
         with contextlib.suppress(app._timeout_error):
-            app.page.get_by_text(name, exact=True).first.wait_for(timeout=15_000)
+            app.page.get_by_text(name, exact=True).first.wait_for(timeout=40_000)
             return
     raise AssertionError(f"{name!r} does not open")
 
