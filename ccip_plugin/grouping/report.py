@@ -51,12 +51,10 @@ _OTHER_METRIC = (
     "thresholds may not fit"
 )
 _WAITING = (
-    "{n} of replaced detections can be taken over by new boxes: group by character does that, applying a proposal does "
-    "not"
+    "{n} of replaced detections can be taken over by new boxes: group by character does, applying a proposal does not"
 )
-_NAMED_IDS = 5
 _LIKELY = 1.5  # of eps: two groups that are less apart are worth a look
-_DIGITS = 6  # of stored numbers; the vectors are not more exact
+_NAMED_IDS, _DIGITS = 5, 6  # digits of stored numbers; the vectors are not more exact
 
 
 @dataclass(frozen=True)
@@ -84,6 +82,10 @@ class GroupShape:
     rival: str | None
     apart: float | None
     is_kept_apart: bool = False
+
+    def record(self) -> dict[str, Any]:
+        """As plain values: those of earlier versions, where nothing is kept apart, so that equal runs stay equal."""
+        return {name: value for name, value in asdict(self).items() if value or name != "is_kept_apart"}
 
 
 @dataclass(frozen=True)

@@ -325,7 +325,7 @@ def _run(work: _Compared, plan: Plan) -> dict[str, Any]:
             "items": plan.n_by_kind(),
             "groups": [change.as_dict() for change in heapq.nlargest(N_SHAPES, _notable(plan), key=_n_items)],
         },
-        "groups": [asdict(shape) for shape in shapes_of(plan)],
+        "groups": [shape.record() for shape in shapes_of(plan)],
     }
 
 
