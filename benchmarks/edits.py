@@ -9,6 +9,7 @@ of one group takes less than 0.3 s with 50,000 images, the same with 5,000 and 2
 """
 
 import argparse
+import datetime
 import itertools
 import statistics
 import time
@@ -108,12 +109,13 @@ def _dataset(n: int) -> Any:
     from ccip_plugin.core.identity.planning import Plan
     from ccip_plugin.embeddings.provenance import Provenance, write_provenance
     from ccip_plugin.labels.changes import apply
+    from ccip_plugin.labels.identities import save_look
     from ccip_plugin.labels.store import LabelStore
     from ccip_plugin.labels.tables import GroupLabel, table_of
     from ccip_plugin.storage.internals import sample_documents
     from ccip_plugin.storage.targets import resolve
 
-    dataset = fo.Dataset()
+    dataset, read_at = fo.Dataset(), datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
     ids, now = [ObjectId() for _ in range(n)], dataset.created_at
     for start in range(0, n, 10_000):
         sample_documents(dataset).insert_many(
@@ -138,6 +140,7 @@ def _dataset(n: int) -> Any:
         rows += [(str(each), str(each), label) for each in ids[start : start + SIZE]]
     store = LabelStore(resolve(dataset), FIELD)
     apply(store, Plan(table_of(rows), draft.changes()), action="group_characters", run_key="k", run={"method": "m"})
+    save_look(dataset, FIELD, read_at)  # as a run does
     return dataset
 
 

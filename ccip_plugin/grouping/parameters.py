@@ -5,11 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+import fiftyone as fo
+
 from ..core.calibration import PublishedParameters
 from ..core.clustering.methods import DEFAULT_METHOD, get_method
 from ..core.clustering.parameters import check_parameters
 from ..core.errors import ParameterError
 from ..core.neighbors.choice import EXACT
+from ..storage.runs import read_config
 from ..storage.targets import Target
 from .calibrated import Calibrated, calibrated_for, calibrated_parameters
 from .options import CALIBRATED, PUBLISHED, GroupingOptions
@@ -140,3 +143,11 @@ def calibrated_values(options: GroupingOptions, target: Target) -> tuple[float, 
     if calibrated is None:
         raise NotCalibratedError(method, options.embeddings_field, calibrated_for(target, options.embeddings_field))
     return calibrated
+
+
+def previous_limit(dataset: fo.Dataset, run_key: str, parameters: GroupingParameters) -> float | None:
+    """The limit between large groups in the last run, None where that was another method, eps or model."""
+    last = read_config(dataset, run_key, ("limit", "parameters")) or {}
+    names = ("method", "eps", "model_name", "embeddings_field")
+    is_alike = all(last.get("parameters", {}).get(name) == getattr(parameters, name) for name in names)
+    return last.get("limit") if is_alike else None

@@ -43,16 +43,14 @@ _DEFAULT_NAMES = (
     "these {noun} again, delete their labels"
 )
 _PARTLY_NAMED = (
-    "{name!r} was given to {n:,} of {n_all:,} {noun} of {group!r}, which keeps its name: merge the two "
-    "with merge_groups ('CCIP: merge groups'), if all show this character"
+    "{name!r} was given to {n:,} of {n_all:,} {noun} of {group!r}, which keeps its name: merge the two with "
+    "merge_groups ('CCIP: merge groups') if all show this character, else use keep_apart"
 )
 _OTHER_METRIC = (
     "the metric file of this model is not (1 - cos) / 2, and the groups are made by (1 - cos) / 2: the published "
     "thresholds may not fit"
 )
-_WAITING = (
-    "{n} of replaced detections can be taken over by new boxes: group by character does, applying a proposal does not"
-)
+_WAITING = "{n} of replaced detections can be taken over by new boxes: by group by character, not by a proposal"
 _LIKELY = 1.5  # of eps: two groups that are less apart are worth a look
 _NAMED_IDS, _DIGITS = 5, 6  # digits of stored numbers; the vectors are not more exact
 
@@ -106,8 +104,8 @@ class GroupingReport:
         n_written: labels written
         n_left: labels that another user changed while they were being written; not overwritten
         n_refreshed: planned labels that stay in their group and get other numbers only: confidence, difference, margin
-        n_rescued: items assigned to their group on other evidence than their mean difference to it; see
-            :func:`~ccip_plugin.grouping.proposals.rescued_view`
+        n_rescued: items assigned on other evidence; see :func:`~ccip_plugin.grouping.proposals.rescued_view`
+        n_by_hand: user labels that were edited by hand since the last change, and recorded as a change before the run
         n_taken_over: user labels and rejections of detections that new ones took over before the run, by their boxes
         refused: the ids of items whose labels cannot be written, with the reason
         sizes: number of groups by their number of items
@@ -138,6 +136,7 @@ class GroupingReport:
     n_left: int
     n_refreshed: int = 0
     n_rescued: int = 0
+    n_by_hand: int = 0
     n_taken_over: int = 0
     refused: Mapping[str, str] = field(default_factory=dict)
     sizes: Mapping[int, int] = field(default_factory=dict)
@@ -207,6 +206,7 @@ class GroupingReport:
                 ("User labels kept", self.n_human),
                 ("Reviewed", None if self.reviewed is None else self.reviewed.text),
                 ("Rescued, to be reviewed", self.n_rescued or None),
+                ("Edited by hand before, confirmed", self.n_by_hand or None),
                 ("Decisions taken over by new boxes", self.n_taken_over or None),
                 *self._changes(),
                 ("Labels written", self._written() if is_written else "none, this is a proposal"),

@@ -25,18 +25,20 @@ from ..core.neighbors.files import find_graph, graphs_folder
 from ..core.options import takes
 from ..core.progress import ProgressCallback, report
 from ..labels.decisions.takeover import count_waiting, take_over
-from ..labels.identities import StaleGroupsError
+from ..labels.edits.by_hand import record_all_by_hand
+from ..labels.identities import StaleGroupsError, save_look
 from ..labels.reviewed import count_reviewed
 from ..labels.snapshot import read_state
 from ..labels.store import LabelStore
 from ..storage.connection import with_database_errors
 from ..storage.fields import ADD, ALL, GROUP_FIELD, RUN_KEY
-from ..storage.runs import RunKind, check_key, key_of, read_config
+from ..storage.runs import RunKind, check_key, key_of
 from ..storage.targets import resolve
+from ..storage.updates import now
 from .addition import added_by
 from .constraints import GroupingConstraints, build_constraints, check_tracks
 from .options import GroupingOptions
-from .parameters import GroupingParameters, calibrated_values, choose_parameters
+from .parameters import GroupingParameters, calibrated_values, choose_parameters, previous_limit
 from .participants import Participants, read_participants
 from .plan import N_SHAPES, make_plan
 from .proposals import Proposal, keep, proposed_rows, save_proposal, write
@@ -114,6 +116,8 @@ def group_characters(
                 raise
             logger.info("the groups of %r were changed meanwhile, planning again", work.store.path)
             continue
+        if options.mode != ADD:
+            save_look(work.store.target.dataset, work.store.path, work.read_at)
         work.clock.lap("write")
         done = replace(done, reviewed=count_reviewed(work.store), seconds=work.clock.laps)
         return keep(done, work.store.target.dataset)
@@ -176,6 +180,8 @@ class _Compared:
     threshold: float
     run_key: str
     clock: "_Clock"
+    read_at: datetime.datetime
+    n_by_hand: int = 0
     n_taken_over: int = 0
     n_waiting: int = 0
 
@@ -188,7 +194,7 @@ def _compare(
     *,
     takes_over: bool = False,
 ) -> _Compared:
-    clock = _Clock()
+    clock, read_at = _Clock(), now()
     store.check()
     run_key = run_key or _run_key(store)
     fields = {"group_field": store.group_field, "patches_field": store.target.patches_field}
@@ -199,10 +205,11 @@ def _compare(
     published = load_calibration(participants.provenance.model_name, model_dir=options.model_dir)
     parameters = choose_parameters(published, options, calibrated=calibrated_values(options, store.target))
     check_tracks(store.target, options.tracks)
-    n_taken_over, now = take_over(store, state, progress=progress) if takes_over else (0, state)
+    n_by_hand, recorded = record_all_by_hand(store, state) if takes_over and options.mode != ADD else (0, state)
+    n_taken_over, taken = take_over(store, recorded, progress=progress) if takes_over else (0, state)
     n_waiting = 0 if takes_over else count_waiting(store, state)
-    if now is not state:
-        state, participants = now, read_participants(store, now, options.embeddings_field, options.mode)
+    if taken is not state:
+        state, participants = taken, read_participants(store, taken, options.embeddings_field, options.mode)
     constraints = build_constraints(
         participants, state, store.target, same_image=options.same_image, tracks=options.tracks
     )
@@ -210,20 +217,12 @@ def _compare(
     size = _size(participants, constraints, method)
     graph = choose_graph(options.graph, size, needs_all_neighbors=method.needs_all_neighbors)
     clock.lap("read")
-    limit = _previous_limit(store, run_key, parameters)
+    limit = previous_limit(store.target.dataset, run_key, parameters)
     clusters = _cluster(participants, state, constraints, parameters, graph, limit, published.threshold, progress)
     parameters = replace(parameters, graph=EXACT if clusters.quality is None else APPROXIMATE)
     clock.lap("cluster")
     found = (store, state, participants, constraints, clusters, parameters, graph, published.threshold, run_key, clock)
-    return _Compared(*found, n_taken_over, n_waiting)
-
-
-def _previous_limit(store: LabelStore, run_key: str, parameters: GroupingParameters) -> float | None:
-    """The limit between large groups in the last run, None where that was another method, eps or model."""
-    last = read_config(store.target.dataset, run_key, ("limit", "parameters")) or {}
-    names = ("method", "eps", "model_name", "embeddings_field")
-    is_alike = all(last.get("parameters", {}).get(name) == getattr(parameters, name) for name in names)
-    return last.get("limit") if is_alike else None
+    return _Compared(*found, read_at, n_by_hand, n_taken_over, n_waiting)
 
 
 def _size(participants: Participants, constraints: GroupingConstraints, method: ClusteringMethod) -> int:
@@ -358,6 +357,7 @@ def _report(work: _Compared, plan: Plan) -> GroupingReport:
         n_left=0,
         n_refreshed=counts["refreshed"],
         n_rescued=counts["rescued"],
+        n_by_hand=work.n_by_hand,
         n_taken_over=work.n_taken_over,
         sizes=plan.sizes,
         changes=plan.n_by_kind(),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from fiftyone.core.collections import SampleCollection
 
@@ -27,6 +28,11 @@ class PairAnswer:
     first: str
     second: str
     is_same: bool | None
+
+    @property
+    def pair(self) -> frozenset[str]:
+        """The two ids: an answer is about both, in any order."""
+        return frozenset((self.first, self.second))
 
 
 @with_database_errors
@@ -59,13 +65,44 @@ def save_answers(samples: SampleCollection, answers: Iterable[PairAnswer], *, pa
     for each in answers:
         check_type("an answer", each, PairAnswer, "a PairAnswer")
     target = _target(samples, patches_field)
-    key = _key(target)
-    with lease(target.dataset, key):
-        known = {frozenset((each.first, each.second)): each for each in load_answers(target)}
-        for each in answers:
-            known[frozenset((each.first, each.second))] = each
-        plain = [[each.first, each.second, each.is_same] for each in known.values()]
-        register(target.dataset, key, RunKind.ANSWERS, patches_field=target.patches_field, answers=plain)
+    with lease(target.dataset, _key(target)):
+        known = {each.pair: each for each in load_answers(target)}
+        _write(target, {**known, **{each.pair: each for each in answers}}.values())
+
+
+def changed_answers(target: Target, answers: Iterable[PairAnswer]) -> list[list[Any]]:
+    """Answers that differ from those that are kept, as the history has them: the two ids, the answer that is kept in a
+    list, an empty one without it, and the new one in a list."""
+    answers = list(answers)
+    known = {each.pair: each for each in load_answers(target)} if answers else {}
+    return [
+        [each.first, each.second, [known[each.pair].is_same] if each.pair in known else [], [each.is_same]]
+        for each in answers
+        if each.pair not in known or known[each.pair].is_same is not each.is_same
+    ]
+
+
+def write_answers(target: Target, changes: Iterable[Sequence[Any]], *, is_backward: bool) -> None:
+    """Keeps the answers of a change, or those before it. What was answered otherwise since stays.
+
+    Args:
+        target: the dataset
+        changes: what :func:`changed_answers` gave
+        is_backward: restore the answers of before
+    """
+    changes = [(first, second, *((new, old) if is_backward else (old, new))) for first, second, old, new in changes]
+    if not changes:
+        return
+    with lease(target.dataset, _key(target)):
+        known = {each.pair: each for each in load_answers(target)}
+        for first, second, old, new in changes:
+            pair = frozenset((first, second))
+            if ([known[pair].is_same] if pair in known else []) != old:
+                continue
+            known.pop(pair, None)
+            if new:
+                known[pair] = PairAnswer(first, second, new[0])
+        _write(target, known.values())
 
 
 def answers_among(answers: Sequence[PairAnswer], ids: Sequence[str]) -> list[Answer]:
@@ -76,6 +113,11 @@ def answers_among(answers: Sequence[PairAnswer], ids: Sequence[str]) -> list[Ans
         for each in answers
         if each.first in places and each.second in places and each.first != each.second
     ]
+
+
+def _write(target: Target, answers: Iterable[PairAnswer]) -> None:
+    plain = [[each.first, each.second, each.is_same] for each in answers]
+    register(target.dataset, _key(target), RunKind.ANSWERS, patches_field=target.patches_field, answers=plain)
 
 
 def _target(samples: SampleCollection, patches_field: str | None) -> Target:

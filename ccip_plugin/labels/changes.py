@@ -1,11 +1,13 @@
 """Applies planned label changes transactionally; supports recovery after a crash, and undo."""
 
 import contextlib
+import datetime
 import logging
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from bson.errors import InvalidDocument
@@ -20,6 +22,7 @@ from ..storage.internals import forget_runs
 from ..storage.lease import SHORT_SECONDS, Lease, lease
 from ..storage.runs import read_config, register, restore
 from ..storage.targets import CHUNK
+from .answers import PairAnswer, changed_answers, write_answers
 from .decisions.lists import ListChanges, list_changes, write_lists, write_taken_over
 from .decisions.records import TakeOver
 from .identities import (
@@ -31,12 +34,12 @@ from .identities import (
     save_delta,
     stored_ids,
 )
-from .journal import Entry, EntryContent, EntryDamagedError, EntryState, Journal, UnstorableError
+from .journal import BY_HAND, Entry, EntryContent, EntryDamagedError, EntryState, Journal, UnstorableError
 from .label_schema import install_label_schema
 from .reports import ApplyReport
 from .store import LabelStore
 from .tables import GroupLabel, rows_of
-from .writer import Change, Written
+from .writer import Change, Raw, Written
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +61,8 @@ def apply(
     run_key: str | None = None,
     run: Mapping[str, Any] | None = None,
     taken_over: Sequence[TakeOver] = (),
+    rebuilt: Mapping[str, Raw | None] = MappingProxyType({}),
+    answers: Sequence[PairAnswer] = (),
     progress: ProgressCallback | None = None,
 ) -> ApplyReport:
     """Writes a planned change: all of it, or after a crash at the next call.
@@ -75,6 +80,9 @@ def apply(
         run_key (None): the key of a run to record
         run (None): the configuration of that run, with its ``method``; None to delete the record of that key
         taken_over (()): decisions about detections that are gone, and the detections that take them over
+        rebuilt ({}): of labels that were edited by hand, by the ids of the items: the stored form before that, which
+            undo restores; None where it is not known
+        answers (()): answers to pair questions to keep with the labels
         progress (None): called with the number of labels written
 
     Returns:
@@ -89,12 +97,23 @@ def apply(
         journal = recover(store, held)
         if registry_revision(dataset, store.path) != plan.identities.registry.revision:
             raise StaleGroupsError(store.path)
-        if run_key is None and not taken_over and _is_nothing(plan):
+        if run_key is None and not taken_over and not answers and _is_nothing(plan):
             return ApplyReport(None, action)
         store.declare()
         install_label_schema(store)
         entry, n_kept, too_large = _journal_labels(store, journal, plan, action, is_automatic)
-        entry = _journal_content(store, journal, plan, entry, action, run_key, run, taken_over)
+        content = EntryContent(
+            plan.identities.groups,
+            read_config(dataset, run_key) if run_key else None,
+            run or None if run_key else None,
+            stored_ids(plan.identities.rejected),
+            stored_ids(plan.identities.lifted),
+            [each.stored() for each in taken_over],
+            {item_id: raw for item_id, raw in rebuilt.items() if raw is not None},
+            changed_answers(store.target, answers),
+        )
+        n_unknown = len(rebuilt) - len(content.rebuilt)
+        entry = _journal_content(journal, plan, entry, content, action, run_key, n_unknown)
         if entry is None:
             return ApplyReport(None, action, n_kept=n_kept, refused=too_large)
         done = write_entry(store, journal, entry, held, progress=progress)
@@ -144,7 +163,7 @@ def _finish(store: LabelStore, journal: Journal, entry: Entry, held: Lease) -> N
         return
     logger.warning("finishing %s number %d, which was interrupted", entry.action, entry.number)
     with contextlib.suppress(EntryDamagedError, RegistryFullError, UnstorableError):  # it is set aside, which says why
-        write_entry(store, journal, entry, held)
+        write_entry(store, journal, journal.stamp(entry), held)
 
 
 def set_aside(journal: Journal, entry: Entry, problem: str) -> Entry:
@@ -216,27 +235,21 @@ def _is_kept(current: GroupLabel | None, planned: GroupLabel | None) -> bool:
 
 
 def _journal_content(
-    store: LabelStore,
     journal: Journal,
     plan: Plan,
     entry: Entry | None,
+    content: EntryContent,
     action: str,
     run_key: str | None,
-    run: Mapping[str, Any] | None,
-    taken_over: Sequence[TakeOver],
+    n_unknown: int,
 ) -> Entry | None:
-    """Completes an entry with the changed groups and the run; None when nothing changes at all."""
-    run_before = read_config(store.target.dataset, run_key) if run_key else None
-    run_after = run or None if run_key else None
-    identities = plan.identities
-    is_same = not (identities.groups or identities.rejected or identities.lifted or taken_over)
-    if entry is None and is_same and _is_same_run(run_before, run_after):
+    """Completes an entry with the changed groups, the run and the answers; None when nothing changes at all."""
+    is_same = not (content.groups or content.rejected or content.lifted or content.taken_over or content.answers)
+    if entry is None and is_same and _is_same_run(content.run_before, content.run_after):
         return None
-    entry = entry or journal.begin(action)
-    rejected, lifted = stored_ids(identities.rejected), stored_ids(identities.lifted)
-    taken = [each.stored() for each in taken_over]
-    entry = journal.put_content(entry, EntryContent(identities.groups, run_before, run_after, rejected, lifted, taken))
-    return journal.put(entry, state=EntryState.PREPARED, next_id=plan.identities.next_id, run_key=run_key)
+    entry = journal.put_content(entry or journal.begin(action), content)
+    head = {"next_id": plan.identities.next_id, "run_key": run_key, "n_unknown": n_unknown}
+    return journal.stamp(entry, state=EntryState.PREPARED, **head)
 
 
 def _is_same_run(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> bool:
@@ -300,7 +313,10 @@ def _write_rest(store: LabelStore, journal: Journal, entry: Entry) -> None:
     """Writes the groups and the run of an entry; of one that was set aside, what can be read of them."""
     dataset, is_backward = store.target.dataset, entry.state == EntryState.UNDOING
     try:
-        run = _write_groups(store, entry, journal.content(entry), is_backward)  # content is large, and not held
+        content = journal.content(entry)
+        run = _write_groups(store, entry, content, is_backward)
+        write_answers(store.target, content.answers, is_backward=is_backward)
+        del content  # it is large
     except EntryDamagedError:
         if is_backward and entry.problem is not None:
             return
@@ -318,11 +334,11 @@ def _write_labels(
 ) -> tuple[Written, int]:
     """Writes the labels of an entry; returns what was written, and the number of labels that were edited meanwhile."""
     written, n_done = Written(), 0
-    lists = _list_changes(store, journal, entry)
+    lists, at = _list_changes(store, journal, entry), datetime.datetime.fromisoformat(entry.stamp)
     rollups: dict[str, str] = {}
     for chunk in _chunks(journal, entry):
         held.check()
-        part = store.write_raw(chunk)
+        part = store.write_raw(chunk, at)
         written.n += part.n
         written.n_gone += part.n_gone
         written.refused |= part.refused
@@ -349,14 +365,16 @@ def _list_changes(store: LabelStore, journal: Journal, entry: Entry) -> ListChan
 def _chunks(journal: Journal, entry: Entry) -> Iterator[list[Change]]:
     """The labels that an entry writes, forward or backward."""
     chunks = journal.chunks(entry, skip_damaged=entry.problem is not None)
-    if entry.state != EntryState.UNDOING:
+    if entry.state not in (EntryState.UNDOING, EntryState.REDOING):
         yield from chunks
         return
-    refused = journal.refused(entry)
+    rebuilt = journal.content(entry).rebuilt if entry.action == BY_HAND else {}
+    refused = journal.refused(entry) if entry.state == EntryState.UNDOING else {}
     for chunk in chunks:
-        yield [
-            (item_id, sample_id, after, before) for item_id, sample_id, before, after in chunk if item_id not in refused
-        ]
+        changes = [(item, sample, rebuilt.get(item, old), new) for item, sample, old, new in chunk]
+        if entry.state == EntryState.UNDOING:
+            changes = [(item, sample, new, old) for item, sample, old, new in changes if item not in refused]
+        yield changes
 
 
 def _write_groups(store: LabelStore, entry: Entry, content: EntryContent, is_backward: bool) -> dict[str, Any] | None:

@@ -8,6 +8,7 @@ read alone (:mod:`~ccip_plugin.core.identity.parts`). Earlier versions kept all 
 are read, and written in the new form at the first change.
 """
 
+import datetime
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -103,6 +104,18 @@ def registry_revision(dataset: fo.Dataset, path: str) -> int:
     """The revision of the registry of a field, at the same cost for any size; 0 without a registry."""
     run = _read(dataset, path, ("revision",))
     return int(run["config"]["revision"]) if run else 0
+
+
+def last_look(dataset: fo.Dataset, path: str) -> datetime.datetime | None:
+    """When labels were last searched for edits by hand, in UTC; None where there are no groups, 1970 for never."""
+    run = _read(dataset, path, ("looked_at",))
+    return None if run is None else datetime.datetime.fromisoformat(run["config"].get("looked_at", "1970-01-01"))
+
+
+def save_look(dataset: fo.Dataset, path: str, at: datetime.datetime) -> None:
+    """Records when labels were searched for edits by hand. The revision stays as it is."""
+    change = {"$max": {"config.looked_at": at.isoformat(timespec="milliseconds")}}
+    update_run_document(dataset, registry_key(path), {}, change)
 
 
 def check_version(dataset: fo.Dataset, path: str) -> None:

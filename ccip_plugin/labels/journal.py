@@ -22,8 +22,9 @@ from ..core.errors import CCIPError
 from ..core.identity.groups import GroupDelta
 from ..storage.internals import dataset_id, store_values
 from ..storage.person import current_person
+from ..storage.updates import now
 from .identities import loaded_delta, stored_delta
-from .writer import Change
+from .writer import Change, Raw
 
 STORE = "ccip_journal"
 CONTENT_STORE = "ccip_journal_content"
@@ -36,7 +37,12 @@ _PIECE = 1_000_000  # characters that are stored together: several copies of the
 _LARGEST = 15_000_000  # characters of one change
 T = TypeVar("T")
 
+BY_HAND = "edited_by_hand"
+"""The action of an entry for labels that people edited elsewhere, as in the App's editor; who did is not known."""
+
 _REFUSED = 20_000  # ids of refused labels that are stored together
+
+_LATER = "lifted", "taken_over", "rebuilt", "answers"  # of the content; earlier versions know the others
 
 
 class EntryState(StrEnum):
@@ -98,6 +104,8 @@ class Entry:
         n_refused: number of items whose labels could not be written
         by: who made it, None where that is not known
         turn: counts the undone changes in the order in which they were undone, 0 where that is not known
+        stamp: the ``last_modified_at`` of the samples that it wrote last, empty where that is not known
+        n_unknown: number of labels edited by hand whose label before that is not known
     """
 
     number: int
@@ -113,6 +121,8 @@ class Entry:
     n_refused: int = 0
     by: str | None = None
     turn: int = 0
+    stamp: str = ""
+    n_unknown: int = 0
 
 
 @dataclass(frozen=True)
@@ -126,6 +136,8 @@ class EntryContent:
         rejected: rejections that it adds, as :func:`~ccip_plugin.labels.identities.stored_ids` gives them
         lifted: rejections that it removes, likewise
         taken_over: decisions that other detections take over, as plain values
+        rebuilt: for the ids of items whose labels were edited by hand the stored forms of before, which undo restores
+        answers: answers to pair questions: two ids, the answer before and the one after, each in a list or an empty one
     """
 
     groups: GroupDelta = field(default_factory=dict)
@@ -134,6 +146,8 @@ class EntryContent:
     rejected: Mapping[str, list[str]] = field(default_factory=dict)
     lifted: Mapping[str, list[str]] = field(default_factory=dict)
     taken_over: Sequence[list[Any]] = ()
+    rebuilt: Mapping[str, Raw | None] = field(default_factory=dict)
+    answers: Sequence[list[Any]] = ()
 
 
 class Journal:
@@ -156,7 +170,8 @@ class Journal:
         """Starts an entry in the state ``writing``."""
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         number = max(self._entries, default=0) + 1
-        return self.put(Entry(number=number, action=action, at=now, by=current_person()))
+        by = None if action == BY_HAND else current_person()
+        return self.put(Entry(number=number, action=action, at=now, by=by))
 
     def put(self, entry: Entry, **changes: Any) -> Entry:
         """Writes the head, with some of its values changed."""
@@ -164,6 +179,10 @@ class Journal:
         self._heads.set(self._key(entry), {**asdict(entry), "state": str(entry.state)})
         self._entries[entry.number] = entry
         return entry
+
+    def stamp(self, entry: Entry, **changes: Any) -> Entry:
+        """Writes the head of an entry whose labels are about to be written, with some of its values changed."""
+        return self.put(entry, stamp=now().isoformat(timespec="milliseconds"), **changes)
 
     def add_chunk(self, entry: Entry, changes: Iterable[Change]) -> tuple[Entry, dict[str, str]]:
         """Adds changed labels to an entry that is being written.
@@ -303,7 +322,7 @@ def _fragments(content: EntryContent) -> Iterator[str]:
     yield '{"groups": {'
     for number, (group_id, pair) in enumerate(content.groups.items()):
         yield (", " if number else "") + _text(stored_delta({group_id: pair}))[1:-1]
-    later = [name for name in ("lifted", "taken_over") if getattr(content, name)]  # earlier versions know the others
+    later = [name for name in _LATER if getattr(content, name)]
     names = ("run_before", "run_after", "rejected", *later)
     yield "}, " + _text({name: getattr(content, name) for name in names})[1:]
 

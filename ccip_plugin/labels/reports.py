@@ -24,6 +24,8 @@ _ACTIONS = {
     "delete_grouping": "delete character groups",
     "import_decisions": "import decisions",
     "take_over_decisions": "decisions taken over by new boxes",
+    "edited_by_hand": "edited by hand",
+    "answer": "answer a question",
 }
 _TURNS = {"undo": "undid", "redo": "redid"}
 _NAMED = 5  # ids that are named in a report
@@ -84,6 +86,7 @@ class PastChange:
         problem: why it was set aside and not completed, None if it was completed
         refused: the ids of items whose labels could not be written, with the reason
         by: who made it, None where that is not known
+        n_unknown: number of labels edited by hand whose label before that is not known: undo leaves them
     """
 
     number: int
@@ -95,6 +98,7 @@ class PastChange:
     problem: str | None = None
     refused: Mapping[str, str] = field(default_factory=dict)
     by: str | None = None
+    n_unknown: int = 0
 
     @property
     def state(self) -> str:
@@ -112,7 +116,8 @@ class PastChange:
     def problem_text(self) -> str | None:
         """What could not be written, and why; None if all was."""
         refused = f"cannot be written: {refused_text(self.refused)}" if self.refused else None
-        parts = [part for part in (self.problem, refused) if part is not None]
+        unknown = f"{self.n_unknown:,} of {self.n_labels:,} cannot be undone" if self.n_unknown else None
+        parts = [part for part in (self.problem, refused, unknown) if part is not None]
         return f"change {self.number}: {'; '.join(parts)}" if parts else None
 
     def __str__(self) -> str:

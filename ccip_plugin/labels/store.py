@@ -1,5 +1,6 @@
 """Reads and writes character groups in the fields of samples or detections."""
 
+import datetime
 import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
@@ -298,13 +299,14 @@ class LabelStore:
         """Reads the stored form of the labels of all items of some samples, and where they are."""
         stored: dict[str, Stored] = {}
         for document in self._find(sample_ids):
+            sample_id = str(document["_id"])
             if not self.target.is_patches:
-                raw = document.get(self.group_field)
-                stored[str(document["_id"])] = Stored(None, {} if raw is None and self.group_field in document else raw)
+                empty: Raw | None = {} if self.group_field in document else None
+                stored[sample_id] = Stored(None, document.get(self.group_field) or empty, sample_id)
                 continue
             for number, label in enumerate(_detections(document, self.target)):
                 raw = {key: label[key] for key in self.keys if key in label}
-                stored[str(label["_id"])] = Stored(f"{self.target.labels_path}.{number}", raw)
+                stored[str(label["_id"])] = Stored(f"{self.target.labels_path}.{number}", raw, sample_id)
         return stored
 
     def to_raw(self, label: GroupLabel | None, before: Raw | None) -> Raw | None:
@@ -315,10 +317,8 @@ class LabelStore:
             values = {self._attributes[name]: getattr(label, name) for name in _NAMES}
             return {key: value for key, value in values.items() if value is not None}
         kept = before or {"_id": ObjectId(), "_cls": "Classification", "tags": []}
-        raw = {**kept, **{name: getattr(label, name) for name in _NAMES}}
-        if label.source is None and kept.get("source") is None:  # few labels have one
-            raw = {key: value for key, value in raw.items() if key != "source" or key in kept}
-        return raw
+        names = [name for name in _NAMES if name != "source" or label.source is not None or name in kept]
+        return {**kept, **{name: getattr(label, name) for name in names}}
 
     def from_raw(self, raw: Raw | None) -> GroupLabel | None:
         """The label of a stored form."""
@@ -328,18 +328,18 @@ class LabelStore:
         label = GroupLabel(*values_of([raw.get(names.get(name, name)) for name in _NAMES]))
         return label if label.label is not None else None
 
-    def write_raw(self, changes: Iterable[Change]) -> Written:
+    def write_raw(self, changes: Iterable[Change], at: datetime.datetime) -> Written:
         """Writes stored forms, each only where the database still holds what is expected there.
 
         Args:
             changes: the id of an item, of its sample, what is expected and what to write
+            at: the ``last_modified_at`` of the samples, in UTC
 
         Returns:
             what was written, and refused; the rest was changed by another process, or deleted
         """
         written = Written()
-        for chunk in batched(changes):
-            part = write(self, chunk)
+        for part in (write(self, chunk, at) for chunk in batched(changes)):
             written.n += part.n
             written.n_gone += part.n_gone
             written.refused |= part.refused

@@ -82,16 +82,18 @@ class GroupLabel:
 
 
 def values_of(stored: Sequence[Any]) -> Sequence[Any]:
-    """The values of a label in their order, all None for no label, from the stored ones.
+    """The values of a label in their order, all None for no label, from the stored ones; of what is no id None.
 
     Without a text there is no label, unless a user gave the item a status, as ``ignored`` before any run: then it is in
     no group.
     """
-    if stored[0] is not None:
-        return stored
-    if stored[2] is None or stored[2] == STATUS_AUTO:
+    label, group_id, *rest = stored
+    group_id = None if (known := _id_or_none(group_id)) == NONE else known
+    if label is not None:
+        return (label, group_id, *rest)
+    if rest[0] is None or rest[0] == STATUS_AUTO:
         return (None,) * len(stored)
-    return (UNASSIGNED, *stored[1:])
+    return (UNASSIGNED, group_id, *rest)
 
 
 class TableBuilder:

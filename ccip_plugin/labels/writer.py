@@ -13,7 +13,7 @@ from bson import ObjectId
 from pymongo import UpdateOne
 from pymongo.collection import Collection
 
-from ..storage.updates import TOGETHER, Part, n_bytes, now, parts_of, write_parts
+from ..storage.updates import TOGETHER, Part, n_bytes, parts_of, write_parts
 from .tables import GroupLabel
 
 Raw = dict[str, Any]
@@ -30,10 +30,12 @@ class Stored(NamedTuple):
     Attributes:
         place: the path of the detection in its sample, None for a sample
         raw: its stored form; of a sample without a label {} where null is stored, and None where nothing is
+        sample_id: the id of its sample
     """
 
     place: str | None
     raw: Raw | None
+    sample_id: str
 
 
 class Place(Protocol):
@@ -71,12 +73,13 @@ class Written:
     refused: dict[str, str] = field(default_factory=dict)
 
 
-def write(store: Place, changes: Sequence[Change]) -> Written:
+def write(store: Place, changes: Sequence[Change], at: datetime.datetime) -> Written:
     """Writes changes that together are small.
 
     Args:
         store: where the labels are
         changes: the changes
+        at: the ``last_modified_at`` of the samples
 
     Returns:
         what was written; the rest was changed by another process, or deleted
@@ -88,7 +91,7 @@ def write(store: Place, changes: Sequence[Change]) -> Written:
         written.n_gone += sum(change[0] not in stored for change in left)
         ready = [change for change in left if change[0] in stored and _is_same(stored[change[0]].raw, change[2])]
         parts = parts_of(ready, lambda change: ObjectId(change[1]), together=together)
-        operation = partial(_operation, store, stored, now())
+        operation = partial(_operation, store, stored, at)
         n_missed, refused = write_parts(store.documents, parts, operation, partial(_growths, store))
         written.refused |= {change[0]: reason for change, reason in refused}
         if not n_missed:

@@ -405,7 +405,7 @@ CRASH = """
         changes.Journal.put_content = crash
     elif where == "labels":  # half of the labels are written
         write = LabelStore.write_raw
-        LabelStore.write_raw = lambda self, rows: (write(self, rows[:3]), crash())
+        LabelStore.write_raw = lambda self, rows, at: (write(self, rows[:3], at), crash())
     elif where == "groups":  # all labels, but not the groups
         changes._write_groups = crash
     elif where == "run":
@@ -504,9 +504,9 @@ def test_an_edit_at_the_same_moment_wins(store, monkeypatch):
     apply(store, plan(store, "aabbcc"))
     write = LabelStore.write_raw
 
-    def write_late(self, rows):
+    def write_late(self, rows, at):
         edit(store, 5, "Rei")  # between reading and writing
-        return write(self, rows)
+        return write(self, rows, at)
 
     with monkeypatch.context() as context:
         context.setattr(LabelStore, "write_raw", write_late)

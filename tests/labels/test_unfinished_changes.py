@@ -37,8 +37,8 @@ def interrupt(store, monkeypatch, n_written=3, action=None):
 
     write = LabelStore.write_raw
 
-    def die(self, rows):
-        write(self, rows[:n_written])
+    def die(self, rows, at):
+        write(self, rows[:n_written], at)
         raise DiedError
 
     with monkeypatch.context() as context:

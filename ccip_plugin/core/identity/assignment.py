@@ -88,21 +88,26 @@ class Assignment:
         return group_ids
 
     def partly_named(self, group_ids: IntArray) -> list[PartlyNamed]:
-        """The names that users have just given to some images of groups with default names, at least two images."""
-        state, draft = self.state, self.draft
-        labels = state.labels
-        is_new = state.is_user_label & ((labels.label != labels.assigned) | (labels.group_ids != state.group_ids))
-        found = self._found(self._group_of)
-        is_part = np.append(is_new, False)[self.rows] & (found >= 0) & (self._current >= 0) & (found != self._current)
+        """The names that users gave to some images of groups with default names, at least two images.
+
+        They are named until users say whether these are one character: by merging the groups, by keeping them apart, or
+        by rejecting the images.
+        """
+        draft, found = self.draft, self._found(self._group_of)
+        is_part = self._is_user_label & (found >= 0) & (self._current >= 0) & (found != self._current)
+        rejected, groups = self._rejected_roots()
+        is_part[rejected[found[rejected] == groups]] = False
         pairs = count_pairs(found[is_part], self._current[is_part])
         numbers = pairs.left.tolist(), pairs.right.tolist(), pairs.counts.tolist()
-        return [
+        named_parts = (
             PartlyNamed(
                 draft.groups[named].name, draft.groups[group_id].name, n, n + int((group_ids == group_id).sum())
             )
             for group_id, named, n in zip(*numbers, strict=True)
             if n > 1 and draft.groups[group_id].is_auto_named and not draft.groups[named].is_auto_named
-        ]
+            if not draft.are_apart(named, group_id)
+        )
+        return sorted(named_parts, key=lambda each: (-each.n, each.name, each.group))
 
     def with_members(self, group_ids: IntArray) -> set[int]:
         """The groups that have members when the items are in these groups."""

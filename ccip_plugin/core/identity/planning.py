@@ -56,7 +56,7 @@ class Plan:
         sizes: per size, the number of groups with this many of the items
         shapes: the largest groups
         names: the names of these and of their nearest groups
-        partly_named: names that users have just given to parts of groups, which keep theirs
+        partly_named: names that users gave to parts of groups, which keep theirs, the largest first
         before: ``(m,)`` the group of each of ``ids`` before, -1 for none; empty for a plan that was stored
     """
 

@@ -1,28 +1,26 @@
 """The items and groups that an edit names, read without reading all of them."""
 
-import re
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import fiftyone as fo
-from bson.regex import Regex
-from fiftyone import ViewField as F
 from fiftyone.core.collections import SampleCollection
 
 from ...core.errors import CCIPError, ParameterError, check_type
-from ...core.identity.groups import Draft, check_characters, default_name, is_too_long
+from ...core.identity.groups import Draft, check_characters, default_name
 from ...core.identity.planning import Plan
-from ...core.plain import BLANKS, canonical_name
+from ...core.plain import canonical_name
 from ...core.progress import ProgressCallback
 from ...storage.internals import sample_documents
-from ...storage.targets import Target, TargetError, batched, items_view, resolve
+from ...storage.targets import TargetError, items_view, resolve
+from ..answers import PairAnswer
 from ..changes import apply
 from ..identities import StaleGroupsError, load_registry
 from ..store import LabelStore
 from ..tables import GroupLabel, table_of
-from ..writer import Raw
+from .by_hand import record_by_hand
+from .members import follow_last_images, group_in, name_forms, named_items, stored_rows
 from .report import EditReport
 
 GroupRef = str | int
@@ -80,7 +78,7 @@ class Edit:
 
     def group_of(self, label: GroupLabel | None) -> int | None:
         """The id of the group that a label names, None for none."""
-        return _id_in(self.draft, label)
+        return group_in(self.draft, label)
 
     def resolve_all(self, groups: Iterable[GroupRef]) -> list[int]:
         """The ids of groups that exist, each once. Raises as :meth:`resolve`."""
@@ -103,9 +101,12 @@ def edit(
     groups: Sequence[GroupRef] | None,
     others: Sequence[GroupRef] = (),
     dry_run: bool,
+    answers: Sequence[PairAnswer] = (),
     progress: ProgressCallback | None,
 ) -> EditReport:
     """Reads what an edit names, plans it and writes it; once more when the groups were changed meanwhile.
+
+    Labels that were edited by hand are recorded before.
 
     Args:
         store: the items, of a view or, with groups, of the whole dataset as well
@@ -114,13 +115,16 @@ def edit(
         groups: the groups whose members are edited, None for the items of the store
         others: groups and names that the plan needs as well
         dry_run: plan only
+        answers: answers to pair questions to keep with it
         progress: called with the number of labels written
     """
     store.check()
+    n_by_hand = 0 if dry_run else record_by_hand(store)
     try:
-        return _edit(store, action, plan, groups, others, dry_run, progress)
+        done = _edit(store, action, plan, groups, others, dry_run, answers, progress)
     except StaleGroupsError:  # as after a change that was interrupted, which is finished by now
-        return _edit(store, action, plan, groups, others, dry_run, progress)
+        done = _edit(store, action, plan, groups, others, dry_run, answers, progress)
+    return replace(done, n_by_hand=n_by_hand)
 
 
 def _edit(
@@ -130,6 +134,7 @@ def _edit(
     groups: Sequence[GroupRef] | None,
     others: Sequence[GroupRef],
     dry_run: bool,
+    answers: Sequence[PairAnswer],
     progress: ProgressCallback | None,
 ) -> EditReport:
     made = _read(store, action, groups, others)
@@ -153,7 +158,8 @@ def _edit(
     )
     if dry_run:
         return report
-    done = apply(store, Plan(table_of(made.changed), identities), action=action, is_automatic=False, progress=progress)
+    changes = Plan(table_of(made.changed), identities)
+    done = apply(store, changes, action=action, is_automatic=False, answers=answers, progress=progress)
     refused = Counter(after.label or "" for item_id, _, after in made.changed if after and item_id in done.refused)
     written = dict((made.groups - refused).most_common())
     report = replace(report, groups=written, refused=done.refused, n_left=done.n_left)
@@ -172,44 +178,14 @@ def _by_name(
 
 
 def _follow_last_images(made: Edit) -> None:
-    """Makes groups with default names, from which an edit moves the last images, a part of the group that gets these.
-
-    What users said of them holds there then: which images were rejected, which groups are kept apart. With images that
-    are rejected from their group when they are moved, users say that it is another character: that one is just empty.
-    """
-    draft, before = made.draft, Draft(made.draft.registry)
-    for group_id, counts in _left(made, before).items():
-        group = draft.groups.get(group_id)
-        if group is None or group.merged_into is not None or not group.is_auto_named:
-            continue
-        moved = {item_id for item_id, _, _ in made.changed}
-        whole = LabelStore(made.store.target.whole(), made.store.group_field)
-        rows = stored_rows(whole, _members(whole, {group_id}, [group.name]))
-        if any(item_id not in moved and _id_in(before, label) == group_id for item_id, _, label in rows):
-            continue
-        into = min(counts, key=lambda each: (-counts[each], each))
-        if draft.are_apart(group_id, into):
-            made.parted.append((group.name, draft.groups[into].name))
-        draft.absorb(group_id, into)
-        draft.lift(into, [item_id for item_id, _, label in made.changed if label and label.group_id == into])
-        made.gone.append(group.name)
-
-
-def _left(made: Edit, before: Draft) -> dict[int, Counter[int]]:
-    """For groups of which users said something, how many of their images an edit moves into which other groups."""
-    registry, rejected = before.registry, made.draft.changes().rejected
-    told = {group_id for group_id, group in registry.groups.items() if group.apart} | registry.rejections.keys()
+    """Makes groups, from which an edit moves the last images, a part of the group that gets these."""
     after = {item_id: label.group_id for item_id, _, label in made.changed if label is not None}
-    left: dict[int, Counter[int]] = {}
-    for item_id, _, label in made.rows if told else ():
-        group_id, into = _id_in(before, label), after.get(item_id)
-        if group_id in told and into not in (None, group_id) and item_id not in rejected.get(group_id or 0, ()):
-            left.setdefault(group_id or 0, Counter()).update([into or 0])
-    return left
-
-
-def _id_in(draft: Draft, label: GroupLabel | None) -> int | None:
-    return None if label is None else draft.id_of(label.group_name, label.group_id)
+    before = Draft(made.draft.registry)
+    moves = [(item_id, group_in(before, label), after.get(item_id)) for item_id, _, label in made.rows]
+    for name, into, was_apart in follow_last_images(made.store, made.draft, moves):
+        made.gone.append(name)
+        if was_apart:
+            made.parted.append((name, into))
 
 
 def _read(store: LabelStore, action: str, groups: Sequence[GroupRef] | None, others: Sequence[GroupRef]) -> Edit:
@@ -225,7 +201,7 @@ def _read(store: LabelStore, action: str, groups: Sequence[GroupRef] | None, oth
     typed = [str(group) for group, group_id in known.items() if group_id is None and isinstance(group, str)]
     names = [draft.groups[group_id].name for group_id in ids] + typed
     wanted = set(map(canonical_name, names))
-    rows = stored_rows(store, _members(store, ids, names))
+    rows = stored_rows(store, named_items(store, ids, names))
     members = [row for row in rows if row[2] is not None and canonical_name(row[2].group_name or "") in wanted]
     for _, _, label in members:  # a name that users typed is a group as soon as it is used
         draft.id_of(label.group_name if label is not None else None)
@@ -241,18 +217,6 @@ def member_view(store: LabelStore, group: GroupRef) -> fo.DatasetView:
         NoSuchGroupError: there is no such group
     """
     return items_view(store.target, [row[0] for row in _read(store, "", [group], ()).rows])
-
-
-def stored_rows(store: LabelStore, target: Target) -> list[tuple[str, str, GroupLabel | None]]:
-    """The items of a target with their labels as they are stored: a view can show others."""
-    ids, sample_ids, _ = store.read(target)
-    stored: dict[str, Raw | None] = {}
-    for rows in batched(zip(ids, sample_ids, strict=True)):
-        stored |= store.read_raw(*map(list, zip(*rows, strict=True)))
-    return [
-        (item_id, sample_id, store.from_raw(stored.get(item_id)))
-        for item_id, sample_id in zip(ids, sample_ids, strict=True)
-    ]
 
 
 def _load(store: LabelStore, refs: Iterable[GroupRef]) -> Draft:
@@ -277,20 +241,9 @@ def _load(store: LabelStore, refs: Iterable[GroupRef]) -> Draft:
 def _in_labels(store: LabelStore, names: Iterable[str], spare: Iterable[str]) -> set[str]:
     """Those of some names, and of default names, that labels have, as they are compared."""
     path, wanted = store.attribute_path("label"), {*map(canonical_name, names)}
-    query = {path: {"$in": [*_forms(wanted), *spare]}}
+    query = {path: {"$in": [*name_forms(wanted), *spare]}}
     found = sample_documents(store.target.dataset).distinct(path, query)
     return wanted.union(spare).intersection(canonical_name(name) for name in found if isinstance(name, str))
-
-
-def _forms(names: Iterable[str]) -> list[str | Regex]:
-    """Names in the forms in which users may have typed them, for the database.
-
-    Blanks after a name are found among the labels that begin with it, blanks before it among those that begin with a
-    blank, which are few: both are ranges of the index.
-    """
-    forms = {unicodedata.normalize(form, name.strip()) for name in names for form in ("NFC", "NFD")}
-    blank = [Regex(f"^{re.escape(form)}[{BLANKS}]") for form in forms if not is_too_long(form) and "\0" not in form]
-    return [*forms, *blank, *(Regex(f"^{re.escape(character)}") for character in BLANKS)]
 
 
 def _resolve(draft: Draft, path: str, group: GroupRef) -> int:
@@ -299,23 +252,6 @@ def _resolve(draft: Draft, path: str, group: GroupRef) -> int:
         gone = draft.groups.get(group) if isinstance(group, int) else None
         raise NoSuchGroupError(path, group, None if gone is None else gone.merged_into)
     return group_id
-
-
-def _members(store: LabelStore, ids: set[int], names: list[str]) -> Target:
-    """The items whose labels have these ids or names, as the indexes of the database find them."""
-    target = store.target
-    paths = {name: store.attribute_path(name) for name in ("group_id", "label")}
-    query = {"$or": [{paths["group_id"]: {"$in": sorted(ids)}}, {paths["label"]: {"$in": _forms(names)}}]}
-    found = target.view.mongo([{"$match": query}])  # an expression of FiftyOne would use no index
-    if not target.is_patches:
-        return replace(target, view=found)
-    group_id, label = (path.rpartition(".")[2] for path in paths.values())
-    wanted, members = set(map(canonical_name, names)), []
-    for document in store.documents.find(query, [target.path("_id"), *paths.values()]):
-        for each in document[target.patches_field]["detections"]:
-            if each.get(group_id) in ids or canonical_name(str(each.get(label))) in wanted:
-                members.append(each.get("_id"))
-    return replace(target, view=found.filter_labels(target.patches_field, F("_id").is_in(members)))
 
 
 def chosen_store(

@@ -10,7 +10,8 @@ from ...storage.targets import items_view
 from ..identities import check_name
 from ..store import LabelStore
 from ..tables import GroupLabel
-from .chosen import Edit, edit, stored_rows
+from .chosen import Edit, edit
+from .members import stored_rows
 from .names import NameTakenError, renamed_label
 from .report import EditReport
 

@@ -21,7 +21,8 @@ from ..identities import StaleGroupsError, load_registry_of
 from ..reports import refused_text
 from ..store import LabelStore
 from ..tables import GroupLabel, table_of
-from .chosen import stored_rows
+from .by_hand import record_by_hand
+from .members import stored_rows
 
 _NAMED = 5  # groups that are named in a sentence
 
@@ -45,6 +46,7 @@ class Rejection:
         n_left: labels that another user changed during the run, not overwritten; the rejection is recorded
         refused: the ids of items whose labels cannot be written, with the reason; the rejection is recorded
         is_done: False for a dry run
+        n_by_hand: number of labels that were edited by hand, and that were recorded before as a change of their own
     """
 
     path: str
@@ -53,6 +55,7 @@ class Rejection:
     n_left: int = 0
     refused: Mapping[str, str] = field(default_factory=dict)
     is_done: bool = False
+    n_by_hand: int = 0
 
     @property
     def n_rejected(self) -> int:
@@ -80,6 +83,7 @@ class Rejection:
                 ("Removed from their group" if self.is_done else "To be removed from their group", self.counts),
                 ("In no group before", self.n_without or None),
                 ("Changed during the run, not overwritten", self.n_left or None),
+                ("Edited by hand before, confirmed", self.n_by_hand or None),
                 ("Cannot be written", refused_text(self.refused)),
             ],
         )
@@ -125,10 +129,11 @@ def reject(
             "that would reject every image of the dataset: give a view of those that are not of their group"
         )
     store.check()
+    n_by_hand = 0 if dry_run else record_by_hand(store)
     try:
-        return _reject(store, dry_run, progress)
+        return replace(_reject(store, dry_run, progress), n_by_hand=n_by_hand)
     except StaleGroupsError:  # as after a change that was interrupted, which is finished by now
-        return _reject(store, dry_run, progress)
+        return replace(_reject(store, dry_run, progress), n_by_hand=n_by_hand)
     except NothingToRejectError:
         if not dry_run:
             finish_interrupted(store)  # as when this very rejection was interrupted after it had written the labels

@@ -39,6 +39,7 @@ class EditReport:
         refused: the ids of items whose labels cannot be written, with the reason
         number: the number of the change, None when nothing was written
         is_done: False for a dry run
+        n_by_hand: number of labels that were edited by hand, and that were recorded before as a change of their own
     """
 
     action: str
@@ -56,6 +57,7 @@ class EditReport:
     refused: Mapping[str, str] = field(default_factory=dict)
     number: int | None = None
     is_done: bool = False
+    n_by_hand: int = 0
 
     @property
     def n_changed(self) -> int:
@@ -100,6 +102,7 @@ class EditReport:
                 (NOT_AGAIN, self._names_with(self.rejected)),
                 (AGAIN, self._names_with(self.lifted)),
                 ("Changed during the edit, not overwritten", self.n_left or None),
+                ("Edited by hand before, confirmed", self.n_by_hand or None),
                 ("Cannot be written", refused_text(self.refused)),
             ],
         )

@@ -3,6 +3,7 @@
 import itertools
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from fiftyone.core.collections import SampleCollection
 
@@ -10,7 +11,9 @@ from ...core.errors import ParameterError
 from ...core.progress import ProgressCallback
 from ...storage.connection import with_database_errors
 from ...storage.fields import GROUP_FIELD, STATUS_CONFIRMED
-from ...storage.targets import resolve
+from ...storage.targets import Target, items_view, resolve
+from ..answers import PairAnswer, save_answers
+from ..identities import registry_revision
 from ..store import LabelStore
 from ..tables import GroupLabel
 from .assignments import move_all
@@ -62,7 +65,7 @@ def keep_together(
 
     def plan(made: Edit) -> None:
         if chosen is None:
-            _keep_items_together(made)
+            keep_items_together(made)
             return
         ids = made.resolve_all(chosen)
         if len(ids) > 1:
@@ -76,7 +79,8 @@ def keep_together(
     return edit(store, "keep_together", plan, groups=chosen, dry_run=dry_run, progress=progress)
 
 
-def _keep_items_together(made: Edit) -> None:
+def keep_items_together(made: Edit) -> None:
+    """Plans that all items are of the group that most of them are in."""
     if not made.rows:
         return
     counts = Counter(made.group_of(label) for _, _, label in made.rows)
@@ -125,7 +129,7 @@ def keep_apart(
     chosen = as_groups(groups)
     store = chosen_store(samples, chosen, group_field, patches_field, "keep apart")
     if chosen is None:
-        return edit(store, "keep_apart", _keep_items_apart, groups=None, dry_run=dry_run, progress=progress)
+        return edit(store, "keep_apart", keep_items_apart, groups=None, dry_run=dry_run, progress=progress)
 
     def plan(made: Edit) -> None:
         ids = made.resolve_all(chosen)
@@ -139,7 +143,8 @@ def keep_apart(
     return edit(whole, "keep_apart", plan, groups=chosen, dry_run=dry_run, progress=progress)
 
 
-def _keep_items_apart(made: Edit) -> None:
+def keep_items_apart(made: Edit) -> None:
+    """Plans that no two of the items are ever in one group."""
     _check_number("samples", len(made.rows))
     group_of = {item_id: made.group_of(label) for item_id, _, label in made.rows}
     staying: dict[int, str] = {}
@@ -172,3 +177,56 @@ def _fit(row: tuple[str, str, GroupLabel | None]) -> tuple[bool, float]:
 def _check_number(name: str, n: int) -> None:
     if n > MAX_APART:
         raise ParameterError(name, n, f"at most {MAX_APART} to keep apart")
+
+
+@with_database_errors
+def answer_pair(
+    target: Target,
+    answer: PairAnswer,
+    *,
+    group_field: str | None = GROUP_FIELD,
+    progress: ProgressCallback | None = None,
+) -> EditReport | None:
+    """Keeps an answer about two items, and makes it true of their groups: one change, which ``undo`` undoes whole.
+
+    Of "the same character" the two become confirmed items of one group, as
+    :func:`~ccip_plugin.labels.edits.together.keep_together` does; of "different characters" no run puts them into one
+    group, as :func:`~ccip_plugin.labels.edits.together.keep_apart` does; "cannot tell" changes no label. Costs time for
+    the two, and for the number of answers.
+
+    Args:
+        target: the dataset with the items
+        answer: the answer
+        group_field ("character_group"): the field with the groups; None to keep the answer only
+        progress (None): called with the number of labels written
+
+    Returns:
+        the report; None where there are no groups, or none are asked for, and the answer is only kept
+
+    Raises:
+        ParameterError: the items are not two of the dataset
+        StaleGroupsError: the groups were changed by another process meanwhile; try again
+        LeaseHeldError: another process is writing
+    """
+    whole = target.whole()
+    pair = items_view(whole, [answer.first, answer.second])
+    if group_field is None:
+        save_answers(whole, [answer])
+        return None
+    store = LabelStore(replace(whole, view=pair), group_field)
+    if not registry_revision(whole.dataset, store.path):
+        save_answers(whole, [answer])
+        return None
+
+    def plan(made: Edit) -> None:
+        known = {item_id for item_id, _, _ in made.rows}
+        for item_id in (answer.first, answer.second):
+            if item_id not in known or answer.first == answer.second:
+                raise ParameterError("answer", item_id, f"two {whole.noun} of the dataset, by their ids")
+        if answer.is_same is not None:
+            (keep_items_together if answer.is_same else keep_items_apart)(made)
+        made.details["Answer"] = {True: "the same character", False: "different characters", None: "cannot tell"}[
+            answer.is_same
+        ]
+
+    return edit(store, "answer", plan, groups=None, dry_run=False, answers=[answer], progress=progress)

@@ -2,11 +2,12 @@
 
 import datetime
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ...reports.export import write_csv
+from ...reports.facts import counted
 from ...reports.tables import table_text
 from ..reports import PastChange, action_text
 
@@ -54,7 +55,15 @@ class HistoryRow:
 
 
 class History(list[PastChange]):
-    """The changes of a field, newest first. As text it is a table, with a row for corrections in quick succession."""
+    """The changes of a field, newest first. As text it is a table, with a row for corrections in quick succession.
+
+    Attributes:
+        n_by_hand: number of labels that were edited by hand since, which the next change records
+    """
+
+    def __init__(self, changes: Iterable[PastChange] = (), n_by_hand: int = 0):
+        super().__init__(changes)
+        self.n_by_hand = n_by_hand
 
     def rows(self, *, each: bool = False) -> list[HistoryRow]:
         """The rows of the table.
@@ -72,11 +81,13 @@ class History(list[PastChange]):
 
     def text(self, *, each: bool = False) -> str:
         """The changes as a table, and below it what could not be written. Takes the arguments of :meth:`rows`."""
+        by_hand = f"edited by hand since, recorded with the next change: {counted(self.n_by_hand, 'label')}"
+        since = [by_hand] if self.n_by_hand else []
         if not self:
-            return "no changes"
+            return "\n".join(["no changes", *since])
         table = table_text([list(row.cells().values()) for row in self.rows(each=each)], _COLUMNS, right=(0, 3))
         problems = (change.problem_text for change in self)
-        return "\n".join([table, *(f"\n{problem}" for problem in problems if problem)])
+        return "\n".join([table, *(f"\n{text}" for text in [*filter(None, problems), *since])])
 
     def to_csv(self, path: str | Path) -> Path:
         """Writes a row for each change into a CSV file, which replaces one of that name, and returns its path.

@@ -55,6 +55,8 @@ def trace_of(store: LabelStore, journal: Journal, entry: Entry) -> Trace:
         for key, ids in rejections.items():
             items.update(ids)
             used.add(int(key))
+    for first, second, *_ in content.answers:
+        items |= {first, second}
     for taken in filter(None, map(TakeOver.from_stored, content.taken_over)):
         items |= {taken.detection, taken.decision.detection}
     return Trace(frozenset(items), frozenset(content.groups), frozenset(used), entry.run_key)

@@ -14,6 +14,7 @@ from ...storage.fields import GROUP_FIELD
 from ...storage.lease import SHORT_SECONDS, lease
 from ...storage.targets import resolve
 from ..changes import recover, write_entry
+from ..edits.by_hand import count_by_hand
 from ..identities import load_registry
 from ..journal import FINISHED, Entry, EntryState, Journal
 from ..label_schema import install_label_schema
@@ -155,7 +156,7 @@ def _turn(
         if not store.is_declared():  # the change may have deleted the field
             store.declare()
             install_label_schema(store)
-        done = write_entry(store, journal, journal.put(entry, state=state), held, progress=progress)
+        done = write_entry(store, journal, journal.stamp(entry, state=state), held, progress=progress)
         return replace(done, action=f"{action} {entry.action}")
 
 
@@ -203,7 +204,8 @@ def _check_names(store: LabelStore, journal: Journal, entry: Entry) -> None:
 def history(samples: SampleCollection, *, group_field: str = GROUP_FIELD, patches_field: str | None = None) -> History:
     """The changes of the character groups that are kept, newest first: what, when, how many labels, by whom.
 
-    Printed, it is a table in which corrections of one person within a minute are one row; ``rows(each=True)`` has them
+    Labels that were edited by hand since the last change are counted; the next change records them. Printed, it is a
+    table in which corrections of one person within a minute are one row; ``rows(each=True)`` has them
     all, and ``to_csv(path)`` writes them into a file.
 
     Args:
@@ -217,7 +219,8 @@ def history(samples: SampleCollection, *, group_field: str = GROUP_FIELD, patche
     """
     store = LabelStore(resolve(samples, patches_field).whole(), group_field)
     journal = Journal(store.target.dataset, store.path)
-    return History(_past_change(journal, entry) for entry in reversed(journal.entries()))
+    changes = (_past_change(journal, entry) for entry in reversed(journal.entries()))
+    return History(changes, n_by_hand=count_by_hand(store))
 
 
 @with_database_errors
@@ -290,6 +293,7 @@ def _past_change(journal: Journal, entry: Entry) -> PastChange:
         problem=entry.problem,
         refused=journal.refused(entry),
         by=entry.by,
+        n_unknown=entry.n_unknown,
     )
 
 

@@ -5,7 +5,7 @@ import pytest
 from ccip_plugin import confirm, ignore, merge_groups, move, reject, rename_group, undo
 from ccip_plugin.core.identity.groups import GroupNameError
 from ccip_plugin.core.plain import BLANKS
-from ccip_plugin.labels.edits.chosen import _forms
+from ccip_plugin.labels.edits.members import name_forms
 from ccip_plugin.labels.edits.names import NameTakenError
 from tests.support.database.edits import ONE, TWO
 
@@ -33,7 +33,7 @@ def test_an_image_belongs_to_its_group_at_once(grouped, typed, name):
     grouped.call(rename_group, grouped.data, ONE, name)
     type_name(grouped, 4, typed.format(name))
     done = grouped.call(confirm, grouped.data, groups=name)
-    assert done.n_changed == 5 and grouped.names()[:5] == [name] * 5
+    assert (done.n_changed, done.n_by_hand) == (4, 1) and grouped.names()[:5] == [name] * 5
     assert grouped.ids()[:5] == [1] * 5
 
 
@@ -44,7 +44,7 @@ def test_corrections_of_a_group_find_it(grouped, typed):
     grouped.call(rename_group, grouped.data, "Rei", "Asuka")
     assert grouped.names()[:5] == ["Asuka"] * 5
     grouped.call(undo, grouped.data)
-    assert grouped.names()[4] == typed.format("Rei")
+    assert grouped.names()[4] == "Rei"
     grouped.call(merge_groups, grouped.data, ["Rei", TWO], name="Asuka")
     assert grouped.names()[:8] == ["Asuka"] * 8
     grouped.call(undo, grouped.data)
@@ -60,9 +60,11 @@ def test_corrections_of_a_group_find_it(grouped, typed):
 def test_a_name_that_only_typed_labels_have_is_taken(grouped, typed):
     type_name(grouped, 4, typed.format("Rei"))
     with pytest.raises(NameTakenError, match="images that users named are called 'Rei'"):
+        grouped.call(rename_group, grouped.data, ONE, "Rei", dry_run=True)
+    assert grouped.names()[4] == typed.format("Rei")
+    with pytest.raises(NameTakenError, match="the group 3 is called 'Rei' already"):
         grouped.call(rename_group, grouped.data, ONE, "Rei")
-    done = grouped.call(confirm, grouped.data, groups="Rei")
-    assert done.n_changed == 1 and grouped.names()[4] == "Rei"
+    assert (grouped.names()[4], grouped.statuses()[4]) == ("Rei", "confirmed")
 
 
 @pytest.mark.parametrize("name", ["\u3000", "\t\n", "\u00a0"])
@@ -87,6 +89,6 @@ def test_sizes_count_the_spellings_of_a_name_together(grouped):
 
 def test_names_are_found_by_ranges_of_the_index(grouped):
     path = grouped.store.attribute_path("label")
-    explained = grouped.store.documents.find({path: {"$in": _forms(["Rei"])}}).explain()
+    explained = grouped.store.documents.find({path: {"$in": name_forms(["Rei"])}}).explain()
     assert "COLLSCAN" not in str(explained["queryPlanner"]["winningPlan"])
     assert explained["executionStats"]["totalKeysExamined"] < 40, "one for each range, not those of other names"

@@ -1,0 +1,193 @@
+"""Labels that people edit elsewhere, as in the App's editor, with "Edit field values", in CVAT or by scripts.
+
+The next change that is written records them: they become confirmed, in a change of their own, which can be undone.
+"""
+
+import datetime
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ...core.identity.groups import Draft, is_too_long, looks_default
+from ...core.identity.ids import texts_of
+from ...core.identity.planning import Plan
+from ...core.identity.state import State
+from ...storage.targets import batched
+from ...storage.updates import now
+from ..changes import apply
+from ..identities import StaleGroupsError, last_look, load_registry_of, save_look
+from ..journal import BY_HAND, EntryState, Journal
+from ..snapshot import read_state
+from ..store import LabelStore
+from ..tables import GroupLabel, table_of
+from ..writer import Raw
+from .members import Move, follow_last_images
+
+LATE = datetime.timedelta(minutes=10)
+"""How late the clock of another machine may be that edits labels."""
+
+_MANY = 500  # labels of a change whose samples are not looked at again
+_FEW = 2_000  # samples that were modified within ``LATE`` before the last look and are looked at again
+_LARGEST = 20_000_000  # bytes of the history that are read to find the label of before
+_ATTEMPTS = 3
+
+
+def record_by_hand(store: LabelStore) -> int:
+    """Records the labels that were edited by hand since the last look, all of the dataset.
+
+    Reads the samples that were modified since, less ten minutes, as clocks of other machines may be late; those that a
+    larger change of this plugin has written are passed over. Costs time for these, not for the dataset; a dataset of an
+    earlier version is read as a whole, once.
+
+    Args:
+        store: where the labels are
+
+    Returns:
+        the number of these labels
+
+    Raises:
+        StaleGroupsError: the groups kept changing meanwhile
+        LeaseHeldError: another process is writing
+    """
+    dataset, path = store.target.dataset, store.path
+    at, last = now(), last_look(dataset, path)
+    if last is None:
+        return 0  # there are no groups yet: what is in the field is no edit of ours
+    n = _record(store, _edited_since(store, last))
+    save_look(dataset, path, at)
+    return n
+
+
+def record_all_by_hand(store: LabelStore, state: State) -> tuple[int, State]:
+    """Records all labels that were edited by hand, as they were read. See :func:`record_by_hand`.
+
+    The caller records the look with :func:`~ccip_plugin.labels.identities.save_look`, when there are groups.
+
+    Args:
+        store: where the labels are
+        state: the labels and groups
+
+    Returns:
+        the number of these labels, and the labels and groups after it: the same object if there are none
+    """
+    labels = state.labels
+    if not state.registry.revision:
+        return 0, state
+    is_edited = labels.is_labeled & (labels.label != labels.assigned) & ~state.is_too_long
+    is_edited &= ~state.has_default_name_of_others
+    n = _record(store, _edited_in(store, texts_of(labels.sample_ids[is_edited])))
+    return (n, read_state(store)) if n else (0, state)
+
+
+def count_by_hand(store: LabelStore) -> int:
+    """The number of labels that were edited by hand since the last look. Nothing is written."""
+    last = last_look(store.target.dataset, store.path)
+    return 0 if last is None else len(_edited_since(store, last))
+
+
+_Row = tuple[str, str, Raw]
+"""The id of an item, of its sample, and the stored form of its label."""
+
+
+def _edited_since(store: LabelStore, last: datetime.datetime) -> list[_Row]:
+    entries = Journal(store.target.dataset, store.path).entries()
+    own = [datetime.datetime.fromisoformat(each.stamp) for each in entries if each.stamp and each.n_labels >= _MANY]
+    late = {"$gte": last - LATE, "$lt": last, "$nin": own}
+    n_late = store.documents.count_documents({"last_modified_at": late}, limit=_FEW + 1)
+    since = {"$gte": last - LATE if n_late <= _FEW else last, "$nin": own}
+    found = store.documents.find({"last_modified_at": since, "$expr": _is_edited(store)}, {"_id": True})
+    return _edited_in(store, (str(document["_id"]) for document in found))
+
+
+def _is_edited(store: LabelStore) -> dict[str, Any]:
+    """Whether a sample, or one of its detections, has another text than this plugin has written, for the database."""
+    label, assigned = (store.attribute_path(name) for name in ("label", "assigned"))
+    if not store.target.is_patches:
+        return {"$and": [{"$eq": [{"$type": f"${label}"}, "string"]}, {"$ne": [f"${label}", f"${assigned}"]}]}
+    name, written = (f"$$each.{_key(store, name)}" for name in ("label", "assigned"))
+    is_edited = {"$and": [{"$eq": [{"$type": name}, "string"]}, {"$ne": [name, written]}]}
+    detections = {"$ifNull": [f"${store.target.labels_path}", []]}
+    return {"$gt": [{"$size": {"$filter": {"input": detections, "as": "each", "cond": is_edited}}}, 0]}
+
+
+def _edited_in(store: LabelStore, sample_ids: Iterable[str]) -> list[_Row]:
+    """The edited labels in some samples."""
+    return [
+        (item_id, stored.sample_id, stored.raw)
+        for chunk in batched(dict.fromkeys(sample_ids))
+        for item_id, stored in store.read_stored(chunk).items()
+        if stored.raw and isinstance(stored.raw.get(_key(store, "label")), str)
+        if _is_by_hand(store.from_raw(stored.raw))
+    ]
+
+
+def _is_by_hand(label: GroupLabel | None) -> bool:
+    """Whether a label has another text than this plugin has written, and one that can be a name."""
+    if label is None or label.label is None or label.label == label.assigned:
+        return False
+    return not is_too_long(label.label.strip())
+
+
+def _key(store: LabelStore, name: str) -> str:
+    """The key of one of our values in the stored form."""
+    return store.attribute_path(name).rpartition(".")[2]
+
+
+def _record(store: LabelStore, rows: Sequence[_Row]) -> int:
+    for attempt in range(_ATTEMPTS):
+        try:
+            return _write(store, rows) if rows else 0
+        except StaleGroupsError:
+            if attempt == _ATTEMPTS - 1:
+                raise
+            rows = _edited_in(store, (sample_id for _, sample_id, _ in rows))
+    raise AssertionError("unreachable")
+
+
+def _write(store: LabelStore, rows: Sequence[_Row]) -> int:
+    dataset, path = store.target.dataset, store.path
+    read = [(item_id, sample_id, raw, store.from_raw(raw)) for item_id, sample_id, raw in rows]
+    draft = Draft(load_registry_of(dataset, path, [label for *_, label in read]))
+    changed: list[tuple[str, str, GroupLabel]] = []
+    before: dict[str, Raw | None] = {}
+    moves: list[Move] = []
+    for item_id, sample_id, raw, label in read:
+        name = None if label is None else label.group_name
+        if label is None or (name is not None and looks_default(name) and draft.id_of_name(name) is None):
+            continue  # a default name that no group has may be of another dataset: a run finds out by the image
+        group_id = draft.id_of(name, label.group_id)
+        confirmed = label.confirmed(group_id)
+        if group_id is not None:
+            group = draft.groups[group_id].name
+            confirmed = replace(confirmed, label=group, assigned=group)  # in its spelling
+        changed.append((item_id, sample_id, confirmed))
+        moves.append((item_id, label.group_id if label.group_id in draft.registry.groups else None, group_id))
+        before[item_id] = _rebuilt(store, raw)
+    if not changed:
+        return 0
+    follow_last_images(store, draft, moves)
+    before |= _in_history(Journal(dataset, path), {item_id for item_id, raw in before.items() if raw is None})
+    plan = Plan(table_of(changed), draft.changes())
+    return apply(store, plan, action=BY_HAND, rebuilt=before).n_written  # what is edited again meanwhile, stays
+
+
+def _rebuilt(store: LabelStore, raw: Raw) -> Raw | None:
+    """The stored form of before the edit of a text; None where this plugin has not written it."""
+    label, assigned = _key(store, "label"), _key(store, "assigned")
+    return None if raw.get(assigned) is None else {**raw, label: raw[assigned]}
+
+
+def _in_history(journal: Journal, wanted: set[str]) -> dict[str, Raw]:
+    """The stored forms that the newest changes of some items have written, as far back as 20 MB."""
+    found: dict[str, Raw] = {}
+    n_bytes = 0
+    for entry in reversed(journal.entries()):
+        n_bytes += entry.n_bytes
+        if len(found) == len(wanted) or n_bytes > _LARGEST:
+            break
+        if entry.state in (EntryState.DONE, EntryState.ASIDE):
+            for chunk in journal.chunks(entry, skip_damaged=True):
+                for item_id, _, _, after in chunk:
+                    if item_id in wanted and item_id not in found:
+                        found[item_id] = after or {}
+    return found
