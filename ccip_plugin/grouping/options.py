@@ -50,6 +50,7 @@ class GroupingOptions(Options):
         label="Method",
         choices=method_choices,
         metavar="NAME",
+        is_advanced=True,
     )
     parameters: str = option(
         PUBLISHED,
@@ -77,6 +78,7 @@ class GroupingOptions(Options):
         description="Images that make one. Empty: as shown",
         minimum=1,
         metavar="N",
+        is_advanced=True,
     )
     mode: str = option(
         ALL,

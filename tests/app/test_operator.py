@@ -131,7 +131,7 @@ def grouped(dataset):
 
 
 PARAMS = {
-    "group_characters": [{"advanced": True}, {"method": "dbscan"}, {"patches_field": "faces"}],
+    "group_characters": [{"advanced": True}, {"method": "dbscan", "advanced": True}, {"patches_field": "faces"}],
     "compute_embeddings": [{"existing": "overwrite"}, {"patches_field": "faces"}],
     "find_similar": [{"look_for": "group"}, {"look_for": "ticked"}, {"is_written": True}],
     "calibrate": [{"evidence": "truth"}],

@@ -115,7 +115,7 @@ def test_a_method_that_is_added_to_the_registry_is_in_the_form_and_runs(made, mo
     )
     monkeypatch.setitem(methods.METHODS, record.name, record)
     samples = made("aabb")
-    asked = form(GROUP, samples, method="one_group")
+    asked = form(GROUP, samples, method="one_group", advanced=True)
     assert choices(asked, "method")["one_group"] == "One group"
     assert (asked["eps"]["view"]["placeholder"], asked["min_samples"]["view"]["placeholder"]) == ("0.0892", "7")
     found = facts(results_of(run(GROUP, samples, method="one_group")))
@@ -149,21 +149,22 @@ def test_says_what_is_embedded(gallery):
 def test_methods_are_explained_and_show_what_was_published(gallery):
     dataset = gallery("aabb")
     run(COMPUTE, dataset)
-    asked = form(GROUP, dataset)
+    assert not {"method", "min_samples"} & form(GROUP, dataset).keys(), "what matters first"
+    asked = form(GROUP, dataset, advanced=True)
     assert asked["method"]["default"] == "linkage"
     offered = choices(asked, "method")
     assert next(iter(offered.items())) == ("linkage", "Average linkage (recommended)")
     assert offered.keys() >= {"dbscan", "dbscan_2", "dbscan_free", "optics", "optics_best"}
     assert asked["method"]["view"]["name"] == "Dropdown"
     assert asked["method"]["view"]["description"].startswith("Merges groups while their mean difference is small")
-    words = {form(GROUP, dataset, method=method)["method"]["view"]["description"] for method in offered}
+    words = {form(GROUP, dataset, method=method, advanced=True)["method"]["view"]["description"] for method in offered}
     assert len(words) == len(offered), "each method has its own description"
     for method, published in (
         ("linkage", ("0.1785", "2")),
         ("dbscan_2", ("0.1292", "2")),
         ("optics_best", ("0.1836", "5")),
     ):
-        asked = form(GROUP, dataset, method=method)
+        asked = form(GROUP, dataset, method=method, advanced=True)
         assert tuple(asked[name]["view"]["placeholder"] for name in ("eps", "min_samples")) == published
 
 
@@ -194,7 +195,7 @@ def test_methods_are_explained_and_show_what_was_published(gallery):
 def test_answers_are_checked(boxes, name, value, problem):
     run(COMPUTE, boxes)
     expected = {} if problem is None else {name: problem}
-    assert problems(form(GROUP, boxes, **{name: value})) == expected
+    assert problems(form(GROUP, boxes, advanced=True, **{name: value})) == expected
 
 
 @pytest.mark.parametrize("patches_field", [None, "faces"], ids=["images", "detections"])
