@@ -17,7 +17,7 @@ from ..embeddings.provenance import read_provenance
 from ..reports.export import write_json
 from ..reports.facts import Facts, decimals
 from ..reports.tables import records_text
-from ..reports.words import utc
+from ..reports.words import local_time
 from ..storage.connection import with_database_errors
 from ..storage.fields import CALIBRATION_KEY, EMBEDDINGS_FIELD
 from ..storage.runs import key_of, read_config
@@ -64,7 +64,11 @@ class Calibrated:
         found = self.recommendation
         threshold = decimals(found.threshold)
         headline = f"threshold {threshold}, published {self.published_threshold:.4f}"
-        kept = f"the calibration of {utc(self.earlier_at)} stays" if self.earlier_at else "keep the published threshold"
+        kept = (
+            f"the calibration of {local_time(self.earlier_at)} stays"
+            if self.earlier_at
+            else "keep the published threshold"
+        )
         return Facts.of(
             headline if self.is_enough else f"{NOT_ENOUGH}, {kept}",
             [

@@ -29,6 +29,7 @@ from ..labels.journal import Journal
 from ..labels.store import LabelStore
 from ..labels.tables import GroupLabel, rows_of, table_of
 from ..reports.facts import Facts
+from ..reports.words import local_time
 from ..storage.connection import with_database_errors
 from ..storage.fields import GROUP_FIELD, STATUS_AUTO
 from ..storage.internals import refresh_run
@@ -358,7 +359,7 @@ class Pending:
     Attributes:
         group_field: the field that it is for
         patches_field: the field with the detections, None for whole samples
-        at: when it was made, in UTC
+        at: when it was made, in the time of this machine
         counts: per kind of change, how many items it is about
         is_outdated: whether the groups were changed since, so that it cannot be applied as a whole
         rows: its first rows, by number and as text; each can be taken by itself
@@ -386,7 +387,7 @@ def pending_proposals(dataset: Any) -> list[Pending]:
         if not config:
             continue
         group_field, patches_field, at, counts = (config.get(name) for name in names)
-        pending = Pending(str(group_field), patches_field, str(at), counts or {}, is_outdated=False)
+        pending = Pending(str(group_field), patches_field, local_time(str(at)), counts or {}, is_outdated=False)
         rows = [(int(number), str(text)) for number, text in config.get("rows") or ()]
         if config.get("taken") is not None:
             journal, taken = Journal(dataset, pending.path), TakenRows.from_stored(config["taken"])

@@ -1,11 +1,10 @@
 """Reports about changes of labels."""
 
-import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..reports.facts import Facts, counted
-from ..reports.words import utc
+from ..reports.words import local_time
 
 _ACTIONS = {
     "group_characters": "group by character",
@@ -110,7 +109,7 @@ class PastChange:
     @property
     def local_time(self) -> str:
         """When, in the time of this machine."""
-        return datetime.datetime.fromisoformat(self.at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        return local_time(self.at)
 
     @property
     def problem_text(self) -> str | None:
@@ -121,7 +120,7 @@ class PastChange:
         return f"change {self.number}: {'; '.join(parts)}" if parts else None
 
     def __str__(self) -> str:
-        return f"'{action_text(self.action)}' of {utc(self.at)}, which changed {counted(self.n_labels, 'label')}"
+        return f"'{action_text(self.action)}' of {self.local_time}, which changed {counted(self.n_labels, 'label')}"
 
 
 def refused_text(refused: Mapping[str, str]) -> str | None:

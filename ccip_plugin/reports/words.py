@@ -1,5 +1,6 @@
 """Numbers, names and progress as text."""
 
+import datetime
 import time
 import unicodedata
 from collections import deque
@@ -24,9 +25,17 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02} min"
 
 
-def utc(at: str) -> str:
-    """A recorded time, ISO 8601 in UTC, as text: ``2026-01-31 12:30:00 (UTC)``."""
-    return f"{at[:19].replace('T', ' ')} (UTC)"
+def local_time(at: str) -> str:
+    """A recorded time, ISO 8601 in UTC, as text in the time of this machine: ``2026-01-31 12:30:00``.
+
+    What is no time, as others may have written it, stays as it is.
+    """
+    try:
+        read = datetime.datetime.fromisoformat(at)
+    except ValueError:
+        return at
+    known = read if read.tzinfo is not None else read.replace(tzinfo=datetime.UTC)
+    return known.astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def printable(text: str) -> str:

@@ -10,6 +10,7 @@ from ccip_plugin.evaluation.calibration import NothingToCalibrateError, calibrat
 from ccip_plugin.grouping import group_characters
 from ccip_plugin.grouping.calibrated import calibrated_parameters, load_calibrated
 from ccip_plugin.labels.identities import load_registry, registry_revision, save_delta
+from ccip_plugin.reports.words import local_time
 from ccip_plugin.storage.fields import EMBEDDINGS_FIELD
 from ccip_plugin.storage.targets import resolve
 from tests.support.groups import embed
@@ -98,9 +99,7 @@ def test_thin_evidence_does_not_replace_a_calibration(made, part):
     assert load_calibrated(samples) == good
     assert (thin.is_enough, thin.run_key, thin.earlier_at) == (False, None, good.at)
     assert len(thin.facts().warnings) == 1 and "nan" not in str(thin)
-    assert (
-        thin.facts().headline == f"not enough evidence, the calibration of {good.at[:19].replace('T', ' ')} (UTC) stays"
-    )
+    assert thin.facts().headline == f"not enough evidence, the calibration of {local_time(good.at)} stays"
 
 
 def test_thin_evidence_replaces_thin_evidence_and_another_models(made):

@@ -18,6 +18,7 @@ from fiftyone.operators.store import ExecutionStore
 
 from ...core.errors import CCIPError, check_type
 from ...reports.facts import Facts, counted
+from ...reports.words import local_time
 from ...storage.connection import with_database_errors
 from ...storage.internals import dataset_id, root_dataset, sample_documents, store_values
 from ...storage.targets import TargetError
@@ -87,7 +88,7 @@ class LastReport:
     @property
     def local_time(self) -> str:
         """When, in the time of this machine."""
-        return datetime.datetime.fromisoformat(self.at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        return local_time(self.at)
 
     @property
     def age(self) -> str | None:

@@ -47,7 +47,6 @@ class ApplyProposal(CCIPOperator):
         if pending is None:
             form.error("outdated", "There is no proposal for this field: propose it again.")
             return
-        at = pending.at[:19].replace("T", " ")
         rows = _rows(form.ctx, pending)
         if pending.is_outdated and not rows:
             or_rows = ", or take rows of it, which are checked one by one" if pending.rows else ""
@@ -55,7 +54,7 @@ class ApplyProposal(CCIPOperator):
         elif rows:
             form.hint("chosen", f"Rows to be written: {len(rows):,}. The others stay proposed.")
         else:
-            form.hint("counts", f"Proposed {at} (UTC): {describe_changes(pending.counts)}.")
+            form.hint("counts", f"Proposed {pending.at}: {describe_changes(pending.counts)}.")
         for number, text in pending.rows:
             if number <= MOST_ROWS:
                 form.switch(f"row_{number}", text)
