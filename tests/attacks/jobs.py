@@ -18,6 +18,9 @@ from ccip_plugin import (
     undo,
 )
 from ccip_plugin.core.errors import CCIPError
+from ccip_plugin.labels.edits.by_hand import record_by_hand
+from ccip_plugin.labels.store import LabelStore
+from ccip_plugin.storage.targets import resolve
 from tests.attacks.curator import LETTERS, Curator
 from tests.attacks.states import FIELD, PEOPLE
 
@@ -51,6 +54,11 @@ class Work:
             self.curator.rename()
             self.curator.set_status()
         self.dataset.reload()
+
+    def record(self) -> int:
+        """Has the labels that were edited by hand recorded, as the next change does; returns their number."""
+        store = LabelStore(resolve(self.dataset, self.field["patches_field"]), FIELD)
+        return record_by_hand(store) if store.is_declared() else 0
 
     def put_back(self) -> None:
         """A rejection, and an edit that overrules it."""

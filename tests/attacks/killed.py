@@ -1,8 +1,9 @@
 """A process that kills itself at one of its writes to the database: ``python -m tests.attacks.killed ORDERS``.
 
 Orders are JSON: the folder for results, the seed, and a list of jobs; each has the name of its dataset and of its job,
-and at which write to die. Without that, the job is done to its end, with the steps in ``then`` behind it, and once more
-with these alone; the result has the number of writes and the states.
+and at which write to die. Without that, the job is done to its end, with the steps in ``then`` behind it, once more
+with these alone, and once more after labels that were edited by hand were recorded, which is a change of its own. The
+result has the number of writes and the states.
 """
 
 import json
@@ -128,17 +129,20 @@ def _do(order, seed, folder) -> None:
     from tests.attacks.states import portable, read_state
 
     is_patches, states = order["is_patches"], {}
-    for is_done in (True, False):
-        dataset = fo.Dataset(f"{order['dataset']} {is_done}", persistent=False)
+    for how in ("finished", "recorded", "dropped"):
+        dataset = fo.Dataset(f"{order['dataset']} {how}", persistent=False)
         work = Work(dataset, is_patches, seed, folder)
         step = JOBS[order["job"]].prepare(work)
-        if is_done:
+        if how == "recorded":
+            work.record()
+            states["labels recorded"] = portable(read_state(dataset, is_patches))["labels"]
+        if how == "finished":
             COUNTER.n, COUNTER.is_armed = 0, True
             assert step() == ""
             COUNTER.is_armed = False
             states["after"] = portable(read_state(dataset, is_patches))
         errors = [work.call(name) for name in order["then"]]
-        states["finished" if is_done else "dropped"] = [errors, portable(read_state(dataset, is_patches))]
+        states[how] = [errors, portable(read_state(dataset, is_patches))]
         dataset.delete()
     result = {"n_writes": COUNTER.n, **states}
     (folder / f"{order['dataset']} reference.json").write_text(json.dumps(result))

@@ -151,7 +151,8 @@ def check_after(kill, work, before):
     found, after = portable(read_state(work.dataset, kill.is_patches)), kill.reference["after"]
     found = json.loads(json.dumps(found))
     for place, label in enumerate(found["labels"]):
-        assert label in (before["labels"][place], after["labels"][place]) or is_as_good(label, before, after, place), (
+        known = (before["labels"][place], after["labels"][place], kill.reference["labels recorded"][place])
+        assert label in known or is_as_good(label, before, after, place), (
             f"{kill}: a label that is half written",
             label,
             before["labels"][place],
@@ -160,13 +161,19 @@ def check_after(kill, work, before):
         check_person(kill, before["labels"][place], label)
     errors = [work.call(step) for step in kill.then]
     result = [errors, json.loads(json.dumps(portable(read_state(work.dataset, kill.is_patches))))]
-    finished, dropped = kill.reference["finished"], kill.reference["dropped"]
+    finished, recorded, dropped = (kill.reference[name] for name in ("finished", "recorded", "dropped"))
     if kill.job == EMBEDDING:
         assert result == finished, str(kill)
     else:
-        assert result in (finished, dropped), f"{kill}: {difference(result, finished)}; {difference(result, dropped)}"
-        is_begun = found["labels"] != before["labels"]
+        known = (finished, recorded, dropped)
+        assert result in known, f"{kill}: {difference(result, finished)}; {difference(result, dropped)}"
+        by_hand = kill.reference["labels recorded"]
+        is_begun = any(
+            label not in (before["labels"][place], by_hand[place]) for place, label in enumerate(found["labels"])
+        )
         assert not is_begun or result == finished, f"{kill}: it was begun, and not finished"
+        is_recorded = found["labels"] != before["labels"]
+        assert not is_recorded or result in (finished, recorded), f"{kill}: what was edited by hand is not recorded"
     check_going_on(kill, work)
 
 
@@ -193,6 +200,7 @@ def difference(left, right):
 def check_going_on(kill, work):
     """Nothing is left of the interruption: runs and undo work as ever."""
     assert all(change.is_finished and change.problem is None for change in history(work.dataset, **work.field)), kill
+    work.record()
     start = read_state(work.dataset, kill.is_patches)
     assert work.call("group_widely") == ""
     end = read_state(work.dataset, kill.is_patches)
