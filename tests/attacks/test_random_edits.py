@@ -1,6 +1,7 @@
 """200 edits by hand among runs, rejections, deletions, undo and redo: what people decide stays, undo is exact."""
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -18,10 +19,13 @@ from ccip_plugin.core.clustering import METHODS
 from ccip_plugin.grouping.participants import NothingToGroupError
 from ccip_plugin.labels import identities
 from ccip_plugin.labels.edits import NothingToRejectError
+from ccip_plugin.labels.edits.by_hand import record_by_hand
 from ccip_plugin.labels.history import NothingToUndoError
+from ccip_plugin.labels.store import LabelStore
+from ccip_plugin.storage.targets import resolve
 from tests.attacks import rules
 from tests.attacks.curator import LETTERS, Curator
-from tests.attacks.states import PEOPLE, read_state
+from tests.attacks.states import FIELD, PEOPLE, canonical, is_human, is_settled, read_state, text_of
 
 pytestmark = [pytest.mark.mongo, pytest.mark.slow]
 
@@ -75,9 +79,38 @@ class Attack:
             return self.dataset.to_patches(PEOPLE).select(some), set(some)
         return self.dataset.select_labels(ids=some, fields=PEOPLE), set(some)
 
+    def record(self):
+        """Has the edits by hand recorded, as a correction or run does first: a change of its own."""
+        before = self.state()
+        store = LabelStore(resolve(self.dataset, self.patches_field), FIELD)
+        n = record_by_hand(store) if store.is_declared() else 0
+        after = self.state()
+        changed = [item for item in before.labels if before.labels[item] != after.labels[item]]
+        assert len(changed) == n
+        for item in changed:
+            assert is_human(before.labels[item]) and is_settled(after.labels[item])
+            assert canonical(text_of(before.labels[item])) == canonical(text_of(after.labels[item]))
+        if changed:
+            self.log.append(f"record {n} edits by hand")
+            found = {**before.labels, **{item: self.found(item, before.labels[item]) for item in changed}}
+            self.done.append(rules.Change("record", replace(before, labels=found), after))
+            self.undone.clear()
+
+    def found(self, item, label):
+        """What an edit by hand found: what was assigned, or else what the newest change has written."""
+        if label.get("assigned") is not None:
+            return {**label, "label": label["assigned"]}
+        for change in reversed(self.done):
+            written = change.after.labels.get(item)
+            if item in change.before.labels and written != change.before.labels[item]:
+                return written
+        return label
+
     def group(self):
         target, ids = self.target()
         options = self.options()
+        if options["mode"] != "add":
+            self.record()
         self.change(
             f"group {len(ids)} of {len(self.curator.ids())} {options}",
             lambda: group_characters(target, **self.field, **options),
@@ -102,6 +135,7 @@ class Attack:
         )
 
     def reject(self):
+        self.record()
         ids = set(self.curator.some())
         target = (
             self.dataset.to_patches(PEOPLE).select(list(ids)) if self.is_patches else self.dataset.select(list(ids))
