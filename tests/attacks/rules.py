@@ -26,11 +26,13 @@ class Change:
         what: the call
         before: the state before it
         after: the state after it
+        written: items whose labels it wrote, though they are as they were
     """
 
     what: str
     before: State
     after: State
+    written: frozenset[str] = frozenset()
 
 
 def check_others(before: State, after: State) -> None:

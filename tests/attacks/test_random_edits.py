@@ -93,7 +93,7 @@ class Attack:
         if changed:
             self.log.append(f"record {n} edits by hand")
             found = {**before.labels, **{item: self.found(item, before.labels[item]) for item in changed}}
-            self.done.append(rules.Change("record", replace(before, labels=found), after))
+            self.done.append(rules.Change("record", replace(before, labels=found), after, frozenset(changed)))
             self.undone.clear()
 
     def found(self, item, label):
@@ -102,7 +102,8 @@ class Attack:
             return {**label, "label": label["assigned"]}
         for change in reversed(self.done):
             written = change.after.labels.get(item)
-            if item in change.before.labels and written != change.before.labels[item]:
+            is_written = item in change.before.labels and written != change.before.labels[item]
+            if is_written or item in change.written:
                 return written
         return label
 
