@@ -116,7 +116,7 @@ def group_characters(
                 raise
             logger.info("the groups of %r were changed meanwhile, planning again", work.store.path)
             continue
-        if options.mode != ADD:
+        if options.mode != ADD and done.number is not None:  # a run that changes nothing writes nothing
             save_look(work.store.target.dataset, work.store.path, work.read_at)
         work.clock.lap("write")
         done = replace(done, reviewed=count_reviewed(work.store), seconds=work.clock.laps)
