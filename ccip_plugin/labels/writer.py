@@ -125,7 +125,7 @@ def _operation(store: Place, stored: Mapping[str, Stored], at: datetime.datetime
     for item_id, _, before, after in part.items:
         place = stored[item_id].place
         if place is None:
-            expected[store.group_field] = before or None
+            expected[store.group_field] = stored[item_id].raw or None  # as it is, whatever the order of its keys
             if after is None:
                 gone[store.group_field] = ""
             else:

@@ -153,7 +153,7 @@ def undoes(app, dataset):
     app.operator(UNDO)
     app.says(re.compile("^Undo 'group by character' of"))
     app.shot("undo-form")
-    for _ in range(2):  # the second run, then the first
+    for _ in range(3):  # the second run, the label that was edited by hand, then the first run
         app.execute("Undo")
         app.dialog.get_by_role("row", name=re.compile("^Labels written")).wait_for()
         app.shot("undo-summary")
@@ -163,7 +163,7 @@ def undoes(app, dataset):
     app.shot("undo-nothing")
     app.cancel()
     dataset.reload()
-    assert dataset.count_values("character_group.label") == {None: 240, "惣流アスカ": 1}, "what a person wrote stays"
+    assert dataset.count_values("character_group.label") == {None: 241}
 
 
 def test_detections(app, gallery):

@@ -75,10 +75,10 @@ def test_each_change_is_in_it_and_undone_with_it(data):
         [decided(ONE, "ignored"), {"box": B, "rejected": rejected}],
         [decided(ONE, "ignored"), decided("Asuka", box=B, group_id=3, rejected=rejected)],
     ]
-    edited = decided("Asuka", box=B)  # edits by hand stay
-    for undone in ({**edited, "rejected": rejected}, edited, edited):
+    edited = [decided("Asuka", box=B, group_id=3, rejected=rejected)]  # the edit by hand is a change of its own
+    for undone in (edited, [{"box": B, "rejected": rejected}], []):
         turn(undo, data)
-        assert lists(data) == [[decided(ONE, "ignored"), undone], [], []]
+        assert lists(data) == [[decided(ONE, "ignored"), *undone], [], []]
     for _ in range(3):
         turn(redo, data)
     assert lists(data) == found[-1]

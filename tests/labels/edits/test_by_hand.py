@@ -186,3 +186,23 @@ def test_samples_that_a_large_change_wrote_are_not_read_again(grouped, monkeypat
     read.clear()
     assert grouped.call(confirm, grouped.view(8)).n_by_hand == 1
     assert len(read) == 1
+
+
+def test_the_order_of_keys_does_not_matter(grouped):
+    """The App's editor writes the keys of a label in an order of its own."""
+    place = grouped.store.group_field if not grouped.options["patches_field"] else grouped.options["patches_field"]
+    documents = sample_documents(grouped.data)
+    write(grouped, (0,), ("Rei",))
+    for document in documents.find():
+        documents.update_one({"_id": document["_id"]}, {"$set": {place: backwards(document[place])}})
+    grouped.run()
+    while grouped.call(history, grouped.data)[-1].is_undone is False:
+        grouped.call(undo, grouped.data)
+    assert grouped.names() == [None] * 9
+
+
+def backwards(value):
+    """A stored value with its keys in the opposite order."""
+    if isinstance(value, dict):
+        return {key: backwards(value[key]) for key in reversed(value)}
+    return list(map(backwards, value)) if isinstance(value, list) and value and isinstance(value[0], dict) else value
