@@ -234,7 +234,7 @@ def test_tells_how_close_each_group_is_and_what_is_near(grouped):
     apart = (1 - unit @ unit.T)[np.triu_indices(3, 1)] / 2
     assert (first.cohesion, first.diameter) == pytest.approx((apart.mean(), apart.max()), abs=1e-5)
     assert first.apart == twin.apart < other.apart
-    assert config(samples).groups[0] == {**vars(first)}
+    assert config(samples).groups[0] == first.record()
     alone = group_characters(grouped("aab")).shapes
     assert [(shape.rival, shape.rival_id, shape.apart) for shape in alone] == [(None, None, None)]
 
