@@ -90,13 +90,19 @@ _Row = tuple[str, str, Raw]
 
 
 def _edited_since(store: LabelStore, last: datetime.datetime) -> list[_Row]:
-    entries = Journal(store.target.dataset, store.path).entries()
-    own = [datetime.datetime.fromisoformat(each.stamp) for each in entries if each.stamp and each.n_labels >= _MANY]
-    late = {"$gte": last - LATE, "$lt": last, "$nin": own}
-    n_late = store.documents.count_documents({"last_modified_at": late}, limit=_FEW + 1)
-    since = {"$gte": last - LATE if n_late <= _FEW else last, "$nin": own}
+    start, own = last - LATE, list[datetime.datetime]()
+    if _is_many(store, {"$gte": start}):
+        entries = Journal(store.target.dataset, store.path).entries()
+        own = [datetime.datetime.fromisoformat(each.stamp) for each in entries if each.stamp and each.n_labels >= _MANY]
+        start = last if _is_many(store, {"$gte": start, "$lt": last, "$nin": own}) else start
+    since = {"$gte": start, "$nin": own}
     found = store.documents.find({"last_modified_at": since, "$expr": _is_edited(store)}, {"_id": True})
     return _edited_in(store, (str(document["_id"]) for document in found))
+
+
+def _is_many(store: LabelStore, times: dict[str, Any]) -> bool:
+    """Whether more samples than a few were modified at some times."""
+    return bool(store.documents.count_documents({"last_modified_at": times}, limit=_FEW + 1) > _FEW)
 
 
 def _is_edited(store: LabelStore) -> dict[str, Any]:
