@@ -51,10 +51,11 @@ doctor: ## list everything that is missing on this machine
 	@if [ -x $(PYTHON_IN_VENV) ]; then python=$(PYTHON_IN_VENV); else python=$$(scripts/find-python.sh) || exit 1; fi; \
 	  $$python scripts/doctor.py
 
-check: $(READY) ## formatting, lint, types
+check: $(READY) ## formatting, lint, types; with Node also the sources and the bundle of the panel
 	$(PYTHON_IN_VENV) -m ruff format --check .
 	$(PYTHON_IN_VENV) -m ruff check .
 	$(PYTHON_IN_VENV) -m mypy -p ccip_plugin
+	@scripts/check-ui.sh
 
 format: $(READY) ## format the code
 	$(PYTHON_IN_VENV) -m ruff format .

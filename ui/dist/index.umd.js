@@ -1,0 +1,2 @@
+/*! ccip-review sources-sha256: dc6677c2d623533bc852dc51556bb2de53525376c3ff5b33ab2e9a681f59b500 */
+"use strict";(()=>{var e=window.React,{createContext:o,useCallback:r,useContext:a,useEffect:n,useLayoutEffect:c,useMemo:p,useRef:f,useState:i}=e;function t(){return e.createElement("div",{"data-cy":"review"})}window.__fop__.registerComponent({name:"CCIPCharacterReview",label:"CCIPCharacterReview",component:t,type:window.__fop__.PluginComponentType.Component,activator:()=>!0});})();

@@ -1,0 +1,5 @@
+import { React } from "./react";
+
+export function Panel() {
+  return <div data-cy="review" />;
+}
