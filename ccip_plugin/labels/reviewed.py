@@ -1,11 +1,13 @@
 """Progress of review: how many images and groups users have decided, counted by the database."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from fiftyone.core.collections import SampleCollection
 
+from ..core.identity.groups import is_too_long
 from ..core.plain import canonical_name
 from ..reports.facts import Facts
 from ..storage.connection import with_database_errors
@@ -91,18 +93,25 @@ def count_reviewed(store: LabelStore) -> ReviewProgress:
     """
     rows = list(aggregate(store.target.view, _stages(store)))
     held = {canonical_name(name) for name in _held_names(store)} if rows else set()
-    grouped = [row for row in rows if _name(row) is not None and row["n"] > row["ignored"]]
-    n_reviewed = sum(
-        row["confirmed"] == row["n"] - row["ignored"] or canonical_name(_name(row) or "") in held for row in grouped
-    )
+    n_open = _open_by_name(rows)
     return ReviewProgress(
         store.path,
         sum(row["n"] for row in rows),
         sum(row["confirmed"] for row in rows),
         sum(row["ignored"] for row in rows),
-        len(grouped),
-        n_reviewed,
+        len(n_open),
+        sum(n == 0 or name in held for name, n in n_open.items()),
     )
+
+
+def _open_by_name(rows: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """The number of open items of each group, by its name as names are compared: texts can be spellings of one name."""
+    n_open: Counter[str] = Counter()
+    for row in rows:
+        name = canonical_name(str(row["_id"] or ""))
+        if name not in ("", UNASSIGNED) and not is_too_long(name) and row["n"] > row["ignored"]:
+            n_open[name] += row["n"] - row["ignored"] - row["confirmed"]
+    return n_open
 
 
 def _stages(store: LabelStore) -> list[dict[str, Any]]:
@@ -115,7 +124,8 @@ def _stages(store: LabelStore) -> list[dict[str, Any]]:
         stages.append({"$unwind": f"${target.labels_path}"})
     label, status, assigned = ({"$ifNull": [f"${path}", None]} for path in paths.values())
     is_ignored = {"$eq": [status, STATUS_IGNORED]}
-    has_status = {"$and": [{"$ne": [status, None]}, {"$ne": [status, STATUS_AUTO]}]}
+    is_deleted = {"$and": [{"$eq": [label, None]}, {"$ne": [assigned, None]}]}  # by a user: it is open again
+    has_status = {"$and": [{"$ne": [status, None]}, {"$ne": [status, STATUS_AUTO]}, {"$not": [is_deleted]}]}
     is_edited = {"$and": [{"$ne": [label, None]}, {"$ne": [label, assigned]}]}
     is_confirmed = {"$and": [{"$or": [has_status, is_edited]}, {"$not": [is_ignored]}]}
     counts = {"n": {"$sum": 1}, "confirmed": _sum_of(is_confirmed), "ignored": _sum_of(is_ignored)}
@@ -124,12 +134,6 @@ def _stages(store: LabelStore) -> list[dict[str, Any]]:
 
 def _sum_of(condition: dict[str, Any]) -> dict[str, Any]:
     return {"$sum": {"$cond": [condition, 1, 0]}}
-
-
-def _name(row: dict[str, Any]) -> str | None:
-    """The name of the group of a row, None for none."""
-    name = str(row["_id"] or "").strip()
-    return None if name in ("", UNASSIGNED) else name
 
 
 def _held_names(store: LabelStore) -> Iterable[str]:

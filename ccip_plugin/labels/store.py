@@ -14,7 +14,7 @@ from pymongo.collection import Collection
 
 from ..core.identity.ids import Ids, ids_from
 from ..core.identity.state import LabelTable
-from ..storage.fields import STATUS_AUTO, STATUSES
+from ..storage.fields import STATUS_AUTO, STATUS_IGNORED, STATUSES
 from ..storage.internals import aggregate, sample_documents
 from ..storage.schema import ForeignFieldError, check_type, check_writable, declare, stored_field
 from ..storage.targets import CHUNK, Target, TargetError, all_images, batched, check_field_name
@@ -279,7 +279,8 @@ class LabelStore:
         is_patches = self.target.is_patches
         paths = (self.attribute_path(name) for name in ("status", "label", "assigned"))
         status, label, assigned = (F(path.rpartition(".")[2] if is_patches else path) for path in paths)
-        return (status.exists() & (status != STATUS_AUTO)) | (label.exists() & (label != assigned))
+        is_there = label.exists() | (status == STATUS_IGNORED) | ~assigned.exists()  # else its text was deleted
+        return (status.exists() & (status != STATUS_AUTO) & is_there) | (label.exists() & (label != assigned))
 
     def count_user_labels(self) -> int:
         """The number of user labels among the items, counted by the database."""

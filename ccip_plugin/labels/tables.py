@@ -19,6 +19,7 @@ _OTHER = max(Status) + 1  # code of a status that is none of ours
 _NAN = float("nan")
 _MOST = 2**62
 """The largest id of a group; the ids that the registry gives are smaller."""
+_ASSIGNED = 3  # the place of ``assigned`` in a GroupLabel, behind the status
 _MOST_SOURCES = 1000  # others may write anything there
 
 
@@ -84,16 +85,17 @@ class GroupLabel:
 def values_of(stored: Sequence[Any]) -> Sequence[Any]:
     """The values of a label in their order, all None for no label, from the stored ones; of what is no id None.
 
-    Without a text there is no label, unless a user gave the item a status, as ``ignored`` before any run: then it is in
-    no group.
+    Without a text there is no label: a user deleted it, so that a run decides again. Unless it is ignored, or a user
+    gave it a status before any run: then it is in no group.
     """
-    label, group_id, *rest = stored
+    label, group_id, status, *rest = stored
     group_id = None if (known := _id_or_none(group_id)) == NONE else known
     if label is not None:
-        return (label, group_id, *rest)
-    if rest[0] is None or rest[0] == STATUS_AUTO:
+        return (label, group_id, status, *rest)
+    is_deleted = rest[_ASSIGNED] is not None and status != STATUS_IGNORED
+    if status is None or status == STATUS_AUTO or is_deleted:
         return (None,) * len(stored)
-    return (UNASSIGNED, group_id, *rest)
+    return (UNASSIGNED, group_id, status, *rest)
 
 
 class TableBuilder:

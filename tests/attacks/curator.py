@@ -93,6 +93,10 @@ class Curator:
     def clear(self) -> str:
         """Removes the labels of items."""
         ids = self.some()
+        if self.rng.random() < 0.3:
+            how = self.rng.choice(["save", "set_values"])
+            self._set(ids, "label", None, how)
+            return f"clear the text of {ids} by {how}"
         if self.is_patches:
             for item in self._detections(ids):
                 for key in [key for key in item.field_names if key.startswith("character_")]:

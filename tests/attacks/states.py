@@ -82,11 +82,12 @@ def read_state(dataset, is_patches: bool) -> State:
 
 
 def text_of(label: Any) -> str | None:
-    """The text of a stored label, None without one; without a text, but with a status of a person, in no group."""
+    """The text of a stored label, None without one, as when it was deleted; of a status alone in no group."""
     if not isinstance(label, dict):
         return None
     if label.get("label") is None and label.get("status") not in (None, "auto"):
-        return UNASSIGNED
+        is_deleted = label.get("assigned") is not None and label["status"] != "ignored"
+        return None if is_deleted else UNASSIGNED
     return label.get("label")
 
 

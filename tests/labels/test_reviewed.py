@@ -65,6 +65,15 @@ def test_detections(dataset):
     assert "2 of 4 detections confirmed" in str(ccip.review_progress(data, patches_field="people"))
 
 
+def test_spellings_of_a_name_are_one_group(embedded):
+    data = embedded("aaaabbbc")
+    ccip.group_characters(data)
+    data[:4].set_values("character_group.label", ["Rei", " Rei", "か\u3099くほ\u309a", "がくぽ"])
+    assert counts(data) == (4, 0, 4, 2, 3)
+    data[:1].set_values("character_group.label", ["x" * 201])
+    assert counts(data) == (4, 0, 4, 2, 3), "a text that is too long names no group"
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_it_counts_what_the_labels_say(dataset, seed):
     """Any label, of ours or of others, counts as the label store says."""

@@ -166,6 +166,7 @@ def _write(store: LabelStore, rows: Sequence[_Row]) -> int:
         if group_id is not None:
             group = draft.groups[group_id].name
             confirmed = replace(confirmed, label=group, assigned=group)  # in its spelling
+            draft.lift(group_id, [item_id])
         changed.append((item_id, sample_id, confirmed))
         moves.append((item_id, label.group_id if label.group_id in draft.registry.groups else None, group_id))
         before[item_id] = _rebuilt(store, raw)

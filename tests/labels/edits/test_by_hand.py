@@ -4,7 +4,18 @@ import datetime
 
 import pytest
 
-from ccip_plugin import confirm, history, ignore, move, propose_groups, redo, reject, rename_group, undo
+from ccip_plugin import (
+    confirm,
+    history,
+    ignore,
+    move,
+    propose_groups,
+    redo,
+    reject,
+    rename_group,
+    review_progress,
+    undo,
+)
 from ccip_plugin.labels.edits import by_hand
 from ccip_plugin.labels.identities import last_look
 from ccip_plugin.storage.internals import sample_documents
@@ -54,6 +65,32 @@ def test_the_next_change_records_them(grouped, how):
     assert "Rei" not in {group.name for group in grouped.registry.groups.values()}
     grouped.call(redo, grouped.data)
     assert (grouped.names()[:2], grouped.statuses()[:2]) == (["Rei", "Rei"], ["confirmed", "confirmed"])
+
+
+def test_a_deleted_text_is_decided_again(grouped):
+    """The group of a detection is an attribute of its own: whoever deletes that, leaves the status behind."""
+    grouped.call(confirm, grouped.view(0, 1))
+    before = grouped.names()
+    write(grouped, (0,), (None,))
+    assert (grouped.names()[0], grouped.call(review_progress, grouped.data).n_confirmed) == (None, 1)
+    assert grouped.store.count_user_labels() == 1
+    grouped.run()
+    assert (grouped.names(), grouped.statuses()[:2]) == (before, ["auto", "confirmed"])
+    grouped.call(ignore, grouped.view(0))
+    write(grouped, (0,), (None,))
+    grouped.run()
+    assert (grouped.names()[0], grouped.statuses()[0]) == ("unassigned", "ignored"), "its status says it"
+
+
+def test_a_name_typed_for_a_rejected_image_lifts_that(grouped):
+    grouped.call(reject, grouped.view(0))
+    rejected = grouped.registry.rejections
+    write(grouped, (0,), (ONE,))
+    grouped.call(confirm, grouped.view(7))
+    assert grouped.names()[0] == ONE and not any(grouped.registry.rejections.values())
+    for _ in range(2):
+        grouped.call(undo, grouped.data)
+    assert (grouped.names()[0], grouped.registry.rejections) == ("unassigned", rejected)
 
 
 def test_what_only_reads_or_undoes_records_nothing(grouped):
