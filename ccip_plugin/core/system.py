@@ -107,7 +107,7 @@ def _copy_output(file: IO[bytes]) -> None:
 
 
 @contextlib.contextmanager
-def atomic_write(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """Replaces a file or folder atomically: readers see the old content or the new, never a part.
 
     Yields a temporary path in the same folder, where the block writes a file or creates a folder. After the block it is
@@ -115,6 +115,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
     Args:
         path: the file or folder to replace; its parent exists
+        durable (True): sync to disk; what a power failure may empty needs no sync
 
     Raises:
         OSError: the content could not be written or renamed; ``path`` is unchanged
@@ -122,11 +123,14 @@ def atomic_write(path: Path) -> Iterator[Path]:
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}{PART_SUFFIX}")
     try:
         yield part
-        _sync(part)
+        if durable:
+            _sync(part)
         _put_in_place(part, path)
     except BaseException:
         delete(part)
         raise
+    if not durable:
+        return
     with contextlib.suppress(OSError):  # the rename is done; only a power failure could undo it
         _sync_one(path.parent)
 

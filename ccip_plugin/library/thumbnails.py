@@ -1,20 +1,15 @@
 """Thumbnails of characters: small WebP images without metadata."""
 
-import io
 import logging
 from collections.abc import Mapping
-
-from PIL import Image
 
 from ..core.errors import CCIPError
 from ..core.library.files import THUMBNAIL_BYTES
 from ..core.preprocessing import crop, load_image
+from ..core.thumbnails import draw
 from ..embeddings.store import EmbeddingStore, Keys
 
 logger = logging.getLogger(__name__)
-
-SIDE = 160
-_QUALITIES = (80, 50, 20)
 
 
 def thumbnails_of(store: EmbeddingStore, item_ids: Mapping[str, int]) -> dict[int, bytes]:
@@ -35,19 +30,9 @@ def thumbnails_of(store: EmbeddingStore, item_ids: Mapping[str, int]) -> dict[in
             image = load_image(item.filepath)
             for key in item.keys:
                 box = None if item.boxes is None else item.boxes[key]
-                made[item_ids[key.item_id]] = _thumbnail(image if box is None else crop(image, box))
+                made[item_ids[key.item_id]] = draw(
+                    image if box is None else crop(image, box), max_bytes=THUMBNAIL_BYTES
+                )
         except CCIPError as error:
             logger.warning("no thumbnail: %s", error)
     return made
-
-
-def _thumbnail(image: Image.Image) -> bytes:
-    small = image.copy()
-    small.thumbnail((2 * SIDE, SIDE))
-    small.info.clear()
-    for quality in _QUALITIES:
-        stream = io.BytesIO()
-        small.save(stream, "WEBP", quality=quality, exif=b"", icc_profile=b"", xmp=b"")
-        if stream.tell() <= THUMBNAIL_BYTES:
-            break
-    return stream.getvalue()
