@@ -119,7 +119,9 @@ def test_a_pipe_is_not_opened(folder, tmp_path):
         folder.make(str(tmp_path / "pipe"))
 
 
-@pytest.mark.parametrize("box", [(), (0.5,), (0, 0, 0, 0), (2, 2, 1, 1), (0, 0, float("nan"), 1), "abcd", (0, 0, 9e9, 1)])
+@pytest.mark.parametrize(
+    "box", [(), (0.5,), (0, 0, 0, 0), (2, 2, 1, 1), (0, 0, float("nan"), 1), "abcd", (0, 0, 9e9, 1)]
+)
 def test_a_box_without_pixels_has_none(folder, images, box):
     (path,) = images("a")
     whole, of_box = folder.make(str(path), [None, box])
