@@ -80,6 +80,7 @@ IMPORTS: dict[str, set[str]] = {
         "core.progress",
         "core.registry",
     },
+    "core.review": {"core.arrays", "core.errors"},
     "storage": {"core.errors"},
     "reports": {"core.errors", "core.plain", "core.progress"},
     "embeddings": {

@@ -1,0 +1,89 @@
+"""Nearest groups of each group and of each image in no group, kept up to date group by group."""
+
+import numpy as np
+
+from ..arrays import FloatArray, IntArray, Vectors
+
+N_RIVALS = 20
+"""How many nearest groups are kept of each group."""
+
+N_CANDIDATES = 5
+"""How many nearest groups are kept of each image in no group."""
+
+_BLOCK = 512
+_FEWEST = 8  # a list that has become shorter is made anew
+
+
+class NearestLists:
+    """Lists of the nearest groups, by slot: the row of a group's mean in the array of means.
+
+    A list is exact when it is made. Later changes of other groups enter it if they are nearer than its last entry.
+
+    Args:
+        n: number of lists
+        width: length of each
+    """
+
+    def __init__(self, n: int, width: int) -> None:
+        self.slots = np.full((n, width), -1, np.int64)
+        self.differences = np.full((n, width), np.inf, np.float32)
+        self._reach = np.full(n, np.inf, np.float32)  # what is not in the list is at least as far as this
+
+    def grow(self, n: int) -> None:
+        """Makes room for more lists."""
+        extra = NearestLists(n - len(self.slots), self.slots.shape[1])
+        self.slots = np.concatenate([self.slots, extra.slots])
+        self.differences = np.concatenate([self.differences, extra.differences])
+        self._reach = np.concatenate([self._reach, extra._reach])
+
+    def set_rows(self, rows: IntArray, differences: Vectors) -> None:
+        """Makes lists from the ``(len(rows), n_slots)`` differences to all groups; infinite ones are left out."""
+        if not len(rows):
+            return
+        width = min(self.slots.shape[1], differences.shape[1])
+        order = np.argpartition(differences, width - 1, axis=1)[:, :width]
+        nearest = np.take_along_axis(differences, order, axis=1)
+        by_difference = np.argsort(nearest, axis=1, kind="stable")
+        order, nearest = np.take_along_axis(order, by_difference, 1), np.take_along_axis(nearest, by_difference, 1)
+        self.slots[rows], self.differences[rows] = -1, np.inf
+        self.slots[rows, :width] = np.where(np.isfinite(nearest), order, -1)
+        self.differences[rows, :width] = nearest
+        self._reach[rows] = self.differences[rows, -1]
+
+    def remove(self, slots: IntArray, rows: IntArray | None = None) -> None:
+        """Takes groups out of the lists of ``rows``, of all by default."""
+        rows = np.arange(len(self.slots)) if rows is None else rows
+        row, column = np.nonzero(np.isin(self.slots[rows], slots))
+        self.slots[rows[row], column], self.differences[rows[row], column] = -1, np.inf
+
+    def clear(self, rows: IntArray) -> None:
+        """Empties lists."""
+        self.slots[rows], self.differences[rows], self._reach[rows] = -1, np.inf, np.inf
+
+    def insert(self, slot: int, rows: IntArray, differences: FloatArray) -> None:
+        """Puts a group into the lists of ``rows`` in which it is near enough."""
+        is_near = differences <= self._reach[rows]
+        rows, differences = rows[is_near], differences[is_near]
+        last = self.differences[rows].argmax(axis=1)
+        is_nearer = differences < self.differences[rows, last]
+        rows, last, differences = rows[is_nearer], last[is_nearer], differences[is_nearer]
+        full = np.isfinite(self.differences[rows, last])
+        self.slots[rows, last], self.differences[rows, last] = slot, differences
+        self._reach[rows[full]] = self.differences[rows[full]].max(axis=1)
+
+    def short(self, rows: IntArray) -> IntArray:
+        """Which of the lists have lost so many entries that they should be made anew."""
+        few = np.isfinite(self.differences[rows]).sum(axis=1) < min(_FEWEST, self.slots.shape[1] // 2)
+        short: IntArray = rows[few & np.isfinite(self._reach[rows])]
+        return short
+
+    def sorted(self, row: int) -> tuple[IntArray, FloatArray]:
+        """One list, nearest first."""
+        order = np.argsort(self.differences[row], kind="stable")
+        order = order[np.isfinite(self.differences[row, order])]
+        return self.slots[row, order], self.differences[row, order].astype(np.float64)
+
+
+def blocks(rows: IntArray) -> list[IntArray]:
+    """Rows in blocks whose differences to all groups fit into memory."""
+    return [rows[start : start + _BLOCK] for start in range(0, len(rows), _BLOCK)]

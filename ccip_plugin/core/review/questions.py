@@ -1,0 +1,92 @@
+"""The next questions to a person: those with the most images expected to be put right per answer."""
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+
+from ..errors import ParameterError
+from .board import Board
+from .kinds import HALVES, IN, KINDS, OUT, SAME, WHO, WHOLE, Question
+from .memory import Memory
+from .pairs import HalvesOfGroups, halves_questions, same_questions, whole_question
+from .probabilities import Probabilities
+from .strips import in_questions, out_questions, who_questions
+
+__all__ = ["KINDS", "Question", "Ranking", "rank"]
+
+_SEARCHED = 4  # times as many questions per kind as are wanted
+
+
+class Ranking:
+    """Ranks questions about one board again and again; keeps what did not change in between."""
+
+    def __init__(self) -> None:
+        self._halves = HalvesOfGroups()
+
+    def rank(
+        self, board: Board, memory: Memory, probabilities: Probabilities, *, n: int, kinds: Iterable[str] | None = None
+    ) -> list[Question]:
+        """As :func:`rank`."""
+        kinds = KINDS if kinds is None else tuple(kinds)
+        if unknown := [kind for kind in kinds if kind not in KINDS]:
+            raise ParameterError("kinds", unknown[0], f"of {', '.join(KINDS)}")
+        memory.follow(board)
+        search: dict[str, Callable[[], Iterator[Question]]] = {
+            SAME: lambda: same_questions(board, memory, probabilities),
+            HALVES: lambda: halves_questions(board, memory, probabilities, self._halves),
+            OUT: lambda: out_questions(board, memory, probabilities),
+            IN: lambda: in_questions(board, memory, probabilities),
+            WHO: lambda: who_questions(board, memory, probabilities),
+            WHOLE: lambda: _whole(board, memory),
+        }
+        best: list[Question] = []
+        for kind in kinds:
+            is_open = (question for question in search[kind]() if memory.is_open(question.key))
+            best += itertools.islice(is_open, _SEARCHED * n)
+        best.sort(key=lambda question: -question.gain)
+        return _independent(best, n)
+
+
+def rank(
+    board: Board, memory: Memory, probabilities: Probabilities, *, n: int, kinds: Iterable[str] | None = None
+) -> list[Question]:
+    """The best questions. None of them is about a group or an image that another one is about.
+
+    Args:
+        board: the groups
+        memory: what was asked
+        probabilities: of "one character"
+        n: how many questions
+        kinds (None): of these kinds only
+
+    Returns:
+        at most ``n`` questions, the best first; fewer where going on is as likely to harm
+
+    Raises:
+        ParameterError: a kind is unknown
+    """
+    return Ranking().rank(board, memory, probabilities, n=n, kinds=kinds)
+
+
+def _independent(questions: Iterable[Question], n: int) -> list[Question]:
+    chosen: list[Question] = []
+    groups: set[int] = set()
+    for question in questions:
+        mine = set(question.groups) - {0}
+        rows = {-1 - int(row) for part in question.items for row in part} if question.kind in (IN, WHO) else set()
+        if groups.isdisjoint(mine | rows):
+            chosen.append(question)
+            groups |= mine | rows
+        if len(chosen) == n:
+            break
+    return chosen
+
+
+def _whole(board: Board, memory: Memory) -> Iterator[Question]:
+    for group_id in sorted(memory.whole):
+        if group_id in board:
+            n_open = int(np.count_nonzero(~board.confirmed[board.members(group_id)]))
+            question = whole_question(board, group_id, float(n_open))
+            if question is not None:
+                yield question

@@ -1,0 +1,190 @@
+"""The questions that are asked, in which order, and what is never asked again."""
+
+import numpy as np
+import pytest
+
+from ccip_plugin.core.errors import ParameterError
+from ccip_plugin.core.review.answers import SAID, apply, effects_of, record
+from ccip_plugin.core.review.kinds import HALVES, IN, KINDS, OUT, SAME, WHO, WHOLE
+from ccip_plugin.core.review.memory import LATER, Memory
+from ccip_plugin.core.review.probabilities import Probabilities
+from ccip_plugin.core.review.questions import Ranking, rank
+from tests.core.review.worlds import board_of
+
+NEW_ID = 90
+
+
+class Review:
+    """A board, a memory, and answers."""
+
+    def __init__(self, characters, groups, **options):
+        self.board = board_of(characters, groups, **options)
+        self.memory, self.probabilities, self.ranking = Memory(), Probabilities(), Ranking()
+
+    def ask(self, *kinds, n=5):
+        """The best questions of some kinds."""
+        return self.ranking.rank(self.board, self.memory, self.probabilities, n=n, kinds=kinds or None)
+
+    def answer(self, question, said, *marked):
+        """Gives an answer and applies it."""
+        new_id = max(NEW_ID, int(self.board.group_of.max()) + 1)
+        effects = effects_of(question, said, marked, new_id=new_id)
+        record(self.memory, question, said, marked, new_id=new_id)
+        apply(self.board, effects)
+        return effects
+
+    def wait(self):
+        """Lets many answers pass."""
+        self.memory.number += LATER + 1
+
+
+def test_two_groups_of_one_character_are_asked_about_first():
+    review = Review("aaaaaaaabbbb", "111122223333")
+    (question,) = review.ask(SAME)
+    assert set(question.groups) == {1, 2} and question.probability > 0.9
+    assert review.ask()[0].key == question.key
+    review.answer(question, "same")
+    assert sorted(review.board.sizes.tolist()) == [4, 8]
+    assert review.ask(SAME) == []
+
+
+def test_what_was_said_to_be_different_is_not_asked_again_at_once():
+    review = Review("aaaaaaaabbbb", "111122223333")
+    review.answer(review.ask(SAME)[0], "different")
+    assert review.board.is_apart(1, 2)
+    assert review.ask(SAME) == [] and review.ask(IN) == []
+
+
+def test_a_surprising_answer_is_checked_once_later():
+    review = Review("aaaaaaaabbbb", "111122223333")
+    review.answer(review.ask(SAME)[0], "different")
+    review.wait()
+    (again,) = review.ask(SAME)
+    assert set(again.groups) == {1, 2}
+    review.answer(again, "different")
+    review.wait()
+    assert review.ask(SAME) == []
+
+
+def test_the_later_answer_wins_and_the_earlier_one_counts_as_a_slip():
+    review = Review("aaaaaaaabbbb", "111122223333")
+    review.answer(review.ask(SAME)[0], "different")
+    review.wait()
+    review.answer(review.ask(SAME)[0], "same")
+    assert not review.board.is_apart(1, 2) and len(review.board.ids) == 2
+    assert review.memory.n_slips == 1
+
+
+def test_kept_apart_pairs_of_earlier_decisions_are_never_asked_about():
+    review = Review("aaaaaaaabbbb", "111122223333", apart=[(1, 2)])
+    assert review.ask(SAME) == [] and review.ask(IN) == []
+
+
+def test_a_mixed_group_is_asked_about_by_its_halves():
+    review = Review("aaaaabbbb" + "c" * 6, "111111111" + "2" * 6)
+    (question,) = review.ask(HALVES)
+    assert question.groups == (1,) and question.probability < 0.1
+    assert [sorted(rows.tolist()) for rows in question.items] == [[0, 1, 2, 3, 4], [5, 6, 7, 8]]
+    review.answer(question, "different")
+    assert review.board.members(NEW_ID).tolist() == [5, 6, 7, 8] and review.board.is_apart(1, NEW_ID)
+    assert review.ask() == []
+
+
+def test_a_group_that_is_one_character_is_not_halved_again():
+    review = Review("aaaaabbbb", "111111111")
+    review.answer(review.ask(HALVES)[0], "same")
+    assert review.ask(HALVES) == []
+
+
+def test_a_wrong_image_is_shown_in_a_strip():
+    review = Review("aaaaaab", "1111111")
+    (question,) = review.ask(OUT)
+    assert question.groups == (1,) and 6 in question.rows
+    place = question.rows.tolist().index(6)
+    review.answer(question, "done", place)
+    assert review.board.group_of[6] == 0 and review.board.is_rejected(6, 1)
+    assert review.ask(OUT) == []
+
+
+def test_confirmed_images_are_not_doubted():
+    review = Review("aaaaaab", "1111111", confirmed=[True] * 7)
+    assert review.ask(OUT) == []
+
+
+def test_single_images_and_small_groups_are_offered_to_a_larger_one():
+    review = Review("aaaaaaaaab", "1111112200")
+    (question,) = review.ask(IN)
+    assert question.groups[0] == 1
+    tiles = [rows.tolist() for rows in question.items]
+    assert [6, 7] in tiles and [8] in tiles
+    review.answer(question, "done", *range(len(tiles)))
+    assert {*range(9)} <= set(review.board.members(1).tolist())
+
+
+def test_a_tile_that_was_not_marked_is_kept_apart():
+    review = Review("aaaaaaaaab", "1111112200")
+    (question,) = review.ask(IN)
+    review.answer(question, "done")
+    assert review.board.is_apart(1, 2) and review.board.is_rejected(8, 1)
+    assert [question.groups for question in review.ask(IN)] == [(2, 0)]
+
+
+@pytest.mark.parametrize(
+    "said, group, is_ignored",
+    [("pick", 1, False), ("new", NEW_ID, False), ("none", 0, True), ("two", 0, True)],
+)
+def test_who_is_this(said, group, is_ignored):
+    review = Review("aaaabbbba", "111122220")
+    (question,) = review.ask(WHO)
+    assert question.rows.tolist() == [8] and question.groups[0] == 1
+    review.answer(question, said, *([0] if said == "pick" else []))
+    assert review.board.group_of[8] == group and review.board.ignored[8] == is_ignored
+    assert review.ask(WHO) == []
+
+
+def test_the_whole_group_is_asked_about_only_when_told_so():
+    review = Review("aaaaaa", "111111", confirmed=[True] * 2 + [False] * 4)
+    assert review.ask(WHOLE) == []
+    review.memory.whole.add(1)
+    (question,) = review.ask(WHOLE)
+    assert [rows.tolist() for rows in question.items] == [[0, 1], [2, 3, 4, 5]]
+    review.answer(question, "same")
+    assert review.board.confirmed.all() and review.ask(WHOLE) == []
+
+
+def test_later_comes_back_and_cannot_tell_does_not():
+    review = Review("aaaaaaaabbbb", "111122223333")
+    review.answer(review.ask(SAME)[0], "later")
+    assert review.ask(SAME) == []
+    review.wait()
+    (question,) = review.ask(SAME)
+    review.answer(question, "unsure")
+    review.wait()
+    assert review.ask(SAME) == []
+
+
+def test_questions_of_one_queue_are_about_different_groups():
+    review = Review("aaaaaabbbbbbccccccdddd", "1112233334455556678889")
+    questions = review.ask(n=12)
+    groups = [group for question in questions for group in set(question.groups) - {0}]
+    assert len(questions) > 1 and len(groups) == len(set(groups))
+
+
+def test_nothing_is_asked_about_nothing():
+    review = Review("ab", "00")
+    assert review.ask() == []
+    assert rank(review.board, review.memory, review.probabilities, n=3) == []
+
+
+def test_refuses_unknown_kinds_and_answers():
+    review = Review("aaaaaaaabbbb", "111122223333")
+    with pytest.raises(ParameterError, match="kinds"):
+        review.ask("why")
+    (question,) = review.ask(SAME)
+    with pytest.raises(ParameterError, match="said"):
+        effects_of(question, "perhaps", new_id=NEW_ID)
+    assert set(SAID) == set(KINDS)
+    (question,) = Review("aaaaaab", "1111111").ask(OUT)
+    with pytest.raises(ParameterError, match="marked"):
+        effects_of(question, "done", (99,), new_id=NEW_ID)
+    assert np.isfinite(question.gain)
