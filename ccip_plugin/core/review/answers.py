@@ -56,7 +56,7 @@ def effects_of(
         said: one of :data:`SAID` of its kind
         marked (()): positions of the marked tiles, or of the picked group
         new_id: id for a group that the answer makes
-        keeps (None): which of two merged groups goes on; the larger one by default
+        keeps (None): which of two merged groups keeps its id; the larger one by default
 
     Raises:
         ParameterError: this is no answer to the question

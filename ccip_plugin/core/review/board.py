@@ -15,7 +15,7 @@ UNASSIGNED = 0
 
 
 class Board:
-    """Images, their groups, and what people decided about them.
+    """Images, their groups, and what people said about them.
 
     Images are rows: positions in ``vectors``. Ignored images belong to their group but are in no mean and no question.
 

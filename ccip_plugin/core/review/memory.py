@@ -68,7 +68,7 @@ class Memory:
         pairs: evidence by pair of group ids
         images: evidence by image and group: ``(row, group id)``
         cuts: by group id, the divisions that were asked about
-        unsure: keys of questions that nobody could tell
+        unsure: keys of questions that were answered "cannot tell"
         whole: groups of which is to be asked whether all images are the character of the confirmed ones
         n_facts: number of matters answered; a strip is one per tile
         n_slips: how many of these answers others contradict

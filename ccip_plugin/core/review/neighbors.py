@@ -11,7 +11,7 @@ N_CANDIDATES = 5
 """How many nearest groups are kept of each image in no group."""
 
 _BLOCK = 512
-_FEWEST = 8  # a list that has become shorter is made anew
+_FEWEST = 8  # a shorter list is recomputed
 
 
 class NearestLists:
@@ -31,10 +31,10 @@ class NearestLists:
 
     def grow(self, n: int) -> None:
         """Makes room for more lists."""
-        extra = NearestLists(n - len(self.slots), self.slots.shape[1])
-        self.slots = np.concatenate([self.slots, extra.slots])
-        self.differences = np.concatenate([self.differences, extra.differences])
-        self._reach = np.concatenate([self._reach, extra._reach])
+        more, width = n - len(self.slots), self.slots.shape[1]
+        self.slots = np.concatenate([self.slots, np.full((more, width), -1)])
+        self.differences = np.concatenate([self.differences, np.full((more, width), np.inf, np.float32)])
+        self._reach = np.concatenate([self._reach, np.full(more, np.inf, np.float32)])
 
     def set_rows(self, rows: IntArray, differences: Vectors) -> None:
         """Makes lists from the ``(len(rows), n_slots)`` differences to all groups; infinite ones are left out."""
@@ -72,7 +72,7 @@ class NearestLists:
         self._reach[rows[full]] = self.differences[rows[full]].max(axis=1)
 
     def short(self, rows: IntArray) -> IntArray:
-        """Which of the lists have lost so many entries that they should be made anew."""
+        """Which of the lists have become so short that they should be recomputed."""
         few = np.isfinite(self.differences[rows]).sum(axis=1) < min(_FEWEST, self.slots.shape[1] // 2)
         short: IntArray = rows[few & np.isfinite(self._reach[rows])]
         return short

@@ -55,7 +55,7 @@ def _same(board: Board, pair: tuple[int, int], gain: float, difference: float, p
 
 
 class HalvesOfGroups:
-    """The halves of each group, divided anew when its images change."""
+    """The halves of each group, divided again when its images change."""
 
     def __init__(self) -> None:
         self._kept: dict[int, tuple[IntArray, Halves | None]] = {}

@@ -61,7 +61,7 @@ def rank(
         kinds (None): of these kinds only
 
     Returns:
-        at most ``n`` questions, the best first; fewer where going on is as likely to harm
+        at most ``n`` questions, the best first; fewer where further answers are as likely to harm
 
     Raises:
         ParameterError: a kind is unknown
