@@ -48,6 +48,7 @@ IMPORTS: dict[str, set[str]] = {
         "core.progress",
         "core.registry",
         "core.system",
+        "core.thumbnails",
     },
     "core.clustering": {
         "core.arrays",
@@ -94,6 +95,7 @@ IMPORTS: dict[str, set[str]] = {
         "core.progress",
         "core.registry",
         "core.system",
+        "core.thumbnails",
         "reports",
         "storage",
     },

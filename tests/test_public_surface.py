@@ -111,6 +111,7 @@ OPTIONS = {
         "--same-image",
         "--tracks",
         "--no-similarity",
+        "--no-thumbnails",
         "--no-visualization",
         "--quiet",
         "--verbose",

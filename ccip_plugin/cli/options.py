@@ -61,7 +61,8 @@ def add_option(container: Container, option: Option, **keywords: Any) -> None:
     text = option.spec.help.replace("%", "%%")
     if option.kind is bool:
         keywords = {"default": None, **keywords}
-        container.add_argument(option.flag, dest=option.name, action="store_true", help=text, **keywords)
+        action, text = ("store_false", f"do not {text}") if option.default else ("store_true", text)
+        container.add_argument(option.flag, dest=option.name, action=action, help=text, **keywords)
         return
     if option.choices:
         keywords = {**keywords, "choices": [choice.value for choice in option.choices]}

@@ -101,8 +101,9 @@ class Option:
 
     @property
     def flag(self) -> str:
-        """The name on the command line."""
-        return self.spec.flag or f"--{self.name.replace('_', '-')}"
+        """The name on the command line; of a switch that is on by default, that of switching it off."""
+        prefix = "no-" if self.kind is bool and self.default else ""
+        return self.spec.flag or f"--{prefix}{self.name.replace('_', '-')}"
 
     @property
     def expected(self) -> str:

@@ -1,6 +1,7 @@
 """Computes the CCIP embeddings of the images or detections of a dataset; resumable."""
 
 import contextlib
+import functools
 import itertools
 import time
 from collections.abc import Generator, Iterable
@@ -16,6 +17,7 @@ from ..core.options import takes
 from ..core.preprocessing import BLANK_REASON, READING_POLICY, collected_warnings
 from ..core.progress import ProgressCallback, report
 from ..core.registry import DEFAULT_MODEL, get_spec
+from ..core.thumbnails import Thumbnails
 from ..storage.connection import with_database_errors
 from ..storage.fields import ERROR_FIELD
 from ..storage.lease import SHORT_SECONDS, lease
@@ -59,6 +61,9 @@ def compute_embeddings(
       their model
     - if another process begins to write embeddings of another provenance into the field, this run stops with an error
 
+    Thumbnails of what is embedded are kept in the cache folder, as the images are read anyway. Where it cannot be
+    written, there are none, and nothing else is missing.
+
     Args:
         samples: a dataset or view of images; a patches view stands for its detections
         patches_field (None): the field with the detections to embed, None for whole images
@@ -73,7 +78,7 @@ def compute_embeddings(
         ProvenanceError: the embeddings would not match the provenance of the stored ones
         CCIPError: the model cannot be downloaded or run
     """
-    started = time.monotonic()
+    started, thumbnails = time.monotonic(), Thumbnails() if options.thumbnails else None
     store = embedding_store(samples, options.embeddings_field, patches_field)
     provenance = _new_provenance(store, options.model_name, options.alpha, options.force_square)
     if options.adopt:
@@ -103,8 +108,9 @@ def compute_embeddings(
             if not (is_for_all or options.verify):  # other processes may embed the same items
                 writer.sharing = Sharing(selection.todo, store.embedded)
                 todo = itertools.chain.from_iterable(map(store.items, writer.sharing.blocks()))
+            results_of = functools.partial(_results, encoder, provenance, options, thumbnails)
             for items, blank in ((store.items(selection.to_check), BLANK_ONLY), (todo, options.blank)):
-                with contextlib.closing(_results(items, encoder, provenance, options, blank)) as results:
+                with contextlib.closing(results_of(items, blank)) as results:
                     writer.write_all(results)
         writer.n_warnings = warned.total()
     if store.target.is_whole and (is_for_all or options.verify):
@@ -122,7 +128,12 @@ def _select(store: EmbeddingStore, options: EmbeddingOptions, progress: Progress
 
 
 def _results(
-    items: Iterable[Item], encoder: Encoder, provenance: Provenance, options: EmbeddingOptions, blank: str
+    encoder: Encoder,
+    provenance: Provenance,
+    options: EmbeddingOptions,
+    thumbnails: Thumbnails | None,
+    items: Iterable[Item],
+    blank: str,
 ) -> Generator[Extracted, None, None]:
     return extract(
         items,
@@ -133,6 +144,7 @@ def _results(
         max_pixels=options.max_pixels,
         memory=options.memory,
         blank=blank,
+        thumbnails=thumbnails,
     )
 
 

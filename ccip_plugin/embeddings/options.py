@@ -71,6 +71,11 @@ class EmbeddingOptions(Options):
         choices=(Choice(BLANK_FAIL, "Fail"), Choice(BLANK_EMBED, "Embed")),
         in_form=False,
     )
+    thumbnails: bool = option(
+        True,
+        "make thumbnails of the embedded images as well, in the cache folder ($CCIP_CACHE_DIR)",
+        in_form=False,
+    )
     provider: str = option(
         "auto",
         "the execution provider of onnxruntime, such as cpu or cuda; auto is CUDA if it works, else the CPU",

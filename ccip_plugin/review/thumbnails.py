@@ -174,7 +174,7 @@ class Missing:
             while len(self._waiting) > MAX_WAITING:
                 del self._waiting[next(iter(self._waiting))]
             if self._waiting and self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="ccip-thumbnails", daemon=True)
+                self._thread = threading.Thread(target=self._run, name="ccip thumbnails", daemon=True)
                 self._thread.start()
             self._changed.notify_all()
 

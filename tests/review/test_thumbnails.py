@@ -210,7 +210,7 @@ def test_there_is_one_thread_and_it_ends(tmp_path, images):
         asker.start()
     for asker in askers:
         asker.join()
-    assert sum(thread.name == "ccip-thumbnails" for thread in threading.enumerate()) == 1
+    assert sum(thread.name == "ccip thumbnails" for thread in threading.enumerate()) == 1
     slow.go.set()
     assert missing.join(SECONDS) and sorted(name for name, _ in slow.order) == list("abcdefgh")
     assert slow.usage().n_files == 8

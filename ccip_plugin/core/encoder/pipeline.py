@@ -13,6 +13,7 @@ from ..differences import normalize
 from ..errors import EmbeddingError
 from ..preprocessing import MAX_PIXELS
 from ..system import usable_cores
+from ..thumbnails import Thumbnails
 from .concurrency import AdaptiveSemaphore, Budget, Channel
 from .reading import BLANK_EMBED, Extracted, Item, Reader
 
@@ -51,6 +52,7 @@ def extract(
     memory: int = MEMORY,
     batch_size: int = BATCH_SIZE,
     blank: str = BLANK_EMBED,
+    thumbnails: Thumbnails | None = None,
 ) -> Generator[Extracted, None, None]:
     """Embeds images and crops; yields results in the order of completion.
 
@@ -73,6 +75,7 @@ def extract(
             at most ``workers`` x (48 MiB + twice the size of the largest decoded image)
         batch_size: images per batch on an accelerator
         blank: what is done with pictures that show nothing, see :class:`~ccip_plugin.core.encoder.reading.Reader`
+        thumbnails (None): where thumbnails of the embedded images and boxes are kept
 
     Yields:
         an :class:`Extracted` for each key of an item
@@ -86,7 +89,14 @@ def extract(
     if min(workers, batch_size) < 1:
         raise ValueError(f"workers is {workers}, batch_size is {batch_size}; both must be at least 1")
     budget = Budget(memory, workers)
-    reader = Reader(budget, alpha=alpha, force_square=force_square, max_pixels=max_pixels, blank=blank)
+    reader = Reader(
+        budget,
+        alpha=alpha,
+        force_square=force_square,
+        max_pixels=max_pixels,
+        blank=blank,
+        thumbnails=thumbnails,
+    )
     pipeline = (
         _Pipeline(items, reader, encoder, workers, spare)
         if encoder.is_cpu

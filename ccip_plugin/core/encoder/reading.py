@@ -2,10 +2,11 @@
 
 import contextlib
 import ctypes
+import functools
 import os
 import stat
 import sys
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
@@ -14,6 +15,7 @@ from PIL import Image
 from ..arrays import Vectors
 from ..errors import EmptyCropError, UnreadableImageError
 from ..preprocessing import BLANK_REASON, crop, image_size, is_blank, load_image, not_local, preprocess, resized
+from ..thumbnails import Box, Thumbnails
 from .concurrency import Budget, Cost
 
 DECODED_BYTES_PER_PIXEL = 4
@@ -95,25 +97,35 @@ class Reader:
         force_square: whether boxes are made square
         max_pixels: larger images fail, None for no limit
         blank: what is done with pictures that show nothing; with ``BLANK_ONLY`` no other one is given to the model
+        thumbnails (None): where thumbnails of what is given to the model are kept; boxes are not enlarged in these
     """
 
     def __init__(
-        self, budget: Budget, *, alpha: float, force_square: bool, max_pixels: int | None, blank: str = BLANK_EMBED
+        self,
+        budget: Budget,
+        *,
+        alpha: float,
+        force_square: bool,
+        max_pixels: int | None,
+        blank: str = BLANK_EMBED,
+        thumbnails: Thumbnails | None = None,
     ):
         self.budget, self._alpha, self._force_square, self._max_pixels = budget, alpha, force_square, max_pixels
-        self._blank = blank
+        self._blank, self._thumbnails = blank, thumbnails
 
     def read(self, item: Item) -> Generator[tuple[Extracted, Vectors | None], None, None]:
         """Yields for each key a result without vector and the model input, None after a failure."""
         try:
             with _open_file(item.filepath) as file:
-                source = file_state(os.fstat(file.fileno()))
-                yield from self._read_open(item, file, source)
+                yield from self._read_open(item, file, os.fstat(file.fileno()))
         except _CannotOpenError as error:
             for key in item.keys:
                 yield Extracted(key, error=str(error)), None
 
-    def _read_open(self, item: Item, file: BinaryIO, source: str) -> Iterator[tuple[Extracted, Vectors | None]]:
+    def _read_open(
+        self, item: Item, file: BinaryIO, status: os.stat_result
+    ) -> Iterator[tuple[Extracted, Vectors | None]]:
+        source = file_state(status)
         with contextlib.ExitStack() as held:
             cost = _cost(file)
             held.enter_context(self.budget.hold(cost))
@@ -124,8 +136,9 @@ class Reader:
                     yield self._failed(Extracted(key, source=source), error.reason)
                 return
             if item.boxes is None:
-                result = self._tensor(Extracted(item.key, source=source), image)
-                del image
+                keep = functools.partial(self._keep, item.filepath, status, None, image, image)
+                result = self._tensor(Extracted(item.key, source=source), image, keep)
+                del image, keep
                 _return_memory(cost)
                 held.close()  # the model needs the tensor only
                 yield result
@@ -137,7 +150,8 @@ class Reader:
                 except EmptyCropError as error:
                     yield self._failed(of_box, str(error))
                 else:
-                    yield self._tensor(of_box, cut)
+                    keep = functools.partial(self._keep, item.filepath, status, box, image, cut)
+                    yield self._tensor(of_box, cut, keep)
             del image
             _return_memory(cost)
 
@@ -145,14 +159,40 @@ class Reader:
         is_check = self._blank == BLANK_ONLY
         return replace(result, error=None if is_check else reason, is_unchanged=is_check), None
 
-    def _tensor(self, result: Extracted, image: Image.Image) -> tuple[Extracted, Vectors | None]:
-        """The model input of an image; None for a blank one that fails, and where only these are looked for."""
+    def _tensor(
+        self, result: Extracted, image: Image.Image, keep: Callable[[Image.Image], None]
+    ) -> tuple[Extracted, Vectors | None]:
+        """The model input of an image; None for a blank one that fails, and where only these are looked for.
+
+        Args:
+            result: the result without a vector
+            image: the image, or the crop
+            keep: called with the picture that the model gets
+        """
         picture = resized(image)
         if self._blank != BLANK_EMBED and is_blank(picture):
             return replace(result, error=BLANK_REASON), None
         if self._blank == BLANK_ONLY:
             return replace(result, is_unchanged=True), None
+        keep(picture)
         return result, preprocess(picture)
+
+    def _keep(
+        self,
+        filepath: str,
+        status: os.stat_result,
+        box: Box | None,
+        image: Image.Image,
+        cut: Image.Image,
+        picture: Image.Image,
+    ) -> None:
+        """Keeps a thumbnail of an image, or of what is in a box, whatever was cut out for the model."""
+        if self._thumbnails is None:
+            return
+        if box is None or not (self._alpha or self._force_square):
+            self._thumbnails.offer(filepath, status, box, lambda: cut, picture)
+        else:
+            self._thumbnails.offer(filepath, status, box, lambda: crop(image, _numbers(box)))
 
 
 class _CannotOpenError(Exception):
