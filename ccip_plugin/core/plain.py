@@ -11,6 +11,9 @@ BLANKS = (
 )
 """The characters that are blanks around a name, as ``str.strip`` has them: the ideographic space among others."""
 
+_CONTROL = "Cc", "Zl", "Zp"
+_INVISIBLE = "Cc", "Cf", "Mn", "Zs", "Zl", "Zp"
+
 
 def plain(value: Any) -> Any:
     """Converts containers to dicts and lists, and NaN and infinities, which JSON lacks, to None."""
@@ -33,3 +36,13 @@ def canonical_name(name: str) -> str:
     marks, Hangul. Full-width letters stay different from narrow ones.
     """
     return unicodedata.normalize("NFC", name.strip())
+
+
+def is_visible(name: str) -> bool:
+    """Whether a name has anything to see: more than blanks, and characters without a width."""
+    return any(unicodedata.category(character) not in _INVISIBLE for character in name)
+
+
+def is_one_line(name: str) -> bool:
+    """Whether a name has no control characters, such as a line break, but around it."""
+    return all(unicodedata.category(character) not in _CONTROL for character in name.strip())

@@ -26,7 +26,7 @@ from ..core.identity.groups import (
     looks_default,
 )
 from ..core.identity.parts import Part, PartError, changed, ids_named, joined, numbers_of, packed, unpacked
-from ..core.plain import canonical_name
+from ..core.plain import canonical_name, is_one_line, is_visible
 from ..storage.fields import UNASSIGNED
 from ..storage.internals import run_document, update_run_document
 from ..storage.run_files import RunFileError, TextFile, delete_unused, write_texts
@@ -84,10 +84,12 @@ def check_name(name: str) -> None:
     """Checks a name for a group.
 
     Raises:
-        GroupNameError: the name is empty, reserved, too long or looks like a default one
+        GroupNameError: the name is empty, reserved, too long, has control characters or looks like a default one
     """
-    if not name.strip():
+    if not is_visible(name):
         raise GroupNameError("a character group needs a name that is not empty")
+    if not is_one_line(name):
+        raise GroupNameError(f"{name[:40]!r} has control characters, such as a line break: choose a name without them")
     if name.strip() == UNASSIGNED:
         raise GroupNameError(f"{UNASSIGNED!r} means 'in no group'; choose another name for the character group")
     if looks_default(name):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..core.arrays import IntArray
+from ..core.identity.groups import GroupNameError
 from ..core.identity.state import NONE as NO_PLACE
 from ..core.library.matching import NONE, Gallery, GroupMatches, compared_members, match_groups, slip_chances
 from ..core.plain import canonical_name
@@ -14,6 +15,7 @@ from ..core.references import Measure
 from ..labels.edits.chosen import GroupRef, NoSuchGroupError
 from ..labels.edits.matches import ImageName, write_names
 from ..labels.edits.names import NameTakenError
+from ..labels.identities import check_name
 from .members import Members
 from .report import NameRow, NamingReport, RowStatus
 
@@ -141,6 +143,8 @@ class _Naming:
         return None
 
     def _status(self, group_id: int | None, name: str, other_id: int | None, item_id: str) -> RowStatus:
+        if not _is_name(name):
+            return RowStatus.NO_NAME
         if group_id is None:
             is_rejected = other_id is not None and item_id in self._rejections.get(other_id, ())
             return RowStatus.REJECTED if is_rejected else RowStatus.PROPOSED
@@ -168,6 +172,15 @@ class _Naming:
             else row
             for row in rows
         ]
+
+
+def _is_name(name: str) -> bool:
+    """Whether a group can have the name of a known character: default ones of another dataset identify nothing here."""
+    try:
+        check_name(name)
+    except GroupNameError:
+        return False
+    return True
 
 
 # -- accepting

@@ -24,6 +24,7 @@ class RowStatus(StrEnum):
     HAS_NAME = "has this name"
     REJECTED = "rejected before"  # by a user, from the group of that name
     APART = "kept apart"  # by a user, from the group of that name
+    NO_NAME = "no name for a group"  # as a default name is none, or 'unassigned'
     UNKNOWN = "unknown"
 
 
@@ -188,6 +189,7 @@ class NamingReport:
                 ("Have the name already", numbers[RowStatus.HAS_NAME] or None),
                 ("Rejected by users before", numbers[RowStatus.REJECTED] or None),
                 ("Users keep them apart from the group of that name", numbers[RowStatus.APART] or None),
+                ("Nearest to what is no name for a group", numbers[RowStatus.NO_NAME] or None),
                 ("Unknown, left open", numbers[RowStatus.UNKNOWN] or None),
                 (
                     "Labels changed" if edit is not None and edit.is_done else "Labels to be changed",

@@ -11,6 +11,8 @@ from typing import Any
 from ..core.errors import CCIPError, check_type, printable
 from ..core.plain import plain
 
+_FORMULA = ("=", "+", "-", "@")  # a text that begins with one of these is a formula for spreadsheets
+
 
 class FileNotWrittenError(CCIPError, OSError):
     """A file cannot be written."""
@@ -43,13 +45,27 @@ def write_json(path: str | Path, values: Mapping[str, Any]) -> Path:
 
 
 def write_csv(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> Path:
-    """Writes rows into a file that begins with a byte order mark, by which spreadsheets recognize UTF-8."""
+    """Writes rows into a file that begins with a byte order mark, by which spreadsheets recognize UTF-8.
+
+    A text that a spreadsheet would take for a formula, as a name from a stranger's file can be, gets a ' before it.
+    """
     rows = list(rows)
     columns = list(dict.fromkeys(name for row in rows for name in row))
     with writing(path) as place, place.open("w", encoding="utf-8-sig", newline="") as file:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
-        writer.writerows(
-            {key: "" if isinstance(v, float) and not math.isfinite(v) else v for key, v in row.items()} for row in rows
-        )
+        writer.writerows({key: _cell(value) for key, value in row.items()} for row in rows)
     return place
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, str) and value.lstrip()[:1] in _FORMULA and not _is_number(value):
+        return f"'{value}"
+    return "" if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False

@@ -248,6 +248,7 @@ class Corrections:
                 assert now[group_id].merged_into is None
                 gone = {other for other in group.apart if before.root(other) not in now}  # these had no images
                 assert not set(map(before.root, gone)) & self.members(before).keys()
+                gone |= {other for other in group.apart if before.root(other) == group_id}  # a part of it by now
                 assert (set(now[group_id].apart), now[group_id].cover) == ({*group.apart} - gone, group.cover)
             if not group.is_auto_named and group.merged_into is None:
                 assert now[group_id].name == group.name

@@ -18,6 +18,7 @@ from ccip_plugin import (
     undo,
 )
 from ccip_plugin.core.errors import CCIPError, ParameterError
+from ccip_plugin.core.identity.groups import GroupNameError
 from ccip_plugin.core.library.records import Character, Library, Origin, OtherModelError
 from ccip_plugin.core.references import References
 from ccip_plugin.core.registry import DEFAULT_MODEL
@@ -250,6 +251,21 @@ def test_two_groups_of_one_character(grouped):
     rows = [row for row in report.rows if row.name == REI and row.group_id is not None]
     assert sorted(row.status for row in rows) == [RowStatus.NAME_IN_USE, RowStatus.PROPOSED]
     assert grouped.names()[:4].count(REI) == 2
+
+
+@pytest.mark.parametrize("name", ["unassigned", "char_0001", "char_0099", "a\nb"])
+def test_what_is_no_name_for_a_group_is_not_proposed(grouped, name):
+    """As the groups of another dataset that have no names yet: the other rows can still be accepted."""
+    known = references(**{name: "a", ASUKA: "b", "Zoe": "x"})
+    if name == "a\nb":
+        grouped.call(rename_group, grouped.a, "Mine")
+    report = grouped.name(known, above=0, images=True)
+    (row,) = [row for row in report.rows if row.name == name and row.group_id == 1]
+    assert row.status == RowStatus.NO_NAME and not row.is_accepted
+    assert (grouped.names()[4], grouped.names()[11]) == (ASUKA, "Zoe")
+    assert dict(report.facts().pairs)["Nearest to what is no name for a group"]
+    with pytest.raises(GroupNameError):
+        grouped.name(known, accept=grouped.names()[0])
 
 
 def test_unknown_groups_can_be_chosen(grouped):

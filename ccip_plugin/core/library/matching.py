@@ -181,7 +181,7 @@ def match_groups(
     nearest, second = (np.array([row[place] for row in rows], np.int64) for place in (0, 1))
     first, other, agreeing = (np.array([row[place] for row in rows], np.float64) for place in (2, 3, 4))
     is_rejected = np.array([row[5] for row in rows], np.bool_)
-    limit = np.where(np.isnan(gallery.limits[nearest]), threshold, gallery.limits[nearest])
+    limit = np.fmin(gallery.limits[nearest], threshold)  # a stranger's library cannot make it larger
     is_match = (first <= limit) & (other - first >= min_margin) & (agreeing >= 0.5) & ~is_rejected
     score = _score(first, other, limit, min_margin, is_match)
     return GroupMatches(

@@ -231,7 +231,8 @@ class ImportPlan:
             group_id = self._group(entry.name, is_new=False)
             if entry.is_held and group_id is not None and self.draft.groups[group_id].held_by is None:
                 self.draft.hold(group_id)
-        pairs = {tuple(sorted((entry.name, name))) for entry in decisions.groups for name in entry.apart}
+        named = ((entry.name, name) for entry in decisions.groups for name in entry.apart)
+        pairs = {tuple(sorted(pair)) for pair in named if len(set(map(canonical_name, pair))) > 1}
         for one, other in sorted(pairs):
             self._keep_apart(one, other)
 

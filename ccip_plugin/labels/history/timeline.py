@@ -127,12 +127,7 @@ def _record(change: PastChange) -> dict[str, object]:
         "time_utc": change.at,
         "action": action_text(change.action),
         "labels": change.n_labels,
-        "by": _plain_cell(change.by or ""),
+        "by": change.by or "",
         "state": change.state,
-        "problem": _plain_cell(change.problem_text or ""),
+        "problem": change.problem_text or "",
     }
-
-
-def _plain_cell(text: str) -> str:
-    """A text that no spreadsheet takes for a formula."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@") else text

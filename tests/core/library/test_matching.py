@@ -107,6 +107,12 @@ def test_a_limit_of_its_own(cast):
     assert (match(None), match(0.01)) == ([0], [NONE])
 
 
+def test_a_library_cannot_widen_the_threshold(cast):
+    """A stranger's library could claim everything."""
+    library = Library(Origin("m"), (Character.of("claims all", cast[0][:4], limit=1.0),))
+    assert match_groups([cast[2][:3]], Gallery.of_library(library), threshold=THRESHOLD).character.tolist() == [NONE]
+
+
 def test_joined_galleries_keep_the_first_of_a_name(cast, gallery):
     other = Gallery.of_library(
         Library(Origin("m"), (Character.of("c0", cast[5]), Character.of("c6", cast[6], negatives=cast[7][:2])))

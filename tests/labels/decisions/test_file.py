@@ -208,6 +208,16 @@ def test_strange_files(dataset, tmp_path, content, problem):
         ccip.import_decisions(dataset("/a.png"), tmp_path / "a.json")
 
 
+def test_a_group_that_is_kept_apart_from_itself(dataset, tmp_path):
+    groups = [{"name": "Rei", "apart": ["Rei", " Rei", "Asuka"]}]
+    item = {"path": "/a.png", "name": "Rei", "status": "confirmed"}
+    values = {"format": "ccip-decisions", "version": 1, "group_field": "character_group"}
+    (tmp_path / "a.json").write_text(json.dumps(values | {"groups": groups, "items": [item]}), encoding="utf-8")
+    data = dataset("/a.png")
+    assert ccip.import_decisions(data, tmp_path / "a.json").n_changed == 1
+    assert data.values("character_group.label") == ["Rei"]
+
+
 @pytest.mark.parametrize(
     "item, problem",
     [

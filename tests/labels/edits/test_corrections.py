@@ -215,9 +215,22 @@ def test_a_name_that_is_free_again(grouped):
     assert grouped.names() == ["Asuka"] * 4 + ["Rei"] * 4 + ["unassigned"]
 
 
-@pytest.mark.parametrize(
-    "name", ["", "  ", "unassigned", " unassigned ", "R\ud83d", "\udc00", "char_0009", "char_12", "x" * 201]
+NO_NAMES = (
+    "",
+    "  ",
+    "\u200b\u200d",
+    "unassigned",
+    " unassigned ",
+    "R\ud83d",
+    "\udc00",
+    "a\nb",
+    "a\0b",
+    "char_0009",
+    "char_12",
 )
+
+
+@pytest.mark.parametrize("name", [*NO_NAMES, "char_12", "x" * 201])
 def test_names_that_no_group_can_have(grouped, name):
     before = grouped.stored()
     for call in (
