@@ -344,6 +344,7 @@ def test_what_cannot_be(grouped, tmp_path):
 
 def test_names_that_no_group_can_have(grouped):
     for name in ("unassigned", "character_0009", "x" * 300):
+        assert not grouped.name(references(**{name: "a"}), above=0).accepted
         with pytest.raises(CCIPError):
-            grouped.name(references(**{name: "a"}), above=0)
+            grouped.name(references(**{name: "a"}), accept=grouped.a)
     assert grouped.names()[0] == grouped.a
