@@ -5,10 +5,12 @@ FiftyOne runs this file again for each request of the App and each model that it
 
 
 def register(plugin):
-    """Called by FiftyOne to register the operators."""
+    """Called by FiftyOne to register the operators and panels."""
     from .ccip_plugin.operators import register as register_operators
+    from .ccip_plugin.panels import register as register_panels
 
     register_operators(plugin)
+    register_panels(plugin)
     _require_restart_after_update(getattr(plugin, "instances", ()))
 
 
@@ -31,7 +33,10 @@ def _require_restart_after_update(operators):
         return
     message = f"The CCIP plugin was updated from version {ccip_plugin.__version__} to {version[1]}. Restart the App."
     for operator in operators:
-        operator.resolve_input = lambda ctx: _error_form(message)
+        if hasattr(operator, "outdated"):  # it says so itself
+            operator.outdated = message
+        else:
+            operator.resolve_input = lambda ctx: _error_form(message)
 
 
 def _error_form(message):

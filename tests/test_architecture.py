@@ -183,16 +183,8 @@ IMPORTS: dict[str, set[str]] = {
         "reports",
         "storage",
     },
-    "review": {
-        "core.calibration",
-        "core.errors",
-        "core.progress",
-        "core.thumbnails",
-        "core.tuning",
-        "embeddings",
-        "labels",
-        "storage",
-    },
+    "review": {"core.arrays", "core.calibration", "core.errors", "core.identity", "core.plain", "core.progress"}
+    | {"core.review", "core.thumbnails", "core.tuning", "embeddings", "labels", "storage"},
     "evaluation": {
         "core.arrays",
         "core.calibration",
@@ -277,12 +269,9 @@ IMPORTS: dict[str, set[str]] = {
         "embeddings",
         "evaluation",
         "grouping",
-        "jobs",
-        "labels",
-        "library",
-        "search",
-        "zoo",
-    },
+    }
+    | {"jobs", "labels", "library", "review", "search", "storage", "zoo"},
+    "panels": {"app"},
     "__init__": {
         "brain",
         "core.lazy",

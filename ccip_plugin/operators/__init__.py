@@ -14,6 +14,8 @@ OPERATORS = (
     "group.show_names.ShowNames",
     "group.last_report.ShowLastReport",
     "names.name_characters.NameCharacters",
+    "review.open_review.OpenReview",
+    "review.panel_methods.Review",
     "edit.rename_group.RenameGroup",
     "edit.merge_groups.MergeGroups",
     "edit.split_group.SplitGroup",

@@ -247,6 +247,16 @@ def run_document(dataset: fo.Dataset, key: str, names: Iterable[str]) -> Documen
     return document
 
 
+def run_documents(dataset: fo.Dataset, method: str, names: Iterable[str]) -> list[Document]:
+    """Values of all custom runs of one kind, as they are stored now.
+
+    Assumes what :func:`run_document` does, and that ``config`` has the ``method``. The public ``list_runs`` gives the
+    runs of when the dataset was loaded.
+    """
+    query = {"_dataset_id": dataset_id(dataset), "config.method": method}
+    return list(database().runs.find(query, list(names)).sort("key", 1))
+
+
 def update_run_document(
     dataset: fo.Dataset, key: str, expected: Mapping[str, object], change: Mapping[str, object]
 ) -> bool:

@@ -56,6 +56,8 @@ def operators():
         ("show_names", LOW, False, True),
         ("last_report", LOW, False, True),
         ("name_characters", MEDIUM, False, True),
+        ("open_review", LOW, False, False),
+        ("review", MEDIUM, False, False),
         ("rename_group", MEDIUM, False, True),
         ("merge_groups", MEDIUM, False, True),
         ("split_group", MEDIUM, False, True),
@@ -97,7 +99,7 @@ def test_configurations(operators, name, risk, is_delegable, is_live):
 
 
 def test_every_operator_is_in_the_table(operators):
-    assert len(operators) == 38
+    assert len(operators) == 40
 
 
 # -- forms never write
@@ -158,7 +160,9 @@ def test_forms_without_a_dataset(operators):
     for name, operator in operators.items():
         form = operator.resolve_input(ExecutionContext({"params": {}})).to_json()
         errors = [each["error_message"] for each in form["type"]["properties"].values() if each["invalid"]]
-        assert errors == ([] if name in ("register_model", "manage_models") else ["Open a dataset first."]), name
+        assert errors == ([] if name in ("register_model", "manage_models", "review") else ["Open a dataset first."]), (
+            name
+        )
 
 
 # -- an operator in few lines

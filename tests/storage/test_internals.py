@@ -323,6 +323,10 @@ def test_reads_and_changes_stored_runs(dataset):
         stored = internals.run_document(data, "mine", ["config.revision", "config.method"])
         assert stored["config"] == {"revision": 1, "method": "test"}
         assert internals.run_document(data, "other", ["config"]) is None
+        assert [each["config"] for each in internals.run_documents(data, "test", ["config.revision"])] == [
+            {"revision": 1}
+        ]
+        assert internals.run_documents(data, "other", ["config"]) == []
         change = {"$set": {"config.names.8": "Asuka"}, "$inc": {"config.revision": 1}}
         assert internals.update_run_document(data, "mine", {"config.revision": 1}, change)
         assert not internals.update_run_document(data, "mine", {"config.revision": 1}, change)

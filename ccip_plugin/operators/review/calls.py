@@ -1,0 +1,62 @@
+"""A call of the panel: its dataset, what it reviews, who calls, and the token of the writing methods."""
+
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+import fiftyone as fo
+
+from ...review.board import BOARDS, ReviewBoard
+from ...review.cards import Table, table_of
+from ...review.problems import ReviewError
+from ...review.sources import chosen_source
+
+_SECRET = secrets.token_bytes(32)
+"""Of this process. A page of another site can post to the App, but never reads what comes back: so it has no token."""
+
+
+@dataclass
+class Call:
+    """A call of the panel.
+
+    Attributes:
+        dataset: the dataset that is open in the App
+        source: what is reviewed, as the panel sends it; None for the only field with groups
+        tab: the random id of the tab
+        by: the name of the person, None where it was not asked
+        is_view: whether the App shows a view
+        ctx: the context of the operator, None in a call from Python
+    """
+
+    dataset: fo.Dataset
+    source: dict[str, Any] | None = None
+    tab: str | None = None
+    by: str | None = None
+    is_view: bool = False
+    ctx: Any = None
+
+    def board(self) -> ReviewBoard:
+        """The board of what is reviewed, up to date."""
+        return BOARDS.get(self.dataset, chosen_source(self.dataset, self.source))
+
+    def groups(self) -> tuple[ReviewBoard, Table]:
+        """The board, and its groups as columns."""
+        board = self.board()
+        return board, table_of(board)
+
+    def token(self) -> str:
+        """What writing methods want."""
+        return hmac.new(_SECRET, str(self.dataset.name).encode("utf-8", "replace"), hashlib.sha256).hexdigest()
+
+    def check_token(self, given: object) -> None:
+        """Checks the token of a writing method.
+
+        Raises:
+            ReviewError: it is another one, as after a restart of the server
+        """
+        if not isinstance(given, str) or not hmac.compare_digest(
+            given.encode("utf-8", "replace"), self.token().encode()
+        ):
+            raise ReviewError("token", "the server was started again since this panel was opened: open it again")
