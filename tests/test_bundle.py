@@ -1,4 +1,4 @@
-"""The committed bundle of the review panel: built from the sources that are beside it, small, and in one piece."""
+"""The committed bundle of the review panel: built from the sources beside it, small, every word in every language."""
 
 import hashlib
 import json
@@ -9,7 +9,8 @@ import pytest
 
 UI = Path(__file__).resolve().parents[1] / "ui"
 BUNDLE = UI / "dist" / "index.umd.js"
-REBUILD = "run `npm ci && npm run build` in ui/ and commit ui/dist/index.umd.js"
+REBUILD = "run `npm ci && npm run build` in ui/ and commit ui/dist"
+LANGUAGES = ("en", "ja", "zh")
 LARGEST = 40_000
 
 
@@ -24,8 +25,25 @@ def hash_of_sources() -> str:
 
 
 def test_the_bundle_was_built_from_these_sources():
-    first_line = BUNDLE.read_text(encoding="utf-8").splitlines()[0]
-    assert first_line == f"/*! ccip-review sources-sha256: {hash_of_sources()} */", REBUILD
+    sources = hash_of_sources()
+    for path in (BUNDLE, BUNDLE.with_name("panel.css")):
+        first_line = path.read_text(encoding="utf-8").splitlines()[0]
+        assert first_line == f"/*! ccip-review sources-sha256: {sources} */", REBUILD
+    for language in LANGUAGES:
+        assert words_of(language)["sources"] == sources, REBUILD
+
+
+def words_of(language: str) -> dict[str, str]:
+    return json.loads((BUNDLE.parent / f"words.{language}.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_word_is_there_in_every_language_with_the_same_values(language):
+    english, words = words_of("en"), words_of(language)
+    assert words.keys() == english.keys()
+    for key, text in words.items():
+        assert text, key
+        assert set(re.findall(r"{\w+}", text)) <= set(re.findall(r"{\w+}", english[key])), key
 
 
 def test_the_bundle_is_small():

@@ -1,5 +1,135 @@
-import { React } from "./react";
+// The panel: tabs, how far it is, what is wrong, and the screen of the tab.
+import { h, useCallback, useEffect, useMemo, useRef, useState } from "./react";
+import { clocked } from "./api";
+import { Problems, Notices } from "./notices";
+import { DeskContext, type Desk } from "./desk";
+import { Groups } from "./groups";
+import { Image } from "./image";
+import { isForUs, isOnButton, letter } from "./keys";
+import { Large, Looks, Makings, Pictures, preload } from "./pictures";
+import { Progress } from "./progress";
+import { Questions } from "./questions";
+import { picturesOf, queueOf } from "./queue";
+import { sessionOf, type Session, type Tab } from "./session";
+import { useStore } from "./store";
+import { isReady, named, t, type Word } from "./words";
+import type { ReactNode } from "./react";
 
-export function Panel() {
-  return <div data-cy="review" />;
+const TABS: [Tab, Word, string][] = [
+  ["groups", "groups", "g"],
+  ["questions", "questions", "q"],
+  ["progress", "progress", "p"],
+  ["image", "thisImage", ""],
+];
+const SAID_MS = 8000;
+const SCREENS = { groups: Groups, questions: Questions, progress: Progress, image: Image };
+
+function Head({ session, isOn, desk }: { session: Session; isOn: boolean; desk: Desk }) {
+  const { tab, progress, text, version } = useStore(session);
+  const { pending } = useStore(desk.queue);
+  useEffect(() => {
+    const timer = setTimeout(() => session.set({ text: "" }), SAID_MS); // the history keeps it
+    return () => clearTimeout(timer);
+  }, [session, text, version]);
+  const choose = (name: Tab) => {
+    session.show(name);
+    desk.root.current?.focus({ preventScroll: true });
+  };
+  const step = (event: React.KeyboardEvent) => {
+    const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (!by) return;
+    event.preventDefault();
+    event.stopPropagation();
+    const [name] = TABS[(TABS.findIndex((each) => each[0] === tab) + by + TABS.length) % TABS.length];
+    session.show(name);
+    requestAnimationFrame(() => desk.root.current?.querySelector<HTMLElement>(`[data-cy=review-tab-${name}]`)?.focus());
+  };
+  return (
+    <div className="ccr-head">
+      <div role="tablist" aria-label={t("review")} onKeyDown={step}>
+        {TABS.map(([name, word, key]) => (
+          <button key={name} role="tab" aria-selected={tab === name} tabIndex={tab === name ? 0 : -1} data-cy={`review-tab-${name}`} onClick={() => choose(name)}>
+            {t(word)}{key && <kbd>{key}</kbd>}
+          </button>
+        ))}
+      </div>
+      <div className="ccr-right-end">
+        <span data-cy="review-unsaved" data-n={pending.length} aria-live="polite">
+          {pending.length ? t("saving", { n: pending.length }) : t("kept")}
+        </span>
+        <span data-cy="review-keys-on" data-on={isOn}>{isOn ? t("keysOn") : t("keysOff")}</span>
+      </div>
+      <div className="ccr-facts">
+        <span className="ccr-said" role="status" data-cy="review-said" title={text}>{text}</span>
+        {progress && (
+          <span data-cy="review-progress" data-revision={progress.revision} data-confirmed={progress.confirmed} data-groups={progress.groups}>
+            {t("summary", { groups: progress.groups, confirmed: progress.confirmed, items: progress.items, noun: named("", progress.noun) })}
+            {progress.left != null && ` · ${t("left", { n: progress.left })}`}
+          </span>
+        )}
+      </div>
+    </div>
+  );
+}
+
+// Pictures of the next questions are fetched while another tab is looked at, too.
+function useOpening(session: Session, desk: Desk): void {
+  useEffect(() => {
+    const began = performance.now();
+    void session.open().then(() => clocked("open", began));
+    desk.queue.state.questions.forEach((question) => preload(picturesOf(question)));
+  }, [session, desk.queue]);
+}
+
+function Review({ session, hash }: { session: Session; hash?: string }) {
+  const root = useRef<HTMLDivElement>(null);
+  const [dialog, ask] = useState<ReactNode>(null);
+  const [isOn, setOn] = useState(false);
+  const queue = queueOf(session);
+  const { tab, opened } = useStore(session);
+  const desk = useMemo(() => ({ session, queue, root, ask }), [session, queue]);
+  const pictures = useMemo(() => ({ makings: new Makings(session), looks: new Looks({ look: null }) }), [session]);
+  useOpening(session, desk);
+  useEffect(() => root.current?.focus({ preventScroll: true }), [tab]);
+  const onKeyDown = useCallback((event: React.KeyboardEvent) => {
+    const { nativeEvent } = event;
+    if (nativeEvent.defaultPrevented || !isForUs(nativeEvent) || isOnButton(nativeEvent)) return;
+    const [shown] = queue.state.questions;
+    const next = TABS.find(([, , key]) => key && key === letter(event.key));
+    if (event.key === " ") pictures.looks.toggle(session.state.tab === "questions" && shown ? picturesOf(shown)[0] : null);
+    else if (event.key === "Escape" && pictures.looks.state.look) pictures.looks.close();
+    else if (next) session.show(next[0]);
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  }, [session, queue, pictures]);
+  const refocus = () => {
+    if (document.activeElement === document.body) root.current?.focus({ preventScroll: true }); // the button is gone
+  };
+  const Screen = SCREENS[tab] || Groups;
+  return (
+    <DeskContext.Provider value={desk}>
+      <Pictures.Provider value={pictures}>
+        <div ref={root} className={`ccr${isOn ? " ccr-on" : ""}`} tabIndex={0} data-cy="review" role="region" aria-label={t("review")}
+          onKeyDown={onKeyDown} onClick={() => [0, 300].forEach((ms) => setTimeout(refocus, ms))} onFocus={() => setOn(true)}
+          onBlur={(event) => event.currentTarget.contains(event.relatedTarget) || setOn(false)}>
+          <Head session={session} isOn={isOn} desk={desk} />
+          <Problems />
+          <Notices hash={hash} />
+          <div className="ccr-body" role="tabpanel">{opened && <Screen key={opened.source?.group_field} />}</div>
+          <Large />
+          {dialog}
+        </div>
+      </Pictures.Provider>
+    </DeskContext.Provider>
+  );
+}
+
+export function Panel(props: { schema?: { view?: { operator?: string; sources_hash?: string } } }) {
+  const dataset = window.recoil.useRecoilValue<string>(window.__fos__.datasetName);
+  const view = props.schema?.view || {};
+  const [isDrawn, setDrawn] = useState(false);
+  useEffect(() => void isReady.then(() => setDrawn(true)), []);
+  const session = sessionOf(view.operator || "@ccip/characters/review", dataset || "");
+  return isDrawn && <Review key={dataset} session={session} hash={view.sources_hash} />;
 }

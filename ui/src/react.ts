@@ -2,5 +2,5 @@
 import type * as R from "react";
 
 export const React: typeof R = window.React;
-export const { createContext, useCallback, useContext, useEffect, useLayoutEffect, useMemo, useRef, useState } = React;
-export type { KeyboardEvent, ReactNode, RefObject } from "react";
+export const { createElement: h, Fragment, createContext, useCallback, useContext, useEffect, useLayoutEffect, useMemo, useRef, useState } = React;
+export type { ReactNode, RefObject } from "react";

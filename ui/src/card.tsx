@@ -1,0 +1,45 @@
+// A group as a card: pictures, name, size, share that is confirmed, what is suspicious.
+import { h } from "./react";
+import { Thumb } from "./pictures";
+import { digits, named, percent, t } from "./words";
+import type { Card as Group } from "./types";
+
+const HOT = ["double", "mixed"];
+
+type CardProps = {
+  group: Group;
+  isSelected?: boolean;
+  isCurrent?: boolean; // the one that Tab reaches
+  onClick?(event: React.MouseEvent): void;
+  onFocus?(): void;
+};
+
+export function Card({ group, isSelected, isCurrent, onClick, onFocus }: CardProps) {
+  const share = percent(group.confirmed, group.size);
+  const facts = [
+    t("inside", { d: digits(group.inside) }),
+    group.rival && t("rival", { name: group.rival.name, d: digits(group.rival.difference) }),
+  ].filter(Boolean).join(" · ");
+  const flags = group.flags.map((flag) => named("flag_", flag));
+  const label = [group.name, t("nImages", { n: group.size }), t("confirmedShare", { p: share }), ...flags].join(", ");
+  return (
+    <div className={`ccr-card${isCurrent ? " ccr-current" : ""}`} role="option" aria-selected={!!isSelected} aria-label={label} tabIndex={isCurrent ? 0 : -1}
+      data-cy="review-card" data-id={group.id} onClick={onClick} onFocus={onFocus}>
+      <div className="ccr-mosaic">
+        {group.pictures.slice(0, 8).map((picture) => <Thumb key={picture.id} picture={picture} />)}
+      </div>
+      <div className="ccr-name">
+        <b title={group.name}>{group.name}</b>
+        <span className="ccr-size">{group.size.toLocaleString()}</span>
+        <span className="ccr-soft">{share}%{group.reviewed ? " ✓" : ""}</span>
+      </div>
+      <div className="ccr-meter" aria-hidden><i style={{ width: `${share}%` }} /></div>
+      <div className="ccr-meta" title={facts}>{facts}</div>
+      <div className="ccr-flags">
+        {group.flags.map((flag) => (
+          <span key={flag} className={`ccr-flag${HOT.includes(flag) ? " ccr-hot" : ""}`}>{named("flag_", flag)}</span>
+        ))}
+      </div>
+    </div>
+  );
+}

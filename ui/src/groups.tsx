@@ -1,0 +1,153 @@
+// The tab "Groups": pages of cards, and what can be done with one or several groups by key.
+import { h, Fragment, useCallback, useEffect, useRef, useState } from "./react";
+import { clocked } from "./api";
+import { Card } from "./card";
+import { useDesk, useKeys } from "./desk";
+import { useGroupActions, GROUP_KEYS } from "./actions";
+import { OneGroup } from "./group";
+import { letter } from "./keys";
+import { Act, Pages, useRead } from "./parts";
+import { remember, remembered } from "./session";
+import { t, type Word } from "./words";
+import type { Card as Group, GroupsPage } from "./types";
+
+const SORTS = ["rival", "size", "inside", "name", "reviewed"];
+const SHOWS = ["all", "unnamed", "mixed", "double", "tiny", "open"];
+const PER_PAGE = 24;
+const TYPING_MS = 50;
+const FIRST = { sort: "rival", show: "all", find: "", page: 0 };
+
+function usePage() {
+  const [what, setWhat] = useState(() => ({ ...FIRST, ...remembered("groups", FIRST) }));
+  const typed = useRef(what.find);
+  const began = useRef(0);
+  const delay = typed.current === what.find ? 0 : TYPING_MS;
+  const found = useRead<GroupsPage>("groups", { ...what, per_page: PER_PAGE }, delay);
+  useEffect(() => {
+    typed.current = what.find;
+    began.current = performance.now();
+    remember("groups", what);
+  }, [what]);
+  useEffect(() => {
+    if (found && began.current) requestAnimationFrame(() => clocked("page", began.current));
+  }, [found]);
+  return { what, setWhat, found };
+}
+
+// Scrolls the panel alone: scrollIntoView would move the whole App.
+function reveal(card: HTMLElement): void {
+  const body = card.closest(".ccr-body")!;
+  const bottom = body.querySelector(".ccr-keys")?.getBoundingClientRect().top ?? body.getBoundingClientRect().bottom;
+  const box = card.getBoundingClientRect();
+  const over = Math.max(0, box.bottom - bottom + 8) || Math.min(0, box.top - body.getBoundingClientRect().top - 8);
+  body.scrollBy(0, over);
+}
+
+function Choice({ word, name, values, value, onChange }: {
+  word: Word;
+  name: string;
+  values: string[];
+  value: string;
+  onChange(value: string): void;
+}) {
+  return (
+    <label>
+      {t(word)}
+      <select value={value} data-cy={`review-${name}`} onChange={(event) => onChange(event.target.value)}>
+        {values.map((each) => <option key={each} value={each}>{t(`${name}_${each}` as Word)}</option>)}
+      </select>
+    </label>
+  );
+}
+
+// Cards keep their places while they are worked on: an edit changes them where they are.
+function useSelection(cards: Group[]) {
+  const [selected, setSelected] = useState<Group[]>([]);
+  const toggle = useCallback((group: Group) => {
+    setSelected((old) => (old.some((each) => each.id === group.id) ? old.filter((each) => each.id !== group.id) : [...old, group]));
+  }, []);
+  const current = selected.map((group) => cards.find((each) => each.id === group.id) || group);
+  return { selected: current, toggle, clear: () => setSelected([]) };
+}
+
+export function Groups() {
+  const { session, root } = useDesk();
+  const { what, setWhat, found } = usePage();
+  const [opened, setOpened] = useState<number | null>(null);
+  const [at, setAt] = useState(0);
+  const grid = useRef<HTMLDivElement>(null);
+  const find = useRef<HTMLInputElement>(null);
+  const cards = found?.cards || [];
+  const { selected, toggle, clear } = useSelection(cards);
+  const current = cards[Math.min(at, cards.length - 1)];
+  const meant = selected.length ? selected : current ? [current] : [];
+  const actions = useGroupActions(meant, clear);
+  const change = (part: Partial<typeof FIRST>) => setWhat({ ...what, page: 0, ...part });
+  const pages = Math.max(1, Math.ceil((found?.n || 0) / PER_PAGE));
+  const turn = (step: number) => {
+    const page = Math.max(0, Math.min(pages - 1, what.page + step));
+    if (page === what.page) return;
+    setWhat({ ...what, page });
+    setAt(0);
+    root.current?.querySelector(".ccr-body")?.scrollTo({ top: 0 });
+  };
+  const go = (place: number) => {
+    const next = Math.max(0, Math.min(cards.length - 1, place));
+    setAt(next);
+    const card = grid.current?.children[next] as HTMLElement | undefined;
+    card?.focus({ preventScroll: true });
+    if (card) reveal(card);
+  };
+  useKeys((key) => {
+    if (opened != null) return false;
+    const columns = grid.current ? getComputedStyle(grid.current).gridTemplateColumns.split(" ").length : 1;
+    const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns }[key];
+    if (step) return go(at + step), true;
+    if (key === "PageDown" || key === "]") return turn(1), true;
+    if (key === "PageUp" || key === "[") return turn(-1), true;
+    if (key === "/" || letter(key) === "f") return find.current?.focus(), true;
+    if (key === "Escape" && selected.length) return clear(), true;
+    if (letter(key) === "s" && current) return toggle(current), true;
+    if (letter(key) === "d" && current) return setOpened(current.id), true;
+    return actions.press(key);
+  });
+  if (opened != null) return <OneGroup id={opened} onBack={() => setOpened(null)} />;
+  return (
+    <>
+      <div className="ccr-bar">
+        <Choice word="sort" name="sort" values={SORTS} value={what.sort} onChange={(sort) => change({ sort })} />
+        <Choice word="show" name="show" values={SHOWS} value={what.show} onChange={(show) => change({ show })} />
+        <label>
+          {t("find")}
+          <input ref={find} type="search" value={what.find} placeholder={t("findHint")} maxLength={200} data-cy="review-find"
+            onChange={(event) => change({ find: event.target.value })}
+            onKeyDown={(event) => event.key === "Escape" && !event.nativeEvent.isComposing && root.current?.focus()} />
+        </label>
+        <span className="ccr-grow" />
+        {found && <Pages page={what.page} perPage={PER_PAGE} shown={cards.length} n={found.n} onTurn={turn} />}
+      </div>
+      {!found && <div className="ccr-empty">{t("loading")}</div>}
+      {found && !cards.length && <div className="ccr-empty" data-cy="review-empty">{t("noGroups")}</div>}
+      <div ref={grid} className="ccr-cards" role="listbox" aria-multiselectable aria-label={t("groups")}>
+        {cards.map((group, place) => (
+          <Card key={group.id} group={group} isCurrent={place === at} onFocus={() => setAt(place)}
+            isSelected={selected.some((each) => each.id === group.id)}
+            onClick={(event) => {
+              setAt(place);
+              (event.currentTarget as HTMLElement).focus({ preventScroll: true });
+              if (event.shiftKey || event.ctrlKey || event.metaKey) toggle(group);
+              else void session.showInGrid({ groups: [group.id] });
+            }} />
+        ))}
+      </div>
+      {!!cards.length && (
+        <div className="ccr-keys" data-cy="review-actions">
+          <span className="ccr-soft ccr-row">{selected.length ? t("nSelected", { n: selected.length }) : current?.name}</span>
+          <Act word="select" k="s" onPress={() => current && toggle(current)} />
+          <Act word="details" k="d" onPress={() => current && setOpened(current.id)} />
+          {GROUP_KEYS.map(([key, word]) => <Act key={word} word={word} k={key} onPress={() => actions.press(key)} />)}
+        </div>
+      )}
+    </>
+  );
+}

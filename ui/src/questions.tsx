@@ -1,0 +1,236 @@
+// The tab "Questions": one decision a screen, one key, and the next one is there.
+import { h, Fragment, useCallback, useContext, useEffect, useLayoutEffect, useRef, useState } from "./react";
+import { useDesk, useKeys } from "./desk";
+import { NameDialog } from "./dialogs";
+import { letter, SAID_KEYS, tileOf, TILE_KEYS, TILE_SECOND } from "./keys";
+import { Act, Note } from "./parts";
+import { Pictures, Thumb } from "./pictures";
+import { picturesOf } from "./queue";
+import { useStore } from "./store";
+import { digits, t, type Word } from "./words";
+import type { Question, Said, Side, Tile } from "./types";
+
+const KINDS = ["all", "same", "halves", "out", "in", "who", "whole"];
+const PICTURES_MS = 3000; // a question counts as painted then, even if a picture still does not come
+const TITLES: Record<string, Word> = {
+  same: "ask_same", halves: "ask_halves", out: "ask_out", in: "ask_in", who: "ask_who", whole: "ask_whole",
+};
+const isPair = (question: Question) => ["same", "halves", "whole"].includes(question.kind);
+const isStrip = (question: Question) => ["out", "in"].includes(question.kind);
+const nameOf = (question: Question) => question.sides.find((side) => side.name)?.name || "?";
+
+// Tells the queue when the question and its pictures are on the screen.
+function usePainted(box: React.RefObject<HTMLDivElement>, id: string | undefined) {
+  const { queue } = useDesk();
+  useLayoutEffect(() => {
+    if (!id) return undefined;
+    let isCurrent = true;
+    const painted = () => isCurrent && requestAnimationFrame(() => setTimeout(() => isCurrent && queue.wasPainted(id)));
+    const images = [...(box.current?.querySelectorAll("img") || [])].filter((image) => !image.complete);
+    let left = images.length;
+    const arrived = () => --left <= 0 && painted();
+    images.forEach((image) => ["load", "error"].forEach((event) => image.addEventListener(event, arrived, { once: true })));
+    if (!left) painted();
+    const timer = setTimeout(painted, PICTURES_MS);
+    return () => {
+      isCurrent = false;
+      clearTimeout(timer);
+    };
+  }, [queue, box, id]);
+}
+
+function SideBox({ side, size }: { side: Side; size: number }) {
+  return (
+    <section className="ccr-side" data-cy="review-side" data-id={side.id ?? undefined} aria-label={side.name || undefined}>
+      <div className="ccr-name">
+        <b title={side.name || undefined}>{side.name || "?"}</b>
+        <span className="ccr-size ccr-soft">{t("nImages", { n: side.size })}</span>
+      </div>
+      <div className="ccr-pictures">
+        {side.pictures.map((picture) => <Thumb key={picture.id} picture={picture} size={size} eager />)}
+      </div>
+    </section>
+  );
+}
+
+function TileBox({ tile, place, isMarked, isWho, onClick }: {
+  tile: Tile;
+  place: number;
+  isMarked: boolean;
+  isWho: boolean;
+  onClick(): void;
+}) {
+  const key = TILE_KEYS[place];
+  const name = tile.name || tile.pictures[0]?.name || tile.id;
+  return (
+    <button className="ccr-tile" aria-pressed={isMarked} aria-label={`${key}: ${name}`} title={`${key} · ${TILE_SECOND[place]}`}
+      data-cy="review-tile" data-id={tile.id} data-marked={isMarked} onClick={onClick}>
+      <kbd>{key}</kbd>
+      <span className="ccr-pictures">
+        {tile.pictures.slice(0, isWho ? 4 : 3).map((picture) => <Thumb key={picture.id} picture={picture} size={isWho ? 104 : 92} eager />)}
+      </span>
+      <span className="ccr-meta">
+        {tile.name} {tile.size > 1 && t("nImages", { n: tile.size })} {!isWho && digits(tile.pictures[0]?.difference)}
+      </span>
+    </button>
+  );
+}
+
+function Keys({ question, isWaiting, onSay }: { question: Question; isWaiting: boolean; onSay(said: string): void }) {
+  const own: [string, string, Word][] = isPair(question)
+    ? [["y", "same", question.kind === "whole" ? "yes" : "same"], ["n", "different", question.kind === "whole" ? "no" : "different"]]
+    : isStrip(question)
+      ? [["Enter", "done", "done"]]
+      : [["n", "new", "new"], ["0", "none", "none"]];
+  const two: [string, string, Word][] = question.kind === "who" ? [["t", "two", "two"]] : [];
+  const rest: [string, string, Word][] = [["?", "unsure", "unsure"], ["s", "later", "later"], ["u", "undo", "undo"], ["o", "show", "openInGrid"], ["␣", "space", "largePicture"]];
+  return (
+    <div className={`ccr-keys${isWaiting ? " ccr-wait" : ""}`} data-cy="review-keys" data-waiting={isWaiting}>
+      {[...own, ...two, ...rest].map(([key, said, word], place) => (
+        <Act key={said} word={word} k={key} cy={said} isMain={place < own.length} onPress={() => onSay(said)} />
+      ))}
+    </div>
+  );
+}
+
+// What a key says to a question; null: nothing.
+function meaning(key: string, question: Question): string | null {
+  const name = letter(key);
+  if (name === "u" || key === "Backspace") return "undo";
+  if (name === "o") return "show";
+  if (isStrip(question)) return key === "Enter" ? "done" : "yn".includes(name) ? null : SAID_KEYS[name] || null;
+  if (question.kind !== "who") return SAID_KEYS[name] || null;
+  const who: Record<string, string> = { n: "new", "0": "none", x: "none", t: "two", y: "" };
+  return who[name] ?? SAID_KEYS[name] ?? null;
+}
+
+function Asked({ question }: { question: Question }) {
+  const { session, queue, ask } = useDesk();
+  const { looks } = useContext(Pictures);
+  const { painted, early, pending } = useStore(queue);
+  const [marked, setMarked] = useState<string[]>([]);
+  const [isSure, setSure] = useState(false);
+  const box = useRef<HTMLDivElement>(null);
+  const isWaiting = painted !== question.id || !queue.isReady;
+  usePainted(box, question.id);
+  const say = useCallback((said: string) => {
+    if (said === "undo") return queue.undo();
+    if (said === "show") {
+      const groups = question.sides.flatMap((side) => (side.id == null ? [] : [side.id]));
+      const items = [...(question.image ? [question.image.id] : []), ...question.tiles.flatMap((tile) => tile.pictures.map((each) => each.id))];
+      return void session.showInGrid(isStrip(question) || !groups.length ? { items } : { groups });
+    }
+    if (said === "space") return looks.toggle(picturesOf(question)[0]);
+    if (said === "same" && question.warning && !isSure && queue.isReady) return setSure(true);
+    if (said === "new" && queue.isReady) {
+      return ask(<NameDialog title={t("newTitle")} ok={t("new")} isNew
+        onChosen={(to) => queue.answer(to.id == null ? "new" : "pick", to.id == null ? [] : [`g${to.id}`], to.name || undefined)} />);
+    }
+    queue.answer(said as Said, said === "done" ? marked : []);
+  }, [queue, session, looks, ask, question, marked, isSure]);
+  const tap = (tile: Tile) => {
+    if (question.kind === "who") return queue.answer("pick", [tile.id]);
+    setMarked((old) => (old.includes(tile.id) ? old.filter((each) => each !== tile.id) : [...old, tile.id]));
+  };
+  useKeys((key) => {
+    const tile = tileOf(key, question.tiles.length);
+    const said = meaning(key, question);
+    if (isSure && said !== "same" && key !== " ") return setSure(false), true; // anything else is "no, go on"
+    if (said) return say(said), true;
+    if (tile >= 0) return tap(question.tiles[tile]), true;
+    return false;
+  });
+  const facts = [
+    question.difference != null && t("difference", { d: digits(question.difference), limit: digits(question.limit) }),
+    question.gain >= 0.5 && t("upTo", { n: Math.round(question.gain) }),
+    question.keeps && t("keeps", { name: question.keeps }),
+  ].filter(Boolean).join(" · ");
+  return (
+    <div ref={box} className="ccr-question" data-cy="review-question" data-id={question.id} data-kind={question.kind} data-painted={painted === question.id}>
+      <div className="ccr-ask">
+        <h2 aria-live="polite">{t(TITLES[question.kind], { name: nameOf(question) })}</h2>
+        <span className="ccr-soft">{facts}</span>
+        {isStrip(question) && <span className="ccr-soft">{t("askHint")}</span>}
+      </div>
+      {question.image && <div className="ccr-pictures"><Thumb picture={question.image} size={190} eager /></div>}
+      <div className="ccr-sides">{question.sides.map((side, place) => <SideBox key={place} side={side} size={isStrip(question) ? 84 : 132} />)}</div>
+      {!!question.tiles.length && (
+        <div className={`ccr-tiles${question.kind === "who" ? " ccr-who" : ""}`}>
+          {question.tiles.map((tile, place) => (
+            <TileBox key={tile.id} tile={tile} place={place} isMarked={marked.includes(tile.id)} isWho={question.kind === "who"} onClick={() => tap(tile)} />
+          ))}
+        </div>
+      )}
+      {question.warning && (
+        <Note cy="warning" isPlain={!isSure}>
+          {question.warning} {isSure && <b>{t("sureWarning", { key: "y" })}</b>}
+        </Note>
+      )}
+      {early > 0 && (
+        <div key={early} className="ccr-soft ccr-flash" data-cy="review-early" role="status">
+          {pending.length > 9 ? t("waitForServer", { n: pending.length }) : t("early")}
+        </div>
+      )}
+      <Keys question={question} isWaiting={isWaiting} onSay={say} />
+    </div>
+  );
+}
+
+function Asides() {
+  const { queue, session } = useDesk();
+  const { aside } = useStore(queue);
+  const show = (question: Question | null) => {
+    const groups = question?.sides.flatMap((side) => (side.id == null ? [] : [side.id]));
+    if (groups?.length) void session.showInGrid({ groups });
+  };
+  return (
+    <>
+      {aside.map(({ question, reason }, place) => (
+        <Note key={place} cy="aside" onClose={() => queue.dismiss(place)}
+          buttons={!!question?.sides.length && <Act word="openInGrid" onPress={() => show(question)} />}>
+          {t("aside", { reason: reason || t("problem_stale") })}
+        </Note>
+      ))}
+    </>
+  );
+}
+
+export function Questions() {
+  const { queue, root } = useDesk();
+  const { questions, kinds, done, loading, pending, early } = useStore(queue);
+  const [question] = questions;
+  useEffect(() => {
+    if (!queue.state.questions.length) void queue.load();
+  }, [queue]);
+  useKeys((key) => {
+    if (question || letter(key) !== "u") return false;
+    queue.undo();
+    return true;
+  });
+  const choose = (value: string) => {
+    queue.choose(value === "all" ? null : [value]);
+    root.current?.focus({ preventScroll: true });
+  };
+  const isComing = loading || (!!pending.length && !done);
+  return (
+    <>
+      <div className="ccr-bar">
+        <label>
+          {t("kinds")}
+          <select value={kinds?.[0] || "all"} data-cy="review-kinds" onChange={(event) => choose(event.target.value)}>
+            {KINDS.map((kind) => <option key={kind} value={kind}>{t(`kind_${kind}` as Word)}</option>)}
+          </select>
+        </label>
+      </div>
+      <Asides />
+      {question ? <Asked key={question.id} question={question} /> : (
+        <div className="ccr-empty" data-cy="review-empty" role="status">
+          <b>{isComing ? t("nextComing") : t("nothing")}</b>
+          {!isComing && done && <span>{done}</span>}
+          {early > 0 && <span>{t("early")}</span>}
+          {!isComing && <Act word="undo" k="u" onPress={() => queue.undo()} />}
+        </div>
+      )}
+    </>
+  );
+}

@@ -1,0 +1,261 @@
+// The questions that come next, and the answers that are on their way. An answer counts at once and is written in
+// order; whatever cannot be written brings its question back, or puts it aside with the reason.
+import { clocked, Problem, wait } from "./api";
+import { Store } from "./store";
+import { preload } from "./pictures";
+import { remember, remembered, type Session } from "./session";
+import type { Asked, Question, Said, Written } from "./types";
+
+const AHEAD = 12;
+const MOST_PENDING = 10;
+const RETRY_MS = 2000;
+const MOVES = ["same", "done", "pick", "new", "none", "two"]; // after these, other questions about the group are out of date
+
+type Answer = {
+  tab: string;
+  by: string | null;
+  question: string;
+  kind: string;
+  said: Said;
+  marked: string[];
+  name?: string;
+  shown: unknown;
+};
+type Pending = { answer: Answer | null; question: Question | null; groups: string[] }; // without an answer: an undo
+type Given = { question: Question; number: number | null };
+
+type State = {
+  questions: Question[];
+  painted: string | null; // the question whose pictures are on the screen
+  pending: Pending[];
+  away: boolean; // the server does not answer
+  early: number; // keys that came before their question
+  aside: { question: Question | null; reason: string }[];
+  done: string | null;
+  loading: boolean;
+  kinds: string[] | null;
+  notice: { word: "lost" | "resent"; n: number } | null;
+};
+
+export function picturesOf(question: Question) {
+  const sides = [...question.sides, ...question.tiles].flatMap((part) => part.pictures);
+  return question.image ? [question.image, ...sides] : sides;
+}
+
+function groupsOf(question: Question): string[] {
+  const sides = question.sides.filter((side) => side.id != null).map((side) => `g${side.id}`);
+  return [...sides, ...question.tiles.map((tile) => tile.id), ...(question.image ? [question.image.id] : [])];
+}
+
+export class Queue extends Store<State> {
+  private pressedAt = 0;
+  private busy = false;
+  private readonly given: Given[] = [];
+
+  constructor(readonly session: Session) {
+    super({
+      questions: [],
+      painted: null,
+      pending: [],
+      away: false,
+      early: 0,
+      aside: [],
+      done: null,
+      loading: false,
+      kinds: remembered<string[] | null>("kinds", null),
+      notice: null,
+    });
+    this.restore();
+    window.addEventListener("pagehide", () => this.close());
+    window.addEventListener("beforeunload", (event) => {
+      if (this.state.pending.length) event.preventDefault();
+    });
+  }
+
+  async load(): Promise<void> {
+    if (this.state.loading) return;
+    this.set({ loading: true });
+    try {
+      const { kinds } = this.state;
+      const args = { tab: this.session.tabId, n: AHEAD, kinds, skip: this.skipped() };
+      const asked = await this.session.read<Asked>("questions", args);
+      this.set({ loading: false });
+      if (kinds === this.state.kinds) this.take(asked.questions, asked.done);
+      else await this.load();
+    } catch (problem) {
+      this.set({ loading: false });
+      this.session.fail(problem);
+    }
+  }
+
+  choose(kinds: string[] | null): void {
+    remember("kinds", kinds);
+    this.set({ kinds, questions: [], painted: null, done: null });
+    void this.load();
+  }
+
+  wasPainted(id: string): void {
+    if (this.state.questions[0]?.id !== id || this.state.painted === id) return;
+    this.set({ painted: id });
+    if (this.pressedAt) clocked("next", this.pressedAt);
+    this.pressedAt = 0;
+  }
+
+  // Whether the question on the screen can be answered now.
+  get isReady(): boolean {
+    const shown = this.state.questions[0];
+    return !!shown && this.state.painted === shown.id && this.state.pending.length < MOST_PENDING;
+  }
+
+  answer(said: Said, marked: string[] = [], name?: string): void {
+    if (!this.isReady) return this.set({ early: this.state.early + 1 });
+    const [question, ...rest] = this.state.questions;
+    const { id, kind, shown } = question;
+    const by = this.session.state.by || null;
+    const answer = { tab: this.session.tabId, by, question: id, kind, said, marked, name, shown };
+    const groups = MOVES.includes(said) ? groupsOf(question) : [];
+    this.pressedAt = performance.now();
+    this.push({ answer, question, groups }, rest.filter((each) => !groupsOf(each).some((group) => groups.includes(group))));
+  }
+
+  undo(): void {
+    this.push({ answer: null, question: null, groups: [] }, this.state.questions);
+  }
+
+  dismiss(at: number): void {
+    this.set({ aside: this.state.aside.filter((_, each) => each !== at) });
+  }
+
+  private push(pending: Pending, questions: Question[]): void {
+    const painted = questions[0] === this.state.questions[0] ? this.state.painted : null;
+    this.set({ questions, painted, pending: [...this.state.pending, pending], early: 0 });
+    this.keep();
+    if (!questions.length) void this.load();
+    void this.drain();
+  }
+
+  private async drain(): Promise<void> {
+    if (this.busy) return;
+    this.busy = true;
+    while (this.state.pending.length) {
+      const first = this.state.pending[0];
+      try {
+        await this.send(first);
+        if (this.state.away) this.set({ away: false });
+      } catch (problem) {
+        const { code } = problem as Problem;
+        if (code === "unreachable" || code === "busy") {
+          this.set({ away: code === "unreachable" });
+          await wait(RETRY_MS);
+          continue;
+        }
+        this.refused(first, problem as Problem);
+      }
+    }
+    this.busy = false;
+    if (this.state.questions.length < 2 && !this.state.done) void this.load();
+  }
+
+  private async send(pending: Pending): Promise<void> {
+    if (!pending.answer) return this.sendUndo(pending);
+    const { kinds } = this.state;
+    const args = { ...pending.answer, n: AHEAD, kinds, skip: this.skipped() };
+    const reply = await this.session.api.write<Written>("answer", args);
+    this.settle(pending);
+    if (pending.question) this.given.push({ question: pending.question, number: reply.number });
+    this.session.written(reply);
+    const next = Array.isArray(reply.questions) ? { questions: reply.questions, done: reply.done } : reply.questions;
+    if (next && kinds === this.state.kinds) this.take(next.questions, next.done ?? null);
+  }
+
+  private async sendUndo(pending: Pending): Promise<void> {
+    const last = this.given[this.given.length - 1];
+    const args: Record<string, unknown> = { number: last ? last.number : null };
+    if (last && last.number == null) args.question = last.question.id; // nothing was changed: it is forgotten
+    const reply = await this.session.api.write<Written>("undo", args);
+    this.given.pop();
+    this.settle(pending);
+    this.session.written(reply);
+    const rest = last ? this.state.questions.filter((question) => question.id !== last.question.id) : [];
+    this.set({ questions: last ? [last.question, ...rest] : rest, painted: null, done: null });
+    await this.load();
+  }
+
+  private refused(pending: Pending, problem: Problem): void {
+    this.settle(pending);
+    const { question } = pending;
+    if (!question || problem.code === "stale" || problem.code === "gone") {
+      this.set({ aside: [...this.state.aside.slice(-4), { question, reason: problem.message }] });
+    } else {
+      this.set({ questions: [question, ...this.state.questions], painted: null });
+      this.session.fail(problem);
+    }
+  }
+
+  private settle(pending: Pending): void {
+    this.set({ pending: this.state.pending.filter((each) => each !== pending) });
+    this.keep();
+  }
+
+  private skipped(): string[] {
+    return this.state.pending.flatMap((each) => (each.answer ? [each.answer.question] : []));
+  }
+
+  // The question on the screen stays; what comes after it is what the server ranks now.
+  private take(asked: Question[], done: string | null): void {
+    const [shown, ...old] = this.state.questions;
+    const skipped = this.skipped();
+    const groups = this.state.pending.flatMap((each) => each.groups);
+    const isOpen = (question: Question) =>
+      !skipped.includes(question.id) && !groupsOf(question).some((group) => groups.includes(group));
+    const fresh = asked.filter((question) => question.id !== shown?.id && isOpen(question));
+    const ids = fresh.map((question) => question.id);
+    const tail = this.state.pending.length ? old.filter((question) => !ids.includes(question.id)) : [];
+    const questions = [...(shown ? [asked.find((each) => each.id === shown.id && each === shown) || shown] : []), ...fresh, ...tail];
+    questions.slice(0, AHEAD).forEach((question) => preload(picturesOf(question)));
+    this.set({ questions, done: questions.length ? null : done });
+  }
+
+  // Answers survive a reload of the page.
+  private keep(handed = false): void {
+    const answers = this.state.pending.flatMap((each) => (each.answer ? [each.answer] : []));
+    remember(`pending-${this.session.dataset}`, { answers, handed });
+  }
+
+  private restore(): void {
+    const kept = remembered(`pending-${this.session.dataset}`, { answers: [] as Answer[], handed: false });
+    if (!kept.answers.length) return;
+    this.set({ notice: { word: kept.handed ? "lost" : "resent", n: kept.answers.length } });
+    const pending = kept.handed ? [] : kept.answers.map((answer) => ({ answer, question: null, groups: [] }));
+    this.set({ pending });
+    this.keep();
+    void this.drain();
+  }
+
+  // The page is being closed: what was not sent yet goes as one batch that outlives the page.
+  private close(): void {
+    const answers = this.state.pending.flatMap((each) => (each.answer ? [each.answer] : [])).slice(this.state.away ? 0 : 1);
+    if (!answers.length && !this.state.pending.length) return;
+    this.keep(!this.state.away);
+    if (!answers.length || this.state.away) return;
+    const { origin, pathPrefix, headers } = window.__fou__.getFetchParameters();
+    const body = {
+      operator_uri: this.session.api.uri,
+      dataset_name: this.session.dataset,
+      params: this.session.api.params("answers", { answers }),
+    };
+    void fetch(`${origin}${pathPrefix}/operators/execute`.replace(/([^:])\/\//g, "$1/"), {
+      method: "POST",
+      keepalive: true,
+      headers: { "Content-Type": "application/json", ...headers },
+      body: JSON.stringify(body),
+    }).catch(() => undefined);
+  }
+}
+
+const queues = new Map<Session, Queue>();
+
+export function queueOf(session: Session): Queue {
+  if (!queues.has(session)) queues.set(session, new Queue(session));
+  return queues.get(session)!;
+}
