@@ -14,6 +14,7 @@ from ...storage.connection import with_database_errors
 from ...storage.fields import GROUP_FIELD
 from ...storage.targets import resolve
 from ..changes import apply
+from ..edits.by_hand import record_by_hand
 from ..identities import StaleGroupsError
 from ..reports import refused_text
 from ..snapshot import read_state
@@ -44,6 +45,7 @@ class DecisionsImport:
         refused: the ids of items whose labels cannot be written, with the reason
         number: the number of the change, None when nothing was written
         is_done: False for a dry run
+        n_by_hand: number of labels that were edited by hand, and that were recorded before as a change of their own
     """
 
     path: str
@@ -58,6 +60,7 @@ class DecisionsImport:
     refused: Mapping[str, str] = field(default_factory=dict)
     number: int | None = None
     is_done: bool = False
+    n_by_hand: int = 0
 
     @property
     def n_changed(self) -> int:
@@ -83,6 +86,7 @@ class DecisionsImport:
                 ("Not applied, as no image of the group is here", self.n_unknown or None),
                 ("Conflicts", len(self.conflicts) or None),
                 ("Changed meanwhile, not overwritten", self.n_left or None),
+                ("Edited by hand before, confirmed", self.n_by_hand or None),
                 ("Cannot be written", refused_text(self.refused)),
             ],
             conflicts,
@@ -134,10 +138,12 @@ def import_decisions(
         wanted = "whole images, and not about detections" if store.target.is_patches else "detections: name their field"
         raise DecisionsFileError(path, f"they are about {wanted}")
     matches = match_items(store, decisions, progress)
+    n_by_hand = 0 if dry_run else record_by_hand(store)
     try:
-        return _import(store, decisions, matches, overwrite, dry_run, progress)
+        done = _import(store, decisions, matches, overwrite, dry_run, progress)
     except StaleGroupsError:  # as after a change that was interrupted, which is finished by now
-        return _import(store, decisions, matches, overwrite, dry_run, progress)
+        done = _import(store, decisions, matches, overwrite, dry_run, progress)
+    return replace(done, n_by_hand=n_by_hand)
 
 
 def _import(

@@ -230,3 +230,17 @@ def test_a_file_of_the_first_version_is_read(grouped, tmp_path):
     done = ccip.import_decisions(target, tmp_path / "a.json")
     assert labels(target)[:4] == ["Rei"] * 4 and (done.n_rejected, done.n_unknown) == (0, 1)
     assert dict(done.facts().pairs)["Not applied, as no image of the group is here"] == "1"
+
+
+def test_labels_edited_by_hand_are_recorded_first(grouped, carried):
+    source, target = grouped(), grouped()
+    ccip.ignore(source[:1])
+    target[:1].set_values("character_group.label", ["Hand"])
+    done = carried(source, target)
+    assert (done.n_by_hand, done.n_changed, done.number) == (1, 0, None)
+    assert [(each.said, each.kept) for each in done.conflicts] == [("ignored", "'Hand'")]
+    assert [each.action for each in ccip.history(target)] == ["edited_by_hand", "group_characters"]
+    assert carried(source, target, overwrite=True).n_changed == 1
+    for _ in range(2):
+        ccip.undo(target)
+    assert labels(target)[0] == ONE
