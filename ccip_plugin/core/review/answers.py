@@ -6,9 +6,11 @@ import numpy as np
 
 from ..arrays import IntArray
 from ..errors import ParameterError
+from . import probabilities as chances
 from .board import UNASSIGNED, Board
 from .kinds import HALVES, IN, OUT, SAME, WHO, WHOLE, Question
 from .memory import Memory
+from .probabilities import Probabilities
 
 YES, NO, DONE, PICK, NEW, NONE, TWO, UNSURE, LATER = (
     "same", "different", "done", "pick", "new", "none", "two", "unsure", "later",
@@ -102,27 +104,33 @@ def apply(board: Board, effects: Effects) -> None:
 def record(memory: Memory, question: Question, said: str, marked: tuple[int, ...] = (), *, new_id: int) -> None:
     """Remembers an answer; before the board changes."""
     memory.number += 1
-    if said == LATER:
-        memory.put_off(question.key)
-    elif said == UNSURE:
-        memory.unsure.add(question.key)
-    elif question.kind == SAME:
-        memory.record_pair(question.groups[0], question.groups[1], said == YES)
-        if said == YES:
-            memory.record_cut(question.groups[0], question.items[0], question.items[1], True)
-    elif question.kind == HALVES:
-        memory.record_cut(question.groups[0], question.items[0], question.items[1], said == YES)
-        if said == NO:
-            memory.record_pair(question.groups[0], new_id, False)
-    elif question.kind == OUT:
-        is_out = np.isin(np.arange(len(question.rows)), list(marked))
-        memory.record_images(question.rows[is_out], question.groups[0], False)
-        memory.record_images(question.rows[~is_out], question.groups[0], True)
-    elif question.kind == IN:
-        _record_in(memory, question, marked)
-    elif question.kind == WHO:
-        _record_who(memory, question, said, marked, new_id)
-    memory.whole.discard(question.groups[0] if question.kind == WHOLE and said != LATER else UNASSIGNED)
+    if question.kind in (OUT, IN):
+        memory.count_strip(question.groups[0])
+    if said in (UNSURE, LATER):
+        memory.close(question.matters, forever=said == UNSURE)
+        if question.kind == HALVES:
+            memory.close_cut(question.groups[0], *_sides(question), forever=said == UNSURE)
+    elif question.kind in (SAME, HALVES):
+        _record_sides(memory, question, said == YES, new_id)
+    elif question.kind in (OUT, IN) or said in (PICK, NEW):
+        for i, matter in enumerate(question.matters):
+            memory.record(matter, (i in marked) != (question.kind == OUT))
+    if question.kind == WHOLE and said != LATER:
+        memory.whole.discard(question.groups[0])
+
+
+def learn(probabilities: Probabilities, question: Question, said: str, marked: tuple[int, ...] = ()) -> None:
+    """Lets the probabilities learn from an answer."""
+    if said in (UNSURE, LATER, NONE, TWO):
+        return
+    for i, x in enumerate(question.features):
+        if question.kind in (SAME, HALVES):
+            probabilities.add(question.kind, x, said == YES)
+        elif question.kind == OUT:
+            probabilities.add(chances.STAYS, x, i not in marked)
+        else:
+            is_group = question.kind == IN and question.groups[1 + i] != UNASSIGNED
+            probabilities.add(chances.SAME if is_group else chances.BELONGS, x, i in marked)
 
 
 def _check(question: Question, said: str, marked: tuple[int, ...]) -> None:
@@ -172,19 +180,14 @@ def _who(question: Question, said: str, marked: tuple[int, ...], new_id: int, ef
         effects.ignored = question.rows
 
 
-def _record_in(memory: Memory, question: Question, marked: tuple[int, ...]) -> None:
-    group, *tiles = question.groups
-    for i, (tile, rows) in enumerate(zip(tiles, question.items, strict=True)):
-        if tile:
-            memory.record_pair(group, tile, i in marked)
-        else:
-            memory.record_images(rows, group, i in marked)
+def _record_sides(memory: Memory, question: Question, is_same: bool, new_id: int) -> None:
+    if question.kind == SAME:
+        memory.record(frozenset(question.groups), is_same)
+    if question.kind == HALVES or is_same:
+        memory.record_cut(question.groups[0], *_sides(question), is_same)
+    if question.kind == HALVES and not is_same:
+        memory.record(frozenset((question.groups[0], new_id)), False)
 
 
-def _record_who(memory: Memory, question: Question, said: str, marked: tuple[int, ...], new_id: int) -> None:
-    if said not in (PICK, NEW):
-        return
-    for i, group in enumerate(question.groups):
-        memory.record_images(question.rows, group, said == PICK and i in marked)
-    if said == NEW:
-        memory.record_images(question.rows, new_id, True)
+def _sides(question: Question) -> tuple[IntArray, IntArray]:
+    return question.items[0], question.items[1]

@@ -32,6 +32,7 @@ class Board:
         group_of: ``(n,)`` group id of each image
         difference: ``(n,)`` mean difference of each image to the others of its group, NaN where there are none
         rival_difference: ``(n,)`` mean difference of each image to the nearest of its group's rivals, infinite if none
+        has_rejections: ``(n,)`` whether an image is rejected by any group, or was so once
         merged: groups that are gone, in order: each with the one into which it moved as a whole
         revision: grows with each change
     """
@@ -59,6 +60,9 @@ class Board:
         self.apart = {frozenset(map(int, pair)) for pair in apart}
         self.rejected = {int(key): {int(row) for row in rows} for key, rows in (rejected or {}).items()}
         self.merged: list[tuple[int, int]] = []
+        self.has_rejections = np.zeros(n, bool)
+        for rows in self.rejected.values():
+            self.has_rejections[list(rows)] = True
         self.difference = np.full(n, np.nan, np.float32)
         self.rival_difference = np.full(n, np.inf, np.float32)
         self._build()
@@ -95,9 +99,7 @@ class Board:
 
     def inside(self, group_id: int) -> float:
         """Mean difference between the images of a group; NaN for one image."""
-        slot = self._slot(group_id)
-        n, mean = int(self._sizes[slot]), self._means[slot].astype(np.float64)
-        return float((1 - (n * (mean @ mean) - 1) / (n - 1)) / 2) if n > 1 else float("nan")
+        return float(self._insides[self._slot(group_id)])
 
     def between(self, a: int, b: int) -> float:
         """Mean difference between the images of two groups."""
@@ -119,22 +121,30 @@ class Board:
         slots, differences = self._candidates.sorted(row)
         return self._ids[slots[:n]], differences[:n]
 
-    def rival_pairs(self) -> tuple[IntArray, IntArray, FloatArray]:
-        """All pairs of groups of which one is a rival of the other: ids, ids, mean differences."""
-        first, second, differences = _flat(self._rivals, self._living())
+    def rival_pairs(self, limit: float = np.inf) -> tuple[IntArray, IntArray, FloatArray]:
+        """All pairs of groups of which one is a rival of the other: ids, ids, mean differences up to a limit."""
+        first, second, differences = _flat(self._rivals, self._living(), limit)
         low, high = np.minimum(first, second), np.maximum(first, second)
         _, once = np.unique(low * len(self._ids) + high, return_index=True)
         return self._ids[low[once]], self._ids[high[once]], differences[once]
 
     def candidate_pairs(self) -> tuple[IntArray, IntArray, FloatArray]:
         """Images in no group with the groups nearest to them: rows, ids, mean differences."""
-        rows, slots, differences = _flat(self._candidates, self.unassigned())
+        rows, slots, differences = _flat(self._candidates, self.unassigned(), np.inf)
         return rows, self._ids[slots], differences
 
     def sizes_of(self, group_ids: IntArray) -> IntArray:
         """Numbers of images of groups."""
-        every, slots = self._ids, np.argsort(self._ids, kind="stable")
-        return self._sizes[slots[np.searchsorted(every, group_ids, side="right", sorter=slots) - 1]]
+        return self._sizes[self._slots_of(group_ids)]
+
+    def insides_of(self, group_ids: IntArray) -> FloatArray:
+        """Mean differences between the images of groups; NaN for groups of one image."""
+        return self._insides[self._slots_of(group_ids)]
+
+    def around(self, rows: IntArray) -> tuple[FloatArray, IntArray]:
+        """Mean difference inside of the group of each image, and its size; of images that are in a group."""
+        slots = self._slot_of[rows]
+        return self._insides[slots], self._sizes[slots]
 
     def nearest_to(self, rows: IntArray, mean: NDArray[np.floating], n: int, *, farthest: bool = False) -> IntArray:
         """The rows nearest to a mean, or farthest from it."""
@@ -191,6 +201,7 @@ class Board:
         """Records that images do not belong to a group, and takes those that are in it out of it."""
         rows = _rows(rows, len(self.group_of))
         self.rejected.setdefault(int(group_id), set()).update(rows.tolist())
+        self.has_rejections[rows] = True
         inside = rows[self.group_of[rows] == group_id]
         if len(inside):
             self.assign(inside, UNASSIGNED, confirmed=False)
@@ -214,8 +225,10 @@ class Board:
         self._free: list[int] = []
         self._ids, self._sizes = ids.astype(np.int64), np.array([len(m) for m in self._members], np.int64)
         self._means = np.zeros((k, dim), np.float32)
-        for slot, members in enumerate(self._members):
-            self._means[slot] = self.vectors[members].mean(axis=0, dtype=np.float64)
+        self._insides = np.full(k, np.nan)
+        self._slot_of = np.full(len(self.group_of), -1)
+        for slot in range(k):
+            self._average(slot)
         self._rivals = NearestLists(k, N_RIVALS)
         self._candidates = NearestLists(len(self.group_of), N_CANDIDATES)
         for block in blocks(np.arange(k)):
@@ -233,6 +246,11 @@ class Board:
             raise ParameterError("group_id", group_id, "the id of a group with images")
         return self._slots[group_id]
 
+    def _slots_of(self, group_ids: IntArray) -> IntArray:
+        order = np.argsort(self._ids, kind="stable")
+        slots: IntArray = order[np.searchsorted(self._ids, group_ids, side="right", sorter=order) - 1]
+        return slots
+
     def _to_all(self, slots: IntArray) -> Vectors:
         differences: Vectors = np.asarray((1 - self._means[slots] @ self._means.T) / 2, np.float32)
         differences[:, self._sizes == 0] = np.inf
@@ -243,6 +261,13 @@ class Board:
         differences: Vectors = np.asarray((1 - self.vectors[rows] @ self._means.T) / 2, np.float32)
         differences[:, self._sizes == 0] = np.inf
         return differences
+
+    def _average(self, slot: int) -> None:
+        """Mean of a group, and mean difference inside of it."""
+        members = self._members[slot]
+        n, mean = len(members), self.vectors[members].mean(axis=0, dtype=np.float64)
+        self._means[slot], self._slot_of[members] = mean, slot
+        self._insides[slot] = (1 - (n * float(mean @ mean) - 1) / (n - 1)) / 2 if n > 1 else np.nan
 
     def _measure(self, slot: int) -> None:
         """Differences of a group's images to each other and to the rivals."""
@@ -272,7 +297,7 @@ class Board:
             self._members[slot], self._sizes[slot] = members, len(members)
             (changed if len(members) else gone).append(slot)
             if len(members):
-                self._means[slot] = self.vectors[members].mean(axis=0, dtype=np.float64)
+                self._average(slot)
             else:
                 self._free.append(slot)
                 self._ids[slot] = UNASSIGNED
@@ -323,6 +348,7 @@ class Board:
             more = max(8, n // 8)
             self._ids = np.concatenate([self._ids, np.zeros(more, np.int64)])
             self._sizes = np.concatenate([self._sizes, np.zeros(more, np.int64)])
+            self._insides = np.concatenate([self._insides, np.full(more, np.nan)])
             self._means = np.concatenate([self._means, np.zeros((more, self._means.shape[1]), np.float32)])
             self._members += [np.empty(0, np.int64)] * more
             self._rivals.grow(n + more)
@@ -344,10 +370,10 @@ class Board:
             self.rejected.setdefault(new, set()).update(kept)
 
 
-def _flat(lists: NearestLists, rows: IntArray) -> tuple[IntArray, IntArray, FloatArray]:
-    slots, differences = lists.slots[rows], lists.differences[rows]
-    row, column = np.nonzero(slots >= 0)
-    return rows[row], slots[row, column], differences[row, column].astype(np.float64)
+def _flat(lists: NearestLists, rows: IntArray, limit: float) -> tuple[IntArray, IntArray, FloatArray]:
+    differences = lists.differences[rows]
+    row, column = np.nonzero((differences <= limit) & (lists.slots[rows] >= 0))
+    return rows[row], lists.slots[rows[row], column], differences[row, column].astype(np.float64)
 
 
 def _column(name: str, values: ArrayLike, n: int) -> NDArray[Any]:

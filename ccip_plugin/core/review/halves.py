@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..arrays import IntArray, Vectors
+from ..arrays import FloatArray, IntArray, Vectors
 
 SMALLEST = 6
 """Smallest group that is divided."""
@@ -22,7 +22,7 @@ class Halves:
         first: rows of the larger part
         second: rows of the smaller one
         difference: mean difference between them
-        inside: mean difference inside of the larger one
+        inside: mean difference inside of them, the mean of both
     """
 
     first: IntArray
@@ -57,23 +57,40 @@ def halve(vectors: Vectors, rows: IntArray) -> Halves | None:
     if len(parts[0]) < len(parts[1]):
         parts = parts[1], parts[0]
     first, second = (vectors[part].mean(axis=0, dtype=np.float64) for part in parts)
-    n = len(parts[0])
-    inside = (1 - (n * float(first @ first) - 1) / (n - 1)) / 2
-    return Halves(*parts, float((1 - first @ second) / 2), inside)
+    inside = [
+        (1 - (n * float(mean @ mean) - 1) / (n - 1)) / 2
+        for n, mean in ((len(parts[0]), first), (len(parts[1]), second))
+    ]
+    return Halves(*parts, float((1 - first @ second) / 2), sum(inside) / 2)
 
 
 def _branches(vectors: Vectors) -> tuple[IntArray, IntArray] | None:
     """The highest cut with two branches of at least three images."""
-    from scipy.cluster.hierarchy import fcluster, linkage
+    from scipy.cluster.hierarchy import linkage
     from scipy.spatial.distance import squareform
 
     differences = (1 - vectors @ vectors.T) / 2
     np.fill_diagonal(differences, 0)
     tree = linkage(squareform(np.maximum(differences, 0), checks=False), "average")
-    for n_branches in range(2, _MOST_BRANCHES + 1):
-        labels = fcluster(tree, n_branches, "maxclust")
-        sizes = np.bincount(labels)
-        second, first = np.argsort(sizes, kind="stable")[-2:]
+    n = len(vectors)
+    sizes = np.concatenate([np.ones(n), tree[:, 3]])
+    branches = [2 * n - 2]
+    while len(branches) < _MOST_BRANCHES and max(branches) >= n:
+        highest = max(branches)  # merges are in the order of their heights
+        branches.remove(highest)
+        branches += tree[highest - n, :2].astype(int).tolist()
+        first, second = sorted(branches, key=lambda branch: -sizes[branch])[:2]
         if sizes[second] >= _SMALLEST_HALF:
-            return np.flatnonzero(labels == first), np.flatnonzero(labels == second)
+            return _leaves(tree, first, n), _leaves(tree, second, n)
     return None
+
+
+def _leaves(tree: FloatArray, branch: int, n: int) -> IntArray:
+    leaves, rest = [], [branch]
+    while rest:
+        each = rest.pop()
+        if each < n:
+            leaves.append(each)
+        else:
+            rest += tree[each - n, :2].astype(int).tolist()
+    return np.sort(np.array(leaves, np.int64))

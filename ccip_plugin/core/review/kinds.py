@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from ..arrays import IntArray
+from ..arrays import FloatArray, IntArray
 
 SAME, HALVES, OUT, IN, WHO, WHOLE = "same", "halves", "out", "in", "who", "whole"
 KINDS = (SAME, HALVES, OUT, IN, WHO, WHOLE)
@@ -30,6 +30,7 @@ class Question:
         probability: of "one character"; of strips the mean over the tiles
         images: rows to show as examples of each of ``groups``, of either half, or of either part
         chances: probability of "one character" per tile or group of strips and "who"
+        features: what the probabilities were computed from, a row per matter: one, or a tile or group each
     """
 
     kind: str
@@ -40,6 +41,7 @@ class Question:
     probability: float
     images: tuple[IntArray, ...] = field(repr=False)
     chances: tuple[float, ...] = ()
+    features: tuple[FloatArray, ...] = field(default=(), repr=False)
 
     @property
     def key(self) -> tuple[object, ...]:
@@ -51,6 +53,22 @@ class Question:
         if self.kind == WHOLE:
             return (self.kind, self.groups[0])
         return (self.kind, *self.groups, *(int(row) for rows in self.items for row in rows[:1]), len(self.items[0]))
+
+    @property
+    def matters(self) -> list[frozenset[int] | tuple[int, int]]:
+        """What it is about: two groups, or an image and a group, each as one matter. Halves are none."""
+        if self.kind == SAME:
+            return [frozenset(self.groups)]
+        if self.kind == OUT:
+            return [(int(row), self.groups[0]) for row in self.rows]
+        if self.kind == WHO:
+            return [(int(self.rows[0]), group) for group in self.groups]
+        if self.kind == IN:
+            tiles = zip(self.groups[1:], self.items, strict=True)
+            return [
+                frozenset((self.groups[0], tile)) if tile else (int(rows[0]), self.groups[0]) for tile, rows in tiles
+            ]
+        return []
 
     @property
     def rows(self) -> IntArray:

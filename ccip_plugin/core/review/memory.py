@@ -11,23 +11,29 @@ from .board import Board
 LATER = 20
 """After how many further answers a question that was put off, or is asked again to check, comes back."""
 
+Matter = frozenset[int] | tuple[int, int]
+"""Two group ids; or an image and a group: row and group id."""
+
 _MOST_TIMES = 2  # an answer is checked once; a contradiction is put a third time
 _SLIPS, _SLIPS_OF = 1.5, 100.0  # assumed slips of the reviewer, and in how many answers
+_FOREVER = 1 << 60
 
 
 @dataclass
 class Evidence:
-    """What people said about one matter: whether two groups, or an image and a group, are one character.
+    """What people said about one matter.
 
     Attributes:
-        same: how often they said yes
+        same: how often they said that it is one character
         different: how often they said no
         last: number of the last answer about it
+        closed_until: number of the answer after which it may be asked about again
     """
 
     same: int = 0
     different: int = 0
     last: int = 0
+    closed_until: int = 0
 
     @property
     def n(self) -> int:
@@ -35,19 +41,28 @@ class Evidence:
         return self.same + self.different
 
     @property
-    def is_contradictory(self) -> bool:
-        """Whether there are answers of both kinds."""
-        return bool(self.same and self.different)
+    def n_slips(self) -> int:
+        """How many of the answers the others contradict."""
+        return min(self.same, self.different)
 
     def add(self, is_same: bool, number: int) -> None:
         """Records an answer."""
         self.same, self.different = self.same + is_same, self.different + (not is_same)
         self.last = max(self.last, number)
+        if self.n >= _MOST_TIMES + bool(self.n_slips):
+            self.closed_until = _FOREVER
+        else:
+            self.closed_until = max(self.closed_until, self.last + LATER)
+
+    def join(self, other: "Evidence") -> None:
+        """Adds what was said about another group that is this one now."""
+        self.same, self.different = self.same + other.same, self.different + other.different
+        self.last, self.closed_until = max(self.last, other.last), max(self.closed_until, other.closed_until)
 
 
 @dataclass(frozen=True, eq=False)
 class Cut:
-    """Two parts of a group about which people said whether they are one character."""
+    """Two parts of a group about which people were asked whether they are one character."""
 
     first: IntArray
     second: IntArray
@@ -65,10 +80,6 @@ class Memory:
 
     Attributes:
         number: number of the last answer
-        pairs: evidence by pair of group ids
-        images: evidence by image and group: ``(row, group id)``
-        cuts: by group id, the divisions that were asked about
-        unsure: keys of questions that were answered "cannot tell"
         whole: groups of which is to be asked whether all images are the character of the confirmed ones
         n_facts: number of matters answered; a strip is one per tile
         n_slips: how many of these answers others contradict
@@ -76,13 +87,11 @@ class Memory:
 
     def __init__(self) -> None:
         self.number, self.n_facts, self.n_slips = 0, 0, 0
-        self.pairs: dict[frozenset[int], Evidence] = {}
-        self.images: dict[tuple[int, int], Evidence] = {}
-        self.cuts: dict[int, list[Cut]] = {}
-        self.unsure: set[object] = set()
         self.whole: set[int] = set()
-        self.shown: dict[int, int] = {}
-        self._later: dict[object, int] = {}
+        self._pairs: dict[frozenset[int], Evidence] = {}
+        self._images: dict[tuple[int, int], Evidence] = {}
+        self._cuts: dict[int, list[Cut]] = {}
+        self._shown: dict[int, int] = {}
         self._n_merged = 0
 
     @property
@@ -96,78 +105,104 @@ class Memory:
             self._hand_on(old, new)
         self._n_merged = len(board.merged)
 
-    def put_off(self, key: object) -> None:
-        """Records "later"."""
-        self._later[key] = self.number + LATER
+    def known_pairs(self) -> Iterable[frozenset[int]]:
+        """Pairs of groups about which people were asked."""
+        return self._pairs.keys()
 
-    def is_open(self, key: object) -> bool:
-        """Whether a question was neither put off nor answered "cannot tell"."""
-        return key not in self.unsure and self._later.get(key, 0) <= self.number
+    def known_rows(self) -> IntArray:
+        """Images about which people were asked."""
+        return np.fromiter({row for row, _ in self._images}, np.int64)
 
-    def times_shown(self, group_id: int) -> int:
-        """How many strips a group had, so that each shows other examples."""
-        return self.shown.get(group_id, 0)
+    def about(self, matter: Matter) -> Evidence:
+        """Evidence about a matter."""
+        if isinstance(matter, frozenset):
+            return self._pairs.get(matter) or Evidence()
+        return self._images.get(matter) or Evidence()
 
-    def about_pair(self, a: int, b: int) -> Evidence | None:
-        """Evidence about two groups."""
-        return self.pairs.get(frozenset((a, b)))
-
-    def about_cut(self, group_id: int, first: IntArray, second: IntArray) -> Evidence | None:
+    def about_cut(self, group_id: int, first: IntArray, second: IntArray) -> Evidence:
         """Evidence about a division of a group."""
-        return next((cut.evidence for cut in self.cuts.get(group_id, ()) if cut.matches(first, second)), None)
+        cut = self._cut(group_id, first, second)
+        return Evidence() if cut is None else cut.evidence
 
-    def posterior(self, probability: float, evidence: Evidence | None) -> float | None:
+    def posterior(self, probability: float, matter: Matter, *, is_decided: bool = False) -> float:
         """Probability of "one character" with the answers so far.
 
+        Args:
+            probability: without them
+            matter: what it is about
+            is_decided: whether it was decided; it is asked about only to check an answer
+
         Returns:
-            None if it is not to be asked: it was asked lately, or often enough
+            NaN if it is not to be asked: decided, put off, not to be told, asked lately, or often enough
         """
-        if evidence is None or not evidence.n:
-            return probability
-        if evidence.n >= _MOST_TIMES + evidence.is_contradictory or evidence.last + LATER > self.number:
-            return None
-        slips = self.slip_rate
+        evidence = self.about(matter)
+        return float("nan") if is_decided and not evidence.n else self.with_evidence(probability, evidence)
+
+    def with_evidence(self, probability: float, evidence: Evidence) -> float:
+        """As :meth:`posterior`."""
+        if evidence.closed_until > self.number:
+            return float("nan")
+        slips = min(self.slip_rate, 0.49)
         weight = np.log((1 - slips) / slips) * (evidence.same - evidence.different)
         odds = np.log(max(probability, 1e-12) / max(1 - probability, 1e-12)) + weight
         return float(1 / (1 + np.exp(-odds)))
 
-    def record_pair(self, a: int, b: int, is_same: bool) -> None:
-        """Records an answer about two groups."""
-        self._add(self.pairs.setdefault(frozenset((a, b)), Evidence()), is_same)
-
-    def record_images(self, rows: Iterable[int], group_id: int, is_same: bool) -> None:
-        """Records an answer about images and a group."""
-        for row in rows:
-            self._add(self.images.setdefault((int(row), group_id), Evidence()), is_same)
+    def record(self, matter: Matter, is_same: bool) -> None:
+        """Records an answer about a matter."""
+        self._add(self._evidence(matter), is_same)
 
     def record_cut(self, group_id: int, first: IntArray, second: IntArray, is_same: bool) -> None:
         """Records an answer about a division of a group."""
-        evidence = self.about_cut(group_id, first, second)
-        if evidence is None:
-            self.cuts.setdefault(group_id, []).append(Cut(first, second))
-            evidence = self.cuts[group_id][-1].evidence
-        self._add(evidence, is_same)
+        self._add(self._new_cut(group_id, first, second).evidence, is_same)
+
+    def close(self, matters: Iterable[Matter], *, forever: bool) -> None:
+        """Does not ask about matters, ever or until later."""
+        for matter in matters:
+            self._evidence(matter).closed_until = _FOREVER if forever else self.number + LATER
+
+    def close_cut(self, group_id: int, first: IntArray, second: IntArray, *, forever: bool) -> None:
+        """Does not ask about a division of a group, ever or until later."""
+        cut = self._new_cut(group_id, first, second)
+        cut.evidence.closed_until = _FOREVER if forever else self.number + LATER
+
+    def count_strip(self, group_id: int) -> None:
+        """Records that a group had a strip."""
+        self._shown[group_id] = self.times_shown(group_id) + 1
+
+    def times_shown(self, group_id: int) -> int:
+        """How many strips a group had, so that each shows other examples."""
+        return self._shown.get(group_id, 0)
+
+    def _evidence(self, matter: Matter) -> Evidence:
+        if isinstance(matter, frozenset):
+            return self._pairs.setdefault(matter, Evidence())
+        return self._images.setdefault(matter, Evidence())
+
+    def _cut(self, group_id: int, first: IntArray, second: IntArray) -> Cut | None:
+        return next((cut for cut in self._cuts.get(group_id, ()) if cut.matches(first, second)), None)
+
+    def _new_cut(self, group_id: int, first: IntArray, second: IntArray) -> Cut:
+        cut = self._cut(group_id, first, second)
+        if cut is None:
+            cut = Cut(first, second)
+            self._cuts.setdefault(group_id, []).append(cut)
+        return cut
 
     def _add(self, evidence: Evidence, is_same: bool) -> None:
-        n_slips = min(evidence.same, evidence.different)
+        before = evidence.n_slips
         evidence.add(is_same, self.number)
-        self.n_facts += 1
-        self.n_slips += min(evidence.same, evidence.different) - n_slips
+        self.n_facts, self.n_slips = self.n_facts + 1, self.n_slips + evidence.n_slips - before
 
     def _hand_on(self, old: int, new: int) -> None:
-        for pair in [pair for pair in self.pairs if old in pair]:
-            evidence, other = self.pairs.pop(pair), next(iter(pair - {old}), old)
-            if other != new:
-                self._join(self.pairs, frozenset((new, other)), evidence)
-        for row in [row for row, group_id in self.images if group_id == old]:
-            self._join(self.images, (row, new), self.images.pop((row, old)))
-        self.cuts.setdefault(new, []).extend(self.cuts.pop(old, []))
-
-    @staticmethod
-    def _join(where: dict, key: object, evidence: Evidence) -> None:  # type: ignore[type-arg]
-        present = where.setdefault(key, Evidence())
-        present.same, present.different = present.same + evidence.same, present.different + evidence.different
-        present.last = max(present.last, evidence.last)
+        for pair in [pair for pair in self._pairs if old in pair]:
+            evidence, others = self._pairs.pop(pair), pair - {old, new}
+            if others:
+                self._pairs.setdefault(frozenset((new, *others)), Evidence()).join(evidence)
+        for row in [row for row, group_id in self._images if group_id == old]:
+            self._images.setdefault((row, new), Evidence()).join(self._images.pop((row, old)))
+        self._cuts.setdefault(new, []).extend(self._cuts.pop(old, []))
+        if old in self.whole:
+            self.whole = (self.whole - {old}) | {new}
 
 
 def net_gain(probability: FloatArray | float, sizes: FloatArray | float, slip_rate: float) -> FloatArray:

@@ -5,53 +5,32 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..arrays import FloatArray, IntArray
-from . import probabilities as chances
+from . import features
 from .board import Board
 from .halves import SMALLEST, Halves, halve
 from .kinds import HALVES, SAME, WHOLE, Question
-from .memory import Memory, net_gain
-from .probabilities import Probabilities
+from .matters import Matters
+from .memory import net_gain
 
 N_SHOWN = 6
 """How many images are shown of a side."""
 
-_FAR = 0.10  # pairs that are further apart than the threshold by this are not looked at
-_LEAST_GAIN = 0.02
+LEAST_GAIN = 0.02
+"""Questions that put less right are not asked."""
 
 
-def near_pairs(board: Board) -> tuple[IntArray, IntArray, FloatArray]:
-    """Pairs of groups that can be one character."""
-    a, b, differences = board.rival_pairs()
-    is_near = differences <= board.threshold + _FAR
-    return a[is_near], b[is_near], differences[is_near]
-
-
-def same_questions(board: Board, memory: Memory, probabilities: Probabilities) -> Iterator[Question]:
-    """Are these two groups one character? In order of falling expected gain before earlier answers are considered."""
-    a, b, differences = near_pairs(board)
-    first, second = board.sizes_of(a), board.sizes_of(b)
-    probability = probabilities.same(chances.SAME, differences)
-    sizes = np.minimum(first, second).astype(np.float64)
-    gains = net_gain(probability, sizes, memory.slip_rate)
-    order = np.argsort(-gains, kind="stable")
-    for i in order[gains[order] > _LEAST_GAIN]:
-        pair = int(a[i]), int(b[i])
-        evidence = memory.about_pair(*pair)
-        if evidence is None and board.is_apart(*pair):
-            continue
-        p = memory.posterior(float(probability[i]), evidence)
-        if p is None:
-            continue
-        gain = float(net_gain(p, sizes[i], memory.slip_rate))
-        if gain > _LEAST_GAIN:
-            n_before = evidence.n if evidence else 0
-            yield _same(board, pair, gain, float(differences[i]), p, n_before)
-
-
-def _same(board: Board, pair: tuple[int, int], gain: float, difference: float, p: float, n_before: int) -> Question:
-    items = board.members(pair[0]), board.members(pair[1])
-    images = tuple(examples(board, rows, each, n_before) for rows, each in zip(items, pair, strict=True))
-    return Question(SAME, pair, items, gain, difference, p, images)
+def same_questions(matters: Matters) -> Iterator[Question]:
+    """Are these two groups one character? In order of falling expected gain."""
+    board, memory, pairs = matters.board, matters.memory, matters.groups
+    sizes = np.minimum(board.sizes_of(pairs.left), board.sizes_of(pairs.right)).astype(np.float64)
+    gains = net_gain(np.nan_to_num(pairs.p), sizes, memory.slip_rate)
+    for i in _best(gains):
+        pair = int(pairs.left[i]), int(pairs.right[i])
+        items = board.members(pair[0]), board.members(pair[1])
+        n_before = memory.about(frozenset(pair)).n
+        images = tuple(examples(board, rows, n_before) for rows in items)
+        difference, p, x = float(pairs.differences[i]), float(pairs.p[i]), (pairs.features[i],)
+        yield Question(SAME, pair, items, float(gains[i]), difference, p, images, features=x)
 
 
 class HalvesOfGroups:
@@ -69,33 +48,29 @@ class HalvesOfGroups:
         return kept[1]
 
 
-def halves_questions(
-    board: Board, memory: Memory, probabilities: Probabilities, halves: HalvesOfGroups
-) -> Iterator[Question]:
+def halves_questions(matters: Matters, halves: HalvesOfGroups) -> Iterator[Question]:
     """Are the two halves of this group one character? In order of falling expected gain."""
-    ids = board.ids[board.sizes >= SMALLEST]
-    divided = [(int(each), parts) for each in ids if (parts := halves.of(board, int(each))) is not None]
+    board, memory = matters.board, matters.memory
+    ids = board.ids[board.sizes >= SMALLEST].tolist()
+    divided = [(each, parts) for each in ids if (parts := halves.of(board, each)) is not None]
     if not divided:
         return
-    probability = probabilities.same(chances.HALVES, np.array([parts.difference for _, parts in divided]))
+    x = features.of_halves([parts for _, parts in divided])
+    probability = matters.probabilities.same(HALVES, x)
     sizes = np.array([len(parts.second) for _, parts in divided], np.float64)
-    gains = net_gain(1 - probability, sizes, memory.slip_rate)
-    order = np.argsort(-gains, kind="stable")
-    for i in order[gains[order] > _LEAST_GAIN]:
+    for i in _best(net_gain(1 - probability, sizes, memory.slip_rate)):
         group_id, parts = divided[i]
         evidence = memory.about_cut(group_id, parts.first, parts.second)
-        p = memory.posterior(float(probability[i]), evidence)
-        if p is None or _is_confirmed(board, parts, evidence is None):
-            continue
+        p = memory.with_evidence(float(probability[i]), evidence)
         gain = float(net_gain(1 - p, sizes[i], memory.slip_rate))
-        if gain > _LEAST_GAIN:
-            skip = evidence.n if evidence else 0
-            images = tuple(_shown(_central(board, rows), skip) for rows in (parts.first, parts.second))
-            items = parts.first, parts.second
-            yield Question(HALVES, (group_id,), items, gain, parts.difference, p, images)
+        items = parts.first, parts.second
+        is_decided = not evidence.n and all(board.confirmed[rows].all() for rows in items)
+        if gain > LEAST_GAIN and not is_decided:
+            images = tuple(_shown(_central(board, rows), evidence.n) for rows in items)
+            yield Question(HALVES, (group_id,), items, gain, parts.difference, p, images, features=(x[i],))
 
 
-def whole_question(board: Board, group_id: int, gain: float) -> Question | None:
+def whole_question(board: Board, group_id: int) -> Question | None:
     """Is the whole group the character of its confirmed images?"""
     rows = board.members(group_id)
     named, others = rows[board.confirmed[rows]], rows[~board.confirmed[rows]]
@@ -103,13 +78,18 @@ def whole_question(board: Board, group_id: int, gain: float) -> Question | None:
         return None
     means = [board.vectors[part].mean(axis=0, dtype=np.float64) for part in (named, others)]
     images = _shown(_central(board, named), 0), board.nearest_to(others, means[0], N_SHOWN, farthest=True)
-    return Question(WHOLE, (group_id,), (named, others), gain, float((1 - means[0] @ means[1]) / 2), 0.5, images)
+    difference = float((1 - means[0] @ means[1]) / 2)
+    return Question(WHOLE, (group_id,), (named, others), float(len(others)), difference, 0.5, images)
 
 
-def examples(board: Board, rows: IntArray, group_id: int, n_before: int) -> IntArray:
+def examples(board: Board, rows: IntArray, n_before: int) -> IntArray:
     """Typical images of a group; other ones when it is asked about again."""
-    order = rows[np.argsort(board.difference[rows], kind="stable")]
-    return _shown(order, n_before)
+    return _shown(rows[np.argsort(board.difference[rows], kind="stable")], n_before)
+
+
+def _best(gains: FloatArray) -> IntArray:
+    order: IntArray = np.flatnonzero(gains > LEAST_GAIN)
+    return order[np.argsort(-gains[order], kind="stable")]
 
 
 def _central(board: Board, rows: IntArray) -> IntArray:
@@ -117,11 +97,7 @@ def _central(board: Board, rows: IntArray) -> IntArray:
 
 
 def _shown(rows: IntArray, n_before: int) -> IntArray:
-    """Six of the rows: the first ones, when asked again the next ones."""
-    start = min(n_before * N_SHOWN, max(0, len(rows) - N_SHOWN))
+    """Six of the rows: the first ones, when asked again the next ones, and so on in turn."""
+    n_pages = max(1, len(rows) // N_SHOWN)
+    start = (n_before % n_pages) * N_SHOWN
     return rows[start : start + N_SHOWN]
-
-
-def _is_confirmed(board: Board, parts: Halves, is_new: bool) -> bool:
-    """Whether people confirmed every image of both halves by other means than an answer."""
-    return is_new and bool(board.confirmed[parts.first].all() and board.confirmed[parts.second].all())

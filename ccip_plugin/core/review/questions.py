@@ -3,11 +3,10 @@
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 
-import numpy as np
-
 from ..errors import ParameterError
 from .board import Board
 from .kinds import HALVES, IN, KINDS, OUT, SAME, WHO, WHOLE, Question
+from .matters import Matters
 from .memory import Memory
 from .pairs import HalvesOfGroups, halves_questions, same_questions, whole_question
 from .probabilities import Probabilities
@@ -32,18 +31,18 @@ class Ranking:
         if unknown := [kind for kind in kinds if kind not in KINDS]:
             raise ParameterError("kinds", unknown[0], f"of {', '.join(KINDS)}")
         memory.follow(board)
+        matters = Matters(board, memory, probabilities)
         search: dict[str, Callable[[], Iterator[Question]]] = {
-            SAME: lambda: same_questions(board, memory, probabilities),
-            HALVES: lambda: halves_questions(board, memory, probabilities, self._halves),
-            OUT: lambda: out_questions(board, memory, probabilities),
-            IN: lambda: in_questions(board, memory, probabilities),
-            WHO: lambda: who_questions(board, memory, probabilities),
+            SAME: lambda: same_questions(matters),
+            HALVES: lambda: halves_questions(matters, self._halves),
+            OUT: lambda: out_questions(matters),
+            IN: lambda: in_questions(matters),
+            WHO: lambda: who_questions(matters),
             WHOLE: lambda: _whole(board, memory),
         }
         best: list[Question] = []
         for kind in kinds:
-            is_open = (question for question in search[kind]() if memory.is_open(question.key))
-            best += itertools.islice(is_open, _SEARCHED * n)
+            best += itertools.islice(search[kind](), _SEARCHED * n)
         best.sort(key=lambda question: -question.gain)
         return _independent(best, n)
 
@@ -86,7 +85,6 @@ def _independent(questions: Iterable[Question], n: int) -> list[Question]:
 def _whole(board: Board, memory: Memory) -> Iterator[Question]:
     for group_id in sorted(memory.whole):
         if group_id in board:
-            n_open = int(np.count_nonzero(~board.confirmed[board.members(group_id)]))
-            question = whole_question(board, group_id, float(n_open))
+            question = whole_question(board, group_id)
             if question is not None:
                 yield question

@@ -111,22 +111,22 @@ def test_confirmed_images_are_not_doubted():
     assert review.ask(OUT) == []
 
 
-def test_single_images_and_small_groups_are_offered_to_a_larger_one():
-    review = Review("aaaaaaaaab", "1111112200")
-    (question,) = review.ask(IN)
-    assert question.groups[0] == 1
-    tiles = [rows.tolist() for rows in question.items]
-    assert [6, 7] in tiles and [8] in tiles
-    review.answer(question, "done", *range(len(tiles)))
-    assert {*range(9)} <= set(review.board.members(1).tolist())
+def test_small_groups_and_single_images_are_offered_to_a_larger_group():
+    review = Review("aaaaaaaabbbbbbb", "111111223333330")
+    questions = {question.groups[0]: question for question in review.ask(IN)}
+    assert questions[1].groups == (1, 2) and questions[1].items[0].tolist() == [6, 7]
+    assert questions[3].groups == (3, 0) and questions[3].items[0].tolist() == [14]
+    for question in questions.values():
+        review.answer(question, "done", 0)
+    assert review.board.sizes.tolist() == [8, 7] and review.ask(IN) == []
 
 
 def test_a_tile_that_was_not_marked_is_kept_apart():
-    review = Review("aaaaaaaaab", "1111112200")
-    (question,) = review.ask(IN)
-    review.answer(question, "done")
-    assert review.board.is_apart(1, 2) and review.board.is_rejected(8, 1)
-    assert [question.groups for question in review.ask(IN)] == [(2, 0)]
+    review = Review("aaaaaaaabbbbbbb", "111111223333330")
+    for question in review.ask(IN):
+        review.answer(question, "done")
+    assert review.board.is_apart(1, 2) and review.board.is_rejected(14, 3)
+    assert review.ask(IN) == [] and review.ask(WHO) == []
 
 
 @pytest.mark.parametrize(
