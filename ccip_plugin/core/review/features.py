@@ -6,7 +6,7 @@ from ..arrays import BoolArray, FloatArray, IntArray
 from .board import Board
 from .halves import Halves
 
-_WIDE = 0.1  # a margin beyond this says no more
+_WIDE = 0.1  # a margin beyond this has no more weight
 _USUAL_INSIDE = 0.12  # mean difference in a group of one image, had it more
 
 
@@ -40,7 +40,7 @@ def of_candidates(
         rows: images; the pairs of one image stand together
         groups: a group of each
         differences: mean difference of each pair
-        is_out: pairs that people decided
+        is_out: pairs that are decided
     """
     if not len(rows):
         return np.empty((0, 3))
