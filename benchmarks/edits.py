@@ -33,9 +33,9 @@ def main() -> None:
     options = parser.parse_args()
     use_own_database()
     print(machine())
-    _measure(4_000)  # all is imported now
-    columns = [_measure(n) for n in options.images]
-    rows = [(name, *(span(column[name], ".0f") for column in columns)) for name in columns[0]]
+    _measure([4_000])  # all is imported now
+    columns = _measure(options.images)
+    rows = [(name, *(span(each, ".0f") for each in spans)) for name, spans in columns.items()]
     header = ("correction of one group, ms", *(f"{n:,} images" for n in options.images))
     table(f"Corrections, {N_REPEATS} each", header, rows, save_as="edits")
     early, late = _with_history(options.history)
@@ -52,12 +52,24 @@ def _ratio(late: list[float], early: list[float]) -> float:
     return statistics.median(late) / statistics.median(early)
 
 
-def _measure(n: int) -> dict[str, list[float]]:
+def _measure(sizes: list[int]) -> dict[str, list[list[float]]]:
+    """The milliseconds of each correction for each number of images, which take turns."""
+    datasets = list(map(_dataset, sizes))
+    corrections = list(map(_corrections, datasets))
+    measured: dict[str, list[list[float]]] = {}
+    for name in corrections[0]:
+        rounds = [[_milliseconds(edits[name]) for edits in corrections] for _ in range(N_REPEATS)]
+        measured[name] = [list(column) for column in zip(*rounds, strict=True)]
+    for dataset in datasets:
+        dataset.delete()
+    return measured
+
+
+def _corrections(dataset: Any) -> dict[str, Callable[[], object]]:
     import ccip_plugin as ccip
 
-    dataset = _dataset(n)
     groups, ids = itertools.count(1), dataset.values("id")
-    edits: dict[str, Callable[[], object]] = {
+    return {
         "confirm": lambda: ccip.confirm(dataset, groups=next(groups)),
         "rename_group": lambda: ccip.rename_group(dataset, number := next(groups), f"綾波 {number}"),
         "merge_groups": lambda: ccip.merge_groups(dataset, [next(groups), next(groups)]),
@@ -68,31 +80,30 @@ def _measure(n: int) -> dict[str, list[float]]:
         "ignore of a group": lambda: ccip.ignore(dataset, groups=next(groups)),
         "undo": lambda: ccip.undo(dataset),
     }
-    measured = {name: [_milliseconds(edit) for _ in range(N_REPEATS)] for name, edit in edits.items()}
-    dataset.delete()
-    return measured
 
 
 def _with_history(n: int) -> tuple[list[float], list[float]]:
-    """The milliseconds of corrections after 10 others, and after ``n``."""
+    """The milliseconds of corrections after 10 others, and after ``n``, in two datasets that take turns."""
     import ccip_plugin as ccip
 
-    dataset = _dataset(5_000)
-    ids = dataset.values("id")
-    moves = itertools.count()
+    def mover(dataset: Any) -> Callable[[], None]:
+        ids, moves = dataset.values("id"), itertools.count()
 
-    def move() -> None:
-        number = next(moves)
-        ccip.move(dataset.select(ids[number]), number // SIZE + 3)
+        def move() -> None:
+            number = next(moves)
+            ccip.move(dataset.select(ids[number]), number // SIZE + 3)
 
-    def after(count: int) -> list[float]:
-        while next(moves) < count:
+        return move
+
+    datasets = [_dataset(5_000), _dataset(5_000)]
+    early, late = map(mover, datasets)
+    for move, count in ((early, 10), (late, n)):
+        for _ in range(count):
             move()
-        return [_milliseconds(move) for _ in range(15)]
-
-    result = after(10), after(n)
-    dataset.delete()
-    return result
+    rounds = [(_milliseconds(early), _milliseconds(late)) for _ in range(25)]
+    for dataset in datasets:
+        dataset.delete()
+    return [each for each, _ in rounds], [each for _, each in rounds]
 
 
 def _milliseconds(work: Callable[[], object]) -> float:

@@ -20,7 +20,7 @@ from ..core.progress import ProgressCallback, report
 from ..storage.indexes import drop_indexes, ensure_indexes
 from ..storage.internals import forget_runs
 from ..storage.lease import SHORT_SECONDS, Lease, lease
-from ..storage.runs import read_config, register, restore
+from ..storage.runs import is_same_run, read_config, register, restore
 from ..storage.targets import CHUNK
 from .answers import PairAnswer, changed_answers, write_answers
 from .decisions.lists import ListChanges, list_changes, write_lists, write_taken_over
@@ -32,6 +32,7 @@ from .identities import (
     load_registry,
     registry_revision,
     save_delta,
+    save_own_time,
     stored_ids,
 )
 from .journal import BY_HAND, Entry, EntryContent, EntryDamagedError, EntryState, Journal, UnstorableError
@@ -42,8 +43,6 @@ from .tables import GroupLabel, rows_of
 from .writer import Change, Raw, Written
 
 logger = logging.getLogger(__name__)
-
-_OF_ONE_RUN = ("at", "changes")  # what differs between two runs with the same result
 
 KEPT_CHANGES = 1000
 """The number of newest changes of a field that can be undone; ``CCIP_KEPT_CHANGES`` sets another one."""
@@ -142,7 +141,7 @@ def recover(store: LabelStore, held: Lease) -> Journal:
     """
     check_version(store.target.dataset, store.path)
     journal = Journal(store.target.dataset, store.path)
-    for entry in journal.entries():
+    for entry in journal.unfinished():
         if entry.state in (EntryState.WRITING, EntryState.PRUNED):
             journal.remove(entry)
         elif entry.state in (EntryState.PREPARED, EntryState.REDOING, EntryState.UNDOING):
@@ -245,18 +244,11 @@ def _journal_content(
 ) -> Entry | None:
     """Completes an entry with the changed groups, the run and the answers; None when nothing changes at all."""
     is_same = not (content.groups or content.rejected or content.lifted or content.taken_over or content.answers)
-    if entry is None and is_same and _is_same_run(content.run_before, content.run_after):
+    if entry is None and is_same and is_same_run(content.run_before, content.run_after):
         return None
     entry = journal.put_content(entry or journal.begin(action), content)
     head = {"next_id": plan.identities.next_id, "run_key": run_key, "n_unknown": n_unknown}
     return journal.stamp(entry, state=EntryState.PREPARED, **head)
-
-
-def _is_same_run(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> bool:
-    """Whether a run has the result that the record of an earlier one has; also where there is neither."""
-    if before is None or after is None:
-        return before is after
-    return all(before.get(name) == value for name, value in after.items() if name not in _OF_ONE_RUN)
 
 
 def write_entry(
@@ -396,5 +388,6 @@ def _write_groups(store: LabelStore, entry: Entry, content: EntryContent, is_bac
         is_backward=is_backward,
         is_run=entry.run_key is not None,
     )
+    save_own_time(dataset, store.path, entry.stamp, entry.n_labels)
     run = content.run_before if is_backward else content.run_after
     return None if run is None else dict(run)

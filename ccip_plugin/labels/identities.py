@@ -10,6 +10,7 @@ are read, and written in the new form at the first change.
 
 import datetime
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import bson
@@ -37,7 +38,11 @@ from .tables import GroupLabel
 _VERSION = 2
 _FEW = 500  # groups whose changes are read one by one
 _LARGEST = {True: 64_000, False: 4_000_000}  # bytes of changes in the head, after a run and after an edit
+_N_TIMES = 20  # large changes that are known by their time
 _CHANGES = "groups", "rejected", "lifted"
+
+LARGE_CHANGE = 500
+"""Labels of a change whose samples are not searched for edits by hand afterwards."""
 
 
 class StaleGroupsError(CCIPError):
@@ -108,16 +113,39 @@ def registry_revision(dataset: fo.Dataset, path: str) -> int:
     return int(run["config"]["revision"]) if run else 0
 
 
-def last_look(dataset: fo.Dataset, path: str) -> datetime.datetime | None:
-    """When labels were last searched for edits by hand, in UTC; None where there are no groups, 1970 for never."""
-    run = _read(dataset, path, ("looked_at",))
-    return None if run is None else datetime.datetime.fromisoformat(run["config"].get("looked_at", "1970-01-01"))
+@dataclass(frozen=True)
+class Look:
+    """The last search for edits by hand.
+
+    Attributes:
+        at: when it was, in UTC; 1970 for never
+        own: the ``last_modified_at`` that the last large changes of this plugin gave to the samples they wrote
+    """
+
+    at: datetime.datetime
+    own: list[datetime.datetime]
+
+
+def last_look(dataset: fo.Dataset, path: str) -> Look | None:
+    """The last search for edits by hand; None where there are no groups."""
+    run = _read(dataset, path, ("looked_at", "own_times"))
+    if run is None:
+        return None
+    at, own = run["config"].get("looked_at", "1970-01-01"), run["config"].get("own_times", [])
+    return Look(datetime.datetime.fromisoformat(at), list(map(datetime.datetime.fromisoformat, own)))
 
 
 def save_look(dataset: fo.Dataset, path: str, at: datetime.datetime) -> None:
     """Records when labels were searched for edits by hand. The revision stays as it is."""
     change = {"$max": {"config.looked_at": at.isoformat(timespec="milliseconds")}}
     update_run_document(dataset, registry_key(path), {}, change)
+
+
+def save_own_time(dataset: fo.Dataset, path: str, at: str, n_labels: int) -> None:
+    """Records the ``last_modified_at`` of the samples that a change of this plugin has written, if it is large."""
+    if n_labels >= LARGE_CHANGE:
+        change = {"$push": {"config.own_times": {"$each": [at], "$slice": -_N_TIMES}}}
+        update_run_document(dataset, registry_key(path), {}, change)
 
 
 def check_version(dataset: fo.Dataset, path: str) -> None:

@@ -20,7 +20,7 @@ from fiftyone.operators.store import ExecutionStore
 
 from ..core.errors import CCIPError
 from ..core.identity.groups import GroupDelta
-from ..storage.internals import dataset_id, store_values
+from ..storage.internals import aggregate_values, dataset_id, store_values
 from ..storage.person import current_person
 from ..storage.updates import now
 from .identities import loaded_delta, stored_delta
@@ -57,6 +57,8 @@ class EntryState(StrEnum):
     PRUNED = "pruned"
     ASIDE = "aside"
 
+
+_COMPLETE = (EntryState.DONE, EntryState.ASIDE)
 
 FINISHED = (EntryState.DONE, EntryState.UNDONE, EntryState.PRUNED, EntryState.ASIDE)
 """The states of an entry that is not written any more."""
@@ -150,28 +152,55 @@ class EntryContent:
     answers: Sequence[list[Any]] = ()
 
 
+_NAMES = frozenset(each.name for each in fields(Entry))
+
+_SUMMARY = {
+    "n": {"$sum": 1},
+    "n_bytes": {"$sum": "$value.n_bytes"},
+    "newest": {"$last": "$value"},
+    "open": {"$push": {"$cond": [{"$in": ["$value.state", list(_COMPLETE)]}, "$$REMOVE", "$value"]}},
+}
+
+
 class Journal:
     """The entries of one grouped field, oldest first.
 
-    Heads are read once, in one query, and kept: whoever writes has the lease on the field.
+    Heads are read once and kept: whoever writes has the lease on the field. At first those of the newest entry and of
+    the ones that are not done, so that a change costs the same after many others; all, when they are asked for.
+
+    Raises:
+        NewerJournalError: a newer version of this plugin has written such an entry
     """
 
     def __init__(self, dataset: fo.Dataset, path: str):
         self._heads = ExecutionStore.create(STORE, dataset_id(dataset))
         self._content = ExecutionStore.create(CONTENT_STORE, dataset_id(dataset))
-        self._path = path
-        self._entries = {entry.number: entry for entry in self._read(dataset)}
+        self._dataset, self._path = dataset, path
+        found = aggregate_values(dataset, STORE, f"{path}/", _SUMMARY)
+        heads = [head for head in (found.get("newest"), *found.get("open", ())) if head is not None]
+        self._entries = {entry.number: entry for entry in map(self._entry, heads)}
+        self._newest, self._has_all = max(self._entries, default=0), False
+        loaded = self._entries.values()
+        self._n_others, self._others_bytes = found.get("n", 0) - len(loaded), found.get("n_bytes", 0) - _n_bytes(loaded)
 
     def entries(self) -> list[Entry]:
         """All heads, oldest first."""
+        if not self._has_all:
+            heads = store_values(self._dataset, STORE, f"{self._path}/").values()
+            self._entries = {entry.number: entry for entry in map(self._entry, heads)}
+            self._has_all, self._n_others, self._others_bytes = True, 0, 0
         return [self._entries[number] for number in sorted(self._entries)]
+
+    def unfinished(self) -> list[Entry]:
+        """The heads of entries that are not done, oldest first."""
+        return [entry for _, entry in sorted(self._entries.items()) if entry.state not in _COMPLETE]
 
     def begin(self, action: str) -> Entry:
         """Starts an entry in the state ``writing``."""
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        number = max(self._entries, default=0) + 1
+        self._newest += 1
         by = None if action == BY_HAND else current_person()
-        return self.put(Entry(number=number, action=action, at=now, by=by))
+        return self.put(Entry(number=self._newest, action=action, at=now, by=by))
 
     def put(self, entry: Entry, **changes: Any) -> Entry:
         """Writes the head, with some of its values changed."""
@@ -263,6 +292,9 @@ class Journal:
         Returns:
             the number of deleted entries
         """
+        n_bytes = self._others_bytes + _n_bytes(self._entries.values())
+        if self._n_others + len(self._entries) <= keep and n_bytes <= keep_bytes:
+            return 0
         entries = self.entries()[::-1]
         sizes = itertools.accumulate(entry.n_bytes for entry in entries)
         n_kept = max(1, sum(size <= keep_bytes for size in itertools.islice(sizes, keep)))
@@ -273,16 +305,14 @@ class Journal:
 
     def forget_undone(self) -> None:
         """Deletes the undone entries: after another change they can no longer be redone."""
-        for entry in self.entries():
+        for entry in self.unfinished():
             if entry.state == EntryState.UNDONE:
                 self.remove(self.put(entry, state=EntryState.PRUNED))
 
-    def _read(self, dataset: fo.Dataset) -> Iterator[Entry]:
-        known = {each.name for each in fields(Entry)}
-        for head in store_values(dataset, STORE, f"{self._path}/").values():
-            if not head.keys() <= known or head["state"] not in set(EntryState):
-                raise NewerJournalError(self._path)
-            yield Entry(**{**head, "state": EntryState(head["state"])})
+    def _entry(self, head: Mapping[str, Any]) -> Entry:
+        if not head.keys() <= _NAMES or head["state"] not in set(EntryState):
+            raise NewerJournalError(self._path)
+        return Entry(**{**head, "state": EntryState(head["state"])})
 
     def _content_keys(self, entry: Entry) -> Iterator[str]:
         """The keys of the pieces of the content, without end."""
@@ -294,6 +324,10 @@ class Journal:
 
     def _key(self, entry: Entry) -> str:
         return f"{self._path}/{entry.number:08d}"
+
+
+def _n_bytes(entries: Iterable[Entry]) -> int:
+    return sum(entry.n_bytes for entry in entries)
 
 
 def _loaded(entry: Entry, part: str, text: str | None, convert: Callable[[Any], T]) -> T:

@@ -16,7 +16,7 @@ from ..core.identity.ids import Ids, ids_from
 from ..core.identity.state import LabelTable
 from ..storage.fields import STATUS_AUTO, STATUS_IGNORED, STATUSES
 from ..storage.internals import aggregate, sample_documents
-from ..storage.schema import ForeignFieldError, check_type, check_writable, declare, stored_field
+from ..storage.schema import ForeignFieldError, StoredSchema
 from ..storage.targets import CHUNK, Target, TargetError, all_images, batched, check_field_name
 from ..storage.updates import bulk_write, refresh_samples
 from .decisions.field import check_field, decisions_field, is_declared
@@ -124,17 +124,16 @@ class LabelStore:
         Raises:
             CCIPError: as :meth:`check` does
         """
-        self.check()
-        dataset = self.target.dataset
+        schema = self.check()
         if not self.target.is_patches:
-            declare(dataset, self.group_field, fo.EmbeddedDocumentField, embedded_doc_type=fo.Classification)
+            schema.declare(self.group_field, fo.EmbeddedDocumentField, embedded_doc_type=fo.Classification)
         for name in _NAMES:
-            declare(dataset, self.attribute_path(name), TYPES[name])
+            schema.declare(self.attribute_path(name), TYPES[name])
         if self.rollup_field is not None:
-            declare(dataset, self.rollup_field, fo.ListField, subfield=fo.StringField, description=ROLLUP)
+            schema.declare(self.rollup_field, fo.ListField, subfield=fo.StringField, description=ROLLUP)
 
-    def check(self) -> None:
-        """Checks that nothing else is in the fields, so that groups can be written there later.
+    def check(self) -> StoredSchema:
+        """Checks that nothing else is in the fields, so that groups can be written there later; returns what it read.
 
         Raises:
             FieldTypeError: a field of that name holds something else
@@ -150,20 +149,21 @@ class LabelStore:
             raise TargetError(
                 f"{self.path!r} and {twin!r}, which has groups, would share attributes: choose another group_field"
             )
+        schema = StoredSchema(dataset)
         if not self.target.is_patches:
-            check_type(dataset, self.path, fo.EmbeddedDocumentField, fo.Classification)
+            schema.check_type(self.path, fo.EmbeddedDocumentField, fo.Classification)
         for name in _NAMES:
-            check_type(dataset, self.attribute_path(name), TYPES[name])
-            check_writable(dataset, self.attribute_path(name))
-        if self.rollup_field is None:
-            return
-        check_type(dataset, self.rollup_field, fo.ListField)
-        check_writable(dataset, self.rollup_field)
-        check_field(dataset, f"{self.decisions_field}")
-        if not self.is_declared():
-            self._check_not_foreign()
+            schema.check_type(self.attribute_path(name), TYPES[name])
+            schema.check_writable(self.attribute_path(name))
+        if self.rollup_field is not None:
+            schema.check_type(self.rollup_field, fo.ListField)
+            schema.check_writable(self.rollup_field)
+            check_field(dataset, f"{self.decisions_field}")
+            if not self.is_declared():
+                self._check_not_foreign(schema)
+        return schema
 
-    def _check_not_foreign(self) -> None:
+    def _check_not_foreign(self, schema: StoredSchema) -> None:
         """Before the first run, values beside the names are from another tool; existing names are kept as labels."""
         is_no_name = {"$elemMatch": {self.group_field: {"$type": ["array", "object"]}}}
         n_others = self.documents.count_documents({self.target.labels_path: is_no_name})
@@ -171,7 +171,7 @@ class LabelStore:
             raise ForeignFieldError(self.path, n_others, "choose another group_field")
         for name in self.helper_attributes:
             self._check_empty(self.target.path(name), "choose another group_field")
-        rollup = stored_field(self.target.dataset, f"{self.rollup_field}")
+        rollup = schema.field(f"{self.rollup_field}")
         if rollup is not None and rollup.get("description") != ROLLUP:
             names = f"the names of the groups in {self.target.patches_field!r}"
             self._check_empty(f"{self.rollup_field}", f"{names} are listed there: rename it with rename_sample_field")

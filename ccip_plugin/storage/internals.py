@@ -152,10 +152,28 @@ def store_values(dataset: fo.Dataset, store_name: str, prefix: str) -> dict[str,
     Assumes the collection ``execution_store`` with ``store_name``, ``dataset_id``, ``key`` and ``value``. The public
     ``ExecutionStore`` reads them one by one.
     """
-    of_store = {"store_name": store_name, "dataset_id": dataset_id(dataset)}
-    query = {**of_store, "key": {"$regex": f"^{re.escape(prefix)}"}}
-    documents = database().execution_store.find(query, ["key", "value"]).sort("key", 1)
-    return {document["key"]: document["value"] for document in documents}
+    documents = database().execution_store.find(_of_store(dataset, store_name, prefix), ["key", "value"])
+    return {document["key"]: document["value"] for document in documents.sort("key", 1)}
+
+
+def aggregate_values(
+    dataset: fo.Dataset, store_name: str, prefix: str, accumulators: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """Accumulates over such values in the order of their keys, as ``$group`` of MongoDB does; empty without any.
+
+    Assumes what :func:`store_values` does.
+    """
+    stages = [
+        {"$match": _of_store(dataset, store_name, prefix)},
+        {"$sort": {"key": 1}},
+        {"$group": {"_id": None, **accumulators}},
+    ]
+    return next(iter(database().execution_store.aggregate(stages)), {})
+
+
+def _of_store(dataset: fo.Dataset, store_name: str, prefix: str) -> dict[str, Any]:
+    is_of = {"store_name": store_name, "dataset_id": dataset_id(dataset)}
+    return {**is_of, "key": {"$regex": f"^{re.escape(prefix)}"}}
 
 
 def stores_of(dataset: fo.Dataset, prefix: str) -> tuple[str, ...]:

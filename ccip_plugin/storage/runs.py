@@ -2,7 +2,7 @@
 
 import copy
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -24,6 +24,8 @@ class RunKind(StrEnum):
     MODEL_EVALUATION = "ccip_model_evaluation"
     GROUP_EVALUATION = "ccip_group_evaluation"
 
+
+_OF_ONE_RUN = ("at", "changes")  # what differs between two runs with the same result
 
 _RESERVED = (RunKind.REGISTRY, RunKind.PROPOSAL, RunKind.ANSWERS)
 
@@ -124,3 +126,10 @@ def restore(dataset: fo.Dataset, key: str, config: dict[str, Any] | None) -> Non
     values = copy.deepcopy(config)
     method = values.pop("method")
     register(dataset, key, method, **{name: value for name, value in values.items() if name not in ("cls", "type")})
+
+
+def is_same_run(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> bool:
+    """Whether a run has the result that the record of an earlier one has; also where there is neither."""
+    if before is None or after is None:
+        return before is after
+    return all(before.get(name) == value for name, value in after.items() if name not in _OF_ONE_RUN)

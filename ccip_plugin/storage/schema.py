@@ -49,6 +49,75 @@ class ForeignFieldError(CCIPError, ValueError):
         self.path = path
 
 
+class StoredSchema:
+    """The declared fields of a dataset as they are stored now: read once, for the checks of several fields.
+
+    Args:
+        dataset: the dataset, whose fields in memory may be outdated
+
+    Raises:
+        DatasetGoneError: the dataset was deleted
+    """
+
+    def __init__(self, dataset: fo.Dataset):
+        self._dataset = dataset
+        self._read()
+
+    def field(self, path: str) -> Mapping[str, Any] | None:
+        """The declaration of a field, with ``info`` and other properties; None when the field is not declared."""
+        declarations = self._along(path)
+        return declarations[-1] if len(declarations) == len(path.split(".")) else None
+
+    def check_writable(self, path: str) -> None:
+        """As :func:`check_writable`."""
+        names = path.split(".")
+        for depth, field in enumerate(self._along(path), start=1):
+            if field.get("read_only"):
+                raise FieldReadOnlyError(".".join(names[:depth]))
+
+    def check_type(self, path: str, kind: type[fo.Field], document_type: type | None = None) -> None:
+        """As :func:`check_type`."""
+        self.refresh(path)
+        field = self._dataset.get_field(path)
+        if field is None:
+            return
+        if type(field) is not kind or (document_type is not None and field.document_type is not document_type):
+            raise FieldTypeError(path, field, (document_type or kind).__name__)
+
+    def refresh(self, path: str) -> None:
+        """As :func:`refresh_field`."""
+        if (self.field(path) is None) != (self._dataset.get_field(path) is None):
+            reload_schema(self._dataset)
+
+    def declare(self, path: str, kind: type[fo.Field], **options: Any) -> None:
+        """As :func:`declare`."""
+        self.check_writable(path)
+        if self.field(path) is None:
+            with lease(self._dataset, _LEASE):
+                self._read()
+                self.refresh(path)
+                self._dataset.add_sample_field(path, kind, **options)
+            self._read()
+        self.check_type(path, kind, options.get("embedded_doc_type"))
+
+    def _read(self) -> None:
+        document = dataset_document(self._dataset, "sample_fields")
+        if document is None:
+            raise DatasetGoneError(self._dataset.name)
+        self._fields: Sequence[Mapping[str, Any]] = document["sample_fields"]
+
+    def _along(self, path: str) -> list[Mapping[str, Any]]:
+        """The declarations of a field and of those that contain it, outermost first; ends at an undeclared one."""
+        fields, declarations = self._fields, list[Mapping[str, Any]]()
+        for name in path.split("."):
+            declaration = next((field for field in fields if field["name"] == name), None)
+            if declaration is None:
+                break
+            declarations.append(declaration)
+            fields = declaration.get("fields") or ()
+        return declarations
+
+
 def stored_field(dataset: fo.Dataset, path: str) -> Mapping[str, Any] | None:
     """Reads the declaration of a field from the database.
 
@@ -62,24 +131,7 @@ def stored_field(dataset: fo.Dataset, path: str) -> Mapping[str, Any] | None:
     Raises:
         DatasetGoneError: the dataset was deleted
     """
-    declarations = _declarations_along(dataset, path)
-    return declarations[-1] if len(declarations) == len(path.split(".")) else None
-
-
-def _declarations_along(dataset: fo.Dataset, path: str) -> list[Mapping[str, Any]]:
-    """The declarations of a field and of the fields that contain it, outermost first; ends at an undeclared one."""
-    document = dataset_document(dataset, "sample_fields")
-    if document is None:
-        raise DatasetGoneError(dataset.name)
-    fields: Sequence[Mapping[str, Any]] = document["sample_fields"]
-    declarations: list[Mapping[str, Any]] = []
-    for name in path.split("."):
-        declaration = next((field for field in fields if field["name"] == name), None)
-        if declaration is None:
-            break
-        declarations.append(declaration)
-        fields = declaration.get("fields") or ()
-    return declarations
+    return StoredSchema(dataset).field(path)
 
 
 def check_writable(dataset: fo.Dataset, path: str) -> None:
@@ -88,10 +140,7 @@ def check_writable(dataset: fo.Dataset, path: str) -> None:
     Raises:
         FieldReadOnlyError: one of them is read-only
     """
-    names = path.split(".")
-    for depth, field in enumerate(_declarations_along(dataset, path), start=1):
-        if field.get("read_only"):
-            raise FieldReadOnlyError(".".join(names[:depth]))
+    StoredSchema(dataset).check_writable(path)
 
 
 def declare(dataset: fo.Dataset, path: str, kind: type[fo.Field], **options: Any) -> None:
@@ -111,12 +160,7 @@ def declare(dataset: fo.Dataset, path: str, kind: type[fo.Field], **options: Any
         FieldReadOnlyError: the field, or one that contains it, is read-only
         FieldTypeError: the field exists with another type
     """
-    check_writable(dataset, path)
-    if stored_field(dataset, path) is None:
-        with lease(dataset, _LEASE):
-            refresh_field(dataset, path)
-            dataset.add_sample_field(path, kind, **options)
-    check_type(dataset, path, kind, options.get("embedded_doc_type"))
+    StoredSchema(dataset).declare(path, kind, **options)
 
 
 def check_type(dataset: fo.Dataset, path: str, kind: type[fo.Field], document_type: type | None = None) -> None:
@@ -125,15 +169,9 @@ def check_type(dataset: fo.Dataset, path: str, kind: type[fo.Field], document_ty
     Raises:
         FieldTypeError: the field has another type
     """
-    refresh_field(dataset, path)
-    field = dataset.get_field(path)
-    if field is None:
-        return
-    if type(field) is not kind or (document_type is not None and field.document_type is not document_type):
-        raise FieldTypeError(path, field, (document_type or kind).__name__)
+    StoredSchema(dataset).check_type(path, kind, document_type)
 
 
 def refresh_field(dataset: fo.Dataset, path: str) -> None:
     """Updates a dataset object when another process declared or deleted a field. Samples in memory stay as they are."""
-    if (stored_field(dataset, path) is None) != (dataset.get_field(path) is None):
-        reload_schema(dataset)
+    StoredSchema(dataset).refresh(path)

@@ -3,7 +3,7 @@
 import fiftyone as fo
 
 from ...storage.internals import sample_documents
-from ...storage.schema import ForeignFieldError, check_type, check_writable, declare, refresh_field, stored_field
+from ...storage.schema import ForeignFieldError, StoredSchema, declare, refresh_field, stored_field
 from .records import is_decision
 
 DESCRIPTION = "user labels and rejections of the detections, by their boxes; written by CCIP"
@@ -22,7 +22,8 @@ def check_field(dataset: fo.Dataset, name: str) -> None:
         FieldTypeError: it is empty and of another type
         FieldReadOnlyError: it is read-only
     """
-    declaration = stored_field(dataset, name)
+    schema = StoredSchema(dataset)
+    declaration = schema.field(name)
     if declaration is None:
         return
     if declaration.get("description") != DESCRIPTION:
@@ -30,8 +31,8 @@ def check_field(dataset: fo.Dataset, name: str) -> None:
         if n_foreign:
             remedy = "user labels of detections are listed there: rename it with rename_sample_field"
             raise ForeignFieldError(name, n_foreign, remedy)
-    check_type(dataset, name, fo.ListField)
-    check_writable(dataset, name)
+    schema.check_type(name, fo.ListField)
+    schema.check_writable(name)
 
 
 def is_decisions_field(dataset: fo.Dataset, name: str) -> bool:

@@ -15,7 +15,7 @@ from ...core.identity.state import State
 from ...storage.targets import batched
 from ...storage.updates import now
 from ..changes import apply
-from ..identities import StaleGroupsError, last_look, load_registry_of, save_look
+from ..identities import Look, StaleGroupsError, last_look, load_registry_of, save_look
 from ..journal import BY_HAND, EntryState, Journal
 from ..snapshot import read_state
 from ..store import LabelStore
@@ -26,7 +26,6 @@ from .members import Move, follow_last_images
 LATE = datetime.timedelta(minutes=10)
 """How late the clock of another machine may be that edits labels."""
 
-_MANY = 500  # labels of a change whose samples are not looked at again
 _FEW = 2_000  # samples that were modified within ``LATE`` before the last look and are looked at again
 _LARGEST = 20_000_000  # bytes of the history that are read to find the label of before
 _ATTEMPTS = 3
@@ -89,13 +88,10 @@ _Row = tuple[str, str, Raw]
 """The id of an item, of its sample, and the stored form of its label."""
 
 
-def _edited_since(store: LabelStore, last: datetime.datetime) -> list[_Row]:
-    start, own = last - LATE, list[datetime.datetime]()
-    if _is_many(store, {"$gte": start}):
-        entries = Journal(store.target.dataset, store.path).entries()
-        own = [datetime.datetime.fromisoformat(each.stamp) for each in entries if each.stamp and each.n_labels >= _MANY]
-        start = last if _is_many(store, {"$gte": start, "$lt": last, "$nin": own}) else start
-    since = {"$gte": start, "$nin": own}
+def _edited_since(store: LabelStore, last: Look) -> list[_Row]:
+    start = last.at - LATE
+    start = last.at if _is_many(store, {"$gte": start, "$lt": last.at, "$nin": last.own}) else start
+    since = {"$gte": start, "$nin": last.own}
     found = store.documents.find({"last_modified_at": since, "$expr": _is_edited(store)}, {"_id": True})
     return _edited_in(store, (str(document["_id"]) for document in found))
 

@@ -16,6 +16,7 @@ from ccip_plugin import (
     review_progress,
     undo,
 )
+from ccip_plugin.labels import identities
 from ccip_plugin.labels.edits import by_hand
 from ccip_plugin.labels.identities import last_look
 from ccip_plugin.storage.internals import sample_documents
@@ -204,7 +205,7 @@ def test_an_edit_at_the_same_moment_wins(grouped, monkeypatch):
 def test_clocks_of_other_machines_may_be_late(grouped, minutes, is_seen):
     """What is older than ten minutes before the last look was seen then; a run looks at everything."""
     write(grouped, (0,), ("Rei",))
-    look = last_look(grouped.data, grouped.store.path)
+    look = last_look(grouped.data, grouped.store.path).at
     at = look + datetime.timedelta(minutes=minutes)
     sample_documents(grouped.data).update_many({}, {"$set": {"last_modified_at": at}})
     assert grouped.call(history, grouped.data).n_by_hand == is_seen
@@ -212,8 +213,10 @@ def test_clocks_of_other_machines_may_be_late(grouped, minutes, is_seen):
 
 
 def test_samples_that_a_large_change_wrote_are_not_read_again(grouped, monkeypatch):
-    monkeypatch.setattr(by_hand, "_MANY", 5)
+    monkeypatch.setattr(identities, "LARGE_CHANGE", 5)
     monkeypatch.setattr(by_hand, "_FEW", 0)
+    grouped.call(undo, grouped.data)
+    grouped.run()
     read = []
     kept = by_hand._edited_in
     monkeypatch.setattr(by_hand, "_edited_in", lambda store, ids: kept(store, read.extend(ids) or read))
