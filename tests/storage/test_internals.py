@@ -131,6 +131,15 @@ def test_values_of_an_execution_store_are_read_by_the_beginning_of_their_keys(sa
         assert list(found.items()) == [
             (key, {"of": "ours", "store": "store", "key": key}) for key in ("a.b/1", "a.b/2")
         ]
+    with assumed(of_dataset, internals.aggregate_values):
+        found = internals.aggregate_values(
+            samples,
+            "store",
+            "a.b/",
+            {"n": {"$sum": 1}, "last": {"$last": "$value.key"}, "all": {"$push": "$value.key"}},
+        )
+        assert (found["n"], found["last"], found["all"]) == (2, "a.b/2", ["a.b/1", "a.b/2"])
+        assert internals.aggregate_values(samples, "store", "c/", {"n": {"$sum": 1}}) == {}
 
 
 def test_the_stores_of_a_dataset_are_found_and_deleted(samples, dataset):
