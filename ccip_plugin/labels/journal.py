@@ -20,7 +20,7 @@ from fiftyone.operators.store import ExecutionStore
 
 from ..core.errors import CCIPError
 from ..core.identity.groups import GroupDelta
-from ..storage.internals import aggregate_values, dataset_id, store_values
+from ..storage.internals import aggregate_values, dataset_id, delete_values, store_values
 from ..storage.person import current_person
 from ..storage.updates import now
 from .identities import loaded_delta, stored_delta
@@ -33,15 +33,14 @@ CONTENT_STORE = "ccip_journal_content"
 _AS_STORED = json_util.JSONOptions(json_mode=json_util.JSONMode.CANONICAL, tz_aware=False)
 
 _PIECE = 1_000_000  # characters that are stored together: several copies of them are made on the way
-
 _LARGEST = 15_000_000  # characters of one change
 T = TypeVar("T")
 
 BY_HAND = "edited_by_hand"
 """The action of an entry for labels that people edited elsewhere, as in the App's editor; who did is not known."""
 
+_FEW = 20  # of the oldest heads that are read together
 _REFUSED = 20_000  # ids of refused labels that are stored together
-
 _LATER = "lifted", "taken_over", "rebuilt", "answers"  # of the content; earlier versions know the others
 
 
@@ -59,7 +58,6 @@ class EntryState(StrEnum):
 
 
 _COMPLETE = (EntryState.DONE, EntryState.ASIDE)
-
 FINISHED = (EntryState.DONE, EntryState.UNDONE, EntryState.PRUNED, EntryState.ASIDE)
 """The states of an entry that is not written any more."""
 
@@ -153,7 +151,6 @@ class EntryContent:
 
 
 _NAMES = frozenset(each.name for each in fields(Entry))
-
 _SUMMARY = {
     "n": {"$sum": 1},
     "n_bytes": {"$sum": "$value.n_bytes"},
@@ -180,8 +177,8 @@ class Journal:
         heads = [head for head in (found.get("newest"), *found.get("open", ())) if head is not None]
         self._entries = {entry.number: entry for entry in map(self._entry, heads)}
         self._newest, self._has_all = max(self._entries, default=0), False
-        loaded = self._entries.values()
-        self._n_others, self._others_bytes = found.get("n", 0) - len(loaded), found.get("n_bytes", 0) - _n_bytes(loaded)
+        self._n_others = found.get("n", 0) - len(self._entries)
+        self._others_bytes = found.get("n_bytes", 0) - sum(each.n_bytes for each in self._entries.values())
 
     def entries(self) -> list[Entry]:
         """All heads, oldest first."""
@@ -276,9 +273,7 @@ class Journal:
 
     def remove(self, entry: Entry) -> None:
         """Deletes an entry: of which no label was written, or that is too old to keep."""
-        chunk_keys = (f"{self._key(entry)}/{number:06d}" for number in itertools.count())
-        for keys in (self._content_keys(entry), self._refused_keys(entry), chunk_keys):
-            all(map(self._content.delete, keys))  # up to the first missing one
+        delete_values(self._dataset, CONTENT_STORE, f"{self._key(entry)}/")
         self._heads.delete(self._key(entry))
         del self._entries[entry.number]
 
@@ -292,16 +287,27 @@ class Journal:
         Returns:
             the number of deleted entries
         """
-        n_bytes = self._others_bytes + _n_bytes(self._entries.values())
-        if self._n_others + len(self._entries) <= keep and n_bytes <= keep_bytes:
-            return 0
-        entries = self.entries()[::-1]
-        sizes = itertools.accumulate(entry.n_bytes for entry in entries)
-        n_kept = max(1, sum(size <= keep_bytes for size in itertools.islice(sizes, keep)))
-        finished = [entry for entry in entries[n_kept:] if entry.state in FINISHED]
-        for entry in finished:
-            self.remove(self.put(entry, state=EntryState.PRUNED))  # so that a crash leaves none that looks complete
-        return len(finished)
+        n, n_removed = self._n_others + len(self._entries), 0
+        n_bytes = self._others_bytes + sum(each.n_bytes for each in self._entries.values())
+        for entry in self._oldest():
+            if n == 1 or (n <= keep and n_bytes <= keep_bytes):
+                break
+            n, n_bytes = n - 1, n_bytes - entry.n_bytes
+            if entry.state in FINISHED:
+                self.remove(self.put(entry, state=EntryState.PRUNED))  # so that a crash leaves none that looks complete
+                n_removed += 1
+        return n_removed
+
+    def _oldest(self) -> Iterator[Entry]:
+        """All heads, oldest first, of which a few are read at first."""
+        first = list(map(self._entry, store_values(self._dataset, STORE, f"{self._path}/", limit=_FEW).values()))
+        for entry in first:
+            if entry.number not in self._entries:
+                self._entries[entry.number] = entry
+                self._n_others, self._others_bytes = self._n_others - 1, self._others_bytes - entry.n_bytes
+        yield from first
+        if len(first) == _FEW:
+            yield from (entry for entry in self.entries() if entry.number > first[-1].number)
 
     def forget_undone(self) -> None:
         """Deletes the undone entries: after another change they can no longer be redone."""
@@ -324,10 +330,6 @@ class Journal:
 
     def _key(self, entry: Entry) -> str:
         return f"{self._path}/{entry.number:08d}"
-
-
-def _n_bytes(entries: Iterable[Entry]) -> int:
-    return sum(entry.n_bytes for entry in entries)
 
 
 def _loaded(entry: Entry, part: str, text: str | None, convert: Callable[[Any], T]) -> T:

@@ -146,14 +146,19 @@ def reload_schema(dataset: fo.Dataset) -> None:
 # -- execution stores
 
 
-def store_values(dataset: fo.Dataset, store_name: str, prefix: str) -> dict[str, Any]:
-    """The values of an execution store whose keys begin with a text, by key in order, in one query.
+def store_values(dataset: fo.Dataset, store_name: str, prefix: str, *, limit: int = 0) -> dict[str, Any]:
+    """The values of an execution store whose keys begin with a text, by key in order, in one query; or the first ones.
 
     Assumes the collection ``execution_store`` with ``store_name``, ``dataset_id``, ``key`` and ``value``. The public
     ``ExecutionStore`` reads them one by one.
     """
     documents = database().execution_store.find(_of_store(dataset, store_name, prefix), ["key", "value"])
-    return {document["key"]: document["value"] for document in documents.sort("key", 1)}
+    return {document["key"]: document["value"] for document in documents.sort("key", 1).limit(limit)}
+
+
+def delete_values(dataset: fo.Dataset, store_name: str, prefix: str) -> None:
+    """Deletes such values. Assumes what :func:`store_values` does."""
+    database().execution_store.delete_many(_of_store(dataset, store_name, prefix))
 
 
 def aggregate_values(

@@ -140,6 +140,11 @@ def test_values_of_an_execution_store_are_read_by_the_beginning_of_their_keys(sa
         )
         assert (found["n"], found["last"], found["all"]) == (2, "a.b/2", ["a.b/1", "a.b/2"])
         assert internals.aggregate_values(samples, "store", "c/", {"n": {"$sum": 1}}) == {}
+    with assumed(of_dataset, internals.delete_values):
+        assert list(internals.store_values(samples, "store", "a.b/", limit=1)) == ["a.b/1"]
+        internals.delete_values(samples, "store", "a.b/1")
+        assert list(internals.store_values(samples, "store", "a")) == ["a.b/2", "aXb/3"]
+        assert len(internals.store_values(samples, "another", "a")) == 3
 
 
 def test_the_stores_of_a_dataset_are_found_and_deleted(samples, dataset):
