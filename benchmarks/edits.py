@@ -2,7 +2,7 @@
 
 Every group has 20 images, without files, which are written straight into the database. The targets: each correction
 of one group takes less than 0.3 s with 50,000 images, the same with 5,000 and 200,000, and the 1,000th as long as the
-10th.
+10th. After these, the oldest are deleted.
 
     python benchmarks/edits.py
     python benchmarks/edits.py --images 5000 50000 --history 100
@@ -29,7 +29,7 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, nargs="+", default=[5_000, 50_000, 200_000], help="how many")
-    parser.add_argument("--history", type=int, default=1_000, help="number of corrections before the last ones")
+    parser.add_argument("--history", type=int, nargs="+", default=[975, 1_500], help="numbers of corrections before")
     options = parser.parse_args()
     use_own_database()
     print(machine())
@@ -38,14 +38,12 @@ def main() -> None:
     rows = [(name, *(span(each, ".0f") for each in spans)) for name, spans in columns.items()]
     header = ("correction of one group, ms", *(f"{n:,} images" for n in options.images))
     table(f"Corrections, {N_REPEATS} each", header, rows, save_as="edits")
-    early, late = _with_history(options.history)
-    row = (f"{options.history:,}", span(early, ".0f"), span(late, ".0f"), f"{_ratio(late, early):.2f}")
-    table(
-        "Moving an image",
-        ("corrections before", "after 10, ms", "after these, ms", "ratio"),
-        [row],
-        save_as="edits-history",
-    )
+    rows = [
+        (f"{n:,}", span(early, ".0f"), span(late, ".0f"), f"{_ratio(late, early):.2f}")
+        for n, early, late in _with_history(options.history)
+    ]
+    header = ("corrections before", "after 10, ms", "after these, ms", "ratio")
+    table("Moving an image", header, rows, save_as="edits-history")
 
 
 def _ratio(late: list[float], early: list[float]) -> float:
@@ -82,28 +80,35 @@ def _corrections(dataset: Any) -> dict[str, Callable[[], object]]:
     }
 
 
-def _with_history(n: int) -> tuple[list[float], list[float]]:
-    """The milliseconds of corrections after 10 others, and after ``n``, in two datasets that take turns."""
-    import ccip_plugin as ccip
-
-    def mover(dataset: Any) -> Callable[[], None]:
-        ids, moves = dataset.values("id"), itertools.count()
-
-        def move() -> None:
-            number = next(moves)
-            ccip.move(dataset.select(ids[number]), number // SIZE + 3)
-
-        return move
-
+def _with_history(counts: list[int]) -> list[tuple[int, list[float], list[float]]]:
+    """For each number of corrections the milliseconds of another one, and after 10, in two datasets that take turns."""
     datasets = [_dataset(5_000), _dataset(5_000)]
-    early, late = map(mover, datasets)
-    for move, count in ((early, 10), (late, n)):
-        for _ in range(count):
-            move()
-    rounds = [(_milliseconds(early), _milliseconds(late)) for _ in range(25)]
+    early, late = map(_mover, datasets)
+    result, n_done = [], 0
+    for _ in range(10):
+        early()
+    for count in counts:
+        for _ in range(count - n_done):
+            late()
+        rounds = [(_milliseconds(early), _milliseconds(late)) for _ in range(25)]
+        result.append((count, *(list(column) for column in zip(*rounds, strict=True))))
+        n_done = count + 25
     for dataset in datasets:
         dataset.delete()
-    return [each for each, _ in rounds], [each for _, each in rounds]
+    return result
+
+
+def _mover(dataset: Any) -> Callable[[], None]:
+    """Moves another image at each call."""
+    import ccip_plugin as ccip
+
+    ids, moves = dataset.values("id"), itertools.count()
+
+    def move() -> None:
+        number = next(moves)
+        ccip.move(dataset.select(ids[number]), number // SIZE + 3)
+
+    return move
 
 
 def _milliseconds(work: Callable[[], object]) -> float:

@@ -281,7 +281,7 @@ class Journal:
         """Deletes the oldest entries, which can then no longer be undone. The newest one is always kept.
 
         Args:
-            keep: the number of the newest entries to keep
+            keep: the number of the newest entries to keep; up to a fiftieth more, which are then deleted together
             keep_bytes: about the size of the content to keep
 
         Returns:
@@ -289,7 +289,8 @@ class Journal:
         """
         n, n_removed = self._n_others + len(self._entries), 0
         n_bytes = self._others_bytes + sum(each.n_bytes for each in self._entries.values())
-        for entry in self._oldest():
+        is_room = n <= keep + keep // 50 and n_bytes <= keep_bytes
+        for entry in () if is_room else self._oldest():
             if n == 1 or (n <= keep and n_bytes <= keep_bytes):
                 break
             n, n_bytes = n - 1, n_bytes - entry.n_bytes

@@ -26,7 +26,7 @@ from .members import Move, follow_last_images
 LATE = datetime.timedelta(minutes=10)
 """How late the clock of another machine may be that edits labels."""
 
-_FEW = 2_000  # samples that were modified within ``LATE`` before the last look and are looked at again
+_FEW = 300  # samples that were modified within ``LATE`` before the last look and are looked at again
 _LARGEST = 20_000_000  # bytes of the history that are read to find the label of before
 _ATTEMPTS = 3
 
@@ -35,8 +35,9 @@ def record_by_hand(store: LabelStore) -> int:
     """Records the labels that were edited by hand since the last look, all of the dataset.
 
     Reads the samples that were modified since, less ten minutes, as clocks of other machines may be late; those that a
-    larger change of this plugin has written are passed over. Costs time for these, not for the dataset; a dataset of an
-    earlier version is read as a whole, once.
+    larger change of this plugin has written are passed over, and those ten minutes where more than 300 others were
+    modified in them. Costs time for these, not for the dataset; a dataset of an earlier version is read as a whole,
+    once.
 
     Args:
         store: where the labels are
