@@ -167,7 +167,13 @@ def command_line() -> str:
 
     return "\n\n".join(
         f"### `{' '.join(['ccip', *words])}`\n\n```text\n{help_of(*words)}\n```"
-        for words in ((), *((name,) for name in COMMANDS), ("models", "check"), ("models", "download"))
+        for words in (
+            (),
+            *((name,) for name in COMMANDS),
+            ("models", "check"),
+            ("models", "download"),
+            ("cache", "clean"),
+        )
     )
 
 

@@ -223,6 +223,8 @@ IMPORTS: dict[str, set[str]] = {
         "brain",
         "core.neighbors",
         "core.registry",
+        "core.system",
+        "core.thumbnails",
         "search",
     },
     "app": {

@@ -126,6 +126,9 @@ OPTIONS = {
     "decisions": set(),
     "remove": {"--dataset", "--yes", "--quiet", "--verbose"},
     "history": {"--each", "--csv", "--dataset", "--patches-field", "--group-field", "--drop", "--quiet", "--verbose"},
+    "cache": {"--quiet", "--verbose"},
+    "cache list": {"--quiet", "--verbose"},
+    "cache clean": {"--unused-days", "--dry-run", "--quiet", "--verbose"},
     "character-similarity": {"--dataset", "--folder", "--revision", "--quiet", "--verbose"},
 }
 

@@ -194,6 +194,25 @@ def models(work: Work) -> int:
     return DONE
 
 
+def cache(work: Work) -> int:
+    """Says what is in the cache folder; deletes it.
+
+    Args:
+        work: a command with the options of ``ccip cache``
+
+    Returns:
+        the exit status
+    """
+    from ..jobs.cache_folder import cache_report, clean_cache
+
+    if work.options.action == "clean":
+        options = {**_given(work, "unused_days"), "dry_run": work.options.dry_run}
+        work.print(str(clean_cache(*work.options.parts, **options)))
+    else:
+        work.print(str(cache_report()))
+    return DONE
+
+
 def load_character_similarity(work: Work) -> int:
     """Makes a dataset of the published evaluation images.
 

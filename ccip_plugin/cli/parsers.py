@@ -271,6 +271,28 @@ def _add_models_options(parser: argparse.ArgumentParser) -> None:
         _add_output_options(subparser, default=argparse.SUPPRESS)
 
 
+def _add_cache_options(parser: argparse.ArgumentParser) -> None:
+    from ..jobs.cache_folder import PARTS
+
+    _add_output_options(parser)
+    add_parser = parser.add_subparsers(dest="action", title="commands", metavar="COMMAND").add_parser
+    listing = add_parser(
+        "list",
+        help="say what is in it (default)",
+        description="Says where the cache folder is, and how large its parts are.",
+    )
+    clean = add_parser(
+        "clean",
+        help="delete thumbnails and neighbor graphs",
+        description="Deletes thumbnails and neighbor graphs. They are made again when they are needed.",
+    )
+    clean.add_argument("parts", metavar="PART", nargs="*", help=f"what to delete: {', '.join(PARTS)}; default: both")
+    clean.add_argument("--unused-days", metavar="N", type=float, help="only what was not used for N days; default: all")
+    clean.add_argument("--dry-run", action="store_true", help="delete nothing, only say how much it would be")
+    for subparser in (listing, clean):
+        _add_output_options(subparser, default=argparse.SUPPRESS)
+
+
 def _add_character_similarity_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "subset",
@@ -351,6 +373,13 @@ COMMANDS = {
         "Lists the models, with their published scores. The commands below check or\ndownload one.",
         commands.models,
         _add_models_options,
+    ),
+    "cache": Command(
+        "show or delete thumbnails and other cached files",
+        "Shows what is in the cache folder (CCIP_CACHE_DIR), or deletes it. What was\ndeleted is made again when it is "
+        "needed.",
+        commands.cache,
+        _add_cache_options,
     ),
     "character-similarity": Command(
         "load the images of the published scores",

@@ -82,7 +82,7 @@ def draw(image: Image.Image, picture: Image.Image | None = None, *, max_bytes: i
     size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
     if min(image.size) >= INPUT_SIZE:  # resizing twice takes no longer than once, and the model needs the first step
         image = resized(image) if picture is None else picture
-    small = image.resize(size, Image.Resampling.BICUBIC)
+    small = image.resize(size, Image.Resampling.HAMMING)  # as sharp as BICUBIC at half the cost
     for quality in _QUALITIES:
         stream = io.BytesIO()
         small.save(stream, "WEBP", quality=quality, method=_METHOD, exif=b"", icc_profile=b"", xmp=b"")
@@ -287,21 +287,22 @@ class Thumbnails:
         sizes = [entry.stat().st_size for shard in self._shards() for entry in _entries(shard)]
         return Usage(len(sizes), sum(sizes))
 
-    def clean(self, *, unused_seconds: float = 0) -> Usage:
+    def clean(self, *, unused_seconds: float = 0, dry_run: bool = False) -> Usage:
         """Deletes thumbnails, which are made again when they are needed.
 
         Args:
             unused_seconds (0): how long they were not used, to a day
+            dry_run (False): delete nothing
 
         Returns:
-            what was deleted
+            what was deleted, or would be
         """
         n_files = n_bytes = 0
         for shard in self._shards():
             for entry in _entries(shard):
                 status = entry.stat()
                 is_unused = unused_seconds <= 0 or time.time() - status.st_mtime > unused_seconds
-                if is_unused and _deleted(entry):
+                if is_unused and (dry_run or _deleted(entry)):
                     n_files, n_bytes = n_files + 1, n_bytes + status.st_size
         return Usage(n_files, n_bytes)
 

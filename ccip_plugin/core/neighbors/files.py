@@ -150,6 +150,22 @@ def delete_graphs(folder: str | Path, digest: str) -> int:
     return len(graphs)
 
 
+def delete_unused_graphs(folder: str | Path, seconds: float, *, dry_run: bool = False) -> int:
+    """Deletes graphs that were not used for some time; returns their bytes.
+
+    Args:
+        folder: folder of stored graphs
+        seconds: the time, 0 for all graphs
+        dry_run (False): delete nothing
+    """
+    latest = time.time() - seconds
+    graphs = [path for path in _stored(folder) if not seconds or _modified(path / _ABOUT) < latest]
+    n_bytes = sum(file.stat().st_size for path in graphs for file in path.rglob("*") if file.is_file())
+    for path in () if dry_run else graphs:
+        shutil.rmtree(path, ignore_errors=True)
+    return n_bytes
+
+
 def _stored(folder: str | Path) -> list[Path]:
     """Folders of stored graphs; empty if the folder cannot be read."""
     return [
