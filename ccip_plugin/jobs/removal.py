@@ -21,7 +21,7 @@ from ..labels.store import LabelStore
 from ..reports.facts import Facts
 from ..storage.connection import with_database_errors
 from ..storage.indexes import drop_indexes
-from ..storage.internals import delete_store, root_dataset, run_document
+from ..storage.internals import delete_values, root_dataset, run_document
 from ..storage.lease import delete_leases, lease
 from ..storage.run_files import delete_unused
 from ..storage.runs import restore
@@ -222,5 +222,5 @@ def _runs(dataset: fo.Dataset, ours: Ours) -> int:
 
 def _stores(dataset: fo.Dataset, ours: Ours) -> int:
     for name in ours.stores:
-        delete_store(dataset, name)
+        delete_values(dataset, name)
     return 0

@@ -156,8 +156,8 @@ def store_values(dataset: fo.Dataset, store_name: str, prefix: str, *, limit: in
     return {document["key"]: document["value"] for document in documents.sort("key", 1).limit(limit)}
 
 
-def delete_values(dataset: fo.Dataset, store_name: str, prefix: str) -> None:
-    """Deletes such values. Assumes what :func:`store_values` does."""
+def delete_values(dataset: fo.Dataset, store_name: str, prefix: str = "") -> None:
+    """Deletes such values, all by default. Assumes what :func:`store_values` does."""
     database().execution_store.delete_many(_of_store(dataset, store_name, prefix))
 
 
@@ -168,11 +168,8 @@ def aggregate_values(
 
     Assumes what :func:`store_values` does.
     """
-    stages = [
-        {"$match": _of_store(dataset, store_name, prefix)},
-        {"$sort": {"key": 1}},
-        {"$group": {"_id": None, **accumulators}},
-    ]
+    group = {"$group": {"_id": None, **accumulators}}
+    stages = [{"$match": _of_store(dataset, store_name, prefix)}, {"$sort": {"key": 1}}, group]
     return next(iter(database().execution_store.aggregate(stages)), {})
 
 
@@ -185,11 +182,6 @@ def stores_of(dataset: fo.Dataset, prefix: str) -> tuple[str, ...]:
     """The names of the execution stores of a dataset that begin with a text. Assumes what :func:`store_values` does."""
     query = {"dataset_id": dataset_id(dataset), "store_name": {"$regex": f"^{re.escape(prefix)}"}}
     return tuple(sorted(database().execution_store.distinct("store_name", query)))
-
-
-def delete_store(dataset: fo.Dataset, store_name: str) -> None:
-    """Deletes an execution store of a dataset. Assumes what :func:`store_values` does."""
-    database().execution_store.delete_many({"dataset_id": dataset_id(dataset), "store_name": store_name})
 
 
 # -- samples in memory
@@ -271,10 +263,9 @@ def run_document(dataset: fo.Dataset, key: str, names: Iterable[str]) -> Documen
 
 
 def run_documents(dataset: fo.Dataset, method: str, names: Iterable[str]) -> list[Document]:
-    """Values of all custom runs of one kind, as they are stored now.
+    """Values of all custom runs of one kind, as stored now; the public ``list_runs`` gives those of when it was loaded.
 
-    Assumes what :func:`run_document` does, and that ``config`` has the ``method``. The public ``list_runs`` gives the
-    runs of when the dataset was loaded.
+    Assumes what :func:`run_document` does, and that ``config`` has the ``method``.
     """
     query = {"_dataset_id": dataset_id(dataset), "config.method": method}
     return list(database().runs.find(query, list(names)).sort("key", 1))

@@ -156,8 +156,8 @@ def test_the_stores_of_a_dataset_are_found_and_deleted(samples, dataset):
             ExecutionStore.create(name, internals.dataset_id(data)).set("key", 1)
     with assumed("execution_store has store_name and dataset_id", internals.stores_of):
         assert internals.stores_of(samples, "ccip_") == ("ccip_a", "ccip_b")
-    with assumed("execution_store has store_name and dataset_id", internals.delete_store):
-        internals.delete_store(samples, "ccip_a")
+    with assumed("execution_store has store_name and dataset_id", internals.delete_values):
+        internals.delete_values(samples, "ccip_a")
         assert internals.stores_of(samples, "ccip_") == ("ccip_b",)
         assert internals.stores_of(other, "ccip_") == ("ccip_a", "ccip_b")
 
