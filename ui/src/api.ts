@@ -6,6 +6,7 @@ export class Problem extends Error {
     readonly code: string,
     message: string,
     readonly action: Action | null = null,
+    readonly reply: unknown = null, // "open" says what there is, whatever is wrong with it
   ) {
     super(message);
   }
@@ -31,7 +32,7 @@ function problemOf(reply: OperatorReply): Problem | null {
   }
   const result = reply.result as { problem?: { code: string; message: string; action: Action | null } } | undefined;
   if (!result) return new Problem("failed", "");
-  return result.problem ? new Problem(result.problem.code, result.problem.message, result.problem.action) : null;
+  return result.problem ? new Problem(result.problem.code, result.problem.message, result.problem.action, result) : null;
 }
 
 function execute<T>(uri: string, params: { method: string }): Promise<T> {

@@ -12,8 +12,9 @@ export function Dialog({ title, ok, onOk, children, safe }: DialogProps) {
   const box = useRef<HTMLFormElement>(null);
   const close = () => ask(null);
   useEffect(() => {
-    const first = box.current?.querySelector<HTMLElement>("[data-first], input, button");
-    first?.focus();
+    const find = (what: string) => box.current?.querySelector<HTMLElement>(what);
+    const first = find("[data-first]") || find("input, button");
+    first?.focus({ preventScroll: true });
     if (first instanceof HTMLInputElement) first.select();
     return () => root.current?.focus({ preventScroll: true });
   }, [root]);

@@ -105,7 +105,7 @@ export function Groups() {
     if (step) return go(at + step), true;
     if (key === "PageDown" || key === "]") return turn(1), true;
     if (key === "PageUp" || key === "[") return turn(-1), true;
-    if (key === "/" || letter(key) === "f") return find.current?.focus(), true;
+    if (key === "/" || letter(key) === "f") return find.current?.focus({ preventScroll: true }), true;
     if (key === "Escape" && selected.length) return clear(), true;
     if (letter(key) === "s" && current) return toggle(current), true;
     if (letter(key) === "d" && current) return setOpened(current.id), true;
@@ -121,7 +121,7 @@ export function Groups() {
           {t("find")}
           <input ref={find} type="search" value={what.find} placeholder={t("findHint")} maxLength={200} data-cy="review-find"
             onChange={(event) => change({ find: event.target.value })}
-            onKeyDown={(event) => event.key === "Escape" && !event.nativeEvent.isComposing && root.current?.focus()} />
+            onKeyDown={(event) => event.key === "Escape" && !event.nativeEvent.isComposing && root.current?.focus({ preventScroll: true })} />
         </label>
         <span className="ccr-grow" />
         {found && <Pages page={what.page} perPage={PER_PAGE} shown={cards.length} n={found.n} onTurn={turn} />}

@@ -16,9 +16,9 @@ export function Problems() {
   const act = () => {
     session.set({ problem: null });
     if (!action) return void session.open();
-    const method = action.operator.endsWith("/review") ? (action.params as { method?: string }).method : null;
-    if (method) void session.edit(method, (action.params as { args?: Record<string, unknown> }).args || {});
-    else window.__foo__.executeOperator(action.operator, action.params, { callback: () => void session.open(), skipErrorNotification: false });
+    const { operator, params } = action;
+    if (!operator.includes("/")) void session.edit(operator, params); // a method of the panel
+    else window.__foo__.executeOperator(operator, params, { callback: () => void session.open(), skipErrorNotification: false });
   };
   return (
     <Note cy="problem" code={code} onClose={opened ? () => session.set({ problem: null }) : undefined}

@@ -42,7 +42,7 @@ function Head({ session, isOn, desk }: { session: Session; isOn: boolean; desk: 
     event.stopPropagation();
     const [name] = TABS[(TABS.findIndex((each) => each[0] === tab) + by + TABS.length) % TABS.length];
     session.show(name);
-    requestAnimationFrame(() => desk.root.current?.querySelector<HTMLElement>(`[data-cy=review-tab-${name}]`)?.focus());
+    requestAnimationFrame(() => desk.root.current?.querySelector<HTMLElement>(`[data-cy=review-tab-${name}]`)?.focus({ preventScroll: true }));
   };
   return (
     <div className="ccr-head">
@@ -63,7 +63,7 @@ function Head({ session, isOn, desk }: { session: Session; isOn: boolean; desk: 
         <span className="ccr-said" role="status" data-cy="review-said" title={text}>{text}</span>
         {progress && (
           <span data-cy="review-progress" data-revision={progress.revision} data-confirmed={progress.confirmed} data-groups={progress.groups}>
-            {t("summary", { groups: progress.groups, confirmed: progress.confirmed, items: progress.items, noun: named("", progress.noun) })}
+            {t("summary", { confirmed: progress.confirmed, items: progress.items, noun: named("", progress.noun) })}
             {progress.left != null && ` · ${t("left", { n: progress.left })}`}
           </span>
         )}
@@ -116,7 +116,7 @@ function Review({ session, hash }: { session: Session; hash?: string }) {
           <Head session={session} isOn={isOn} desk={desk} />
           <Problems />
           <Notices hash={hash} />
-          <div className="ccr-body" role="tabpanel">{opened && <Screen key={opened.source?.group_field} />}</div>
+          <div className="ccr-body" role="tabpanel">{opened?.source && <Screen key={JSON.stringify(opened.source)} />}</div>
           <Large />
           {dialog}
         </div>

@@ -140,12 +140,18 @@ export function Large() {
   return (
     <figure className={`ccr-large ccr-${side}`} data-cy="review-large" data-id={picture.id}>
       <span className="ccr-whole">
-        <img src={url(picture.large)} alt={picture.name ?? picture.id} />
+        <img src={url(picture.large)} alt={picture.name ?? picture.id} onLoad={fit} />
         {picture.box && <span className="ccr-box" style={boxStyle(picture.box)} />}
       </span>
       {facts && <figcaption>{facts}</figcaption>}
     </figure>
   );
+}
+
+// As large as there is place, whatever its size; the box around it has its shape, so that the crop can be drawn on it.
+function fit({ currentTarget }: { currentTarget: HTMLImageElement }): void {
+  const { naturalWidth, naturalHeight, parentElement } = currentTarget;
+  parentElement?.style.setProperty("--ratio", String(naturalWidth / naturalHeight || 1));
 }
 
 function boxStyle([x, y, w, h]: number[]) {

@@ -152,15 +152,15 @@ function Asked({ question }: { question: Question }) {
         <span className="ccr-soft">{facts}</span>
         {isStrip(question) && <span className="ccr-soft">{t("askHint")}</span>}
       </div>
-      {question.image && <div className="ccr-pictures"><Thumb picture={question.image} size={190} eager /></div>}
       <div className="ccr-sides">{question.sides.map((side, place) => <SideBox key={place} side={side} size={isStrip(question) ? 84 : 132} />)}</div>
-      {!!question.tiles.length && (
+      <div className="ccr-with">
+        {question.image && <Thumb picture={question.image} size={190} eager />}
         <div className={`ccr-tiles${question.kind === "who" ? " ccr-who" : ""}`}>
           {question.tiles.map((tile, place) => (
             <TileBox key={tile.id} tile={tile} place={place} isMarked={marked.includes(tile.id)} isWho={question.kind === "who"} onClick={() => tap(tile)} />
           ))}
         </div>
-      )}
+      </div>
       {question.warning && (
         <Note cy="warning" isPlain={!isSure}>
           {question.warning} {isSure && <b>{t("sureWarning", { key: "y" })}</b>}

@@ -86,6 +86,8 @@ export class Session extends Store<State> {
         this.api.source = null; // the field that was reviewed last is not there any more
         return this.open();
       }
+      const opened = (problem as Problem).reply as Opened | null;
+      this.set({ opened: opened?.sources ? opened : null });
       this.fail(problem);
     }
   }

@@ -60,9 +60,9 @@ export type Action = { label: string; operator: string; params: Record<string, u
 export type Opened = {
   token: string;
   sources: (Source & { label: string; n_items: number })[];
-  source: Source;
-  progress: Progress;
-  threshold: number;
+  source: Source | null;
+  progress: Progress | null;
+  threshold: number | null;
   by_hand: number;
   is_view: boolean;
   sources_hash?: string;

@@ -6,7 +6,7 @@ export const en = {
   thisImage: "This image",
   review: "Review of characters",
   loading: "Loading…",
-  summary: "{groups} groups · {confirmed} of {items} {noun} confirmed",
+  summary: "{confirmed} of {items} {noun} confirmed",
   left: "about {n} question left|about {n} questions left",
   images: "images",
   detections: "detections",
@@ -42,7 +42,7 @@ export const en = {
   byHand: "{n} label was edited by hand and is not taken over yet.|{n} labels were edited by hand and are not taken over yet.",
   yourName: "Your name, for the history:",
   keepName: "Keep",
-  noName: "Without a name",
+  noName: "No name",
   // groups
   sort: "Sort by",
   sort_rival: "nearest rival",

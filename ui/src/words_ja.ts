@@ -7,7 +7,7 @@ export const ja: Words = {
   thisImage: "この画像",
   review: "キャラクターの確認",
   loading: "読み込み中…",
-  summary: "{groups} グループ · {noun} {items} 件中 {confirmed} 件確定",
+  summary: "{noun} {items} 件中 {confirmed} 件確定",
   left: "残り約 {n} 問",
   images: "画像",
   detections: "検出",

@@ -7,7 +7,7 @@ export const zh: Words = {
   thisImage: "此图",
   review: "角色审核",
   loading: "加载中…",
-  summary: "{groups} 个分组 · {items} 个{noun}中已确认 {confirmed} 个",
+  summary: "{items} 个{noun}中已确认 {confirmed} 个",
   left: "大约还剩 {n} 个问题",
   images: "图像",
   detections: "检测框",
