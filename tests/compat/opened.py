@@ -148,12 +148,14 @@ def edit(name: str, key: str, label: str, field: str = "character_group") -> Non
 
 
 def forms(name: str) -> dict[str, int]:
-    """How many inputs and notices the form of each operator has on a dataset."""
+    """How many inputs and notices the form of each operator has on a dataset; what only a panel calls has none."""
     import fiftyone.operators as foo
     from fiftyone.operators.executor import ExecutionContext, Executor
 
     found = {}
     for operator in foo.list_operators(builtin=False):
+        if operator.config.unlisted:
+            continue
         ctx = ExecutionContext({"dataset_name": name, "view": [], "params": {}}, executor=Executor())
         form = operator.resolve_type(ctx, "inputs")
         found[operator.uri] = len(form.to_json()["type"]["properties"]) if form is not None else 0
