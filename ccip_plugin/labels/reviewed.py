@@ -14,7 +14,6 @@ from ..storage.connection import with_database_errors
 from ..storage.fields import GROUP_FIELD, STATUS_AUTO, STATUS_IGNORED, UNASSIGNED
 from ..storage.internals import aggregate
 from ..storage.targets import resolve, split_path
-from .identities import load_registry
 from .store import LabelStore
 
 
@@ -28,7 +27,7 @@ class ReviewProgress:
         n_confirmed: number of those with a user label
         n_ignored: number of those that a user ignored
         n_groups: number of groups
-        n_groups_reviewed: number of groups whose images are all confirmed, or that were confirmed as a whole
+        n_groups_reviewed: number of groups whose images are all confirmed
     """
 
     path: str
@@ -72,7 +71,8 @@ def review_progress(
 ) -> ReviewProgress:
     """Counts what users have decided: confirmed, ignored and open images, and reviewed groups.
 
-    A group is reviewed if all its images are confirmed, or if it was confirmed as a whole, as by a merge.
+    A group is reviewed if all its images are confirmed, as by ``confirm`` of the group. Merges and splits confirm none,
+    and a group that gets an image is open until that one is confirmed, too.
 
     Args:
         samples: the dataset, or a view of it; of a view its images count, and the groups that have one of them
@@ -92,7 +92,6 @@ def count_reviewed(store: LabelStore) -> ReviewProgress:
         store: the items
     """
     rows = list(aggregate(store.target.view, _stages(store)))
-    held = {canonical_name(name) for name in _held_names(store)} if rows else set()
     n_open = _open_by_name(rows)
     return ReviewProgress(
         store.path,
@@ -100,7 +99,7 @@ def count_reviewed(store: LabelStore) -> ReviewProgress:
         sum(row["confirmed"] for row in rows),
         sum(row["ignored"] for row in rows),
         len(n_open),
-        sum(n == 0 or name in held for name, n in n_open.items()),
+        sum(n == 0 for n in n_open.values()),
     )
 
 
@@ -134,9 +133,3 @@ def _stages(store: LabelStore) -> list[dict[str, Any]]:
 
 def _sum_of(condition: dict[str, Any]) -> dict[str, Any]:
     return {"$sum": {"$cond": [condition, 1, 0]}}
-
-
-def _held_names(store: LabelStore) -> Iterable[str]:
-    """The names of the groups that users confirmed as a whole."""
-    groups = load_registry(store.target.dataset, store.path).groups.values()
-    return (group.name for group in groups if group.merged_into is None and group.held_by is not None)

@@ -43,12 +43,33 @@ def test_it_counts_images_and_groups(embedded):
     assert counts(data[:3]) == (3, 0, 0, 1, 1)
 
 
-def test_a_group_that_was_confirmed_as_a_whole(embedded):
+@pytest.mark.parametrize(
+    "shape, n_groups",
+    [
+        pytest.param(lambda data: ccip.merge_groups(data, [ONE, TWO]), 1, id="merge"),
+        pytest.param(lambda data: ccip.split_group(data, ONE, parts=[data[:2]]), 3, id="split"),
+        pytest.param(lambda data: ccip.keep_together(data, groups=[ONE]), 2, id="keep together"),
+        pytest.param(lambda data: ccip.keep_apart(data, groups=[ONE, TWO]), 2, id="keep apart"),
+        pytest.param(lambda data: ccip.rename_group(data, ONE, "Rei"), 2, id="rename"),
+    ],
+)
+def test_whoever_shapes_a_group_did_not_confirm_its_images(embedded, shape, n_groups):
     data = embedded("aaaabbbb")
     ccip.group_characters(data)
-    ccip.merge_groups(data, [ONE, TWO])
-    done = ccip.review_progress(data)
-    assert (done.n_groups, done.n_groups_reviewed) == (1, 1)
+    shape(data)
+    assert counts(data) == (0, 0, 8, 0, n_groups)
+
+
+def test_a_group_that_was_confirmed_as_a_whole_is_open_again_with_a_new_image(embedded):
+    data = embedded("aaaaabbb")
+    ccip.group_characters(data[:4])
+    ccip.confirm(data, groups=ONE)
+    assert counts(data) == (4, 0, 4, 1, 1)
+    embed(data, "aaaaabbb")
+    ccip.group_characters(data, mode="add")
+    assert labels(data)[4] == ONE and counts(data)[:4] == (4, 0, 4, 0)
+    ccip.confirm(data, groups=ONE)
+    assert counts(data)[:4] == (5, 0, 3, 1)
 
 
 def test_detections(dataset):
