@@ -69,6 +69,7 @@ __all__ = [
     "split_group",
     "undo",
     "unregister_model",
+    "use_thumbnails_in_grid",
 ]
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ if TYPE_CHECKING:
     )
     from .io.character_similarity import load_character_similarity
     from .io.images import add_images, find_images, open_dataset
+    from .jobs.grid import use_thumbnails_in_grid
     from .jobs.naming import name_characters
     from .jobs.new_images import add_and_group
     from .jobs.removal import remove_ccip
@@ -152,6 +154,7 @@ _MODULES = {
         "find_images",
         "open_dataset",
     ),
+    "jobs.grid": ("use_thumbnails_in_grid",),
     "jobs.naming": ("name_characters",),
     "jobs.new_images": ("add_and_group",),
     "jobs.removal": ("remove_ccip",),

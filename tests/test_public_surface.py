@@ -72,6 +72,7 @@ FUNCTIONS = {
     "split_group",
     "undo",
     "unregister_model",
+    "use_thumbnails_in_grid",
 }
 CORE = {
     "registry": {"MODELS", "get_spec", "DEFAULT_MODEL"},

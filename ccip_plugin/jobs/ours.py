@@ -20,6 +20,7 @@ from ..storage.internals import reload_brain_runs, reload_schema, stores_of
 from ..storage.lease import held_leases
 from ..storage.runs import RunKind, read_config
 from ..storage.targets import Target, field_path, split_path
+from .grid import DESCRIPTION as OF_THUMBNAILS
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,7 @@ def _embeddings(dataset: fo.Dataset, schema: Mapping[str, fo.Field]) -> tuple[li
 
 def _marked(schema: Mapping[str, fo.Field]) -> list[str]:
     """Fields that say of themselves that they are ours."""
-    descriptions = {*OF_EMBEDDINGS, OF_DECISIONS, ROLLUP}
+    descriptions = {*OF_EMBEDDINGS, OF_DECISIONS, OF_THUMBNAILS, ROLLUP}
     return [path for path, field in schema.items() if field.description in descriptions or (field.info or {}).get(MARK)]
 
 

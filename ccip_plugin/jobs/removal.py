@@ -27,6 +27,7 @@ from ..storage.run_files import delete_unused
 from ..storage.runs import restore
 from ..storage.schema import check_writable
 from ..storage.targets import TargetError, split_path
+from .grid import show_images
 from .ours import Ours, find_ours, store_of
 
 _HOW_TO_KEEP = (
@@ -94,7 +95,8 @@ def remove_ccip(
     """Removes everything that this plugin keeps with a dataset. It cannot be undone.
 
     These are: embeddings, character groups with what users decided about them, and the fields beside them; runs,
-    similarity indexes and visualizations, saved views, the history, locks, and neighbor graphs in the cache folder.
+    similarity indexes and visualizations, saved views, the history, locks, neighbor graphs in the cache folder, and the
+    thumbnails that the grid shows.
     What this plugin did not write stays: vectors that were adopted, and names in a field that had labels before the
     first run. Save what users decided first, with ``export_decisions`` for each field with groups. A removal that was
     interrupted is finished by calling it again.
@@ -184,8 +186,9 @@ def _fields(dataset: fo.Dataset, ours: Ours) -> int:
         store = store_of(dataset, path)
         drop_indexes(dataset, store.indexed_paths)
         _remove_colors(dataset, store)
-    if ours.fields:
-        dataset.delete_sample_fields(list(ours.fields))
+    show_images(dataset)
+    if fields := [path for path in ours.fields if dataset.has_field(path)]:
+        dataset.delete_sample_fields(fields)
     for path in ours.groups:
         remove_label_schema(store_of(dataset, path), gone=ours.fields)
     for path in ours.kept or {}:
