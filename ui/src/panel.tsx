@@ -76,7 +76,7 @@ function Head({ session, isOn, desk }: { session: Session; isOn: boolean; desk: 
 function useOpening(session: Session, desk: Desk): void {
   useEffect(() => {
     const began = performance.now();
-    void session.open().then(() => clocked("open", began));
+    void session.open().then(() => clocked("opened", began));
     desk.queue.state.questions.forEach((question) => preload(picturesOf(question)));
   }, [session, desk.queue]);
 }
@@ -103,15 +103,18 @@ function Review({ session, hash }: { session: Session; hash?: string }) {
     event.preventDefault();
     event.stopPropagation();
   }, [session, queue, pictures]);
-  const refocus = () => {
-    if (document.activeElement === document.body) root.current?.focus({ preventScroll: true }); // the button is gone
+  // After a click keys are for the panel, not for the button that was clicked, which may be gone by now.
+  const refocus = (event: React.MouseEvent) => {
+    if (event.detail && !(event.target as HTMLElement).closest("input, select, [role=dialog], [role=option]")) {
+      root.current?.focus({ preventScroll: true });
+    }
   };
   const Screen = SCREENS[tab] || Groups;
   return (
     <DeskContext.Provider value={desk}>
       <Pictures.Provider value={pictures}>
         <div ref={root} className={`ccr${isOn ? " ccr-on" : ""}`} tabIndex={0} data-cy="review" role="region" aria-label={t("review")}
-          onKeyDown={onKeyDown} onClick={() => [0, 300].forEach((ms) => setTimeout(refocus, ms))} onFocus={() => setOn(true)}
+          onKeyDown={onKeyDown} onClick={refocus} onFocus={() => setOn(true)}
           onBlur={(event) => event.currentTarget.contains(event.relatedTarget) || setOn(false)}>
           <Head session={session} isOn={isOn} desk={desk} />
           <Problems />
