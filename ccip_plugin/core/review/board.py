@@ -10,6 +10,7 @@ from ..arrays import BoolArray, FloatArray, IntArray, Vectors
 from ..errors import ParameterError
 from .neighbors import N_CANDIDATES, N_RIVALS, NearestLists, blocks
 
+_NEAR = 6  # rivals of a changed group whose images are compared with it again
 UNASSIGNED = 0
 """Group id of images in no group."""
 
@@ -34,6 +35,7 @@ class Board:
         rival_difference: ``(n,)`` mean difference of each image to the nearest of its group's rivals, infinite if none
         has_rejections: ``(n,)`` whether an image is rejected by any group, or was so once
         merged: groups that are gone, in order: each with the one into which it moved as a whole
+        touched: ids of groups whose images changed, in order
         revision: grows with each change
     """
 
@@ -60,6 +62,7 @@ class Board:
         self.apart = {frozenset(map(int, pair)) for pair in apart}
         self.rejected = {int(key): {int(row) for row in rows} for key, rows in (rejected or {}).items()}
         self.merged: list[tuple[int, int]] = []
+        self.touched: list[int] = []
         self.has_rejections = np.zeros(n, bool)
         for rows in self.rejected.values():
             self.has_rejections[list(rows)] = True
@@ -223,6 +226,7 @@ class Board:
         self._members = np.split(rows, starts[1:]) if k else []
         self._slots = {int(each): slot for slot, each in enumerate(ids)}
         self._free: list[int] = []
+        self._order: tuple[IntArray, IntArray] | None = None
         self._ids, self._sizes = ids.astype(np.int64), np.array([len(m) for m in self._members], np.int64)
         self._means = np.zeros((k, dim), np.float32)
         self._insides = np.full(k, np.nan)
@@ -247,8 +251,10 @@ class Board:
         return self._slots[group_id]
 
     def _slots_of(self, group_ids: IntArray) -> IntArray:
-        order = np.argsort(self._ids, kind="stable")
-        slots: IntArray = order[np.searchsorted(self._ids, group_ids, side="right", sorter=order) - 1]
+        if self._order is None:
+            order = np.argsort(self._ids, kind="stable")
+            self._order = self._ids[order], order
+        slots: IntArray = self._order[1][np.searchsorted(self._order[0], group_ids, side="right") - 1]
         return slots
 
     def _to_all(self, slots: IntArray) -> Vectors:
@@ -283,6 +289,8 @@ class Board:
     def _update(self, group_ids: set[int], rows: IntArray) -> None:
         """Computes changed groups, and what depends on them."""
         self.revision += 1
+        self.touched += group_ids
+        self._order = None
         # The rows that left or entered, and the members before: no pass over all images.
         pool = [self._members[self._slots[each]] for each in group_ids if each in self._slots]
         pooled = np.unique(np.concatenate([rows, *pool]))
@@ -321,10 +329,9 @@ class Board:
         short = self._rivals.short(others)
         self._rivals.set_rows(short, self._to_all(short))
         self._update_candidates(changed, both, concerned, rows)
-        near = np.unique(np.concatenate([changed, self._rivals.slots[changed].ravel()]))
-        for slot in near[near >= 0].tolist():
-            if self._sizes[slot]:
-                self._measure(slot)
+        near = [self._rivals.sorted(slot)[0][:_NEAR] for slot in changed.tolist()]
+        for slot in np.unique(np.concatenate([changed, *near])).tolist():
+            self._measure(slot)
 
     def _update_candidates(self, changed: IntArray, both: IntArray, concerned: IntArray, rows: IntArray) -> None:
         """Lists of images in no group: those that name a changed group or one that was near it."""

@@ -13,7 +13,7 @@ from .board import Board
 from .memory import Memory
 from .probabilities import Probabilities
 
-_FAR = 0.10  # pairs that are further apart than the threshold by this are not looked at
+_FAR = 0.06  # pairs that are further apart than the threshold by this are not looked at
 _BITS = 32  # of a group id
 
 
@@ -22,8 +22,9 @@ class Pairs:
     """Pairs as parallel arrays.
 
     Attributes:
-        left: a group, or the row of an image
-        right: a group
+        left: the larger group; of an image, its row
+        right: the smaller group; of an image, a group
+        sizes: images that would be put right: those of the smaller group, or one
         differences: mean difference
         features: what the probability was computed from
         p: probability of "one character" with the answers so far; NaN for what is not to be asked
@@ -31,6 +32,7 @@ class Pairs:
 
     left: IntArray
     right: IntArray
+    sizes: FloatArray
     differences: FloatArray
     features: FloatArray
     p: FloatArray
@@ -51,6 +53,8 @@ class Matters:
         """Pairs of groups that can be one character."""
         board, memory = self.board, self.memory
         a, b, differences = board.rival_pairs(board.threshold + _FAR)
+        left, right = board.sizes_of(a), board.sizes_of(b)
+        a, b = np.where(left >= right, a, b), np.where(left >= right, b, a)
         x = features.of_pairs(board, a, b, differences)
         p = self.probabilities.same(kinds.SAME, x)
         decided = {*board.apart, *memory.known_pairs()}
@@ -58,7 +62,7 @@ class Matters:
         for i in np.flatnonzero(np.isin((np.minimum(a, b) << _BITS) | np.maximum(a, b), codes)):
             pair = frozenset((int(a[i]), int(b[i])))
             p[i] = memory.posterior(float(p[i]), pair, is_decided=pair in board.apart)
-        return Pairs(a, b, differences, x, p)
+        return Pairs(a, b, np.minimum(left, right).astype(np.float64), differences, x, p)
 
     @cached_property
     def candidates(self) -> Pairs:
@@ -70,7 +74,9 @@ class Matters:
             is_rejected[i] = board.is_rejected(int(rows[i]), int(groups[i]))
         x = features.of_candidates(board, rows, groups, differences, is_rejected)
         p = self.probabilities.same(kinds.BELONGS, x)
-        return Pairs(rows, groups, differences, x, self._after_answers(p, rows, groups, is_rejected))
+        return Pairs(
+            rows, groups, np.ones(len(rows)), differences, x, self._after_answers(p, rows, groups, is_rejected)
+        )
 
     @cached_property
     def members(self) -> Pairs:
@@ -79,7 +85,7 @@ class Matters:
         rows = np.flatnonzero(np.isfinite(board.difference))
         groups, x = board.group_of[rows], features.of_members(board, rows)
         p = self._after_answers(self.probabilities.same(kinds.STAYS, x), rows, groups, board.confirmed[rows])
-        return Pairs(rows, groups, board.difference[rows].astype(np.float64), x, p)
+        return Pairs(rows, groups, np.ones(len(rows)), board.difference[rows].astype(np.float64), x, p)
 
     def _after_answers(self, p: FloatArray, rows: IntArray, groups: IntArray, is_decided: BoolArray) -> FloatArray:
         is_concerned = np.isin(rows, self.memory.known_rows())

@@ -1,5 +1,6 @@
 """What was asked and answered, so that nothing is asked twice except to check an answer."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -15,7 +16,8 @@ Matter = frozenset[int] | tuple[int, int]
 """Two group ids; or an image and a group: row and group id."""
 
 _MOST_TIMES = 2  # an answer is checked once; a contradiction is put a third time
-_SLIPS, _SLIPS_OF = 1.5, 100.0  # assumed slips of the reviewer, and in how many answers
+_SLIPS, _SLIPS_OF = 15.0, 1000.0  # assumed slips of the reviewer, and in how many answers
+_FOUND = 2.0  # a slip that another answer contradicts stands for so many
 _FOREVER = 1 << 60
 
 
@@ -93,11 +95,12 @@ class Memory:
         self._cuts: dict[int, list[Cut]] = {}
         self._shown: dict[int, int] = {}
         self._n_merged = 0
+        self._rows: IntArray | None = None
 
     @property
     def slip_rate(self) -> float:
         """Estimated share of the reviewer's answers that are slips."""
-        return (_SLIPS + self.n_slips) / (_SLIPS_OF + self.n_facts)
+        return min(0.3, (_SLIPS + _FOUND * self.n_slips) / (_SLIPS_OF + self.n_facts))
 
     def follow(self, board: Board) -> None:
         """Hands evidence about merged groups on to the groups into which they were merged."""
@@ -111,7 +114,9 @@ class Memory:
 
     def known_rows(self) -> IntArray:
         """Images about which people were asked."""
-        return np.fromiter({row for row, _ in self._images}, np.int64)
+        if self._rows is None:
+            self._rows = np.fromiter({row for row, _ in self._images}, np.int64)
+        return self._rows
 
     def about(self, matter: Matter) -> Evidence:
         """Evidence about a matter."""
@@ -140,12 +145,14 @@ class Memory:
 
     def with_evidence(self, probability: float, evidence: Evidence) -> float:
         """As :meth:`posterior`."""
-        if evidence.closed_until > self.number:
-            return float("nan")
-        slips = min(self.slip_rate, 0.49)
-        weight = np.log((1 - slips) / slips) * (evidence.same - evidence.different)
-        odds = np.log(max(probability, 1e-12) / max(1 - probability, 1e-12)) + weight
-        return float(1 / (1 + np.exp(-odds)))
+        return float("nan") if evidence.closed_until > self.number else self.belief(probability, evidence)
+
+    def belief(self, probability: float, evidence: Evidence) -> float:
+        """Probability of "one character" with the answers so far, whether it may be asked about or not."""
+        slips = self.slip_rate
+        weight = math.log((1 - slips) / slips) * (evidence.same - evidence.different)
+        odds = math.log(max(probability, 1e-12) / max(1 - probability, 1e-12)) + weight
+        return 1 / (1 + math.exp(-odds))
 
     def record(self, matter: Matter, is_same: bool) -> None:
         """Records an answer about a matter."""
@@ -176,6 +183,7 @@ class Memory:
     def _evidence(self, matter: Matter) -> Evidence:
         if isinstance(matter, frozenset):
             return self._pairs.setdefault(matter, Evidence())
+        self._rows = None
         return self._images.setdefault(matter, Evidence())
 
     def _cut(self, group_id: int, first: IntArray, second: IntArray) -> Cut | None:

@@ -15,15 +15,14 @@ from .memory import net_gain
 N_SHOWN = 6
 """How many images are shown of a side."""
 
-LEAST_GAIN = 0.02
+LEAST_GAIN = 0.04
 """Questions that put less right are not asked."""
 
 
 def same_questions(matters: Matters) -> Iterator[Question]:
     """Are these two groups one character? In order of falling expected gain."""
     board, memory, pairs = matters.board, matters.memory, matters.groups
-    sizes = np.minimum(board.sizes_of(pairs.left), board.sizes_of(pairs.right)).astype(np.float64)
-    gains = net_gain(np.nan_to_num(pairs.p), sizes, memory.slip_rate)
+    gains = net_gain(np.nan_to_num(pairs.p), pairs.sizes, memory.slip_rate)
     for i in _best(gains):
         pair = int(pairs.left[i]), int(pairs.right[i])
         items = board.members(pair[0]), board.members(pair[1])
@@ -34,40 +33,54 @@ def same_questions(matters: Matters) -> Iterator[Question]:
 
 
 class HalvesOfGroups:
-    """The halves of each group, divided again when its images change."""
+    """The halves of each group that has any; only groups whose images changed are divided again."""
 
     def __init__(self) -> None:
-        self._kept: dict[int, tuple[IntArray, Halves | None]] = {}
+        self._board: Board | None = None
+        self._n_touched = 0
+        self._halves: dict[int, Halves] = {}
 
-    def of(self, board: Board, group_id: int) -> Halves | None:
-        """The halves of a group."""
-        rows = board.members(group_id)
-        kept = self._kept.get(group_id)
-        if kept is None or kept[0] is not rows:
-            kept = self._kept[group_id] = rows, halve(board.vectors, rows)
-        return kept[1]
+    def of(self, board: Board) -> dict[int, Halves]:
+        """Halves by group id."""
+        touched = set(board.touched[self._n_touched :])
+        if self._board is not board:
+            self._halves, touched = {}, set(board.ids.tolist())
+        self._board, self._n_touched = board, len(board.touched)
+        for group_id in touched:
+            halves = halve(board.vectors, board.members(group_id)) if board.size(group_id) >= SMALLEST else None
+            if halves is None:
+                self._halves.pop(group_id, None)
+            else:
+                self._halves[group_id] = halves
+        return self._halves
 
 
 def halves_questions(matters: Matters, halves: HalvesOfGroups) -> Iterator[Question]:
     """Are the two halves of this group one character? In order of falling expected gain."""
     board, memory = matters.board, matters.memory
-    ids = board.ids[board.sizes >= SMALLEST].tolist()
-    divided = [(each, parts) for each in ids if (parts := halves.of(board, each)) is not None]
+    divided = [*halves.of(board).items()]
     if not divided:
         return
     x = features.of_halves([parts for _, parts in divided])
     probability = matters.probabilities.same(HALVES, x)
     sizes = np.array([len(parts.second) for _, parts in divided], np.float64)
-    for i in _best(net_gain(1 - probability, sizes, memory.slip_rate)):
+    can_matter = net_gain(1 - probability, sizes, memory.slip_rate) > LEAST_GAIN
+    evidence = {i: memory.about_cut(divided[i][0], *_sides(divided[i][1])) for i in np.flatnonzero(can_matter).tolist()}
+    p = np.full(len(divided), np.nan)
+    for i, each in evidence.items():
+        p[i] = memory.with_evidence(float(probability[i]), each)
+    gains = np.nan_to_num(net_gain(1 - p, sizes, memory.slip_rate))
+    for i in _best(gains):
         group_id, parts = divided[i]
-        evidence = memory.about_cut(group_id, parts.first, parts.second)
-        p = memory.with_evidence(float(probability[i]), evidence)
-        gain = float(net_gain(1 - p, sizes[i], memory.slip_rate))
-        items = parts.first, parts.second
-        is_decided = not evidence.n and all(board.confirmed[rows].all() for rows in items)
-        if gain > LEAST_GAIN and not is_decided:
-            images = tuple(_shown(_central(board, rows), evidence.n) for rows in items)
-            yield Question(HALVES, (group_id,), items, gain, parts.difference, p, images, features=(x[i],))
+        items, n_before = _sides(parts), evidence[int(i)].n
+        if n_before or not all(board.confirmed[rows].all() for rows in items):
+            images = tuple(_shown(_central(board, rows), n_before) for rows in items)
+            numbers = float(gains[i]), parts.difference, float(p[i])
+            yield Question(HALVES, (group_id,), items, *numbers, images, features=(x[i],))
+
+
+def _sides(parts: Halves) -> tuple[IntArray, IntArray]:
+    return parts.first, parts.second
 
 
 def whole_question(board: Board, group_id: int) -> Question | None:

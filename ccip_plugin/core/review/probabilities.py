@@ -57,6 +57,14 @@ class Probabilities:
                 is_same = np.array([each for _, each in answers])
                 self._weights[kind] = self._most_probable(kind, features, is_same)
 
+    def expected_and_said(self, kind: str) -> tuple[float, int]:
+        """Over the answers of a kind, the expected number of "different", and how many were given."""
+        answers = self._answers[kind]
+        if not answers:
+            return 0.0, 0
+        p = self.same(kind, np.array([each for each, _ in answers]))
+        return float((1 - p).sum()), sum(not is_same for _, is_same in answers)
+
     def n_answers(self, kind: str) -> int:
         """How many answers of a kind it learned from."""
         return len(self._answers[kind])

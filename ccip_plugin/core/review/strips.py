@@ -73,16 +73,11 @@ def who_questions(matters: Matters) -> Iterator[Question]:
 
 def _tiles(matters: Matters) -> tuple[IntArray, IntArray, FloatArray, tuple[Pairs, Pairs]]:
     """Groups, what could belong to them (a small group, or -1 - row), its size, and both as pairs."""
-    board, pairs, singles = matters.board, matters.groups, matters.candidates
-    is_larger = board.sizes_of(pairs.left) >= board.sizes_of(pairs.right)
-    target = np.where(is_larger, pairs.left, pairs.right)
-    small = np.where(is_larger, pairs.right, pairs.left)
-    sizes = board.sizes_of(small)
-    keep = sizes <= _LARGEST_TILE
-    groups = np.concatenate([target[keep], singles.right])
-    tiles = np.concatenate([small[keep], -1 - singles.left])
-    sizes = np.concatenate([sizes[keep], np.ones(len(singles.left), np.int64)])
-    return groups, tiles, sizes.astype(np.float64), (pairs.where(keep), singles)
+    pairs, singles = matters.groups, matters.candidates
+    pairs = pairs.where((pairs.sizes <= _LARGEST_TILE) & (pairs.p > 0))
+    groups = np.concatenate([pairs.left, singles.right])
+    tiles = np.concatenate([pairs.right, -1 - singles.left])
+    return groups, tiles, np.concatenate([pairs.sizes, singles.sizes]), (pairs, singles)
 
 
 def _row(first: FloatArray, second: FloatArray, i: int) -> FloatArray:
