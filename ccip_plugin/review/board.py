@@ -51,11 +51,17 @@ class ReviewBoard:
         names: the names of all groups that have items, by id
         board: the groups with their means and rivals, of the items with an embedding
         version: grows with each change
+        generation: grows when all is read again, and rows may be others
+        queue: the questions about it, once there are some
+        writing: held by what writes, one after the other; reading does not wait for it
         threshold: the difference up to which two images show one character
     """
 
     def __init__(self, store: LabelStore, source: Source):
-        self.store, self.source, self.lock, self.version = store, source, threading.RLock(), 0
+        self.store, self.source, self.lock = store, source, threading.RLock()
+        self.version = self.generation = 0
+        self.writing = threading.Lock()
+        self.queue: Any = None
         self._derived: dict[str, tuple[int, Any]] = {}
         self._read()
 
@@ -105,6 +111,11 @@ class ReviewBoard:
             value = compute(self)
             self._derived[name] = self.version, value
         return value
+
+    def row_of(self, item_id: str) -> int | None:
+        """The row of an item, or of the first item of a sample; None where there is none."""
+        row = self.place.get(item_id)
+        return row if row is not None else next(iter(self._owners.get(item_id, ())), None)
 
     def refresh(self) -> None:
         """Reads what has changed since the last call, whoever has changed it."""
@@ -159,6 +170,7 @@ class ReviewBoard:
 
     def _make_board(self, vectors: Any) -> None:
         m = len(vectors)
+        self.generation += 1
         self.board = Board(
             vectors,
             self.group_ids[:m],

@@ -115,6 +115,16 @@ def _children(value: Any) -> Sequence[Any]:
     return list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
+def answers(checks: Mapping[str, Check], needed: Sequence[str]) -> Check:
+    """A list of answers."""
+
+    def check(value: Any) -> str | None:
+        is_fine = isinstance(value, dict) and not problems_of(value, checks, needed)
+        return None if is_fine else "an answer is expected"
+
+    return listed(check, 50, "answers")
+
+
 def problems_of(given: Any, checks: Mapping[str, Check], needed: Sequence[str]) -> dict[str, str]:
     """Why arguments cannot be taken, by name.
 

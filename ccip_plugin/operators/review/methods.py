@@ -8,7 +8,8 @@ from typing import Any
 import fiftyone as fo
 
 from ...app.packages import check_packages
-from ...app.route import Check, text
+from ...app.route import Check, switch, text
+from ...review.answers import KINDS_ASKED, WORDS_SAID
 from ...review.cards import SHOWS, SORTS
 from ...review.problems import ReviewError, answered
 from . import arguments as take
@@ -22,6 +23,17 @@ COMMON: Mapping[str, Check] = {
     "by": take.optional(take.short),
 }
 """What every method takes."""
+ANSWER: Mapping[str, Check] = {
+    "question": take.short,
+    "kind": take.choice(*KINDS_ASKED),
+    "said": take.choice(*WORDS_SAID),
+    "shown": take.plain,
+    "marked": take.tiles,
+    "name": take.optional(take.name),
+    "n": take.whole(0, 12),
+    "skip": take.listed(take.short, 50, "ids of questions"),
+}
+"""What an answer is."""
 _CHECKS: Mapping[str, Mapping[str, Check]] = {
     "open": {},
     "groups": {
@@ -34,6 +46,33 @@ _CHECKS: Mapping[str, Mapping[str, Check]] = {
     "group": {"id": take.group_id, "page": take.whole(0, take.MAX_ID)},
     "names": {"text": text},
     "history": {"n": take.whole(1, 200), "skip": take.whole(0, 100_000)},
+    "questions": {
+        "n": take.whole(0, 12),
+        "kinds": take.optional(take.listed(take.choice(*KINDS_ASKED), len(KINDS_ASKED), "kinds of questions", least=1)),
+        "skip": take.listed(take.short, 50, "ids of questions"),
+    },
+    "image": {"id": take.item_id},
+    "show": {
+        "groups": take.optional(take.group_ids),
+        "items": take.optional(take.items),
+        "answers": take.optional(switch),
+    },
+    "work": {"id": take.short},
+    "cancel": {"id": take.short},
+    "answer": ANSWER,
+    "answers": {"answers": take.answers(ANSWER, ("question", "kind", "said", "shown"))},
+    "confirm": {"groups": take.group_ids},
+    "ignore": {"groups": take.optional(take.group_ids), "items": take.optional(take.items)},
+    "rename": {"group": take.group_id, "name": take.name, "merge": switch},
+    "merge": {"groups": take.group_ids, "name": take.optional(take.name), "sizes": take.optional(take.sizes)},
+    "split": {"group": take.group_id, "k": take.optional(take.whole(2, 100)), "parts": take.optional(take.parts)},
+    "keep_apart": {"groups": take.group_ids},
+    "keep_together": {"groups": take.group_ids},
+    "move": {"items": take.items, "to": take.optional(take.group_id), "name": take.optional(take.name)},
+    "reject": {"items": take.items},
+    "cover": {"group": take.group_id, "items": take.items},
+    "undo": {"number": take.optional(take.whole(1, take.MAX_ID))},
+    "redo": {},
     "pictures": {"ids": take.listed(take.item_id, 500, "ids of images or detections")},
 }
 

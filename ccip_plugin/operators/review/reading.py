@@ -1,14 +1,18 @@
 """The methods of the panel that only read; they do not wait for those that write."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ...labels.edits.by_hand import count_by_hand
+from ...review.board import ReviewBoard
 from ...review.cards import group_page, groups_page, names_like, progress_of
 from ...review.past import history_page
 from ...review.pictures import pictures_of
 from ...review.problems import problem_of
+from ...review.queue import DONE, ReviewQueue, plain_questions, queue_of
+from ...review.single import answered_items, doubtful_items, image_page, ordered_view
 from ...review.sources import Source, chosen_source, sources_of, store_of
+from ...review.work import WORKS
 from .calls import Call
 
 
@@ -72,6 +76,63 @@ def history(call: Call, *, n: int = 20, skip: int = 0) -> dict[str, Any]:
     return history_page(store_of(call.dataset, source).target, source.group_field, n=n, skip=skip)
 
 
+def asked(
+    board: ReviewBoard,
+    queue: ReviewQueue,
+    tab: str | None,
+    n: int,
+    kinds: Sequence[str] | None,
+    skip: Sequence[str],
+) -> dict[str, Any]:
+    """The next questions of a tab."""
+    chosen = queue.next(tab, n, kinds, skip)
+    done = DONE if n and not chosen and queue.is_empty() else None
+    return {"questions": plain_questions(board, chosen), "done": done}
+
+
+def questions(
+    call: Call, *, n: int = 8, kinds: Sequence[str] | None = None, skip: Sequence[str] = ()
+) -> dict[str, Any]:
+    """The questions that are worth most; no other tab gets them."""
+    board, table = call.groups()
+    found = asked(board, queue_of(board), call.tab, n, kinds, skip)
+    return {**found, "progress": progress_of(board, table)}
+
+
+def image(call: Call, *, id: str) -> dict[str, Any]:
+    """An image: its group, why, its rivals, and what lies beside it."""
+    board, table = call.groups()
+    return image_page(board, table, id)
+
+
+def show(
+    call: Call, *, groups: Sequence[int] | None = None, items: Sequence[str] | None = None, answers: bool | None = None
+) -> dict[str, Any]:
+    """Shows groups or images in the grid, the most doubtful first; the whole dataset without any."""
+    board, _ = call.groups()
+    shown = answered_items(queue_of(board)) if answers else items
+    if not groups and shown is None:
+        if call.ctx is not None:
+            call.ctx.ops.clear_view()
+        return {"n": len(board.ids)}
+    with board.lock:
+        ids = doubtful_items(board, groups) if groups else [each for each in shown or () if each in board.place]
+    if call.ctx is not None:
+        call.ctx.ops.set_view(view=ordered_view(board.store.target, ids))
+    return {"n": len(ids)}
+
+
+def work(call: Call, *, id: str) -> dict[str, Any]:
+    """How far some work is."""
+    return WORKS.get(id).plain()
+
+
+def cancel(call: Call, *, id: str) -> dict[str, Any]:
+    """Cancels some work."""
+    WORKS.get(id).cancel()
+    return WORKS.get(id).plain()
+
+
 def pictures(call: Call, *, ids: list[str]) -> dict[str, Any]:
     """The pictures of some items, also those made meanwhile."""
     board, _ = call.groups()
@@ -88,4 +149,9 @@ READING: Mapping[str, Callable[..., dict[str, Any]]] = {
     "names": names,
     "history": history,
     "pictures": pictures,
+    "questions": questions,
+    "image": image,
+    "show": show,
+    "work": work,
+    "cancel": cancel,
 }

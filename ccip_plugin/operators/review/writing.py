@@ -1,6 +1,234 @@
 """The methods of the panel that write, each by one function that Python has as well."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-WRITING: Mapping[str, Callable[..., dict[str, Any]]] = {}
+from ...grouping import split_group
+from ...labels.edits import confirm as confirm_items
+from ...labels.edits import (
+    ignore,
+    keep_apart,
+    keep_together,
+    merge_groups,
+    move,
+    reject,
+    rename_group,
+    set_cover,
+)
+from ...labels.history import last_done, redo, undo
+from ...labels.reports import ApplyReport, action_text
+from ...review.answers import answer as answer_question
+from ...review.answers import given_of
+from ...review.board import ReviewBoard
+from ...review.cards import progress_of, table_of
+from ...review.problems import ReviewError, action, answered
+from ...review.queue import queue_of
+from ...review.work import WORKS, ProgressCallback
+from ...storage.person import working_as
+from ...storage.targets import items_view
+from .calls import Call
+from .reading import asked
+
+Result = dict[str, Any]
+
+
+def _do(call: Call, task: Callable[[ReviewBoard, ProgressCallback], Result]) -> Result:
+    """Does some work, as a person; one after the other on one field."""
+    board = call.board()
+
+    def work(progress: ProgressCallback) -> Result:
+        with board.writing, working_as(call.by):
+            done = task(board, progress)
+        board.refresh()
+        return {**done, "progress": progress_of(board, table_of(board))}
+
+    return WORKS.do(work)
+
+
+def _edit(call: Call, function: Callable[..., Any], *arguments: Any, **options: Any) -> Result:
+    """Calls an edit of the whole dataset, or of some items of it."""
+
+    def task(board: ReviewBoard, progress: ProgressCallback) -> Result:
+        ids = options.get("items")
+        others = {name: value for name, value in options.items() if name != "items"}
+        target = board.store.target
+        view = target.view if ids is None else items_view(target, ids)
+        path = {"group_field": board.source.group_field, "patches_field": target.patches_field}
+        report = function(view, *map(_reference(board), arguments), **others, **path, progress=progress)
+        return _reported(board, report)
+
+    return _do(call, task)
+
+
+def _reference(board: ReviewBoard) -> Callable[[Any], Any]:
+    """Groups by their ids as the edits take them."""
+
+    def of(value: Any) -> Any:
+        if isinstance(value, list):
+            return [of(each) for each in value]
+        return board.reference(value) if isinstance(value, int) and value in board.names else value
+
+    return of
+
+
+def _reported(board: ReviewBoard, report: Any) -> Result:
+    number = getattr(report, "number", None)
+    if not hasattr(report, "number"):  # a rejection does not say it
+        change = last_done(board.store.target.dataset, board.store.path)
+        number = None if change is None else change.number
+    parted = [f"{one} / {other}" for one, other in getattr(report, "parted", ())]
+    lifted = [*parted, *getattr(report, "lifted", ())]
+    return {"number": number, "text": report.facts().headline, "lifted": lifted}
+
+
+def answer(
+    call: Call,
+    *,
+    question: str,
+    kind: str,
+    said: str,
+    shown: Result,
+    marked: Sequence[str] = (),
+    name: str | None = None,
+    n: int = 8,
+    skip: Sequence[str] = (),
+) -> Result:
+    """Makes an answer true; gives the next questions."""
+    given = given_of(question, kind, said, marked, shown, name or None)
+
+    def task(board: ReviewBoard, progress: ProgressCallback) -> Result:
+        queue = queue_of(board)
+        done = answer_question(board, queue, given, tab=call.tab, by=call.by)
+        following = asked(board, queue, call.tab, n, None, [question, *skip])
+        queue.keep_claim(call.tab)
+        return {"number": done.number, "text": done.text, "lifted": list(done.lifted), **following}
+
+    return _do(call, task)
+
+
+def answers(call: Call, *, answers: list[Result]) -> Result:
+    """Makes several answers true, in order; one that is out of date does not stop the others."""
+    results = [answered(lambda each=each: answer(call, **each, n=0)) for each in answers]  # type: ignore[misc]
+    return {"results": results}
+
+
+def confirm(call: Call, *, groups: list[int]) -> Result:
+    """Confirms all images of groups."""
+    board = call.board()
+    return _edit(call, confirm_items, groups=_reference(board)(groups))
+
+
+def ignore_all(call: Call, *, groups: list[int] | None = None, items: list[str] | None = None) -> Result:
+    """Ignores images, or all of groups."""
+    if (groups is None) == (items is None):
+        raise ReviewError("invalid", "groups or items are expected, one of the two")
+    return _edit(call, ignore, groups=_reference(call.board())(groups), items=items)
+
+
+def rename(call: Call, *, group: int, name: str, merge: bool = False) -> Result:
+    """Names a group; with a name that another one has, the two can be merged."""
+    board = call.board()
+    if merge:
+        other = next((key for key, each in board.names.items() if each == name.strip() and key != group), None)
+        if other is not None and len(board.members(other)):
+            return _edit(call, merge_groups, [group, other], name=name)
+    done = _edit(call, rename_group, group, name)
+    problem = done.get("problem")
+    if problem and problem["code"] == "choose":
+        problem["action"] = action("Merge the two", "rename", group=group, name=name, merge=True)
+    return done
+
+
+def merge(call: Call, *, groups: list[int], name: str | None = None, sizes: Mapping[str, int] | None = None) -> Result:
+    """Merges groups."""
+    board = call.board()
+    for key, n in (sizes or {}).items():
+        if len(board.members(int(key))) != n:
+            raise ReviewError("stale", f"the group {key} had {n} images when it was shown, and has others now")
+    return _edit(call, merge_groups, groups, name=name or None)
+
+
+def split(call: Call, *, group: int, k: int | None = None, parts: list[list[str]] | None = None) -> Result:
+    """Divides a group, along its own linkage or as given."""
+    return _edit(call, split_group, group, k=k, parts=parts)
+
+
+def part(call: Call, *, groups: list[int]) -> Result:
+    """Keeps groups apart."""
+    return _edit(call, keep_apart, groups)
+
+
+def join(call: Call, *, groups: list[int]) -> Result:
+    """Keeps a group, or several, together."""
+    return _edit(call, keep_together, groups)
+
+
+def put(call: Call, *, items: list[str], to: int | None = None, name: str | None = None) -> Result:
+    """Moves images to a group, a named one or a new one."""
+    return _edit(call, move, to if to is not None else (name or None), items=items)
+
+
+def refuse(call: Call, *, items: list[str]) -> Result:
+    """Says that images are not of their group."""
+    return _edit(call, reject, items=items)
+
+
+def cover(call: Call, *, group: int, items: list[str]) -> Result:
+    """Chooses the cover of a group."""
+    board = call.board()
+    if any(board.group_ids[board.place[each]] != group for each in items if each in board.place):
+        raise ReviewError("stale", "the image is in another group now")
+    return _edit(call, set_cover, items=items)
+
+
+def take_back(call: Call, *, number: int | None = None) -> Result:
+    """Undoes the last change or answer, or an earlier change alone."""
+
+    def task(board: ReviewBoard, progress: ProgressCallback) -> Result:
+        if number is None and queue_of(board).undo_answer():
+            return {"number": None, "text": "undid an answer that changed nothing", "left": []}
+        field, patches_field = board.source.group_field, board.source.patches_field
+        return _turned(
+            undo(
+                board.store.target.view,
+                number=number,
+                group_field=field,
+                patches_field=patches_field,
+                progress=progress,
+            )
+        )
+
+    return _do(call, task)
+
+
+def repeat(call: Call) -> Result:
+    """Repeats what was undone last."""
+
+    def task(board: ReviewBoard, progress: ProgressCallback) -> Result:
+        field, patches_field = board.source.group_field, board.source.patches_field
+        return _turned(redo(board.store.target.view, group_field=field, patches_field=patches_field, progress=progress))
+
+    return _do(call, task)
+
+
+def _turned(report: ApplyReport) -> Result:
+    left = f"{report.n_left:,} labels were edited or deleted since, and stay" if report.n_left else None
+    return {"number": report.number, "text": action_text(report.action), "left": [left] if left else []}
+
+
+WRITING: Mapping[str, Callable[..., Result]] = {
+    "answer": answer,
+    "answers": answers,
+    "confirm": confirm,
+    "ignore": ignore_all,
+    "rename": rename,
+    "merge": merge,
+    "split": split,
+    "keep_apart": part,
+    "keep_together": join,
+    "move": put,
+    "reject": refuse,
+    "cover": cover,
+    "undo": take_back,
+    "redo": repeat,
+}

@@ -1,0 +1,311 @@
+"""The questions that are worth most, different ones for each tab."""
+
+import datetime
+import hashlib
+import threading
+import time
+import weakref
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ..core.arrays import IntArray
+from ..core.identity.groups import Draft
+from ..core.review.answers import learn
+from ..core.review.answers import record as remember
+from ..core.review.kinds import HALVES, IN, OUT, SAME, WHO, WHOLE
+from ..core.review.memory import Memory
+from ..core.review.probabilities import Probabilities
+from ..core.review.questions import KINDS, Question, Ranking
+from ..labels.history import last_done
+from .board import ReviewBoard
+from .pictures import pictures_of, rounded
+from .records import AnswerRecord, Records, claim, claimed
+
+MOST_ITEMS = 1_500
+"""The most ids of items that are kept with a question."""
+CLAIM_SECONDS = 120.0
+"""How long a tab has a question for itself."""
+DONE = "Done: another answer is as likely to harm as to help."
+_KEPT = 1_000  # questions that were asked, with what their probabilities were computed from
+_RANKED = 24  # questions that are ranked at once, more where others have some in hand
+
+
+class ReviewQueue:
+    """The questions about one board, and what was answered.
+
+    Args:
+        board: the groups
+    """
+
+    def __init__(self, board: ReviewBoard):
+        self._board = weakref.proxy(board)
+        self._lock = threading.RLock()
+        self._ranking, self._probabilities = Ranking(), Probabilities()
+        self._memory, self._seen = Memory(), (-1, -1, -1)
+        self._claims: dict[str, tuple[frozenset[str], float]] = {}
+        self._features: dict[str, tuple[tuple[float, ...], ...]] = {}
+        self._ranked: tuple[Any, list[Question]] = (None, [])
+        self.records = Records(board.store.target.dataset, board.store.path)
+        self.counted: list[AnswerRecord] = []
+
+    # -- what was answered
+
+    def refresh(self) -> None:
+        """Reads what was answered, and what was undone."""
+        board = self._board
+        with board.lock, self._lock:
+            self.records.refresh()
+            seen = board.generation, board.revision, self.records.n
+            if self._seen == seen:
+                return
+            counted = self.records.counted()
+            known = [each.number for each in self.counted]
+            if self._seen[0] != board.generation or [each.number for each in counted[: len(known)]] != known:
+                self._memory, self._ranking, known = Memory(), Ranking(), []
+                self._probabilities = Probabilities()
+            for each in counted[len(known) :]:
+                self._remember(each)
+            if len(known) < len(counted):
+                self._probabilities.fit()
+            self.counted, self._seen = counted, seen
+
+    def _remember(self, record: AnswerRecord) -> None:
+        question = question_of(self._board, record)
+        if question is not None:
+            remember(self._memory, question, record.said, record.marked, new_id=record.new_id)
+            if len(question.features) == (len(question.matters) or 1):
+                learn(self._probabilities, question, record.said, record.marked)
+        else:
+            self._memory.number += 1
+
+    def add(self, record: AnswerRecord) -> None:
+        """Keeps an answer."""
+        at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        self.records.add(replace(record, at=at))
+        self.refresh()
+
+    def undo_answer(self) -> bool:
+        """Undoes the last answer if it changed nothing, and no change was made since; whether there was one."""
+        self.records.refresh()
+        last, store = self.records.last_without_change(), self._board.store
+        change = last_done(store.target.dataset, store.path)
+        if last is None or (change is not None and change.number > last.after):
+            return False
+        self.records.put(replace(last, undone=True))
+        self._seen = (-1, -1, -1)
+        self.refresh()
+        return True
+
+    def last_change(self) -> int:
+        """The number of the last change of the history, 0 without any."""
+        change = last_done(self._board.store.target.dataset, self._board.store.path)
+        return 0 if change is None else change.number
+
+    # -- what is asked
+
+    def next(
+        self, tab: str | None, n: int, kinds: Sequence[str] | None = None, skip: Iterable[str] = ()
+    ) -> list[Question]:
+        """The best questions that no other tab has in hand.
+
+        Args:
+            tab: the tab that asks, None for a look without having them in hand
+            n: how many
+            kinds (None): of these kinds only
+            skip (()): ids of questions that are being answered
+        """
+        self.refresh()
+        board, skipped = self._board, frozenset(skip)
+        with board.lock, self._lock:
+            held = self._held_by_others(tab)
+            chosen: list[Question] = []
+            for question in self._best(n + len(skipped), kinds, held):
+                is_free = len(chosen) < n and matters_of(board, question).isdisjoint(held)
+                if is_free and question_id(board, question) not in skipped:
+                    chosen.append(question)
+            if tab is not None:
+                mine = frozenset().union(*(matters_of(board, each) for each in chosen))
+                self._claims[tab] = mine, time.time() + CLAIM_SECONDS
+            for question in chosen:
+                features = tuple(tuple(each.tolist()) for each in question.features)
+                self._features[question_id(board, question)] = features
+            while len(self._features) > _KEPT:
+                del self._features[next(iter(self._features))]
+            return chosen
+
+    def features(self, question: str) -> tuple[tuple[float, ...], ...]:
+        """What the probabilities of a question were computed from, where this process has asked it.
+
+        Args:
+            question: its id
+        """
+        return self._features.get(question, ())
+
+    def keep_claim(self, tab: str | None) -> None:
+        """Writes what a tab has in hand, for the tabs at other servers."""
+        held, until = self._claims.get(tab or "", (frozenset(), 0.0))
+        if tab is not None and held:
+            target = self._board.store.target
+            claim(target.dataset, self._board.store.path, tab, held, until)
+
+    def _best(self, n: int, kinds: Sequence[str] | None, held: frozenset[str]) -> list[Question]:
+        board, wanted = self._board, max(_RANKED, n + len(held))
+        key = (board.version, self._memory.number, len(self.counted), tuple(kinds or KINDS))
+        if self._ranked[0] != key or len(self._ranked[1]) < n:
+            best = self._ranking.rank(board.board, self._memory, self._probabilities, n=wanted, kinds=kinds)
+            self._ranked = key, best
+        return self._ranked[1]
+
+    def _held_by_others(self, tab: str | None) -> frozenset[str]:
+        now, board = time.time(), self._board
+        self._claims = {key: value for key, value in self._claims.items() if value[1] > now}
+        stored = claimed(board.store.target.dataset, board.store.path)
+        others = {key: frozenset(value["held"]) for key, value in stored.items() if value["until"] > now}
+        others |= {key: held for key, (held, _) in self._claims.items()}
+        return frozenset().union(*(held for key, held in others.items() if key != tab))
+
+    def is_empty(self) -> bool:
+        """Whether there is nothing worth asking, of anybody."""
+        return not self._ranked[1]
+
+    def n_left(self) -> int:
+        """About how many questions are worth asking, as far as they were ranked."""
+        return len(self._ranked[1])
+
+
+def queue_of(board: ReviewBoard) -> ReviewQueue:
+    """The queue of a board, kept with it."""
+    with board.lock:
+        if board.queue is None:
+            board.queue = ReviewQueue(board)
+        queue: ReviewQueue = board.queue
+    return queue
+
+
+def matters_of(board: ReviewBoard, question: Question) -> frozenset[str]:
+    """What a question is about, as texts: its groups and, in no group, its images."""
+    groups = {f"g{each}" for each in question.groups if each}
+    if question.kind in (IN, WHO):
+        groups |= {board.ids[row] for part in question.items for row in part if not board.group_ids[row]}
+        groups -= {f"g{each}" for each in question.groups} if question.kind == WHO else set()
+    return frozenset(groups)
+
+
+def question_id(board: ReviewBoard, question: Question) -> str:
+    """The id of a question: the same as long as it is about the same groups and images."""
+    sides = [[board.ids[row] for row in part] for part in question.items] if question.kind != SAME else []
+    text = repr((question.kind, question.groups, sides)).encode()
+    return f"{question.kind}-{'-'.join(map(str, question.groups))}-{hashlib.sha256(text).hexdigest()[:10]}"
+
+
+def shown_of(board: ReviewBoard, question: Question) -> dict[str, Any]:
+    """What is shown with a question: groups, their sizes, and items; an answer has it back."""
+    items = [[board.ids[row] for row in part] for part in question.items]
+    if question.kind == SAME or sum(map(len, items)) > MOST_ITEMS:
+        items = []
+    groups = [each for each in question.groups if each]
+    return {
+        "kind": question.kind,
+        "groups": list(question.groups),
+        "sizes": {str(each): len(board.members(each)) for each in groups},
+        "items": items,
+        "revision": board.revision,
+        "difference": rounded(question.difference),
+    }
+
+
+def question_of(board: ReviewBoard, record: AnswerRecord) -> Question | None:
+    """The question of an answer, with the groups of today; None where its groups are one now, or its items are gone."""
+    draft = Draft(board.registry)
+    groups = tuple(draft.root(each) if each else 0 for each in record.groups)
+    parts = [np.array([board.place.get(item, -1) for item in part], np.int64) for part in record.items]
+    if record.kind == SAME:
+        if groups[0] == groups[1]:
+            return None
+        parts = parts or [np.empty(0, np.int64)] * 2
+    if not parts or any((part < 0).any() for part in parts):
+        return None
+    features = tuple(np.array(each, np.float64) for each in record.features)
+    return Question(record.kind, groups, tuple(parts), 0.0, record.difference or 0.0, 0.5, images=(), features=features)
+
+
+# -- as the panel takes them
+
+
+def plain_questions(board: ReviewBoard, questions: Sequence[Question]) -> list[dict[str, Any]]:
+    """Questions as the panel takes them, their pictures read together."""
+    with board.lock:
+        rows = [row for question in questions for part in _shown_rows(question) for row in part]
+        pictures = pictures_of(board, rows)
+        return [_plain(board, question, pictures) for question in questions]
+
+
+def _shown_rows(question: Question) -> list[IntArray]:
+    return [*question.images, *(question.items if question.kind in (OUT, WHO) else ())]
+
+
+def _plain(board: ReviewBoard, question: Question, pictures: dict[int, dict[str, Any]]) -> dict[str, Any]:
+    def seen(rows: Iterable[int]) -> list[dict[str, Any]]:
+        return [pictures[int(row)] for row in rows if int(row) in pictures]
+
+    kind, groups, images = question.kind, question.groups, question.images
+    sides, tiles, image = [], [], None
+    if kind == SAME:
+        sides = [_side(board, each, seen(rows)) for each, rows in zip(groups, images, strict=True)]
+    elif kind in (HALVES, WHOLE):
+        name, named = board.name(groups[0]), board.is_named(groups[0])
+        sides = [
+            {"id": None, "name": name, "named": named, "size": len(part), "pictures": seen(rows)}
+            for part, rows in zip(question.items, images, strict=True)
+        ]
+    elif kind == OUT:
+        sides = [_side(board, groups[0], seen(images[0]))]
+        tiles = [_tile(board.ids[row], None, 1, seen([row])) for row in question.rows]
+    elif kind == IN:
+        sides = [_side(board, groups[0], seen(images[0]))]
+        for small, rows, shown in zip(groups[1:], question.items, images[1:], strict=True):
+            tile_id = f"g{small}" if small else board.ids[rows[0]]
+            tiles.append(_tile(tile_id, board.name(small) if small else None, len(rows), seen(shown)))
+    else:
+        image = next(iter(seen(question.rows)), None)
+        for group_id, shown in zip(groups, images, strict=True):
+            n = len(board.members(group_id))
+            tiles.append(_tile(f"g{group_id}", board.name(group_id), n, seen(shown)))
+    return {
+        "id": question_id(board, question),
+        "kind": kind,
+        "sides": sides,
+        "tiles": tiles,
+        "image": image,
+        "difference": rounded(question.difference),
+        "limit": rounded(board.threshold),
+        "gain": rounded(question.gain),
+        "warning": _warning(board, question),
+        "keeps": board.name(kept_of(board, groups)) if kind == SAME else None,
+        "shown": shown_of(board, question),
+    }
+
+
+def kept_of(board: ReviewBoard, groups: Sequence[int]) -> int:
+    """Which of some groups keeps its name when they become one: a named one, then the larger one."""
+    return min(groups, key=lambda each: (not board.is_named(each), -len(board.members(each)), each))
+
+
+def _warning(board: ReviewBoard, question: Question) -> str | None:
+    if question.kind != SAME or not all(map(board.is_named, question.groups)):
+        return None
+    first, second = map(board.name, question.groups)
+    return f"{first!r} and {second!r} are both names that people gave"
+
+
+def _side(board: ReviewBoard, group_id: int, pictures: list[dict[str, Any]]) -> dict[str, Any]:
+    size = len(board.members(group_id))
+    name, named = board.name(group_id), board.is_named(group_id)
+    return {"id": group_id, "name": name, "named": named, "size": size, "pictures": pictures}
+
+
+def _tile(tile_id: str, name: str | None, size: int, pictures: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"id": tile_id, "name": name, "size": size, "pictures": pictures}

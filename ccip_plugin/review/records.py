@@ -1,0 +1,172 @@
+"""The answers of people, kept with the dataset: what labels and groups do not say, such as "cannot tell".
+
+Each is a value of its own in an execution store, by the ids of groups and items. An answer that changed something names
+the change of the history: when that is undone, the answer does not count any more.
+"""
+
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+import fiftyone as fo
+from fiftyone.operators.store import ExecutionStore
+
+from ..labels.journal import STORE as JOURNAL_STORE
+from ..storage.internals import dataset_id, store_values
+
+STORE, CLAIMS = "ccip_review", "ccip_review_claims"
+_UNDONE = frozenset({"undone", "undoing", "pruned"})
+_DIGITS = 8
+_KEPT_SECONDS = 600  # after which the database deletes what a tab had in hand
+
+
+@dataclass(frozen=True)
+class AnswerRecord:
+    """An answer.
+
+    Attributes:
+        number: counts the answers of a field, from 1
+        kind: the kind of question
+        groups: the ids of its groups
+        items: the ids of its items, by side or tile; none where there were too many
+        said: what was said
+        marked: the places of the marked tiles
+        new_id: the id of the group that it made, 0 for none
+        difference: what the question said
+        features: what its probabilities were computed from, a row for each matter
+        by: who said it, None where that is not known
+        tab: the tab in which it was said
+        at: when, in UTC
+        change: the number of the change in the history, None where nothing was changed
+        change_at: when that change was begun; numbers of undone changes are given again
+        after: the number of the last change before an answer that changed nothing
+        undone: whether an answer that changed nothing was undone
+        key: tells answers apart that two processes gave the same number
+    """
+
+    number: int
+    kind: str
+    groups: tuple[int, ...]
+    items: tuple[tuple[str, ...], ...]
+    said: str
+    marked: tuple[int, ...] = ()
+    new_id: int = 0
+    difference: float | None = None
+    features: tuple[tuple[float, ...], ...] = ()
+    by: str | None = None
+    tab: str | None = None
+    at: str = ""
+    change: int | None = None
+    change_at: str = ""
+    after: int = 0
+    undone: bool = False
+    key: str = ""
+
+    def stored(self) -> dict[str, Any]:
+        """The answer as plain values."""
+        lists = {name: [list(each) for each in getattr(self, name)] for name in ("items", "features")}
+        return {**asdict(self), **lists, "groups": list(self.groups), "marked": list(self.marked)}
+
+    @classmethod
+    def from_stored(cls, values: Mapping[str, Any]) -> "AnswerRecord":
+        """The opposite of :meth:`stored`; what later versions add is left out."""
+        known = {each.name for each in fields(cls)}
+        read = {name: value for name, value in values.items() if name in known}
+        lists = {name: tuple(tuple(each) for each in read.get(name, ())) for name in ("items", "features")}
+        return cls(**{**read, **lists, "groups": tuple(read["groups"]), "marked": tuple(read["marked"])})
+
+
+class Records:
+    """The answers about one field, oldest first; read once, then only the new ones.
+
+    Args:
+        dataset: the dataset
+        path: the path of the field with the groups
+    """
+
+    def __init__(self, dataset: fo.Dataset, path: str):
+        self._dataset, self._path = dataset, path
+        self._store = ExecutionStore.create(STORE, dataset_id(dataset))
+        self._records: dict[str, AnswerRecord] = {}
+
+    @property
+    def n(self) -> int:
+        """Number of answers, those that were undone as well."""
+        return len(self._records)
+
+    def refresh(self) -> None:
+        """Reads the answers that are new."""
+        number, prefix = self._last(), f"{self._path}/"
+        while found := store_values(self._dataset, STORE, f"{prefix}{number:0{_DIGITS}d}" if number else prefix):
+            self._records |= {key: AnswerRecord.from_stored(values) for key, values in found.items()}
+            if not number:
+                return
+            number += 1
+
+    def counted(self) -> list[AnswerRecord]:
+        """The answers that were not undone."""
+        heads = _heads(self._dataset, self._path) if any(each.change for each in self._records.values()) else {}
+        oldest = min(heads, default=0)
+        return [each for _, each in sorted(self._records.items()) if _counts(each, heads, oldest)]
+
+    def last_without_change(self) -> AnswerRecord | None:
+        """The last answer that changed nothing and was not undone."""
+        found = [each for _, each in sorted(self._records.items()) if each.change is None and not each.undone]
+        return found[-1] if found else None
+
+    def add(self, record: AnswerRecord) -> AnswerRecord:
+        """Keeps an answer, under the next number."""
+        self.refresh()
+        return self.put(replace(record, number=self._last() + 1, key=secrets.token_hex(4)))
+
+    def _last(self) -> int:
+        return max((each.number for each in self._records.values()), default=0)
+
+    def put(self, record: AnswerRecord) -> AnswerRecord:
+        """Writes an answer."""
+        key = f"{self._path}/{record.number:0{_DIGITS}d}/{record.key}"
+        self._store.set(key, record.stored())
+        self._records[key] = record
+        return record
+
+
+def _counts(record: AnswerRecord, heads: Mapping[int, Mapping[str, Any]], oldest: int) -> bool:
+    if record.change is None:
+        return not record.undone
+    head = heads.get(record.change)
+    if head is None:
+        return record.change < oldest  # too old to be undone; a later one is not there because it was undone
+    return head.get("state") not in _UNDONE and head.get("at") == record.change_at
+
+
+def _heads(dataset: fo.Dataset, path: str) -> dict[int, Mapping[str, Any]]:
+    """The heads of the changes of the history, by number."""
+    return {int(head["number"]): head for head in store_values(dataset, JOURNAL_STORE, f"{path}/").values()}
+
+
+def begun_at(dataset: fo.Dataset, path: str, change: int) -> str:
+    """When a change of the history was begun."""
+    heads = store_values(dataset, JOURNAL_STORE, f"{path}/{change:0{_DIGITS}d}").values()
+    return next((str(head.get("at", "")) for head in heads), "")
+
+
+def claimed(dataset: fo.Dataset, path: str) -> dict[str, Mapping[str, Any]]:
+    """What the tabs have in hand that answer questions: by tab the groups, the ids of items, and until when."""
+    prefix = f"{path}/"
+    return {key.removeprefix(prefix): value for key, value in store_values(dataset, CLAIMS, prefix).items()}
+
+
+def claim(dataset: fo.Dataset, path: str, tab: str, held: Iterable[str], until: float) -> None:
+    """Keeps what a tab has in hand.
+
+    Args:
+        dataset: the dataset
+        path: the path of the field
+        tab: the tab
+        held: the groups and items, as texts
+        until: until when, in seconds since 1970
+    """
+    ExecutionStore.create(CLAIMS, dataset_id(dataset)).set(
+        f"{path}/{tab}", {"held": sorted(held), "until": until}, ttl=_KEPT_SECONDS
+    )
