@@ -9,7 +9,7 @@ from ..errors import ParameterError
 from . import probabilities as chances
 from .board import UNASSIGNED, Board
 from .kinds import HALVES, IN, OUT, SAME, WHO, WHOLE, Question
-from .memory import Memory
+from .memory import Matter, Memory
 from .probabilities import Probabilities
 
 YES, NO, DONE, PICK, NEW, NONE, TWO, UNSURE, LATER = (
@@ -110,13 +110,25 @@ def record(memory: Memory, question: Question, said: str, marked: tuple[int, ...
         memory.close(question.matters, forever=said == UNSURE)
         if question.kind == HALVES:
             memory.close_cut(question.groups[0], *_sides(question), forever=said == UNSURE)
-    elif question.kind in (SAME, HALVES):
-        _record_sides(memory, question, said == YES, new_id)
-    elif question.kind in (OUT, IN) or said in (PICK, NEW):
-        for i, matter in enumerate(question.matters):
-            memory.record(matter, (i in marked) != (question.kind == OUT))
+    for matter, is_same in _facts(question, said, marked, new_id):
+        memory.record(matter, is_same)
+    if _is_about_cut(question, said):
+        memory.record_cut(question.groups[0], *_sides(question), said == YES)
     if question.kind == WHOLE and said != LATER:
         memory.whole.discard(question.groups[0])
+
+
+def forget(memory: Memory, question: Question, said: str, marked: tuple[int, ...] = (), *, new_id: int) -> None:
+    """Forgets an answer that was undone, so that it can be asked again; after the board is as before."""
+    memory.reopen(question.matters)
+    for matter, is_same in _facts(question, said, marked, new_id):
+        memory.forget(matter, is_same)
+    if _is_about_cut(question, said):
+        memory.forget_cut(question.groups[0], *_sides(question), said == YES)
+    elif question.kind == HALVES:
+        memory.reopen_cut(question.groups[0], *_sides(question))
+    elif question.kind == WHOLE:
+        memory.whole.add(question.groups[0])
 
 
 def learn(probabilities: Probabilities, question: Question, said: str, marked: tuple[int, ...] = ()) -> None:
@@ -180,13 +192,19 @@ def _who(question: Question, said: str, marked: tuple[int, ...], new_id: int, ef
         effects.ignored = question.rows
 
 
-def _record_sides(memory: Memory, question: Question, is_same: bool, new_id: int) -> None:
+def _facts(question: Question, said: str, marked: tuple[int, ...], new_id: int) -> list[tuple[Matter, bool]]:
+    """What an answer says about each matter: whether it is one character."""
+    if said in (UNSURE, LATER, NONE, TWO) or question.kind == WHOLE:
+        return []
     if question.kind == SAME:
-        memory.record(frozenset(question.groups), is_same)
-    if question.kind == HALVES or is_same:
-        memory.record_cut(question.groups[0], *_sides(question), is_same)
-    if question.kind == HALVES and not is_same:
-        memory.record(frozenset((question.groups[0], new_id)), False)
+        return [(frozenset(question.groups), said == YES)]
+    if question.kind == HALVES:
+        return [] if said == YES else [(frozenset((question.groups[0], new_id)), False)]
+    return [(matter, (i in marked) != (question.kind == OUT)) for i, matter in enumerate(question.matters)]
+
+
+def _is_about_cut(question: Question, said: str) -> bool:
+    return (question.kind == SAME and said == YES) or (question.kind == HALVES and said in (YES, NO))
 
 
 def _sides(question: Question) -> tuple[IntArray, IntArray]:

@@ -56,6 +56,11 @@ class Evidence:
         else:
             self.closed_until = max(self.closed_until, self.last + LATER)
 
+    def remove(self, is_same: bool) -> None:
+        """Forgets an answer; the matter is open again."""
+        self.same, self.different = max(0, self.same - is_same), max(0, self.different - (not is_same))
+        self.closed_until = 0
+
     def join(self, other: "Evidence") -> None:
         """Adds what was said about another group that is this one now."""
         self.same, self.different = self.same + other.same, self.different + other.different
@@ -158,6 +163,19 @@ class Memory:
         """Records an answer about a matter."""
         self._add(self._evidence(matter), is_same)
 
+    def contradictions(self) -> list[tuple[Matter, Evidence]]:
+        """Matters with answers of both kinds, the latest first."""
+        both: list[tuple[Matter, Evidence]] = [*self._pairs.items(), *self._images.items()]
+        return sorted((each for each in both if each[1].n_slips), key=lambda each: -each[1].last)
+
+    def forget(self, matter: Matter, is_same: bool) -> None:
+        """Forgets an answer about a matter, as it was undone."""
+        self._remove(self._evidence(matter), is_same)
+
+    def forget_cut(self, group_id: int, first: IntArray, second: IntArray, is_same: bool) -> None:
+        """Forgets an answer about a division of a group."""
+        self._remove(self._new_cut(group_id, first, second).evidence, is_same)
+
     def record_cut(self, group_id: int, first: IntArray, second: IntArray, is_same: bool) -> None:
         """Records an answer about a division of a group."""
         self._add(self._new_cut(group_id, first, second).evidence, is_same)
@@ -166,6 +184,15 @@ class Memory:
         """Does not ask about matters, ever or until later."""
         for matter in matters:
             self._evidence(matter).closed_until = _FOREVER if forever else self.number + LATER
+
+    def reopen(self, matters: Iterable[Matter]) -> None:
+        """May ask about matters again."""
+        for matter in matters:
+            self._evidence(matter).closed_until = 0
+
+    def reopen_cut(self, group_id: int, first: IntArray, second: IntArray) -> None:
+        """May ask about a division of a group again."""
+        self._new_cut(group_id, first, second).evidence.closed_until = 0
 
     def close_cut(self, group_id: int, first: IntArray, second: IntArray, *, forever: bool) -> None:
         """Does not ask about a division of a group, ever or until later."""
@@ -200,6 +227,12 @@ class Memory:
         before = evidence.n_slips
         evidence.add(is_same, self.number)
         self.n_facts, self.n_slips = self.n_facts + 1, self.n_slips + evidence.n_slips - before
+
+    def _remove(self, evidence: Evidence, is_same: bool) -> None:
+        before = evidence.n_slips, evidence.n
+        evidence.remove(is_same)
+        self.n_slips -= before[0] - evidence.n_slips
+        self.n_facts -= before[1] - evidence.n
 
     def _hand_on(self, old: int, new: int) -> None:
         for pair in [pair for pair in self._pairs if old in pair]:

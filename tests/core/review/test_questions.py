@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ccip_plugin.core.errors import ParameterError
-from ccip_plugin.core.review.answers import SAID, apply, effects_of, record
+from ccip_plugin.core.review.answers import SAID, apply, effects_of, forget, record
 from ccip_plugin.core.review.kinds import HALVES, IN, KINDS, OUT, SAME, WHO, WHOLE
 from ccip_plugin.core.review.memory import LATER, Memory
 from ccip_plugin.core.review.probabilities import Probabilities
@@ -73,6 +73,8 @@ def test_the_later_answer_wins_and_the_earlier_one_counts_as_a_slip():
     review.answer(review.ask(SAME)[0], "same")
     assert not review.board.is_apart(1, 2) and len(review.board.ids) == 2
     assert review.memory.n_slips == 1
+    ((matter, evidence),) = review.memory.contradictions()
+    assert matter == {1, 2} and (evidence.same, evidence.different) == (1, 1)
 
 
 def test_kept_apart_pairs_of_earlier_decisions_are_never_asked_about():
@@ -161,6 +163,27 @@ def test_later_comes_back_and_cannot_tell_does_not():
     review.answer(question, "unsure")
     review.wait()
     assert review.ask(SAME) == []
+
+
+@pytest.mark.parametrize(
+    "characters, groups, kind, said, marked",
+    [
+        pytest.param("aaaaaaaabbbb", "111122223333", SAME, "different", (), id="same"),
+        pytest.param("aaaaabbbb", "111111111", HALVES, "same", (), id="halves"),
+        pytest.param("aaaaaab", "1111111", OUT, "done", (), id="out"),
+        pytest.param("aaaaaaaabbbbbb", "11111122333333", IN, "done", (), id="in"),
+        pytest.param("aaaabbbba", "111122220", WHO, "unsure", (), id="who"),
+        pytest.param("aaaaabbbb", "111111111", HALVES, "later", (), id="later"),
+    ],
+)
+def test_an_answer_that_is_undone_is_asked_again(characters, groups, kind, said, marked):
+    review = Review(characters, groups)
+    (question,) = review.ask(kind)
+    record(review.memory, question, said, marked, new_id=NEW_ID)
+    assert review.ask(kind) == []
+    forget(review.memory, question, said, marked, new_id=NEW_ID)
+    assert [each.key for each in review.ask(kind)] == [question.key]
+    assert review.memory.n_facts == 0
 
 
 def test_questions_of_one_queue_are_about_different_groups():
