@@ -88,7 +88,7 @@ def test_keys_are_for_the_panel_only_when_it_has_the_focus(review):
     review.page.mouse.click(5, 300)
     review.press("q")
     assert review.cy("review-tab-groups").get_attribute("aria-selected") == "true"
-    review.page.locator(".ccr-head").click(position={"x": 4, "y": 4})
+    review.page.locator(".cr-head").click(position={"x": 4, "y": 4})
     review.press("p")
     review._expect(review.cy("review-tab-progress")).to_have_attribute("aria-selected", "true")
 
@@ -98,7 +98,7 @@ def test_the_colours_are_those_of_the_app(review):
     review.switch_theme()
     review.page.wait_for_function(
         "([theme, dark]) => getComputedStyle(document.querySelector(theme)).backgroundColor !== dark",
-        arg=[".ccr", dark],
+        arg=[".cr", dark],
     )
     review.app.shot("review-light")
 

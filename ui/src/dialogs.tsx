@@ -33,13 +33,13 @@ export function Dialog({ title, ok, onOk, children, safe }: DialogProps) {
     onOk?.();
   };
   return (
-    <div className="ccr-shade" onPointerDown={(event) => event.target === event.currentTarget && close()}>
-      <form ref={box} className="ccr-dialog" role="dialog" aria-modal aria-label={title} data-cy="review-dialog" onKeyDown={onKeyDown} onSubmit={submit}>
+    <div className="cr-shade" onPointerDown={(event) => event.target === event.currentTarget && close()}>
+      <form ref={box} className="cr-dialog" role="dialog" aria-modal aria-label={title} data-cy="review-dialog" onKeyDown={onKeyDown} onSubmit={submit}>
         <h3>{title}</h3>
         {children}
-        <div className="ccr-end">
+        <div className="cr-end">
           <button type="button" onClick={close} data-first={safe || undefined}>{t("cancel")}</button>
-          {onOk && <button type="submit" className="ccr-main" data-cy="review-ok">{ok}</button>}
+          {onOk && <button type="submit" className="cr-main" data-cy="review-ok">{ok}</button>}
         </div>
       </form>
     </div>
@@ -100,7 +100,7 @@ export function NameDialog({ title, start, ok, isNew, onChosen }: {
           <li key={each.id} role="presentation">
             <button type="button" role="option" aria-selected={place === at} tabIndex={-1} onClick={() => take(each)}>
               <span>{each.name}</span>
-              <span className="ccr-soft">{t("nImages", { n: each.size })}</span>
+              <span className="cr-soft">{t("nImages", { n: each.size })}</span>
             </button>
           </li>
         ))}
@@ -125,11 +125,11 @@ export function MergeDialog({ groups, onChosen }: {
   };
   return (
     <Dialog title={t("mergeTitle", { n: groups.length })} ok={t("merge")} onOk={agree} safe={isRisky}>
-      <div className="ccr-soft">{t("mergeInto", { n })}</div>
+      <div className="cr-soft">{t("mergeInto", { n })}</div>
       {ranked.map((each) => (
-        <label key={each.id} className="ccr-row">
-          <input type="radio" name="ccr-merge" checked={each.name === name} onChange={() => setName(each.name)} />
-          <b>{each.name}</b> <span className="ccr-soft">{t("nImages", { n: each.size })}</span>
+        <label key={each.id} className="cr-row">
+          <input type="radio" name="cr-merge" checked={each.name === name} onChange={() => setName(each.name)} />
+          <b>{each.name}</b> <span className="cr-soft">{t("nImages", { n: each.size })}</span>
         </label>
       ))}
     </Dialog>
@@ -145,7 +145,7 @@ export function SplitDialog({ name, onChosen }: { name: string; onChosen(k: numb
   };
   return (
     <Dialog title={t("splitTitle", { name })} ok={t("split")} onOk={agree}>
-      <label className="ccr-row">
+      <label className="cr-row">
         {t("splitInto")}
         <input type="number" min={2} max={20} value={k} onChange={(event) => setK(Number(event.target.value))} />
       </label>

@@ -22,7 +22,6 @@ interface Window {
     nullableModalSampleId: unknown;
     datasetName: unknown;
   };
-  __fou__: { getFetchParameters(): { origin: string; pathPrefix: string; headers?: Record<string, string> } };
   ccipReviewTimes: { what: string; ms: number }[];
 }
 

@@ -36,8 +36,8 @@ function usePage() {
 
 // Scrolls the panel alone: scrollIntoView would move the whole App.
 function reveal(card: HTMLElement): void {
-  const body = card.closest(".ccr-body")!;
-  const bottom = body.querySelector(".ccr-keys")?.getBoundingClientRect().top ?? body.getBoundingClientRect().bottom;
+  const body = card.closest(".cr-body")!;
+  const bottom = body.querySelector(".cr-keys")?.getBoundingClientRect().top ?? body.getBoundingClientRect().bottom;
   const box = card.getBoundingClientRect();
   const over = Math.max(0, box.bottom - bottom + 8) || Math.min(0, box.top - body.getBoundingClientRect().top - 8);
   body.scrollBy(0, over);
@@ -89,7 +89,7 @@ export function Groups() {
     if (page === what.page) return;
     setWhat({ ...what, page });
     setAt(0);
-    root.current?.querySelector(".ccr-body")?.scrollTo({ top: 0 });
+    root.current?.querySelector(".cr-body")?.scrollTo({ top: 0 });
   };
   const go = (place: number) => {
     const next = Math.max(0, Math.min(cards.length - 1, place));
@@ -114,7 +114,7 @@ export function Groups() {
   if (opened != null) return <OneGroup id={opened} onBack={() => setOpened(null)} />;
   return (
     <>
-      <div className="ccr-bar">
+      <div className="cr-bar">
         <Choice word="sort" name="sort" values={SORTS} value={what.sort} onChange={(sort) => change({ sort })} />
         <Choice word="show" name="show" values={SHOWS} value={what.show} onChange={(show) => change({ show })} />
         <label>
@@ -123,12 +123,12 @@ export function Groups() {
             onChange={(event) => change({ find: event.target.value })}
             onKeyDown={(event) => event.key === "Escape" && !event.nativeEvent.isComposing && root.current?.focus({ preventScroll: true })} />
         </label>
-        <span className="ccr-grow" />
+        <span className="cr-grow" />
         {found && <Pages page={what.page} perPage={PER_PAGE} shown={cards.length} n={found.n} onTurn={turn} />}
       </div>
-      {!found && <div className="ccr-empty">{t("loading")}</div>}
-      {found && !cards.length && <div className="ccr-empty" data-cy="review-empty">{t("noGroups")}</div>}
-      <div ref={grid} className="ccr-cards" role="listbox" aria-multiselectable aria-label={t("groups")}>
+      {!found && <div className="cr-empty">{t("loading")}</div>}
+      {found && !cards.length && <div className="cr-empty" data-cy="review-empty">{t("noGroups")}</div>}
+      <div ref={grid} className="cr-cards" role="listbox" aria-multiselectable aria-label={t("groups")}>
         {cards.map((group, place) => (
           <Card key={group.id} group={group} isCurrent={place === at} onFocus={() => setAt(place)}
             isSelected={selected.some((each) => each.id === group.id)}
@@ -141,8 +141,8 @@ export function Groups() {
         ))}
       </div>
       {!!cards.length && (
-        <div className="ccr-keys" data-cy="review-actions">
-          <span className="ccr-soft ccr-row">{selected.length ? t("nSelected", { n: selected.length }) : current?.name}</span>
+        <div className="cr-keys" data-cy="review-actions">
+          <span className="cr-soft cr-row">{selected.length ? t("nSelected", { n: selected.length }) : current?.name}</span>
           <Act word="select" k="s" onPress={() => current && toggle(current)} />
           <Act word="details" k="d" onPress={() => current && setOpened(current.id)} />
           {GROUP_KEYS.map(([key, word]) => <Act key={word} word={word} k={key} onPress={() => actions.press(key)} />)}

@@ -29,7 +29,7 @@ function Row({ word, pictures }: { word: Word; pictures: Picture[] }) {
   return (
     <>
       <h4>{t(word)}</h4>
-      <div className="ccr-pictures">{pictures.map((picture) => <Thumb key={picture.id} picture={picture} size={110} />)}</div>
+      <div className="cr-pictures">{pictures.map((picture) => <Thumb key={picture.id} picture={picture} size={110} />)}</div>
     </>
   );
 }
@@ -37,8 +37,7 @@ function Row({ word, pictures }: { word: Word; pictures: Picture[] }) {
 export function Image() {
   const { session, ask } = useDesk();
   const id = useCurrentSample();
-  const read = useRead<ThisImage>(id ? "image" : null, { id });
-  const found = read && read.picture.id === id ? read : null;
+  const found = useRead<ThisImage>(id ? "image" : null, { id }); // the one before stays until this one is there
   const items = [found?.picture.id];
   const edit = (method: string, args: Record<string, unknown> = {}) => void session.edit(method, { items, ...args });
   const table: Record<string, () => void> = {
@@ -57,22 +56,22 @@ export function Image() {
     return true;
   };
   useKeys(press);
-  if (!id || !found) return <div className="ccr-empty" data-cy="review-empty">{id ? t("loading") : t("pickImage")}</div>;
+  if (!id || !found) return <div className="cr-empty" data-cy="review-empty">{id ? t("loading") : t("pickImage")}</div>;
   const { picture, group, rivals } = found;
   return (
     <>
-      <div className="ccr-ask" data-cy="review-image" data-id={picture.id}>
+      <div className="cr-ask" data-cy="review-image" data-id={picture.id}>
         <h2>{group ? t("inGroup", { name: group.name }) : t("inNoGroup")}</h2>
-        <span className="ccr-soft">{[picture.name, found.status && named("status_", found.status)].filter(Boolean).join(" · ")}</span>
+        <span className="cr-soft">{[picture.name, found.status && named("status_", found.status)].filter(Boolean).join(" · ")}</span>
       </div>
-      <div className="ccr-pictures"><Thumb picture={picture} size={240} /></div>
+      <div className="cr-pictures"><Thumb picture={picture} size={240} /></div>
       <Row word="why" pictures={found.nearest} />
       {!!rivals.length && <h4>{t("rivals")}</h4>}
-      <div className="ccr-cards" role="listbox" aria-label={t("rivals")}>
+      <div className="cr-cards" role="listbox" aria-label={t("rivals")}>
         {rivals.map((rival) => <Card key={rival.id} group={rival} onClick={() => edit("move", { to: rival.id })} />)}
       </div>
       <Row word="neighbours" pictures={found.neighbours} />
-      <div className="ccr-keys">
+      <div className="cr-keys">
         {KEYS.map(([key, word]) => (
           <Act key={key} word={word} k={key} disabled={word === "notThis" && !group} onPress={() => press(key)}
             text={word === "notThis" && group ? t("notX", { name: group.name }) : ""} />

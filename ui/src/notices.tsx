@@ -40,8 +40,8 @@ function SourceChoice() {
     void session.open({ group_field, patches_field }).then(() => queue.choose(queue.state.kinds));
   };
   return (
-    <label className="ccr-bar">
-      <span className="ccr-soft">{t("source")}</span>
+    <label className="cr-bar">
+      <span className="cr-soft">{t("source")}</span>
       <select value={opened.source ? key(opened.source) : ""} data-cy="review-source" onChange={(event) => choose(event.target.value)}>
         {opened.sources.map((source) => <option key={key(source)} value={key(source)}>{source.label} ({source.n_items.toLocaleString()})</option>)}
       </select>
@@ -57,7 +57,7 @@ function Signature() {
     root.current?.focus({ preventScroll: true });
   };
   return (
-    <form className="ccr-note" data-cy="review-by" onSubmit={(event) => {
+    <form className="cr-note" data-cy="review-by" onSubmit={(event) => {
       event.preventDefault();
       sign(name);
     }}>

@@ -45,7 +45,7 @@ function Head({ session, isOn, desk }: { session: Session; isOn: boolean; desk: 
     requestAnimationFrame(() => desk.root.current?.querySelector<HTMLElement>(`[data-cy=review-tab-${name}]`)?.focus({ preventScroll: true }));
   };
   return (
-    <div className="ccr-head">
+    <div className="cr-head">
       <div role="tablist" aria-label={t("review")} onKeyDown={step}>
         {TABS.map(([name, word, key]) => (
           <button key={name} role="tab" aria-selected={tab === name} tabIndex={tab === name ? 0 : -1} data-cy={`review-tab-${name}`} onClick={() => choose(name)}>
@@ -53,14 +53,14 @@ function Head({ session, isOn, desk }: { session: Session; isOn: boolean; desk: 
           </button>
         ))}
       </div>
-      <div className="ccr-right-end">
+      <div className="cr-right-end">
         <span data-cy="review-unsaved" data-n={pending.length} aria-live="polite">
           {pending.length ? t("saving", { n: pending.length }) : t("kept")}
         </span>
         <span data-cy="review-keys-on" data-on={isOn}>{isOn ? t("keysOn") : t("keysOff")}</span>
       </div>
-      <div className="ccr-facts">
-        <span className="ccr-said" role="status" data-cy="review-said" title={text}>{text}</span>
+      <div className="cr-facts">
+        <span className="cr-said" role="status" data-cy="review-said" title={text}>{text}</span>
         {progress && (
           <span data-cy="review-progress" data-revision={progress.revision} data-confirmed={progress.confirmed} data-groups={progress.groups}>
             {t("summary", { confirmed: progress.confirmed, items: progress.items, noun: named("", progress.noun) })}
@@ -113,13 +113,13 @@ function Review({ session, hash }: { session: Session; hash?: string }) {
   return (
     <DeskContext.Provider value={desk}>
       <Pictures.Provider value={pictures}>
-        <div ref={root} className={`ccr${isOn ? " ccr-on" : ""}`} tabIndex={0} data-cy="review" role="region" aria-label={t("review")}
+        <div ref={root} className={`cr${isOn ? " cr-on" : ""}`} tabIndex={0} data-cy="review" role="region" aria-label={t("review")}
           onKeyDown={onKeyDown} onClick={refocus} onFocus={() => setOn(true)}
           onBlur={(event) => event.currentTarget.contains(event.relatedTarget) || setOn(false)}>
           <Head session={session} isOn={isOn} desk={desk} />
           <Problems />
           <Notices hash={hash} />
-          <div className="ccr-body" role="tabpanel">{opened?.source && <Screen key={JSON.stringify(opened.source)} />}</div>
+          <div className="cr-body" role="tabpanel">{opened?.source && <Screen key={JSON.stringify(opened.source)} />}</div>
           <Large />
           {dialog}
         </div>

@@ -109,7 +109,7 @@ export function Thumb({ picture, size, label, eager }: ThumbProps) {
   const shown = src && broken !== src;
   return (
     <span
-      className="ccr-thumb"
+      className="cr-thumb"
       style={size ? { height: size } : undefined}
       data-id={picture.id}
       onPointerEnter={(event) => looks.enter(picture, event.clientX)}
@@ -125,7 +125,7 @@ export function Thumb({ picture, size, label, eager }: ThumbProps) {
           onError={() => setBroken(src)}
         />
       ) : (
-        <span className="ccr-blank" role="img" aria-label={`${t("beingMade")}: ${name}`} title={name} data-cy="review-blank" />
+        <span className="cr-blank" role="img" aria-label={`${t("beingMade")}: ${name}`} title={name} data-cy="review-blank" />
       )}
     </span>
   );
@@ -138,10 +138,10 @@ export function Large() {
   const { picture, side } = look;
   const facts = [picture.name, picture.difference == null ? "" : picture.difference.toFixed(3)].filter(Boolean).join(" · ");
   return (
-    <figure className={`ccr-large ccr-${side}`} data-cy="review-large" data-id={picture.id}>
-      <span className="ccr-whole">
+    <figure className={`cr-large cr-${side}`} data-cy="review-large" data-id={picture.id}>
+      <span className="cr-whole">
         <img src={url(picture.large)} alt={picture.name ?? picture.id} onLoad={fit} />
-        {picture.box && <span className="ccr-box" style={boxStyle(picture.box)} />}
+        {picture.box && <span className="cr-box" style={boxStyle(picture.box)} />}
       </span>
       {facts && <figcaption>{facts}</figcaption>}
     </figure>

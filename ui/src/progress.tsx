@@ -11,11 +11,11 @@ const ROWS = 30;
 
 function Stat({ word, value, share, detail }: { word: Word; value: string; share?: number; detail?: string }) {
   return (
-    <div className="ccr-stat">
-      <span className="ccr-soft">{t(word)}</span>
+    <div className="cr-stat">
+      <span className="cr-soft">{t(word)}</span>
       <b>{value}</b>
-      {share != null && <div className="ccr-meter" aria-hidden><i style={{ width: `${share}%` }} /></div>}
-      {detail && <span className="ccr-soft">{detail}</span>}
+      {share != null && <div className="cr-meter" aria-hidden><i style={{ width: `${share}%` }} /></div>}
+      {detail && <span className="cr-soft">{detail}</span>}
     </div>
   );
 }
@@ -26,7 +26,7 @@ function Stats({ numbers }: { numbers: Numbers }) {
   const whole = (share: number) => (100 * share).toFixed(1);
   const answers = Object.entries(numbers.answers);
   return (
-    <div className="ccr-stats">
+    <div className="cr-stats">
       <Stat word="confirmed" value={of(confirmed, items)} share={percent(confirmed, items)} detail={`${percent(confirmed, items)}%`} />
       <Stat word="groupsReviewed" value={of(reviewed, groups)} share={percent(reviewed, groups)} detail={`${percent(reviewed, groups)}%`} />
       <Stat word="purity" value={purity ? `${whole(purity[0])}%` : "–"}
@@ -48,11 +48,11 @@ function Row({ row, onUndo }: { row: HistoryRow; onUndo(number: number): void })
   const [isOpen, setOpen] = useState(false);
   return (
     <li data-cy="review-history-row" data-number={row.number} data-undone={row.undone}>
-      <span className={`ccr-grow${row.undone ? " ccr-gone" : ""}`}>{row.text}</span>
-      <span className="ccr-soft">{[row.by, when(row.at)].filter(Boolean).join(" · ")}</span>
+      <span className={`cr-grow${row.undone ? " cr-gone" : ""}`}>{row.text}</span>
+      <span className="cr-soft">{[row.by, when(row.at)].filter(Boolean).join(" · ")}</span>
       {!!row.unfolds?.length && <button aria-expanded={isOpen} onClick={() => setOpen(!isOpen)}>{t("unfold")}</button>}
-      {row.undone ? <span className="ccr-soft">{t("undone")}</span> : <button onClick={() => onUndo(row.number)}>{t("undo")}</button>}
-      {isOpen && <ol className="ccr-history">{row.unfolds!.map((each) => <Row key={each.number} row={each} onUndo={onUndo} />)}</ol>}
+      {row.undone ? <span className="cr-soft">{t("undone")}</span> : <button onClick={() => onUndo(row.number)}>{t("undo")}</button>}
+      {isOpen && <ol className="cr-history">{row.unfolds!.map((each) => <Row key={each.number} row={each} onUndo={onUndo} />)}</ol>}
     </li>
   );
 }
@@ -61,7 +61,7 @@ export function Progress() {
   const { session } = useDesk();
   const { progress } = useStore(session);
   const [n, setN] = useState(ROWS);
-  const history = useRead<{ rows: HistoryRow[]; can_redo: boolean }>("history", { n, skip: 0 });
+  const history = useRead<{ rows: HistoryRow[]; can_redo: boolean }>("history", { n: Math.min(n, 200), skip: 0 });
   const undo = (number: number | null) => void session.edit("undo", { number });
   useKeys((key) => {
     if (letter(key) === "u") return undo(null), true;
@@ -71,15 +71,15 @@ export function Progress() {
   return (
     <>
       {progress && <Stats numbers={progress} />}
-      <div className="ccr-bar">
+      <div className="cr-bar">
         <h4>{t("history")}</h4>
-        <span className="ccr-grow" />
+        <span className="cr-grow" />
         <Act word="showAnswers" onPress={() => void session.showInGrid({ answers: true })} />
         <Act word="undo" k="u" disabled={!history?.rows.some((row) => !row.undone)} onPress={() => undo(null)} />
         <Act word="redo" k="r" disabled={!history?.can_redo} onPress={() => void session.edit("redo", {})} />
       </div>
-      {history && !history.rows.length && <div className="ccr-empty">{t("noHistory")}</div>}
-      {!!history?.rows.length && <ol className="ccr-history">{history.rows.map((row) => <Row key={row.number} row={row} onUndo={undo} />)}</ol>}
+      {history && !history.rows.length && <div className="cr-empty">{t("noHistory")}</div>}
+      {!!history?.rows.length && <ol className="cr-history">{history.rows.map((row) => <Row key={row.number} row={row} onUndo={undo} />)}</ol>}
       {history && history.rows.length >= n && <Act word="more" onPress={() => setN(n + ROWS)} />}
     </>
   );

@@ -1,7 +1,7 @@
 // The tab "Questions": one decision a screen, one key, and the next one is there.
 import { h, Fragment, useCallback, useContext, useEffect, useLayoutEffect, useRef, useState } from "./react";
 import { useDesk, useKeys } from "./desk";
-import { NameDialog } from "./dialogs";
+import { NameDialog, type Chosen } from "./dialogs";
 import { letter, SAID_KEYS, tileOf, TILE_KEYS, TILE_SECOND } from "./keys";
 import { Act, Note } from "./parts";
 import { Pictures, Thumb } from "./pictures";
@@ -41,12 +41,12 @@ function usePainted(box: React.RefObject<HTMLDivElement>, id: string | undefined
 
 function SideBox({ side, size }: { side: Side; size: number }) {
   return (
-    <section className="ccr-side" data-cy="review-side" data-id={side.id ?? undefined} aria-label={side.name || undefined}>
-      <div className="ccr-name">
+    <section className="cr-side" data-cy="review-side" data-id={side.id ?? undefined} aria-label={side.name || undefined}>
+      <div className="cr-name">
         <b title={side.name || undefined}>{side.name || "?"}</b>
-        <span className="ccr-size ccr-soft">{t("nImages", { n: side.size })}</span>
+        <span className="cr-size cr-soft">{t("nImages", { n: side.size })}</span>
       </div>
-      <div className="ccr-pictures">
+      <div className="cr-pictures">
         {side.pictures.map((picture) => <Thumb key={picture.id} picture={picture} size={size} eager />)}
       </div>
     </section>
@@ -63,13 +63,13 @@ function TileBox({ tile, place, isMarked, isWho, onClick }: {
   const key = TILE_KEYS[place];
   const name = tile.name || tile.pictures[0]?.name || tile.id;
   return (
-    <button className="ccr-tile" aria-pressed={isMarked} aria-label={`${key}: ${name}`} title={`${key} · ${TILE_SECOND[place]}`}
+    <button className="cr-tile" aria-pressed={isMarked} aria-label={`${key}: ${name}`} title={`${key} · ${TILE_SECOND[place]}`}
       data-cy="review-tile" data-id={tile.id} data-marked={isMarked} onClick={onClick}>
       <kbd>{key}</kbd>
-      <span className="ccr-pictures">
+      <span className="cr-pictures">
         {tile.pictures.slice(0, isWho ? 4 : 3).map((picture) => <Thumb key={picture.id} picture={picture} size={isWho ? 104 : 92} eager />)}
       </span>
-      <span className="ccr-meta">
+      <span className="cr-meta">
         {tile.name} {tile.size > 1 && t("nImages", { n: tile.size })} {!isWho && digits(tile.pictures[0]?.difference)}
       </span>
     </button>
@@ -85,7 +85,7 @@ function Keys({ question, isWaiting, onSay }: { question: Question; isWaiting: b
   const two: [string, string, Word][] = question.kind === "who" ? [["t", "two", "two"]] : [];
   const rest: [string, string, Word][] = [["?", "unsure", "unsure"], ["s", "later", "later"], ["u", "undo", "undo"], ["o", "show", "openInGrid"], ["␣", "space", "largePicture"]];
   return (
-    <div className={`ccr-keys${isWaiting ? " ccr-wait" : ""}`} data-cy="review-keys" data-waiting={isWaiting}>
+    <div className={`cr-keys${isWaiting ? " cr-wait" : ""}`} data-cy="review-keys" data-waiting={isWaiting}>
       {[...own, ...two, ...rest].map(([key, said, word], place) => (
         <Act key={said} word={word} k={key} cy={said} isMain={place < own.length} onPress={() => onSay(said)} />
       ))}
@@ -113,6 +113,12 @@ function Asked({ question }: { question: Question }) {
   const box = useRef<HTMLDivElement>(null);
   const isWaiting = painted !== question.id || !queue.isReady;
   usePainted(box, question.id);
+  // Somebody new, unless a name was chosen that there is already.
+  const takeNew = async ({ id, name }: Chosen) => {
+    if (id == null) return queue.answer("new", [], name || undefined);
+    if (question.tiles.some((tile) => tile.id === `g${id}`)) return queue.answer("pick", [`g${id}`]);
+    if (await session.edit("move", { items: [question.image!.id], to: id })) queue.drop(question);
+  };
   const say = useCallback((said: string) => {
     if (said === "undo") return queue.undo();
     if (said === "show") {
@@ -123,8 +129,7 @@ function Asked({ question }: { question: Question }) {
     if (said === "space") return looks.toggle(picturesOf(question)[0]);
     if (said === "same" && question.warning && !isSure && queue.isReady) return setSure(true);
     if (said === "new" && queue.isReady) {
-      return ask(<NameDialog title={t("newTitle")} ok={t("new")} isNew
-        onChosen={(to) => queue.answer(to.id == null ? "new" : "pick", to.id == null ? [] : [`g${to.id}`], to.name || undefined)} />);
+      return ask(<NameDialog title={t("newTitle")} ok={t("new")} isNew onChosen={(to) => takeNew(to)} />);
     }
     queue.answer(said as Said, said === "done" ? marked : []);
   }, [queue, session, looks, ask, question, marked, isSure]);
@@ -146,16 +151,16 @@ function Asked({ question }: { question: Question }) {
     question.keeps && t("keeps", { name: question.keeps }),
   ].filter(Boolean).join(" · ");
   return (
-    <div ref={box} className="ccr-question" data-cy="review-question" data-id={question.id} data-kind={question.kind} data-painted={painted === question.id}>
-      <div className="ccr-ask">
+    <div ref={box} className="cr-question" data-cy="review-question" data-id={question.id} data-kind={question.kind} data-painted={painted === question.id}>
+      <div className="cr-ask">
         <h2 aria-live="polite">{t(TITLES[question.kind], { name: nameOf(question) })}</h2>
-        <span className="ccr-soft">{facts}</span>
-        {isStrip(question) && <span className="ccr-soft">{t("askHint")}</span>}
+        <span className="cr-soft">{facts}</span>
+        {isStrip(question) && <span className="cr-soft">{t("askHint")}</span>}
       </div>
-      <div className="ccr-sides">{question.sides.map((side, place) => <SideBox key={place} side={side} size={isStrip(question) ? 84 : 132} />)}</div>
-      <div className="ccr-with">
+      <div className="cr-sides">{question.sides.map((side, place) => <SideBox key={place} side={side} size={isStrip(question) ? 84 : 132} />)}</div>
+      <div className="cr-with">
         {question.image && <Thumb picture={question.image} size={190} eager />}
-        <div className={`ccr-tiles${question.kind === "who" ? " ccr-who" : ""}`}>
+        <div className={`cr-tiles${question.kind === "who" ? " cr-who" : ""}`}>
           {question.tiles.map((tile, place) => (
             <TileBox key={tile.id} tile={tile} place={place} isMarked={marked.includes(tile.id)} isWho={question.kind === "who"} onClick={() => tap(tile)} />
           ))}
@@ -167,7 +172,7 @@ function Asked({ question }: { question: Question }) {
         </Note>
       )}
       {early > 0 && (
-        <div key={early} className="ccr-soft ccr-flash" data-cy="review-early" role="status">
+        <div key={early} className="cr-soft cr-flash" data-cy="review-early" role="status">
           {pending.length > 9 ? t("waitForServer", { n: pending.length }) : t("early")}
         </div>
       )}
@@ -214,7 +219,7 @@ export function Questions() {
   const isComing = loading || (!!pending.length && !done);
   return (
     <>
-      <div className="ccr-bar">
+      <div className="cr-bar">
         <label>
           {t("kinds")}
           <select value={kinds?.[0] || "all"} data-cy="review-kinds" onChange={(event) => choose(event.target.value)}>
@@ -224,7 +229,7 @@ export function Questions() {
       </div>
       <Asides />
       {question ? <Asked key={question.id} question={question} /> : (
-        <div className="ccr-empty" data-cy="review-empty" role="status">
+        <div className="cr-empty" data-cy="review-empty" role="status">
           <b>{isComing ? t("nextComing") : t("nothing")}</b>
           {!isComing && done && <span>{done}</span>}
           {early > 0 && <span>{t("early")}</span>}

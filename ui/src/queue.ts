@@ -2,7 +2,7 @@
 // order; whatever cannot be written brings its question back, or puts it aside with the reason.
 import { clocked, Problem, wait } from "./api";
 import { Store } from "./store";
-import { preload } from "./pictures";
+import { preload, url } from "./pictures";
 import { remember, remembered, type Session } from "./session";
 import type { Asked, Question, Said, Written } from "./types";
 
@@ -122,6 +122,12 @@ export class Queue extends Store<State> {
     this.push({ answer: null, question: null, groups: [] }, this.state.questions);
   }
 
+  // A question that was answered in another way.
+  drop(question: Question): void {
+    this.set({ questions: this.state.questions.filter((each) => each !== question), painted: null });
+    void this.load();
+  }
+
   dismiss(at: number): void {
     this.set({ aside: this.state.aside.filter((_, each) => each !== at) });
   }
@@ -159,19 +165,19 @@ export class Queue extends Store<State> {
   private async send(pending: Pending): Promise<void> {
     if (!pending.answer) return this.sendUndo(pending);
     const { kinds } = this.state;
-    const args = { ...pending.answer, n: AHEAD, kinds, skip: this.skipped() };
+    const args = { ...pending.answer, n: kinds ? 0 : AHEAD, skip: this.skipped() };
     const reply = await this.session.api.write<Written>("answer", args);
     this.settle(pending);
     if (pending.question) this.given.push({ question: pending.question, number: reply.number });
     this.session.written(reply);
     const next = Array.isArray(reply.questions) ? { questions: reply.questions, done: reply.done } : reply.questions;
-    if (next && kinds === this.state.kinds) this.take(next.questions, next.done ?? null);
+    if (kinds || this.state.kinds) await this.load(); // of these kinds only
+    else if (next) this.take(next.questions, next.done ?? null);
   }
 
   private async sendUndo(pending: Pending): Promise<void> {
     const last = this.given[this.given.length - 1];
-    const args: Record<string, unknown> = { number: last ? last.number : null };
-    if (last && last.number == null) args.question = last.question.id; // nothing was changed: it is forgotten
+    const args = { number: last ? last.number : null }; // null: the last one, be it a change or not
     const reply = await this.session.api.write<Written>("undo", args);
     this.given.pop();
     this.settle(pending);
@@ -238,16 +244,19 @@ export class Queue extends Store<State> {
     if (!answers.length && !this.state.pending.length) return;
     this.keep(!this.state.away);
     if (!answers.length || this.state.away) return;
-    const { origin, pathPrefix, headers } = window.__fou__.getFetchParameters();
     const body = {
       operator_uri: this.session.api.uri,
       dataset_name: this.session.dataset,
-      params: this.session.api.params("answers", { answers }),
+      params: this.session.api.params("answers", {
+        tab: this.session.tabId,
+        by: this.session.state.by || null,
+        answers: answers.map(({ tab: _tab, by: _by, ...answer }) => answer),
+      }),
     };
-    void fetch(`${origin}${pathPrefix}/operators/execute`.replace(/([^:])\/\//g, "$1/"), {
+    void fetch(url("/").replace(/media\?.*/, "operators/execute"), {
       method: "POST",
       keepalive: true,
-      headers: { "Content-Type": "application/json", ...headers },
+      headers: { "Content-Type": "application/json" },
       body: JSON.stringify(body),
     }).catch(() => undefined);
   }

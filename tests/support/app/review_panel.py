@@ -7,7 +7,7 @@ from typing import Any
 from tests.support.app.app_driver import App
 
 NAME = "review_characters"
-THEME = ".ccr"
+THEME = ".cr"
 KEYS = {"same": "n", "halves": "y", "whole": "y", "out": "Enter", "in": "Enter", "who": "s"}
 """An answer to each kind of question."""
 
