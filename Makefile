@@ -99,6 +99,11 @@ ifeq ($(findstring --quick,$(ARGS)),)
 	$(PYTHON_IN_VENV) benchmarks/labels_memory.py
 	$(PYTHON_IN_VENV) benchmarks/many_groups.py
 	$(PYTHON_IN_VENV) benchmarks/edits.py
+	$(PYTHON_IN_VENV) benchmarks/reviewer.py quality
+	$(PYTHON_IN_VENV) benchmarks/reviewer.py quality --slips 0.01
+	$(PYTHON_IN_VENV) benchmarks/reviewer.py quality --slips 0.03
+	$(PYTHON_IN_VENV) benchmarks/reviewer.py random
+	$(PYTHON_IN_VENV) benchmarks/reviewer.py speed
 	$(PYTHON_IN_VENV) benchmarks/indexes.py
 	$(PYTHON_IN_VENV) benchmarks/engine.py speed --tasks dbscan linkage kept
 	$(PYTHON_IN_VENV) benchmarks/engine.py quality --sizes 2000 8000 --seeds 2 \

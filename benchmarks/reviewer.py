@@ -185,7 +185,8 @@ def quality(arguments: argparse.Namespace) -> None:
         rows.append((seed, f"{scores[0]:.4f}", *reached, *end, kinds))
         print(*rows[-1], flush=True)
     heads = ("seed", "start", "0.96 after", "0.97 after", f"{GOAL} after", "stops after", "F then", "drop", "questions")
-    table(f"Ranked questions, {arguments.images:,} images, {arguments.slips:.0%} slips", heads, rows)
+    title = f"Ranked questions, {arguments.images:,} images, {arguments.slips:.0%} slips"
+    table(title, heads, rows, save_as=f"reviewer-{round(100 * arguments.slips)}")
     _print_estimates(courses)
     _print_bars(courses, arguments.slips)
 
@@ -240,7 +241,8 @@ def random_questions(arguments: argparse.Namespace) -> None:
         end = (f"{scores[0]:.4f}", f"{scores[min(14, len(scores) - 1)]:.4f}", answers, f"{scores[-1]:.4f}")
         rows.append((seed, *end))
         print(*rows[-1], flush=True)
-    table("Random borderline questions", ("seed", "start", "F after 700", "answers", "F then"), rows)
+    heads = ("seed", "start", "F after 700", "answers", "F then")
+    table(f"Random borderline questions, {arguments.images:,} images", heads, rows, save_as="reviewer-random")
 
 
 def _doubtful(board: Board, random: np.random.Generator) -> list[tuple[int, int]]:

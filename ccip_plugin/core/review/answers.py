@@ -204,6 +204,8 @@ def _facts(question: Question, said: str, marked: tuple[int, ...], new_id: int) 
 
 
 def _is_about_cut(question: Question, said: str) -> bool:
+    if not all(len(rows) for rows in question.items):
+        return False  # a stored answer about two groups does not say which images they had
     return (question.kind == SAME and said == YES) or (question.kind == HALVES and said in (YES, NO))
 
 

@@ -79,7 +79,7 @@ class Cut:
         """Whether it is about the same division, up to a sixth of the images."""
         straight = np.isin(first, self.first).sum() + np.isin(second, self.second).sum()
         crossed = np.isin(first, self.second).sum() + np.isin(second, self.first).sum()
-        return bool(max(straight, crossed) * 6 >= (len(first) + len(second)) * 5)
+        return bool(max(straight, crossed) * 6 >= (len(first) + len(second)) * 5 > 0)
 
 
 class Memory:

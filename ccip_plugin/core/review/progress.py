@@ -73,7 +73,8 @@ def purity(board: Board, memory: Memory, probabilities: Probabilities, ranking: 
     total, n_unseen, n_images = _expected_wrong(board, memory, probabilities, ranking)
     if not n_images:
         return None
-    shape, rate = _PRIOR + n_wrong, _PRIOR + expected
+    n_slips = memory.slip_rate * probabilities.n_answers(STAYS)  # most of them say of a right image that it is wrong
+    shape, rate = _PRIOR + max(0.0, n_wrong - n_slips), _PRIOR + expected
     unlikely = _UNSEEN * n_unseen
     mean = total * shape / rate + unlikely
     spread = total**2 * shape / rate**2 + unlikely**2 + mean

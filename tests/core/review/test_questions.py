@@ -5,7 +5,7 @@ import pytest
 
 from ccip_plugin.core.errors import ParameterError
 from ccip_plugin.core.review.answers import SAID, apply, effects_of, forget, record
-from ccip_plugin.core.review.kinds import HALVES, IN, KINDS, OUT, SAME, WHO, WHOLE
+from ccip_plugin.core.review.kinds import HALVES, IN, KINDS, OUT, SAME, WHO, WHOLE, Question
 from ccip_plugin.core.review.memory import LATER, Memory
 from ccip_plugin.core.review.probabilities import Probabilities
 from ccip_plugin.core.review.questions import Ranking, rank
@@ -184,6 +184,15 @@ def test_an_answer_that_is_undone_is_asked_again(characters, groups, kind, said,
     forget(review.memory, question, said, marked, new_id=NEW_ID)
     assert [each.key for each in review.ask(kind)] == [question.key]
     assert review.memory.n_facts == 0
+
+
+def test_a_stored_answer_without_images_is_about_no_division():
+    review = Review("aaaaabbbb", "111111111")
+    (question,) = review.ask(HALVES)
+    review.answer(question, "same")
+    stored = Question(SAME, (1, 2), (np.empty(0, np.int64),) * 2, 0.0, 0.1, 0.5, images=())
+    record(review.memory, stored, "same", new_id=NEW_ID)
+    assert review.memory.about_cut(1, question.items[0], question.items[1]).n == 1
 
 
 def test_questions_of_one_queue_are_about_different_groups():
