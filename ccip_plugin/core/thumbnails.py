@@ -17,7 +17,7 @@ from typing import NamedTuple
 from PIL import Image
 
 from .errors import EmptyCropError, ParameterError, UnreadableImageError
-from .preprocessing import INPUT_SIZE, MAX_PIXELS, READING_POLICY, crop, load_image, resized
+from .preprocessing import INPUT_SIZE, MAX_PIXELS, READING_POLICY, collected_warnings, crop, load_image, resized
 from .system import PART_SUFFIX, atomic_write, cache_dir
 
 logger = logging.getLogger(__name__)
@@ -256,7 +256,8 @@ class Thumbnails:
         paths = [self.find(name) for name in names]
         if all(paths):
             return paths
-        image = load_image(filepath, max_pixels=max_pixels)
+        with collected_warnings():
+            image = load_image(filepath, max_pixels=max_pixels)
         for row, (name, box) in enumerate(zip(names, boxes, strict=True)):
             if paths[row] is None:
                 with contextlib.suppress(EmptyCropError):

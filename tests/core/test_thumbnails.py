@@ -97,6 +97,14 @@ def test_odd_images_have_thumbnails(folder, tmp_path, case):
     assert opened(made).size == size or max(size) > 160
 
 
+@pytest.mark.filterwarnings("error")
+def test_damaged_metadata_costs_no_thumbnail(folder, tmp_path, recwarn):
+    exif = b"Exif\0\0MM\0*\0\0\0\x08\xff\xff" + b"\xff" * 40  # Pillow warns
+    (tmp_path / "image.jpg").write_bytes(odd_images.encode(odd_images.drawing(), "JPEG", exif=exif))
+    assert folder.make(str(tmp_path / "image.jpg"))[0].exists()
+    assert not recwarn.list
+
+
 @pytest.mark.parametrize("case", odd_images.UNREADABLE)
 def test_unreadable_images_have_none(folder, tmp_path, case):
     suffix, content = odd_images.UNREADABLE[case]
