@@ -5,13 +5,15 @@ import os
 import shutil
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import fiftyone as fo
+from bson import ObjectId
 from fiftyone.core.collections import SampleCollection
+from pymongo import UpdateOne
 
 from ..core.errors import CCIPError, check_type
 from ..core.preprocessing import image_size
@@ -20,9 +22,10 @@ from ..core.system import usable_cores
 from ..core.thumbnails import Thumbnails, name_of
 from ..reports.facts import Facts
 from ..storage.connection import with_database_errors
-from ..storage.internals import dataset_id
+from ..storage.internals import dataset_id, reload_schema, sample_documents
 from ..storage.schema import ForeignFieldError, declare, stored_field
 from ..storage.targets import Target, TargetError, batched, resolve
+from ..storage.updates import now, refresh_samples
 
 THUMBNAIL_FIELD = "ccip_thumbnail"
 DESCRIPTION = "CCIP thumbnail, shown in the grid of the App"
@@ -128,7 +131,7 @@ def folder_of(dataset: fo.Dataset) -> Path:
 
 def show_images(dataset: fo.Dataset) -> None:
     """Has the grid show the images themselves again; deletes field and files, as far as there are some."""
-    dataset.reload()
+    reload_schema(dataset)
     field = dataset.get_field(THUMBNAIL_FIELD)
     if field is not None and field.description == DESCRIPTION:
         before = (field.info or {}).get(_BEFORE) or {}
@@ -142,7 +145,7 @@ def show_images(dataset: fo.Dataset) -> None:
 
 
 def _show(dataset: fo.Dataset) -> None:
-    dataset.reload()
+    reload_schema(dataset)
     config, field = dataset.app_config, dataset.get_field(THUMBNAIL_FIELD)
     if config.grid_media_field != THUMBNAIL_FIELD:
         before = {name: getattr(config, name) for name in ("grid_media_field", "media_fallback")}
@@ -163,7 +166,7 @@ def _write(target: Target, thumbnails: Thumbnails, progress: ProgressCallback | 
             report(progress, "making thumbnails", n_done, len(ids))
             paths = pool.map(maker.make, [filepath for _, filepath in rows])
             made = dict(zip((item_id for item_id, _ in rows), paths, strict=True))
-            _store(target.dataset, made)
+            _store(target, made)
             n_done, n_without = n_done + len(rows), n_without + sum(path is None for path in made.values())
     report(progress, "making thumbnails", n_done, len(ids))
     return n_done, n_without
@@ -178,11 +181,16 @@ def _workers() -> Iterator[ThreadPoolExecutor]:
         pool.shutdown(cancel_futures=True)
 
 
-def _store(dataset: fo.Dataset, paths: Mapping[str, str | None]) -> None:
-    stored = dict(zip(*dataset.select(list(paths)).values(["id", THUMBNAIL_FIELD]), strict=True))
-    changed: Iterable[str] = [item_id for item_id in stored if stored[item_id] != paths[item_id]]
-    if changed := list(changed):
-        dataset.set_values(THUMBNAIL_FIELD, {item_id: paths[item_id] for item_id in changed}, key_field="id")
+def _store(target: Target, paths: Mapping[str, str | None]) -> None:
+    stored = dict(zip(*target.dataset.select(list(paths)).values(["id", THUMBNAIL_FIELD]), strict=True))
+    changed = [item_id for item_id in stored if stored[item_id] != paths[item_id]]
+    if changed:
+        updates = [
+            UpdateOne({"_id": ObjectId(each)}, {"$set": {THUMBNAIL_FIELD: paths[each], "last_modified_at": now()}})
+            for each in changed
+        ]
+        sample_documents(target.dataset).bulk_write(updates, ordered=False)
+        refresh_samples(target, [THUMBNAIL_FIELD], sample_ids=changed)
 
 
 class _Maker:

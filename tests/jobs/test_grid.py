@@ -54,6 +54,30 @@ def test_and_the_images_again(dataset, images):
     use_thumbnails_in_grid(data, use=False)
 
 
+def test_unsaved_edits_in_memory_stay(dataset, images):
+    data = dataset(*images("ab"))
+    data.add_sample_field("note", fo.StringField)
+    sample = data.first()
+    sample["note"] = "not saved yet"
+    use_thumbnails_in_grid(data)
+    assert sample["note"] == "not saved yet" and sample[THUMBNAIL_FIELD]
+
+
+def test_another_object_of_the_dataset_may_be_old(dataset, images, run_python):
+    data = dataset(*images("a"), persistent=True)
+    code = """
+        import sys
+        import fiftyone as fo
+        data = fo.load_dataset(sys.argv[1])
+        data.app_config.media_fields = ["filepath", "mine"]
+        data.add_sample_field("mine", fo.StringField)
+        data.save()
+    """
+    run_python(code, data.name)
+    use_thumbnails_in_grid(data)
+    assert shown(data)[1] == ["filepath", "mine", THUMBNAIL_FIELD], "as it is stored, not as it was loaded"
+
+
 def test_what_a_user_had_in_the_grid_comes_back(dataset, images):
     data = dataset(*images("ab"))
     data.set_values("mine", data.values("filepath"))
