@@ -60,6 +60,7 @@ __all__ = [
     "rename_group",
     "rescued_view",
     "review_progress",
+    "review_queue",
     "save_answers",
     "save_library",
     "save_views",
@@ -118,7 +119,7 @@ if TYPE_CHECKING:
     from .labels.reviewed import review_progress
     from .labels.views import save_views, show_group, show_names
     from .library import load_library, merge_libraries, save_library
-    from .review.questions import Questions
+    from .review.questions import Questions, review_queue
     from .search import compare_images, find_similar
     from .zoo.manage import manage_models
     from .zoo.registration import register_model, unregister_model
@@ -191,7 +192,7 @@ _MODULES = {
         "register_model",
         "unregister_model",
     ),
-    "review.questions": ("Questions",),
+    "review.questions": ("Questions", "review_queue"),
     "search": (
         "compare_images",
         "find_similar",

@@ -63,6 +63,7 @@ FUNCTIONS = {
     "rename_group",
     "rescued_view",
     "review_progress",
+    "review_queue",
     "save_answers",
     "save_library",
     "save_views",

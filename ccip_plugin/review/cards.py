@@ -13,6 +13,7 @@ from ..core.review.board import UNASSIGNED
 from .board import ReviewBoard
 from .pictures import pictures_of, rounded
 from .problems import ReviewError
+from .queue import queue_of
 
 PICTURES, SHOWN, NAMES = 8, 60, 10
 """The most pictures of a card, of a page of a group, and names that are proposed."""
@@ -37,7 +38,7 @@ class Table:
         inside: mean differences between the images, NaN for one
         rivals: ids of the nearest groups, 0 for none
         rival_differences: mean differences to them, infinite for none
-        reviewed: whether all images are confirmed, or the group as a whole
+        reviewed: whether all images are confirmed
         mixed: whether images are nearer to another group than to theirs
     """
 
@@ -85,8 +86,6 @@ def _table(board: ReviewBoard) -> Table:
     listed = ids.tolist()
     inside = np.array([core.inside(each) if each in core else np.nan for each in listed], np.float64)
     rivals, differences = _rivals(board, listed)
-    groups = board.registry.groups
-    held = np.array([each in groups and groups[each].held_by is not None for each in listed], np.bool_)
     return Table(
         ids,
         [board.name(each) for each in listed],
@@ -96,7 +95,7 @@ def _table(board: ReviewBoard) -> Table:
         inside,
         rivals,
         differences,
-        held | (confirmed == sizes),
+        confirmed == sizes,
         (odd > 0) | (inside > _MIXED * board.threshold),
     )
 
@@ -256,20 +255,27 @@ def names_like(table: Table, text: str) -> list[dict[str, Any]]:
     ]
 
 
-def progress_of(board: ReviewBoard, table: Table) -> dict[str, Any]:
-    """How far the review is."""
+def progress_of(board: ReviewBoard) -> dict[str, Any]:
+    """How far the review is; it needs no columns, as every answer has it."""
+    queue = queue_of(board)
+    queue.refresh()
+    known = queue.estimate()
+    purity = None if known is None or known.purity is None else known.purity
     n_ignored = int((board.status == Status.IGNORED).sum())
     n_confirmed = int(board.confirmed.sum())
+    grouped = board.group_ids != UNASSIGNED
+    _, places = np.unique(board.group_ids[grouped], return_inverse=True)
+    sizes, confirmed = np.bincount(places), np.bincount(places, weights=board.confirmed[grouped])
     return {
         "items": len(board.ids),
         "confirmed": n_confirmed,
         "ignored": n_ignored,
         "open": len(board.ids) - n_confirmed - n_ignored,
-        "groups": len(table.ids),
-        "reviewed": int(table.reviewed.sum()),
+        "groups": int((sizes > 0).sum()),
+        "reviewed": int(((confirmed == sizes) & (sizes > 0)).sum()),
         "noun": board.source.noun,
-        "purity": None,
-        "left": None,
-        "answers": {},
+        "purity": None if purity is None else [rounded(each) for each in (purity.estimate, purity.low, purity.high)],
+        "left": None if known is None else known.n_left,
+        "answers": queue.answers_by_kind(),
         "revision": board.revision,
     }

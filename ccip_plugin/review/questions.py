@@ -5,7 +5,7 @@ from typing import Any
 from fiftyone.core.collections import SampleCollection
 
 from ..core.calibration import load as load_calibration
-from ..core.errors import CCIPError, ParameterError
+from ..core.errors import CCIPError, ParameterError, check_type
 from ..core.progress import ProgressCallback, report
 from ..core.tuning.questions import Answer, Fit, PairPool, choose_pairs, fit
 from ..embeddings.load import load_embeddings
@@ -14,7 +14,52 @@ from ..labels.edits.report import EditReport
 from ..labels.edits.together import answer_pair
 from ..storage.connection import with_database_errors
 from ..storage.fields import EMBEDDINGS_FIELD, GROUP_FIELD
-from ..storage.targets import resolve
+from ..storage.targets import check_field_name, resolve
+from .board import BOARDS
+from .queue import queue_of
+from .sources import chosen_source, plain_source
+
+
+@with_database_errors
+def review_queue(
+    samples: SampleCollection,
+    *,
+    n: int = 12,
+    group_field: str = GROUP_FIELD,
+    patches_field: str | None = None,
+) -> list[dict[str, Any]]:
+    """The questions about the groups whose answers are worth most, as the review panel asks them. Nothing is written.
+
+    Args:
+        samples: the dataset, or any view of it
+        n (12): the largest number of questions, at most 100
+        group_field ("character_group"): the field with the groups
+        patches_field (None): the field with the detections, when they were grouped
+
+    Returns:
+        for each question a dict with its ``kind``, ``groups`` as names, ``items`` as lists of ids, ``difference`` and
+        ``gain``, the number of images that an answer puts right on average
+
+    Raises:
+        ReviewError: there are no groups, or no embeddings
+    """
+    check_type("n", n, int, "a number of questions from 1 to 100")
+    if isinstance(n, bool) or not 1 <= n <= 100:
+        raise ParameterError("n", n, "a number of questions from 1 to 100")
+    target = resolve(samples, patches_field)
+    check_field_name(group_field)
+    board = BOARDS.get(target.dataset, chosen_source(target.dataset, plain_source(group_field, target.patches_field)))
+    with board.lock:
+        return [
+            {
+                "kind": each.kind,
+                "groups": [board.name(group) for group in each.groups if group],
+                "items": [[board.ids[row] for row in part] for part in each.items],
+                "difference": each.difference,
+                "gain": each.gain,
+            }
+            for each in queue_of(board).next(None, n)
+        ]
 
 
 class NothingToAskError(CCIPError):

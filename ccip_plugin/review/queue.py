@@ -5,6 +5,7 @@ import hashlib
 import threading
 import time
 import weakref
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -18,6 +19,7 @@ from ..core.review.answers import record as remember
 from ..core.review.kinds import HALVES, IN, OUT, SAME, WHO, WHOLE
 from ..core.review.memory import Memory
 from ..core.review.probabilities import Probabilities
+from ..core.review.progress import Estimate, estimate
 from ..core.review.questions import KINDS, Question, Ranking
 from ..labels.history import last_done
 from .board import ReviewBoard
@@ -30,6 +32,7 @@ CLAIM_SECONDS = 120.0
 """How long a tab has a question for itself."""
 DONE = "Done: another answer is as likely to harm as to help."
 _KEPT = 1_000  # questions that were asked, with what their probabilities were computed from
+_EVERY = 10  # answers after which it is estimated again how many questions are left
 _RANKED = 24  # questions that are ranked at once, more where others have some in hand
 
 
@@ -47,6 +50,8 @@ class ReviewQueue:
         self._memory, self._seen = Memory(), (-1, -1, -1)
         self._claims: dict[str, tuple[frozenset[str], float]] = {}
         self._features: dict[str, tuple[tuple[float, ...], ...]] = {}
+        self._estimated: tuple[Any, Estimate | None] = (None, None)
+        self._is_estimating = False
         self._ranked: tuple[Any, list[Question]] = (None, [])
         self.records = Records(board.store.target.dataset, board.store.path)
         self.counted: list[AnswerRecord] = []
@@ -167,13 +172,33 @@ class ReviewQueue:
         others |= {key: held for key, (held, _) in self._claims.items()}
         return frozenset().union(*(held for key, held in others.items() if key != tab))
 
+    def estimate(self) -> Estimate | None:
+        """How pure the groups are and how many questions are left, as it was a few answers ago; None before that is
+        known. A thread computes it, in the background."""
+        key = self._board.generation, len(self.counted) // _EVERY, self._board.version // _EVERY
+        with self._lock:
+            if self._estimated[0] != key and not self._is_estimating:
+                self._is_estimating = True
+                threading.Thread(target=self._estimate, args=(key,), name="ccip-review-estimate", daemon=True).start()
+        return self._estimated[1]
+
+    def _estimate(self, key: tuple[int, int, int]) -> None:
+        try:
+            with self._board.lock, self._lock:
+                found = estimate(self._board.board, self._memory, self._probabilities, self._ranking)
+                self._estimated = key, found
+        except ReferenceError:  # the board was read again, or forgotten
+            pass
+        finally:
+            self._is_estimating = False
+
+    def answers_by_kind(self) -> dict[str, int]:
+        """Numbers of answers by kind of question."""
+        return dict(Counter(each.kind for each in self.counted))
+
     def is_empty(self) -> bool:
         """Whether there is nothing worth asking, of anybody."""
         return not self._ranked[1]
-
-    def n_left(self) -> int:
-        """About how many questions are worth asking, as far as they were ranked."""
-        return len(self._ranked[1])
 
 
 def queue_of(board: ReviewBoard) -> ReviewQueue:

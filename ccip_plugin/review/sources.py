@@ -47,6 +47,11 @@ class Source:
         return {"group_field": self.group_field, "patches_field": self.patches_field}
 
 
+def plain_source(group_field: str, patches_field: str | None) -> dict[str, Any]:
+    """A source as the panel sends it."""
+    return Source(group_field, patches_field).plain()
+
+
 def sources_of(dataset: fo.Dataset) -> list[Source]:
     """The fields of a dataset that have groups, those of whole samples first."""
     runs = run_documents(dataset, RunKind.REGISTRY, ["config.path"])

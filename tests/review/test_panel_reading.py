@@ -42,7 +42,7 @@ def test_what_others_change_is_seen_at_the_next_call(call, made):
     rename_group(data, 1, "綾波 レイ")
     merge_groups(data, [1, 2])
     (card,) = call(data, "groups")["cards"]
-    assert (card["name"], card["named"], card["size"], card["reviewed"]) == ("綾波 レイ", True, 6, True)
+    assert (card["name"], card["named"], card["size"], card["reviewed"]) == ("綾波 レイ", True, 6, False)
     undo(data)
     undo(data)
     assert [each["name"] for each in call(data, "groups", sort="name")["cards"]] == ["char_0001", "char_0002"]

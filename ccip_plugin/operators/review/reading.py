@@ -32,8 +32,8 @@ def opened(call: Call) -> dict[str, Any]:
     try:
         source = chosen_source(dataset, call.source)
         answer["source"] = source.plain()
-        board, table = call.groups()
-        answer["progress"] = progress_of(board, table)
+        board = call.board()
+        answer["progress"] = progress_of(board)
         answer["threshold"] = round(board.threshold, 4)
         answer["by_hand"] = count_by_hand(store_of(dataset, source))
     except Exception as error:
@@ -54,7 +54,7 @@ def groups(
     board, table = call.groups()
     with board.lock:
         found = groups_page(board, table, sort=sort, show=show, find=find, page=page, per_page=per_page)
-        return {**found, "progress": progress_of(board, table)}
+        return {**found, "progress": progress_of(board)}
 
 
 def group(call: Call, *, id: int, page: int = 0) -> dict[str, Any]:
@@ -94,9 +94,9 @@ def questions(
     call: Call, *, n: int = 8, kinds: Sequence[str] | None = None, skip: Sequence[str] = ()
 ) -> dict[str, Any]:
     """The questions that are worth most; no other tab gets them."""
-    board, table = call.groups()
+    board = call.board()
     found = asked(board, queue_of(board), call.tab, n, kinds, skip)
-    return {**found, "progress": progress_of(board, table)}
+    return {**found, "progress": progress_of(board)}
 
 
 def image(call: Call, *, id: str) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from ...labels.reports import ApplyReport, action_text
 from ...review.answers import answer as answer_question
 from ...review.answers import given_of
 from ...review.board import ReviewBoard
-from ...review.cards import progress_of, table_of
+from ...review.cards import progress_of
 from ...review.problems import ReviewError, action, answered
 from ...review.queue import queue_of
 from ...review.work import WORKS, ProgressCallback
@@ -40,7 +40,7 @@ def _do(call: Call, task: Callable[[ReviewBoard, ProgressCallback], Result]) -> 
         with board.writing, working_as(call.by):
             done = task(board, progress)
         board.refresh()
-        return {**done, "progress": progress_of(board, table_of(board))}
+        return {**done, "progress": progress_of(board)}
 
     return WORKS.do(work)
 
