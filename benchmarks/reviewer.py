@@ -180,7 +180,7 @@ def quality(arguments: argparse.Namespace) -> None:
         course = Review(*start(arguments.images, seed), seed=seed, slips=arguments.slips).run(most=MOST)
         courses.append(course)
         scores, kinds = course.scores, ", ".join(f"{kind} {n}" for kind, n in course.kinds.most_common())
-        reached = [course.reached(score) or "-" for score in (0.96, 0.97, GOAL)]
+        reached = ["-" if (n := course.reached(score)) is None else n for score in (0.96, 0.97, GOAL)]
         end = (course.answers[-1], f"{scores[-1]:.4f}", f"{course.drop:.4f}")
         rows.append((seed, f"{scores[0]:.4f}", *reached, *end, kinds))
         print(*rows[-1], flush=True)
@@ -207,7 +207,7 @@ def _print_estimates(courses: list[Course]) -> None:
 def _print_bars(courses: list[Course], slips: float) -> None:
     print(f"\n{common.machine()}")
     if not slips:
-        reached = [course.reached(GOAL) or MOST for course in courses]
+        reached = [MOST if (n := course.reached(GOAL)) is None else n for course in courses]
         _bar(f"answers to {GOAL}, mean", statistics.mean(reached), 700, at_most=True)
     bar = BARS.get(slips)
     if bar is not None:
