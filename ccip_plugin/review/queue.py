@@ -92,12 +92,17 @@ class ReviewQueue:
         self.records.add(replace(record, at=at))
         self.refresh()
 
-    def undo_answer(self) -> bool:
-        """Undoes the last answer if it changed nothing, and no change was made since; whether there was one."""
+    def undo_answer(self, tab: str | None) -> bool:
+        """Undoes the last answer of a tab if it changed nothing; whether it did.
+
+        Changes since then count, except for answers in other tabs.
+
+        Args:
+            tab: the tab, None for that of no tab
+        """
         self.records.refresh()
-        last, store = self.records.last_without_change(), self._board.store
-        change = last_done(store.target.dataset, store.path)
-        if last is None or (change is not None and change.number > last.after):
+        last = self.records.last_without_change(tab)
+        if last is None or not self.records.is_last(last):
             return False
         self.records.put(replace(last, undone=True))
         self._seen = (-1, -1, -1)
@@ -223,7 +228,7 @@ def question_id(board: ReviewBoard, question: Question) -> str:
     """The id of a question: the same as long as it is about the same groups and images."""
     sides = [[board.ids[row] for row in part] for part in question.items] if question.kind != SAME else []
     text = repr((question.kind, question.groups, sides)).encode()
-    return f"{question.kind}-{'-'.join(map(str, question.groups))}-{hashlib.sha256(text).hexdigest()[:10]}"
+    return f"{question.kind}-{hashlib.sha256(text).hexdigest()[:16]}"
 
 
 def shown_of(board: ReviewBoard, question: Question) -> dict[str, Any]:

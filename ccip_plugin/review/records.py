@@ -110,10 +110,19 @@ class Records:
         oldest = min(heads, default=0)
         return [each for _, each in sorted(self._records.items()) if _counts(each, heads, oldest)]
 
-    def last_without_change(self) -> AnswerRecord | None:
-        """The last answer that changed nothing and was not undone."""
-        found = [each for _, each in sorted(self._records.items()) if each.change is None and not each.undone]
+    def last_without_change(self, tab: str | None) -> AnswerRecord | None:
+        """The last answer of a tab that changed nothing and was not undone."""
+        mine = (each for _, each in sorted(self._records.items()) if each.tab == tab)
+        found = [each for each in mine if each.change is None and not each.undone]
         return found[-1] if found else None
+
+    def is_last(self, record: AnswerRecord) -> bool:
+        """Whether nothing was changed after an answer that changed nothing, but for answers in other tabs."""
+        elsewhere = {each.change for each in self._records.values() if each.tab != record.tab}
+        done = {
+            number for number, head in _heads(self._dataset, self._path).items() if head.get("state") not in _UNDONE
+        }
+        return {number for number in done if number > record.after} <= elsewhere
 
     def add(self, record: AnswerRecord) -> AnswerRecord:
         """Keeps an answer, under the next number."""

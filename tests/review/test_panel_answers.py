@@ -136,6 +136,17 @@ def test_cannot_tell_is_remembered_after_a_restart_and_undone(panel, doubtful):
     assert question["id"] in {each["id"] for each in tab.ask(12)}
 
 
+def test_undo_takes_back_what_this_tab_said(panel, doubtful):
+    one, other = panel(doubtful, "one"), panel(doubtful, "other")
+    mine, theirs = one.ask(1)[0], other.ask(1)[0]
+    assert one.answer(mine, "unsure")["number"] is None
+    number = other.answer(theirs, "different")["number"]
+    assert one.write("undo")["number"] is None
+    assert [row["undone"] for row in one.read("history")["rows"] if row["number"] == number] == [False]
+    assert mine["id"] in {each["id"] for each in one.ask(12)}
+    assert one.write("undo")["number"] == number
+
+
 def test_undo_elsewhere_brings_the_question_back(panel, doubtful):
     from ccip_plugin import undo
 

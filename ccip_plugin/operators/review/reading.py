@@ -85,8 +85,10 @@ def asked(
     skip: Sequence[str],
 ) -> dict[str, Any]:
     """The next questions of a tab."""
+    if not n:  # the tab keeps what it has in hand
+        return {"questions": [], "done": None}
     chosen = queue.next(tab, n, kinds, skip)
-    done = DONE if n and not chosen and queue.is_empty() else None
+    done = DONE if not chosen and queue.is_empty() else None
     return {"questions": plain_questions(board, chosen), "done": done}
 
 

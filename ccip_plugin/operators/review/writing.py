@@ -108,7 +108,7 @@ def answer(
 
 def answers(call: Call, *, answers: list[Result]) -> Result:
     """Makes several answers true, in order; one that is out of date does not stop the others."""
-    results = [answered(lambda each=each: answer(call, **each, n=0)) for each in answers]  # type: ignore[misc]
+    results = [answered(lambda each=each: answer(call, **{**each, "n": 0})) for each in answers]  # type: ignore[misc]
     return {"results": results}
 
 
@@ -185,7 +185,7 @@ def take_back(call: Call, *, number: int | None = None) -> Result:
     """Undoes the last change or answer, or an earlier change alone."""
 
     def task(board: ReviewBoard, progress: ProgressCallback) -> Result:
-        if number is None and queue_of(board).undo_answer():
+        if number is None and queue_of(board).undo_answer(call.tab):
             return {"number": None, "text": "undid an answer that changed nothing", "left": []}
         field, patches_field = board.source.group_field, board.source.patches_field
         return _turned(
