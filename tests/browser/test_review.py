@@ -2,26 +2,34 @@
 
 import os
 
+import numpy as np
 import pytest
 
-from ccip_plugin import group_characters, rename_group
+from ccip_plugin import group_characters, merge_groups, rename_group
 from tests.support.app.review_panel import Review
-from tests.support.groups import embed
+from tests.support.groups import embed, vector
 
 pytestmark = [pytest.mark.mongo, pytest.mark.browser, pytest.mark.slow]
 
 FIELD = "character_group"
-LETTERS = "aaaaaabbbbbbccccccddddddeeeeeeAAAABBBBCCCCDDDDEEEE"  # a and A look much alike, and are two groups
-N_GROUPS = 10
+CHARACTERS = "abcdefgh"
+PER_GROUP = 5
+N_GROUPS = 2 * len(CHARACTERS)  # each character was taken for two
 NAME = "綾波 レイ"
+BURST = 6
 
 
 @pytest.fixture
 def gallery(dataset, images, tmp_path):
-    """A persistent dataset of images in groups, the first of which has a name."""
-    data = dataset(*images(LETTERS, size=(240, 320)), name=f"review-{os.getpid()}-{tmp_path.name}", persistent=True)
-    embed(data, LETTERS)
-    group_characters(data)
+    """A persistent dataset of images in groups, of which each two are one character; the first has a name."""
+    letters = "".join(PER_GROUP * (character + character.upper()) for character in CHARACTERS)
+    letters = "".join(sorted(letters, key=str.swapcase))
+    paths = images(letters.lower(), size=(240, 320))
+    data = dataset(*paths, name=f"review-{os.getpid()}-{tmp_path.name}", persistent=True)
+    embed(data, letters)
+    vectors = [vector(letter, n) + 0.55 * vector(letter.lower(), 99) for n, letter in enumerate(letters)]
+    data.set_values("ccip_embedding", [each / np.linalg.norm(each) for each in vectors])
+    group_characters(data, method="dbscan", eps=0.03, min_samples=3)
     rename_group(data, data.first()[FIELD].label, NAME)
     return data
 
@@ -36,9 +44,22 @@ def review(app, gallery):
         yield review
 
 
+@pytest.fixture
+def asked(review):
+    """The panel with a question of the kind "same character?" on the screen."""
+    review.tab("questions")
+    review.cy("review-kinds").select_option("same")
+    review.question()
+    return review
+
+
 def labels(data):
     data.reload()
     return data.values(f"{FIELD}.label"), data.values(f"{FIELD}.status")
+
+
+def n_groups(data):
+    return len(set(labels(data)[0]))
 
 
 def test_groups_are_found_while_one_types(review):
@@ -66,7 +87,7 @@ def test_a_group_is_looked_through(review, gallery):
     review.cards(N_GROUPS)
     review.press("ArrowRight", "d")
     review.cy("review-group").wait_for()
-    review._expect(review.cy("review-picture")).to_have_count(6)
+    review._expect(review.cy("review-picture")).to_have_count(PER_GROUP)
     review.app.shot("review-group")
     review.page.mouse.move(5, 5)
     review.cy("review-picture").first.click()
@@ -78,6 +99,136 @@ def test_a_group_is_looked_through(review, gallery):
     review.page.locator("figure").wait_for(state="detached")
     review.press("Escape", "Escape")
     review.cards(N_GROUPS)
+
+
+def test_a_question_is_answered_by_key_and_undo_brings_it_back(asked, gallery):
+    before = labels(gallery)
+    question, _ = asked.question()
+    asked.app.shot("review-question")
+    asked.press("y")
+    following, _ = asked.question(other_than=question)
+    assert following != question
+    asked.all_kept()
+    assert n_groups(gallery) == N_GROUPS - 1
+    asked.press("u")
+    asked.cy("review-question", id=question).wait_for()
+    asked.all_kept()
+    assert labels(gallery) == before
+    asked.tab("progress")
+    asked.cy("review-history-row", undone="true").first.wait_for()
+    asked.app.shot("review-progress")
+
+
+def test_a_key_before_its_question_is_on_the_screen_does_nothing(asked, gallery):
+    question, _ = asked.question()
+    asked.page.evaluate(
+        """() => {
+            const press = () => new KeyboardEvent("keydown", {key: "y", bubbles: true});
+            document.activeElement.dispatchEvent(press());
+            document.activeElement.dispatchEvent(press());  // the next question has not been painted
+        }"""
+    )
+    asked.question(other_than=question)
+    asked.all_kept()
+    assert n_groups(gallery) == N_GROUPS - 1
+
+
+@pytest.mark.parametrize("how", ["isComposing", "repeat", "ctrlKey", "altKey", "metaKey"])
+def test_keys_that_are_no_answers(asked, how):
+    question, _ = asked.question()
+    asked.page.evaluate(
+        """(how) => {
+            const press = new KeyboardEvent("keydown", {key: "y", bubbles: true, [how]: true});
+            document.activeElement.dispatchEvent(press);
+        }""",
+        how,
+    )
+    assert asked.question() == (question, "same")
+    assert asked.cy("review-unsaved").get_attribute("data-n") == "0"
+
+
+def test_a_burst_of_answers_is_kept(asked, gallery):
+    with asked.slow_server():
+        for _ in range(BURST):
+            asked.answer()
+        assert asked.cy("review-unsaved").get_attribute("data-n") == str(BURST)
+        asked.app.shot("review-burst")
+    asked.all_kept()
+    asked.tab("progress")
+    asked._expect(asked.cy("review-history-row").first).to_contain_text(f"({BURST})")
+    assert n_groups(gallery) == N_GROUPS  # they were different
+
+
+def test_a_question_about_what_was_changed_is_refused_and_put_aside(asked, gallery):
+    question, _ = asked.question()
+    ids = [int(each.get_attribute("data-id")) for each in asked.cy("review-side").all()]
+    gallery.reload()
+    label = {sample[FIELD].group_id: sample[FIELD].label for sample in gallery}
+    merge_groups(gallery, [label[each] for each in ids])
+    before = labels(gallery)
+    asked.press("n")
+    asked.cy("review-aside").wait_for()
+    asked.app.shot("review-stale")
+    following, _ = asked.question(other_than=question)
+    assert following != question
+    assert labels(gallery) == before
+
+
+def test_pictures_of_a_strip_are_marked_by_key(review, gallery):
+    review.tab("questions")
+    review.cy("review-kinds").select_option("out")
+    review.page.locator("[data-cy=review-question], [data-cy=review-empty]").first.wait_for()
+    if not review.cy("review-question").count():
+        pytest.skip("no strip is worth asking here")
+    question, _ = review.question()
+    tiles = review.cy("review-tile")
+    marked = [tiles.nth(at).get_attribute("data-id") for at in (0, 1)]
+    review.press("1", "b")
+    review._expect(review.cy("review-tile", marked="true")).to_have_count(2)
+    review.app.shot("review-strip")
+    review.press("Enter")
+    review.question(other_than=question)
+    review.all_kept()
+    gallery.reload()
+    assert {gallery[each][FIELD].label for each in marked} == {"unassigned"}
+
+
+def test_groups_are_named_merged_and_confirmed_by_key(review, gallery):
+    review.cy("review-sort").select_option("name")
+    review.cards(N_GROUPS)
+    review.page.locator(".cr-head").click(position={"x": 4, "y": 4})
+    first, second = review.names()[:2]
+    review.press("s", "ArrowRight", "s", "m")
+    review.cy("review-dialog").wait_for()
+    review.app.shot("review-merge")
+    review.press("Enter")
+    review.cards(N_GROUPS - 1)
+    assert second not in review.names()
+    review.press("ArrowLeft", "c")
+    review.page.wait_for_function(
+        "() => document.querySelector('[data-cy=review-progress]').dataset.confirmed === '10'"
+    )
+    review.press("r")
+    review.cy("review-dialog").wait_for()
+    review.page.keyboard.type("初音ミク")
+    review.press("Enter")
+    review._expect(review.page.get_by_text("初音ミク").first).to_be_visible()
+    names, statuses = labels(gallery)
+    assert names.count("初音ミク") == statuses.count("confirmed") == 2 * PER_GROUP
+    assert first not in names
+    for _ in range(3):
+        review.press("u")
+        review.page.wait_for_timeout(300)
+    review.cards(N_GROUPS)
+
+
+def test_one_image(review, gallery):
+    review.tab("image")
+    review.cy("review-empty").wait_for()
+    review.app.tick_tile(1)
+    review.cy("review-image").wait_for()
+    review._expect(review.cy("review-image").locator("h2")).to_contain_text(NAME)
+    review.app.shot("review-image")
 
 
 def test_keys_are_for_the_panel_only_when_it_has_the_focus(review):
