@@ -174,25 +174,6 @@ def test_a_question_about_what_was_changed_is_refused_and_put_aside(asked, galle
     assert labels(gallery) == before
 
 
-def test_pictures_of_a_strip_are_marked_by_key(review, gallery):
-    review.tab("questions")
-    review.cy("review-kinds").select_option("out")
-    review.page.locator("[data-cy=review-question], [data-cy=review-empty]").first.wait_for()
-    if not review.cy("review-question").count():
-        pytest.skip("no strip is worth asking here")
-    question, _ = review.question()
-    tiles = review.cy("review-tile")
-    marked = [tiles.nth(at).get_attribute("data-id") for at in (0, 1)]
-    review.press("1", "b")
-    review._expect(review.cy("review-tile", marked="true")).to_have_count(2)
-    review.app.shot("review-strip")
-    review.press("Enter")
-    review.question(other_than=question)
-    review.all_kept()
-    gallery.reload()
-    assert {gallery[each][FIELD].label for each in marked} == {"unassigned"}
-
-
 def test_groups_are_named_merged_and_confirmed_by_key(review, gallery):
     review.cy("review-sort").select_option("name")
     review.cards(N_GROUPS)

@@ -78,11 +78,19 @@ class Review:
     def slow_server(self) -> Iterator[None]:
         """Holds back everything that the panel says, until the end."""
         held: list[Any] = []
-        self.page.route("**/operators/execute", lambda route: held.append(route))
+        is_held = True
+
+        def handle(route: Any) -> None:
+            if is_held:
+                held.append(route)
+            else:
+                route.continue_()
+
+        self.page.route("**/operators/execute", handle)
         try:
             yield
         finally:
-            self.page.unroute("**/operators/execute")
+            is_held = False
             for route in held:
                 route.continue_()
 
