@@ -256,3 +256,16 @@ def test_malformed_arguments_are_problems(panel, doubtful, seed):
     for method in HOSTILE:
         assert tab.call(doubtful, method)["problem"]["code"] == "invalid"
     assert state(doubtful) == before or tab.read("history")["rows"][0]["text"]
+
+
+def test_a_group_that_was_deleted_and_made_again_asks_anew(panel, doubtful):
+    """Records name groups by ids, which are not used again."""
+    from ccip_plugin import delete_grouping, group_characters
+
+    tab = panel(doubtful)
+    question = next(each for each in tab.ask(8) if each["kind"] == "same")
+    tab.answer(question, "unsure")
+    delete_grouping(doubtful)
+    assert tab.read("groups")["problem"]["code"] == "no_groups"
+    group_characters(doubtful, method="dbscan", eps=0.03, min_samples=3)
+    assert "same" in {each["kind"] for each in tab.ask(8)}
