@@ -9,7 +9,7 @@ import { Thumb } from "./pictures";
 import { named, t, type Word } from "./words";
 import type { Picture, ThisImage } from "./types";
 
-const KEYS: [string, Word][] = [["v", "move"], ["x", "notThis"], ["i", "ignore"], ["t", "two"], ["u", "undo"]];
+const KEYS: [string, Word][] = [["v", "move"], ["x", "notThis"], ["i", "ignore"], ["u", "undo"]];
 
 // The sample that is open in the App, else the one that was selected last.
 function useCurrentSample(): string | null {
@@ -45,7 +45,6 @@ export function Image() {
       onChosen={(to) => edit("move", to.id == null ? { to: null, name: to.name } : { to: to.id })} />),
     x: () => edit("reject"),
     i: () => edit("ignore"),
-    t: () => edit("two"),
     u: () => void session.edit("undo", { number: null }),
   };
   const press = (key: string): boolean => {
