@@ -108,7 +108,11 @@ def with_database_errors(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def _is_gone(samples: SampleCollection | Target) -> bool:
-    dataset = samples.dataset if isinstance(samples, Target) else root_dataset(samples)
+    if isinstance(samples, Target):
+        samples = samples.dataset
+    if isinstance(samples, fo.Dataset) and samples.deleted:  # then it answers nothing else
+        return True
+    dataset = root_dataset(samples)
     return bool(dataset.deleted) or dataset_document(dataset, "_id") is None
 
 

@@ -11,7 +11,7 @@ from ccip_plugin import compute_embeddings, remove_ccip, use_thumbnails_in_grid
 from ccip_plugin.core.errors import ParameterError
 from ccip_plugin.core.progress import Cancelled
 from ccip_plugin.jobs.grid import THUMBNAIL_FIELD, FolderNotWritableError, folder_of
-from ccip_plugin.storage.schema import FieldReadOnlyError, ForeignFieldError
+from ccip_plugin.storage.schema import DatasetGoneError, FieldReadOnlyError, ForeignFieldError
 from ccip_plugin.storage.targets import TargetError
 
 pytestmark = pytest.mark.mongo
@@ -190,6 +190,12 @@ def test_it_can_be_cancelled_and_goes_on(dataset, images, monkeypatch):
     assert shown(data) == PLAIN and sum(map(bool, data.values(THUMBNAIL_FIELD))) == 2
     use_thumbnails_in_grid(data)
     assert all(data.values(THUMBNAIL_FIELD)) and shown(data)[0] == THUMBNAIL_FIELD
+
+
+def test_a_dataset_that_is_deleted_meanwhile_is_said(dataset, images):
+    data = dataset(*images("ab"))
+    with pytest.raises(DatasetGoneError):
+        use_thumbnails_in_grid(data, progress=lambda progress: data.deleted or fo.delete_dataset(data.name))
 
 
 def test_removing_everything_removes_them(dataset, images):
