@@ -28,6 +28,11 @@ def n_samples(dataset: fo.Dataset) -> int:
     return int(sample_documents(dataset).estimated_document_count())
 
 
+def n_of(n: int, noun: str) -> str:
+    """A number with its noun, singular or plural, as :func:`~ccip_plugin.reports.facts.counted` gives it."""
+    return counted(n, noun)
+
+
 def n_items(target: Target, n: int) -> str:
     """A number of images or detections as text."""
     return counted(n, target.noun.removesuffix("s"))

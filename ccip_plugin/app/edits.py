@@ -33,6 +33,7 @@ class SelectionEdit(CCIPOperator):
         to_do: the end of a sentence: "select the samples ... to ..."
         nothing: what cannot be done without groups
         takes_group: whether all images of a group can be edited instead of the selected ones
+        takes_several: whether two items or more have to be selected
         edited: which items the selection stands for, ``{noun}`` is what these are called
     """
 
@@ -41,6 +42,7 @@ class SelectionEdit(CCIPOperator):
     to_do: str
     nothing: str
     takes_group: ClassVar[bool] = False
+    takes_several: ClassVar[bool] = False
     edited: ClassVar[str] = "selected {noun}"
 
     def ask(self, form: Form) -> None:
@@ -56,6 +58,12 @@ class SelectionEdit(CCIPOperator):
             return
         except CCIPError as error:
             form.error("target", sentence(error))
+            return
+        if self.takes_several and n_selected(form.ctx) < 2:
+            one = target.noun.removesuffix("s")
+            form.error(
+                "selection", f"It takes two {target.noun} or more to {self.to_do}: select another {one} as well."
+            )
             return
         path = ask_group_path(form, self.nothing, target)
         if path is not None:
@@ -131,7 +139,8 @@ def show_planned(form: Form, planned: EditReport, items: str) -> None:
     """Says what an edit will do, from the report of its dry run."""
     facts = dict(planned.facts().pairs)
     if planned.n_changed:
-        form.hint("what", f"{sentence(items)} whose labels change: {planned.n_changed:,} ({facts['Groups']}). {UNDO}")
+        groups = facts["Groups"] if len(planned.groups) == 1 else f"{planned.n_changed:,} ({facts['Groups']})"
+        form.hint("what", f"{sentence(items)} whose labels change: {groups}. {UNDO}")
     said = {
         **planned.details,
         "Merged groups": facts.get("Merged groups"),

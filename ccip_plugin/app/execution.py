@@ -142,7 +142,7 @@ def _error_outputs(title: str) -> types.Property:
 
 def _error_results(error: Exception) -> Results:
     details = "".join(traceback.format_exception(error))
-    return {"errors": [{"reason": in_app(str(error)) or type(error).__name__, "details": details}]}
+    return {"errors": [{"reason": in_app(error) or type(error).__name__, "details": details}]}
 
 
 def _delegated_progress(ctx: Any) -> ProgressCallback:

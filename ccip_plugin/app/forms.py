@@ -10,9 +10,10 @@ from fiftyone.operators import ViewTarget, types
 
 from ..core.errors import CCIPError
 from ..core.options import Choice
+from ..reports.facts import counted
 from ..storage.targets import Target, detection_fields, is_field_name, resolve
 from .answers import WHOLE_IMAGES, number_of, patches_field_of, text_of
-from .counts import COUNT_LIMIT, n_samples
+from .counts import COUNT_LIMIT, is_countable, n_samples
 from .model_folders import in_app
 from .selection import target_samples
 
@@ -56,6 +57,11 @@ class Form:
     def error(self, name: str, text: str) -> None:
         """Shows a problem; the form cannot be submitted."""
         shown = self.inputs.view(f"{name}_error", types.Error(label=text))
+        shown.invalid, shown.error_message = True, text
+
+    def needs(self, name: str, text: str) -> None:
+        """Says what has to be filled in; until then the form cannot be submitted."""
+        shown = self.inputs.view(f"{name}_needed", types.Notice(label=text))
         shown.invalid, shown.error_message = True, text
 
     def warning(self, name: str, text: str) -> None:
@@ -195,7 +201,7 @@ class Form:
             dataset_description=f"{action} every image of the dataset",
             base_view_description=f"{action} all detections of this view",
             current_view_description=f"{action} the current view",
-            selected_samples_description=f"{action} the {len(ctx.selected):,} selected samples only",
+            selected_samples_description=f"{action} only the selection: {counted(len(ctx.selected), 'sample')}",
         )
         # FiftyOne's default is the selected samples, which may be selected for another reason
         available = asked.options.available_values()
@@ -221,7 +227,17 @@ class Form:
             self.error("target", f"There are no {target.noun} in this {where}{_how_to_add(target)}")
             return None
         self._target = target
+        self._say_part(target)
         return target
+
+    def _say_part(self, target: Target) -> None:
+        """Says where not all of the dataset is used: the view may have been left by something else."""
+        if target.is_whole or not is_countable(target.dataset):
+            return
+        path = target.path("id")
+        n, n_all = target.view.count(path), target.whole().view.count(path)
+        if n < n_all:
+            self.warning("part", f"Only {n:,} of the {counted(n_all, target.noun.removesuffix('s'))} are used.")
 
     def ask_items(self, samples: SampleCollection) -> Target:
         """Asks for images or detections of samples.
@@ -305,7 +321,7 @@ def field_description(target: Target) -> str:
 
 def sentence(error: Exception | str) -> str:
     """The text of an error with a capital letter, in the words of the App."""
-    text = in_app(str(error))
+    text = in_app(error)
     return text[:1].upper() + text[1:]
 
 

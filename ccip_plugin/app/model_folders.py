@@ -1,14 +1,19 @@
-"""Folders of models that the App offers, and what its users can do where a model is missing."""
+"""Folders of models that the App offers, and errors in the words of the App: what its users can do."""
 
 import os
 import re
 from pathlib import Path
 from typing import Any
 
+from ..core.errors import CCIPError
 from ..core.hub import NAME_FOLDER
 
 DEFAULT_FOLDER = "default"
 MAX_FOLDERS = 200
+OPERATORS: dict[str, str] = {}
+"""The labels of the operators, quoted, by the names of the functions that they call."""
+
+_AS_IN_PYTHON = frozenset({"model_dir"})  # what is said about models is for whoever runs the server, too
 
 _BY_HAND = re.compile(rf"Without network: put (?P<files>.+) into (?P<folder>\S+) {re.escape(NAME_FOLDER)}")
 _REMOVE = re.compile(r"ccip_plugin\.core\.hub\.remove\('[^']*'\)")
@@ -31,8 +36,15 @@ def may_download() -> bool:
     return os.environ.get("HF_HUB_OFFLINE", "").upper() not in ("1", "ON", "YES", "TRUE")
 
 
-def in_app(text: str) -> str:
-    """A message about a model with what a user of the App can do, who has neither Python nor a shell there."""
+def in_app(error: Exception | str) -> str:
+    """A message with what a user of the App can do, who has neither Python nor a shell there.
+
+    Functions that an error mentions are called as their operators are, options without underscores.
+    """
+    text = str(error)
+    if isinstance(error, CCIPError):
+        words = {name: name.replace("_", " ") for name in error.mentions if name not in _AS_IN_PYTHON}
+        text = error.spelled(words | OPERATORS)
     return _REMOVE.sub("'CCIP: manage models'", _BY_HAND.sub(_for_users, text))
 
 

@@ -33,6 +33,7 @@ from . import execution, outputs, route
 from .answers import given, patches_field_of
 from .ask.models import with_chosen_folder
 from .forms import Form, sentence
+from .model_folders import OPERATORS
 from .packages import MissingPackagesError, check_packages
 from .selection import drop_malformed, target_samples
 
@@ -87,6 +88,11 @@ class CCIPOperator(foo.Operator):
     reloads: ClassVar[bool] = True
     takes_samples: ClassVar[bool] = True
     toolbar_text: ClassVar[str | None] = None
+
+    def __init_subclass__(cls, **options: Any):
+        super().__init_subclass__(**options)
+        if "function" in cls.__dict__ and "label" in cls.__dict__:
+            OPERATORS.setdefault(cls.function.__name__, repr(cls.label))
 
     # -- what an operator says
 
@@ -146,6 +152,7 @@ class CCIPOperator(foo.Operator):
                 if problems := self.keep_answers(ctx):
                     form.error("parameters", str(route.AnswerError(problems)))
                 self.ask(form)
+                self._ask_needed(form)
         except CCIPError as error:
             form.error("operator", sentence(error))
         return form.as_property()
@@ -209,14 +216,25 @@ class CCIPOperator(foo.Operator):
         named = dict(zip(names[1:], arguments, strict=False))
         return execution.schedule(self.uri, samples, {**named, **options})
 
+    def _ask_needed(self, form: Form) -> None:
+        """Says which lists without a default have no choice yet, so that the form is not submitted without one."""
+        for name in self._needed():
+            asked = form.inputs.properties.get(name)
+            is_list = asked is not None and isinstance(asked.type, types.Enum)
+            if is_list and not asked.invalid and asked.default is None and not form.ctx.params.get(name):
+                form.needs(name, f"Choose a value for {asked.view.label!r}.")
+
     def _check_answers(self, options: dict[str, Any]) -> None:
         """Raises :class:`MissingAnswerError` for an option without a default that has no value."""
-        parameters = list(inspect.signature(self.function).parameters.values())
-        for each in parameters[1:] if self.takes_samples else parameters:
-            is_variable = each.kind in (each.VAR_KEYWORD, each.VAR_POSITIONAL)
-            is_needed = each.default is each.empty and not is_variable
-            if is_needed and each.name not in options:
-                raise MissingAnswerError(each.name)
+        for name in self._needed():
+            if name not in options:
+                raise MissingAnswerError(name)
+
+    def _needed(self) -> list[str]:
+        """The options of the function without a default."""
+        parameters = list(inspect.signature(self.function).parameters.values())[1 if self.takes_samples else 0 :]
+        kinds = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+        return [each.name for each in parameters if each.default is each.empty and each.kind not in kinds]
 
     def default(self, option: str) -> Any:
         """The default of an option of the function."""

@@ -108,6 +108,10 @@ class Output:
         if facts.pairs:
             self._add(_FACTS | {"label": label}, [{"fact": label, "value": value} for label, value in facts.pairs])
 
+    def pairs(self, headline: str, pairs: Iterable[tuple[str, object]], label: str) -> None:
+        """Shows a result in one line, and labeled values, those that are not None; see :meth:`facts`."""
+        self.facts(Facts.of(headline, pairs), label)
+
     def text(self, text: str, label: str) -> None:
         """Shows a single sentence.
 

@@ -103,6 +103,16 @@ def selected_ids(ctx: Any, samples: SampleCollection, patches_field: str | None)
     return list(ctx.selected) or opened
 
 
+def shown_patches_field(ctx: Any) -> str | None:
+    """The field of the detections that are shown as patches, or else selected in an opened sample; None without any."""
+    if isinstance(ctx.view, PatchesView):
+        return str(ctx.view.patches_field)
+    if ctx.selected:
+        return None
+    fields = Counter(label["field"] for label in ctx.selected_labels or ())
+    return max(fields, key=lambda field: fields[field], default=None)
+
+
 def n_selected(ctx: Any) -> int:
     """The number of selected samples or, without any, labels."""
     return len(ctx.selected or ctx.selected_labels or ())

@@ -119,6 +119,7 @@ def history(work: Work) -> int:
     """
     dataset = _open_dataset(work)
     from ..labels import history
+    from ..reports.facts import counted
 
     options = _given(work, "patches_field", "group_field")
     if work.options.drop is not None:
@@ -126,7 +127,7 @@ def history(work: Work) -> int:
         return DONE
     changes = history.history(dataset, **options)
     if work.options.csv is not None:
-        work.print(f"{len(changes):,} changes are in {changes.to_csv(work.options.csv)}")
+        work.print(f"{counted(len(changes), 'change')} written into {changes.to_csv(work.options.csv)}")
     else:
         work.print(changes.text(each=work.options.each))
     return DONE
@@ -224,13 +225,15 @@ def load_character_similarity(work: Work) -> int:
     """
     start_fiftyone(work)
     from ..io.character_similarity import TRUTH_FIELD, load_character_similarity
+    from ..reports.facts import counted
 
     options = _given(work, "folder", "revision")
     dataset = load_character_similarity(
         work.options.subset, name=work.options.dataset, progress=work.progress, **options
     )
     n_characters = len(dataset.distinct(f"{TRUTH_FIELD}.label"))
-    work.print(f"{len(dataset):,} images of {n_characters:,} characters in {dataset.name!r}, field {TRUTH_FIELD!r}")
+    what = f"{counted(len(dataset), 'image')} of {counted(n_characters, 'character')}"
+    work.print(f"{what} in {dataset.name!r}, field {TRUTH_FIELD!r}")
     return DONE
 
 

@@ -13,7 +13,7 @@ from ..core.evaluation.jackknife import Interval
 from ..core.tuning.model_card import COLUMNS, CardRow
 from ..reports.charts import Chart
 from ..reports.export import write_csv, write_json
-from ..reports.facts import Facts, decimals
+from ..reports.facts import Facts, counted, decimals
 from ..reports.images import save_charts
 from ..reports.tables import records_text
 from ..storage.targets import Target, items_view
@@ -247,7 +247,7 @@ def loaded_models(target: Target, record: Mapping[str, Any], run_key: str | None
 
 def _facts(row: CardRow, model_name: str) -> list[tuple[str, str]]:
     """What the table of the model card does not have; with the name of the model where there are several."""
-    facts = [("Images", f"{row.n_images:,} of {row.n_characters:,} characters")]
+    facts = [("Images", f"{row.n_images:,} of {counted(row.n_characters, 'character')}")]
     facts += [(SCORE_LABELS[name], decimals(row.scores[name])) for name in ("at_f1", "at_precision", "at_recall")]
     facts.append(("F1 with each image paired with itself, too", decimals(row.with_selves["f1"])))
     return [(f"{model_name}: {label}" if model_name else label, value) for label, value in facts]

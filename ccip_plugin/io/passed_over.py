@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from ..core.preprocessing import describe_format
+from ..reports.facts import counted
 
 NO_ENDING = "no ending"
 N_SHOWN = 8
@@ -46,7 +47,7 @@ def counts_text(counts: Mapping[str, int]) -> str:
     """The counts as text: ``12 .heic, 3 .zip``; empty without any."""
     shown = [f"{n:,} {ending}" for ending, n in list(counts.items())[:N_SHOWN]]
     if n_others := sum(list(counts.values())[N_SHOWN:]):
-        shown.append(f"{n_others:,} others")
+        shown.append(counted(n_others, "other"))
     return ", ".join(shown)
 
 

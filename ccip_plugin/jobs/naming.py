@@ -23,6 +23,7 @@ from ..library.members import Members, read_members
 from ..library.naming import Known, propose, write_accepted
 from ..library.report import NamingReport
 from ..library.saving import load_library
+from ..reports.facts import counted
 from ..storage.connection import with_database_errors
 from ..storage.fields import EMBEDDINGS_FIELD, GROUP_FIELD
 from ..zoo.recognition import gather
@@ -156,10 +157,10 @@ def _known(
             assert encoder is not None
             gathered = gather(references, encoder, field=references_field, embeddings_field=embeddings_field)
         galleries.append(Gallery.of_references(gathered, share=share))
-        sources.append(f"references of {len(gathered.names):,} characters")
+        sources.append(f"references of {counted(len(gathered.names), 'character')}")
     if library is not None:
         galleries.append(Gallery.of_library(library))
-        sources.append(f"a library of {len(library):,} characters")
+        sources.append(f"a library of {counted(len(library), 'character')}")
         aliases = {character.name: character.aliases for character in library.characters}
     gallery = galleries[0] if len(galleries) == 1 else galleries[0].joined(galleries[1])
     measure = differences if encoder is None else encoder.differences

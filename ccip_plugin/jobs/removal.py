@@ -30,6 +30,9 @@ from ..storage.targets import TargetError, split_path
 from .grid import show_images
 from .ours import Ours, find_ours, store_of
 
+USER_LABELS, TO_KEEP = "User labels in them", "To keep these"
+"""The facts that the App shows in its own words."""
+
 _HOW_TO_KEEP = (
     "write them into a file first: 'ccip decisions export FILE --dataset NAME', or export_decisions in Python"
 )
@@ -70,8 +73,8 @@ class Removal:
             f"{what}{verb}",
             [
                 ("Fields", ", ".join(ours.fields) or None),
-                ("User labels in them", self.n_user_labels or None),
-                ("To keep these", _HOW_TO_KEEP if self.n_user_labels and not self.is_done else None),
+                (USER_LABELS, self.n_user_labels or None),
+                (TO_KEEP, _HOW_TO_KEEP if self.n_user_labels and not self.is_done else None),
                 *kept,
                 ("Runs", ", ".join(ours.runs) or None),
                 ("Similarity indexes and visualizations", ", ".join(ours.brain_runs) or None),

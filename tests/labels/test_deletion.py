@@ -131,7 +131,8 @@ def test_where_nothing_is_no_field_is_made(dataset, n_images, patches_field):
 def test_the_form_shows_what_will_go(embedded):
     data = embedded("aab")
     assert problems(form(DELETE, data)) == {
-        "nothing_error": "There is nothing to delete: this dataset has no character groups."
+        "nothing_error": "There is nothing to delete: this dataset has no character groups. "
+        "Run 'CCIP: group by character' first."
     }
     group_characters(data)
     asked = form(DELETE, data)

@@ -22,10 +22,10 @@ def data(grouped):
     "name, answers, shown, after",
     [
         ("confirm", {}, "2 (1 in 'char_0001', 1 in 'char_0002')", [ONE, ONE, ONE, TWO, TWO]),
-        ("ignore", {}, "2 (2 in 'unassigned')", ["unassigned", ONE, ONE, "unassigned", TWO]),
-        ("move", {"to": "Rei"}, "2 (2 in 'Rei')", ["Rei", ONE, ONE, "Rei", TWO]),
-        ("move", {}, "2 (2 in 'char_0003')", ["char_0003", ONE, ONE, "char_0003", TWO]),
-        ("move", {"to": TWO, "reject": True}, "2 (2 in 'char_0002')", [TWO, ONE, ONE, TWO, TWO]),
+        ("ignore", {}, "2 in no group", ["unassigned", ONE, ONE, "unassigned", TWO]),
+        ("move", {"to": "Rei"}, "2 in 'Rei'", ["Rei", ONE, ONE, "Rei", TWO]),
+        ("move", {}, "2 in 'char_0003'", ["char_0003", ONE, ONE, "char_0003", TWO]),
+        ("move", {"to": TWO, "reject": True}, "2 in 'char_0002'", [TWO, ONE, ONE, TWO, TWO]),
     ],
 )
 def test_the_selected_images(data, name, answers, shown, after):
@@ -52,11 +52,13 @@ def test_all_images_of_a_group(data, name, after, selects):
     ids = data.values("id")
     options = {"selected": ids[3:4], "what": "group"} if selects else {}
     inputs = form(uri(name), data, **options)
-    assert not problems(inputs) and ("what" in inputs) == selects
+    assert problems(inputs) == ({} if selects else {"groups_needed": "Choose a character group."})
+    assert ("what" in inputs) == selects
     assert inputs["groups"]["default"] == (TWO if selects else None), "that of what is selected"
     assert ("what_hint" in inputs) == selects != ("how_hint" in inputs)
     inputs = form(uri(name), data, **options, groups=ONE)
-    assert said(inputs, "what_hint").startswith(f"Images of the group whose labels change: 3 (3 in '{after}')")
+    where = "no group" if after == "unassigned" else repr(after)
+    assert said(inputs, "what_hint").startswith(f"Images of the group whose labels change: 3 in {where}")
     run(uri(name), data, **options, groups=ONE)
     assert labels(data) == [after] * 3 + [TWO] * 2
     assert data.values(f"{FIELD}.status") == [f"{name.removesuffix('e')}ed"] * 3 + ["auto"] * 2
@@ -75,7 +77,7 @@ def test_the_group_of_the_selected_image_is_meant_without_a_name(data):
 def test_the_selection_is_meant_where_there_is_one(data):
     inputs = form(uri("confirm"), data, selected=data.values("id")[3:])
     assert choices(inputs, "what") == {"selection": "The selection (2)", "group": "All images of a group"}
-    assert said(inputs, "what_hint").startswith("Selected images whose labels change: 2 (2 in 'char_0002')")
+    assert said(inputs, "what_hint").startswith("Selected images whose labels change: 2 in 'char_0002'")
 
 
 def test_a_group_has_to_be_named(data):
@@ -113,7 +115,7 @@ def test_what_would_change_nothing_is_said(data):
 def test_rename_begins_with_the_group_of_the_selection(data):
     ids = data.values("id")
     inputs = form(uri("rename_group"), data, selected=ids[:2])
-    assert inputs["group"]["default"] == ONE and not problems(inputs)
+    assert inputs["group"]["default"] == ONE and problems(inputs) == {"name_needed": "Write a new name."}
     assert form(uri("rename_group"), data, selected=ids)["group"]["default"] is None
     inputs = form(uri("rename_group"), data, selected=ids[:2], name="綾波レイ")
     assert said(inputs, "what_hint").startswith("Labels that get the name '綾波レイ': 3, in the whole dataset.")
@@ -128,7 +130,7 @@ def test_rename_begins_with_the_group_of_the_selection(data):
         ({"group": "someone", "name": "Rei"}, "There is no character group 'someone'"),
         (
             {"group": TWO, "name": "Asuka"},
-            "The group 1 is called 'Asuka' already: merge the two with merge_groups, or choose",
+            "There is a group 'Asuka' already: merge the two with 'CCIP: merge groups', or choose another name",
         ),
         ({"group": TWO, "name": "char_0009"}, "'char_0009' looks like a default name"),
         ({"group": TWO, "name": "x" * 201}, "The name of a character group has at most 200 characters"),

@@ -4,7 +4,7 @@ import pytest
 
 from ccip_plugin import move, rename_group, undo
 from ccip_plugin.labels.identities import load_registry
-from tests.support.app.operator_tools import facts, form, problems, run, said, uri
+from tests.support.app.operator_tools import choices, facts, form, problems, run, said, uri
 from tests.support.groups import labels
 
 pytestmark = pytest.mark.mongo
@@ -20,9 +20,9 @@ def data(grouped):
 @pytest.mark.parametrize(
     "name, answers, shown, after",
     [
-        ("merge_groups", {}, "Images of these groups whose labels change: 3 (3 in 'char_0001')", [ONE] * 6),
-        ("merge_groups", {"name": TWO}, "Images of these groups whose labels change: 3 (3 in 'char_0002')", [TWO] * 6),
-        ("merge_groups", {"name": "綾波"}, "Images of these groups whose labels change: 6 (6 in '綾波')", ["綾波"] * 6),
+        ("merge_groups", {}, "Images of these groups whose labels change: 3 in 'char_0001'", [ONE] * 6),
+        ("merge_groups", {"name": TWO}, "Images of these groups whose labels change: 3 in 'char_0002'", [TWO] * 6),
+        ("merge_groups", {"name": "綾波"}, "Images of these groups whose labels change: 6 in '綾波'", ["綾波"] * 6),
         ("keep_together", {}, "Selected images whose labels change: 2", [ONE, ONE, ONE, ONE, TWO, TWO]),
     ],
 )
@@ -91,6 +91,7 @@ def test_the_cover(data):
 @pytest.mark.parametrize(
     "answers, sizes",
     [
+        ({}, [1, 2]),
         ({"group": ONE}, [1, 2]),
         ({"group": ONE, "how": "k", "k": 3}, [1, 1, 1]),
         ({"group": ONE, "how": "cut", "cut": 0}, None),
@@ -114,15 +115,23 @@ def test_splits_that_are_refused_beside_the_form(data, answers):
 
 
 def test_split_without_an_answer(data):
-    assert not problems(form(uri("split_group"), data, group=ONE, how="cut")), "the form waits for the number"
+    assert problems(form(uri("split_group"), data, group=ONE, how="cut")) == {
+        "cut_needed": "Write a number for the mean difference."
+    }
     assert "group" not in problems(form(uri("split_group"), data))
 
 
-def test_several_selected_images_are_the_part_that_is_divided_off(data):
+@pytest.mark.parametrize("n, text", [(1, "(1 selected image)"), (2, "(2 selected images)")])
+def test_the_selected_images_are_the_part_that_is_divided_off(data, n, text):
     ids = data.values("id")
-    inputs = form(uri("split_group"), data, selected=ids[:2])
+    inputs = form(uri("split_group"), data, selected=ids[:n])
     assert (inputs["how"]["default"], "k" in inputs) == ("parts", False) and not problems(inputs)
-    run(uri("split_group"), data, selected=ids[:2])
-    first, second, third = labels(data)[:3]
-    assert first == second != third
-    assert form(uri("split_group"), data, selected=ids[3:4])["how"]["default"] == "k"
+    assert choices(inputs, "how")["parts"] == f"The selection {text} becomes a group of its own"
+    run(uri("split_group"), data, selected=ids[:n])
+    parts = labels(data)[:3]
+    assert len(set(parts[:n])) == 1 and len(set(parts[n:])) == 1 and parts[0] != parts[2]
+
+
+def test_of_another_group_than_the_selected_one_no_selection_is_divided_off(data):
+    inputs = form(uri("split_group"), data, selected=data.values("id")[:1], group=TWO)
+    assert list(choices(inputs, "how")) == ["k", "cut"] and inputs["how"]["default"] == "k" and not problems(inputs)

@@ -78,6 +78,21 @@ def test_some_groups_are_accepted(data, library):
     assert data.values("character_group.status")[:5] == ["confirmed"] * 4 + ["auto"]
 
 
+def test_what_was_proposed_is_offered_after_the_result_is_closed(data, library):
+    first, second, third = dict.fromkeys(labels(data))
+    answers = {"library": str(library), "action": "chosen"}
+    assert problems(form(NAMES, data, **answers)) == {"accept_needed": "Choose one group or several."}
+    messages = run(NAMES, data, library=str(library))
+    (columns,) = [each["columns"] for each in results(messages)["elements"] if each["key"] == "rows"]
+    assert columns["group"] == "Group" and columns["slips"] == "Estimated slips"
+    offered = form(NAMES, data, **answers)["accept"]["view"]
+    assert not offered["allow_user_input"], "it is a list"
+    described = {each["value"]: each["description"] for each in offered["choices"]}
+    assert list(described) == [first, second, third]
+    assert described[first].startswith("proposed: 綾波レイ, score 0.") and described[first].endswith("; 4 images")
+    assert described[third] == "2 images"
+
+
 def test_all_above_a_score_are_accepted(data, library):
     before, answers = labels(data), {"library": str(library), "action": "above"}
     assert not problems(form(NAMES, data, **answers))
@@ -120,7 +135,7 @@ def test_only_offered_files_are_read(data, library, tmp_path):
 
 
 def test_without_files_the_form_says_how(data, folder):
-    assert not problems(form(NAMES, data)), "a library can be uploaded"
+    assert problems(form(NAMES, data)) == {"file_needed": "Choose a file."}, "a library can be uploaded"
     for source in ("library", "folder"):
         (problem,) = problems(form(NAMES, data, source=source)).values()
         assert str(folder) in problem and problem.endswith(libraries.HOW)
@@ -172,8 +187,8 @@ def test_names_that_no_file_gets(data, folder, tmp_path, name):
 def test_what_is_missing_is_said(data, dataset, folder):
     empty = dataset()
     assert [problem for uri in (NAMES, SAVE) for problem in problems(form(uri, empty)).values()] == [
-        "There is nothing to name: this dataset has no character groups.",
-        "There is nothing to save: this dataset has no character groups.",
+        "There is nothing to name: this dataset has no character groups. Run 'CCIP: group by character' first.",
+        "There is nothing to save: this dataset has no character groups. Run 'CCIP: group by character' first.",
     ]
     (error,) = results(run(SAVE, data))["errors"]
     assert "have no names yet" in error["reason"]

@@ -182,7 +182,8 @@ def test_scripts_may_run_them_with_every_default(gallery):
 def test_undo_and_redo(gallery):
     dataset = gallery("aabb")
     assert problems(form(UNDO, dataset)) == {
-        "nothing_error": "There is no change to undo: this dataset has no character groups."
+        "nothing_error": "There is no change to undo: this dataset has no character groups. "
+        "Run 'CCIP: group by character' first."
     }
     run(COMPUTE, dataset)
     run(GROUP, dataset)

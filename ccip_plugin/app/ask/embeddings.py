@@ -9,6 +9,7 @@ from ...core.options import Choice
 from ...embeddings.load import count_missing
 from ...embeddings.provenance import Provenance, embeddings_fields
 from ...embeddings.store import Coverage
+from ...reports.facts import counted
 from ..answers import text_of
 from ..counts import is_countable, n_items, n_samples, remembered
 from ..forms import Form, sentence
@@ -88,12 +89,15 @@ def _show_coverage(form: Form, field: str, model_name: str, without: str) -> int
     coverage = coverage_of(form, field)
     if coverage is None:
         n = n_samples(form.target.dataset)
-        form.hint("count", f"About {n:,} images, embedded with {model_name}.")
+        form.hint("count", f"About {counted(n, 'image')}, embedded with {model_name}.")
         return n
     n_embedded = coverage.n_total - coverage.n_missing
     items = n_items(form.target, coverage.n_total)
     if not n_embedded:
-        form.error("count", f"None of the {items} has an embedding in {field!r} yet. {COMPUTE_FIRST}")
+        none = (
+            f"None of the {items} has" if coverage.n_total > 1 else f"The {form.target.noun.removesuffix('s')} has not"
+        )
+        form.error("count", f"{none} an embedding in {field!r} yet. {COMPUTE_FIRST}")
     elif coverage.n_missing:
         form.hint(
             "count", f"{items}, {n_embedded:,} embedded with {model_name}; the other {coverage.n_missing:,} {without}."

@@ -1,6 +1,6 @@
 """Asks for a field with character groups."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fiftyone.operators import types
@@ -16,30 +16,33 @@ from ...storage.targets import Target, field_path, resolve, split_path
 from ..answers import patches_field_of, text_of, whole_dataset
 from ..counts import remembered
 from ..forms import Form
-from ..selection import NothingSelectedError, selected_target
+from ..selection import NothingSelectedError, selected_target, shown_patches_field
 
+GROUP_FIRST = "Run 'CCIP: group by character' first."
 LISTED_GROUPS = 100
 """The most groups that a form lists at once; typing a part of a name lists those that have it."""
 
 
-def ask_group_path(form: Form, nothing: str, target: Target | None = None) -> str | None:
+def ask_group_path(
+    form: Form, nothing: str, target: Target | None = None, *, among: Sequence[str] | None = None
+) -> str | None:
     """Asks for a field with character groups, where there is a choice.
 
     Args:
         form: the form
         nothing: what cannot be done without groups
         target (None): take only fields for this kind of item
+        among (None): the fields to choose from, the one to begin with first; by default those of :func:`paths_in`
 
     Returns:
         its path; None when there is none, and then the form says so
     """
     if not form.has_dataset():
         return None
-    paths = paths_in(form.ctx, target)
+    paths = paths_in(form.ctx, target) if among is None else among
     if not paths:
         subject = "this dataset has" if target is None else f"{target.noun} have"
-        how = "" if target is None else " Run 'CCIP: group by character' first."
-        form.error("nothing", f"{nothing}: {subject} no character groups.{how}")
+        form.error("nothing", f"{nothing}: {subject} no character groups. {GROUP_FIRST}")
         return None
     if len(paths) > 1:
         form.choose("path", "Group field", [Choice(path, path) for path in paths], default=paths[0])
@@ -47,11 +50,17 @@ def ask_group_path(form: Form, nothing: str, target: Target | None = None) -> st
 
 
 def paths_in(ctx: Any, target: Target | None = None) -> list[str]:
-    """The paths of the fields with character groups in the dataset; with a target, those for its kind of item."""
+    """The paths of the fields with character groups in the dataset; with a target, those for its kind of item.
+
+    Those of the shown patches, or of the labels that are selected in an opened sample, come first.
+    """
     keys = ctx.dataset.list_runs(method=RunKind.REGISTRY)
     configs = [read_config(ctx.dataset, key, ("path",)) for key in keys]
     paths = [config["path"] for config in configs if config is not None]
-    return [path for path in paths if target is None or split_path(path)[0] == target.patches_field]
+    if target is not None:
+        return [path for path in paths if split_path(path)[0] == target.patches_field]
+    shown = shown_patches_field(ctx)
+    return sorted(paths, key=lambda path: split_path(path)[0] != shown)
 
 
 def ask_group(
@@ -82,7 +91,24 @@ def ask_group(
     asked = form.inputs.str(name, label=label, view=choices, default=default, description=description)
     if chosen and not allows_new and canonical_name(chosen) not in set(map(canonical_name, sizes)):
         asked.invalid, asked.error_message = True, f"There is no character group {chosen!r}"
+    if not sizes and not allows_new:
+        say_no_groups(form, store)
+    elif not chosen and not default and not allows_new:
+        form.needs(name, "Choose a character group.")
     return chosen or default
+
+
+def has_groups(form: Form, store: LabelStore) -> bool:
+    """Whether there are groups in a field; else the form says so."""
+    is_any = bool(remembered(store.target.whole(), f"sizes {store.path}", store.group_sizes))
+    if not is_any:
+        say_no_groups(form, store)
+    return is_any
+
+
+def say_no_groups(form: Form, store: LabelStore) -> None:
+    """Says that a field has no groups, as after they were deleted, and how to get some."""
+    form.error("nothing", f"There are no character groups in {store.path!r}. {GROUP_FIRST}")
 
 
 def listed_groups(sizes: Mapping[str, int], typed: str) -> list[str]:
@@ -115,9 +141,18 @@ def path_of(ctx: Any) -> str | None:
     return field_path(group_field or GROUP_FIELD, patches_field)
 
 
-def group_arguments(ctx: Any, target: Target | None = None) -> dict[str, Any]:
-    """The chosen field, the first one by default, as the functions take it: ``patches_field`` and ``group_field``."""
-    return path_arguments(path_of(ctx) or next(iter(paths_in(ctx, target)), GROUP_FIELD))
+def group_arguments(ctx: Any, target: Target | None = None, *, among: Sequence[str] | None = None) -> dict[str, Any]:
+    """The chosen field, as the functions take it: ``patches_field`` and ``group_field``.
+
+    Args:
+        ctx: the execution context
+        target (None): take only fields for this kind of item
+        among (None): the fields whose first is the default; by default those of :func:`paths_in`
+    """
+    chosen = path_of(ctx)
+    if chosen is None:
+        chosen = next(iter(paths_in(ctx, target) if among is None else among), GROUP_FIELD)
+    return path_arguments(chosen)
 
 
 def path_arguments(path: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -112,16 +113,28 @@ def labeled_dataset(ctx: Any) -> dict[str, Any]:
     return {"references": name, "references_field": field}
 
 
-def ask_groups(form: Form, path: str, name: str, label: str) -> None:
-    """Asks for one or several groups by their names."""
+def ask_groups(form: Form, path: str, name: str, label: str, *, proposed: Mapping[str, str]) -> None:
+    """Asks for one or several groups by their names.
+
+    Args:
+        form: the form
+        path: the field with the groups
+        name: the parameter
+        label: the question
+        proposed: what is proposed for groups, by their names; these are listed first
+    """
     store = whole_store(form.ctx, **path_arguments(path))
     sizes = remembered(store.target.whole(), f"sizes {store.path}", store.group_sizes)
-    view = types.AutocompleteView(allow_user_input=True, allow_duplicates=False)
-    for each, size in list(sizes.items())[:LISTED_GROUPS]:
-        view.add_choice(each, label=each, description=counted(size, store.target.noun.removesuffix("s")))
+    view = types.AutocompleteView(allow_user_input=len(sizes) > LISTED_GROUPS, allow_duplicates=False)
+    listed = sorted(sizes, key=lambda each: each not in proposed)[:LISTED_GROUPS]
+    for each in listed:
+        size = counted(sizes[each], store.target.noun.removesuffix("s"))
+        view.add_choice(each, label=each, description=f"{proposed[each]}; {size}" if each in proposed else size)
     chosen = form.ctx.params.get(name) or []
     asked = form.inputs.list(name, types.String(), label=label, view=view)
     if not isinstance(chosen, list):
         asked.invalid, asked.error_message = True, "Choose groups"
+    elif not chosen:
+        form.needs(name, "Choose one group or several.")
     elif missing := [each for each in chosen if each not in sizes]:
         asked.invalid, asked.error_message = True, f"There is no character group {missing[0]!r}"

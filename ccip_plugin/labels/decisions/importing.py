@@ -70,7 +70,7 @@ class DecisionsImport:
     def facts(self) -> Facts:
         """The report as text."""
         shown = [f"{n:,} in {name!r}" for name, n in list(self.groups.items())[:_SHOWN]]
-        more = [f"and {len(self.groups) - _SHOWN:,} other groups"] if len(self.groups) > _SHOWN else []
+        more = [f"and {counted(len(self.groups) - _SHOWN, 'other group')}"] if len(self.groups) > _SHOWN else []
         conflicts = [f"the dataset says otherwise: {each}" for each in self.conflicts[:_SHOWN]]
         if len(self.conflicts) > _SHOWN:
             conflicts.append(f"and {len(self.conflicts) - _SHOWN:,} more conflicts")

@@ -21,12 +21,14 @@ from .report import EditReport
 class NameTakenError(GroupNameError):
     """Another group has that name, or images to which users gave it have it."""
 
+    mentions = ("merge_groups",)
+
     def __init__(self, name: str, group_id: int | None, *, is_apart: bool = False):
-        who = "images that users named are" if group_id is None else f"the group {group_id} is"
+        who = "images that users named are called" if group_id is None else "there is a group"
         remedy = "merge the two with merge_groups, or choose another name"
         if is_apart:
             remedy = "users said that the two are different characters, so choose another name"
-        super().__init__(f"{who} called {name!r} already: {remedy}")
+        super().__init__(f"{who} {name!r} already: {remedy}")
         self.name, self.group_id = name, group_id
 
 

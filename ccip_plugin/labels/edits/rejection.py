@@ -12,7 +12,7 @@ from ...core.errors import CCIPError
 from ...core.identity.groups import Draft
 from ...core.identity.planning import Plan
 from ...core.progress import ProgressCallback
-from ...reports.facts import Facts
+from ...reports.facts import Facts, counted
 from ...storage.connection import with_database_errors
 from ...storage.fields import GROUP_FIELD, STATUS_AUTO, UNASSIGNED
 from ...storage.targets import TargetError, resolve
@@ -31,7 +31,8 @@ class NothingToRejectError(CCIPError):
     """None of the images is in a group."""
 
     def __init__(self, path: str, n_items: int):
-        super().__init__(f"none of the {n_items} chosen is in a group of {path!r}: there is nothing to reject it from")
+        who = "the chosen item is not" if n_items == 1 else f"none of the {n_items:,} chosen is"
+        super().__init__(f"{who} in a group of {path!r}: there is nothing to reject it from")
         self.path, self.n_items = path, n_items
 
 
@@ -67,7 +68,7 @@ class Rejection:
         """The number of rejected items of each group as text; of many groups the largest numbers."""
         named = [f"{n:,} of {name!r}" for name, n in itertools.islice(self.groups.items(), _NAMED)]
         n_more = len(self.groups) - len(named)
-        return ", ".join(named) + (f", and of {n_more:,} other groups" if n_more else "")
+        return ", ".join(named) + (f", and of {counted(n_more, 'other group')}" if n_more else "")
 
     @property
     def words(self) -> str:

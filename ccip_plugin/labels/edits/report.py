@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ...reports.facts import Facts, counted
+from ...storage.fields import UNASSIGNED
 from ...storage.targets import split_path
 from ..reports import action_text, refused_text
 
@@ -15,8 +16,12 @@ _SHOWN = 20  # groups that are listed
 def names_text(names: Iterable[str]) -> str:
     """Names of groups in a sentence, the first of many."""
     listed = list(names)
-    more = [f"and {len(listed) - _SHOWN:,} other groups"] if len(listed) > _SHOWN else []
+    more = [f"and {counted(len(listed) - _SHOWN, 'other group')}"] if len(listed) > _SHOWN else []
     return ", ".join([*map(repr, listed[:_SHOWN]), *more])
+
+
+def _in_group(name: str, n: int) -> str:
+    return f"{n:,} in no group" if name == UNASSIGNED else f"{n:,} in {name!r}"
 
 
 @dataclass(frozen=True)
@@ -87,13 +92,15 @@ class EditReport:
     def facts(self) -> Facts:
         """The report as text."""
         action, shown = action_text(self.action), list(self.groups.items())[:_SHOWN]
-        others = [f"and {len(self.groups) - len(shown):,} other groups"] if len(self.groups) > len(shown) else []
+        others = (
+            [f"and {counted(len(self.groups) - len(shown), 'other group')}"] if len(self.groups) > len(shown) else []
+        )
         return Facts.of(
-            f"{action}: {counted(self.n_changed, self.noun)}" + ("" if self.is_done else ", not written"),
+            f"{action}: {self._what()}" + ("" if self.is_done else ", not written"),
             [
                 ("Action", action if self.number is None else f"{action} (change {self.number})"),
                 ("Labels changed" if self.is_done else "Labels to be changed", self.n_changed),
-                ("Groups", ", ".join([*(f"{n:,} in {name!r}" for name, n in shown), *others]) or None),
+                ("Groups", ", ".join([*(_in_group(name, n) for name, n in shown), *others]) or None),
                 *self.details.items(),
                 ("Merged groups", names_text(self.gone) or None),
                 ("No longer kept apart", ", ".join(f"{one!r} and {other!r}" for one, other in self.parted) or None),
@@ -107,9 +114,19 @@ class EditReport:
             ],
         )
 
+    def _what(self) -> str:
+        """What was done; decisions that change no label are named."""
+        if not self.n_changed and self.details:
+            return "; ".join(f"{what.lower()} {text}" for what, text in self.details.items())
+        if not self.n_changed and self.is_change:
+            parts = [(self.n_rejected, "mark", " as not this character"), (self.n_lifted, "mark", " removed")]
+            marks = [f"{counted(n, noun)}{end}" for n, noun, end in parts if n]
+            return ", ".join(marks) or counted(self.n_groups, "group")
+        return counted(self.n_changed, self.noun)
+
     def _names_with(self, items: Mapping[str, tuple[str, ...]]) -> str | None:
         shown = [f"{name!r} ({counted(len(ids), self.noun)})" for name, ids in list(items.items())[:_SHOWN]]
-        more = [f"and {len(items) - _SHOWN:,} other groups"] if len(items) > _SHOWN else []
+        more = [f"and {counted(len(items) - _SHOWN, 'other group')}"] if len(items) > _SHOWN else []
         return ", ".join([*shown, *more]) or None
 
     def __str__(self) -> str:

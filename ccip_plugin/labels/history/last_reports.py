@@ -40,6 +40,7 @@ class ReportKind(StrEnum):
     PROPOSAL = "proposal"
     EVALUATION = "evaluation"
     COMPARISON = "comparison"
+    NAMING = "naming"
 
 
 class NoReportError(CCIPError, ValueError):
@@ -151,7 +152,7 @@ def last_reports(dataset: fo.Dataset) -> list[LastReport]:
 
 @with_database_errors
 def last_report(samples: SampleCollection, report: str | None = None) -> LastReport:
-    """The report of the last grouping, proposal, evaluation or comparison, and whether labels were changed since.
+    """The report of the last grouping, proposal, evaluation, comparison or naming; whether labels are newer.
 
     Args:
         samples: the dataset, or any view of it

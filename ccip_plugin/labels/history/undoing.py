@@ -64,9 +64,11 @@ class LaterChangesError(CCIPError):
 class NameTakenSinceError(CCIPError):
     """A change cannot be undone: another group has a name that it would bring back."""
 
+    mentions = ("merge_groups",)
+
     def __init__(self, change: PastChange, name: str, group_id: int):
         super().__init__(
-            f"change {change.number} ({action_text(change.action)}) cannot be undone alone: the group {group_id} is "
+            f"change {change.number} ({action_text(change.action)}) cannot be undone alone: another group is "
             f"called {name!r} now. Rename that group first, or merge the two with merge_groups"
         )
         self.number, self.name, self.group_id = change.number, name, group_id
@@ -275,6 +277,19 @@ def last_undone(dataset: fo.Dataset, path: str) -> PastChange | None:
         path: the full path of the field with the groups
     """
     return _chosen(Journal(dataset, path), _last_undone)
+
+
+def changed_at(dataset: fo.Dataset, path: str, *, undone: bool | None = None) -> str:
+    """When the groups of a field were changed last, as text that can be compared; empty without any change.
+
+    Args:
+        dataset: the dataset
+        path: the full path of the field with the groups
+        undone (None): of the changes that are undone only, or of the others only; by default of all
+    """
+    entries = Journal(dataset, path).entries()
+    counted = [each for each in entries if undone is None or undone == (each.state == EntryState.UNDONE)]
+    return max((entry.stamp or entry.at for entry in counted), default="")
 
 
 def _chosen(journal: Journal, choose: Callable[[list[Entry]], Entry | None]) -> PastChange | None:

@@ -7,11 +7,13 @@ from fiftyone.operators import types
 from ...app import route
 from ...app.answers import text_of, whole_dataset
 from ...app.ask.groups import ask_group_path, group_arguments, path_arguments
+from ...app.counts import n_of
 from ...app.forms import Form
 from ...app.operator import CCIPOperator
 from ...app.outputs import MAX_ROWS, Output
 from ...core.options import Choice
 from ...labels.history import History, history, last_undone, redo, undo
+from .undo import changed_last
 
 _NOTHING, _REDO = "nothing", "redo"
 _OFFERED = 20  # changes that the form offers to undo
@@ -30,7 +32,9 @@ class ShowHistory(CCIPOperator):
     )
 
     def ask(self, form: Form) -> None:
-        path = ask_group_path(form, "There is no history")
+        if not form.has_dataset():
+            return
+        path = ask_group_path(form, "There is no history", among=changed_last(form.ctx))
         if path is None:
             return
         changes = history(whole_dataset(form.ctx), **path_arguments(path))
@@ -41,8 +45,15 @@ class ShowHistory(CCIPOperator):
             choices.append(Choice(_REDO, f"redo {undone.number}: {undone}"))
         choices += [Choice(str(change.number), f"{change.number}: {change}") for change in done[:_OFFERED]]
         chosen = form.choose("change", "Undo", choices, default=_NOTHING, is_list=True)
+        if chosen == _REDO and undone is not None:
+            form.button = f"Redo change {undone.number}"
+        elif chosen not in (None, _NOTHING, _REDO):
+            form.button = f"Undo change {chosen}"
         if done and chosen not in (None, _NOTHING, _REDO, str(done[0].number)):
             form.hint("alone", "An earlier change is undone alone, if no later one wrote its labels or groups.")
+        if changes.n_by_hand:
+            n = n_of(changes.n_by_hand, "label")
+            form.hint("by_hand", f"Edited by hand since the last change: {n}. The next change records that.")
         form.switch("each", "Show each correction", description="Else those within a minute are one row")
 
     def samples(self, ctx: Any) -> Any:
@@ -50,7 +61,7 @@ class ShowHistory(CCIPOperator):
 
     def options(self, ctx: Any) -> dict[str, Any]:
         answers = {"change": text_of(ctx, "change") or _NOTHING, "each": bool(ctx.params.get("each"))}
-        return {**answers, **group_arguments(ctx)}
+        return {**answers, **group_arguments(ctx, among=changed_last(ctx))}
 
     def call(self, samples: Any, progress: Any, **options: Any) -> Any:
         change, each = options.pop("change", _NOTHING), options.pop("each", False)
@@ -65,10 +76,19 @@ class ShowHistory(CCIPOperator):
     def show(self, report: Any, out: Output) -> None:
         done, changes, each = report
         if done is None:
-            out.message = f"CCIP: {len(changes):,} changes"
+            out.pairs(*_said(changes), "CCIP: history")
         else:
             out.facts(done.facts(), "CCIP: character groups")
         _show_rows(changes, out, each=each)
+
+
+def _said(changes: History) -> tuple[str, list[tuple[str, object]]]:
+    n = n_of(changes.n_by_hand, "label") if changes.n_by_hand else None
+    by_hand: tuple[str, object] = ("Edited by hand since then, recorded with the next change", n)
+    if changes:
+        return n_of(len(changes), "change"), [by_hand]
+    waiting = f"; {n} edited by hand, recorded with the next change" if n else ""
+    return f"no change of these groups is kept{waiting}", [("Changes", "none is kept"), by_hand]
 
 
 def _show_rows(changes: History, out: Output, *, each: bool) -> None:

@@ -12,3 +12,4 @@ class KeepApart(SelectionEdit):
     failure = "CCIP could not keep the selection apart"
     function = staticmethod(keep_apart)
     to_do, nothing = "keep apart as different characters", "There is nothing to keep apart"
+    takes_several = True

@@ -14,3 +14,4 @@ class KeepTogether(SelectionEdit):
     failure = "CCIP could not keep the selection together"
     function = staticmethod(keep_together)
     to_do, nothing = "keep together as one character", "There is nothing to keep together"
+    takes_several = True

@@ -22,7 +22,7 @@ class MergeGroups(SelectionEdit):
     failure = "CCIP could not merge the groups"
     function = staticmethod(merge_groups)
     edited = "{noun} of these groups"
-    to_do, nothing = "merge the groups of: one sample of each group is enough", "There is nothing to merge"
+    to_do, nothing = "merge their groups; one of each group is enough", "There is nothing to merge"
     asks = route.asked(path=route.text, group_field=route.text, patches_field=route.text, name=route.text)
 
     def ask_more(self, form: Form, store: LabelStore) -> None:

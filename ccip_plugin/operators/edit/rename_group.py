@@ -34,6 +34,8 @@ class RenameGroup(CCIPOperator):
         store = whole_store(form.ctx, **arguments)
         group = ask_group(form, store, "group", "Character group", default=selected_group(form.ctx, store))
         name = form.text("name", "New name", description="In any script; at most 200 characters")
+        if name is None:
+            form.needs("name", "Write a new name.")
         if group is None or name is None:
             return
         try:

@@ -7,6 +7,7 @@ from fiftyone.operators import types
 from ...app import route
 from ...app.answers import given, number_of, text_of, whole_dataset
 from ...app.ask.groups import ask_group, ask_group_path, group_arguments, path_arguments, selected_group, whole_store
+from ...app.counts import n_of
 from ...app.edits import show_planned
 from ...app.forms import Form, sentence
 from ...app.operator import CCIPOperator, MissingAnswerError
@@ -18,11 +19,6 @@ from ...grouping import split_group
 from ...labels.edits import EditReport
 
 PARTS, K, CUT = "parts", "k", "cut"
-HOW = [
-    Choice(K, "Into a number of groups, by similarity"),
-    Choice(CUT, "Into groups of similar images, up to a difference"),
-    Choice(PARTS, "The selected images become a group of their own"),
-]
 
 
 class SplitGroup(CCIPOperator):
@@ -52,13 +48,20 @@ class SplitGroup(CCIPOperator):
         store = whole_store(form.ctx, **path_arguments(path))
         selected = selected_group(form.ctx, store)
         group = ask_group(form, store, "group", "Character group", default=selected)
-        how = form.choose("how", "Divide it", HOW if selected else HOW[:2], default=_default_how(form.ctx, selected))
+        how = _ask_how(form, group is not None and group == selected, store.target.noun)
         if how == K:
             form.number("k", "Number of groups", kind=int, default=2)
         elif how == CUT:
             form.number("cut", "Mean difference up to which images are one group", placeholder="0 to 1, such as 0.15")
-        form.text("name", "Name of the new group", description="Empty: a default name, which others get as well")
-        if group is None or (how == CUT and number_of(form.ctx, "cut") is None):
+        form.text(
+            "name",
+            "Name of the new group",
+            description="Left empty, it gets a default name; further groups always get one",
+        )
+        if how == CUT and number_of(form.ctx, "cut") is None:
+            form.needs("cut", "Write a number for the mean difference.")
+            return
+        if group is None:
             return
         try:
             planned = split_group(whole_dataset(form.ctx), dry_run=True, **self.options(form.ctx))
@@ -84,7 +87,7 @@ class SplitGroup(CCIPOperator):
             **arguments,
         }
         how = text_of(ctx, "how") or next((each for each in (K, CUT) if ctx.params.get(each)), None)
-        how = how or _default_how(ctx, selected)
+        how = how or _default_how(group == selected)
         if how == PARTS:
             return {**answers, PARTS: [selected_target(ctx).view]}
         number = number_of(ctx, how)
@@ -97,6 +100,17 @@ class SplitGroup(CCIPOperator):
         out.is_clean, out.clears_selection = True, True
 
 
-def _default_how(ctx: Any, selected: str | None) -> str:
-    """Several selected images of a group are the part that is divided off; one only says which group it is."""
-    return PARTS if selected is not None and n_selected(ctx) > 1 else K
+def _ask_how(form: Form, is_selected: bool, noun: str) -> str | None:
+    choices = [
+        Choice(K, "Into a number of groups, by similarity"),
+        Choice(CUT, f"Into groups of similar {noun}, up to a difference"),
+    ]
+    if is_selected:
+        what = n_of(n_selected(form.ctx), f"selected {noun.removesuffix('s')}")
+        choices.append(Choice(PARTS, f"The selection ({what}) becomes a group of its own"))
+    return form.choose("how", "Divide it", choices, default=_default_how(is_selected))
+
+
+def _default_how(is_selected: bool) -> str:
+    """The selected images of the group are the part that is divided off, a single one as well."""
+    return PARTS if is_selected else K

@@ -10,7 +10,7 @@ from ...app.answers import text_of
 from ...app.ask.embeddings import coverage_of
 from ...app.ask.models import MODEL_FOLDER, ask_model, ask_model_folder, show_location
 from ...app.ask.options import AskOption, ask_option, ask_options, given_options
-from ...app.counts import n_items, n_samples
+from ...app.counts import n_items, n_of, n_samples
 from ...app.forms import Form, vector_field_problem
 from ...app.operator import CCIPOperator
 from ...app.outputs import MAX_ROWS, Output, file_paths
@@ -105,7 +105,7 @@ def _ask_about_model(form: Form, field: str, recorded: Provenance | None) -> Non
 
 def _show_coverage(form: Form, coverage: Coverage | None) -> None:
     if coverage is None:
-        form.hint("count", f"The dataset has about {n_samples(form.target.dataset):,} images.")
+        form.hint("count", f"The dataset has about {n_of(n_samples(form.target.dataset), 'image')}.")
         return
     text = f"{n_items(form.target, coverage.n_total)}, {coverage.n_missing:,} without an embedding"
     if coverage.n_failed:

@@ -9,10 +9,12 @@ from ...app.ask.groups import path_arguments, path_of
 from ...app.forms import Form
 from ...app.operator import CCIPOperator
 from ...app.outputs import Output
+from ...app.selection import shown_patches_field
 from ...core.options import Choice
 from ...grouping.proposals import Pending, apply_proposal, pending_proposals
 from ...grouping.report import GroupingReport, describe_changes
 from ...labels.edits import EditReport
+from ...storage.targets import split_path
 from .results import show_proposed, show_report
 
 MOST_ROWS = 200
@@ -36,7 +38,7 @@ class ApplyProposal(CCIPOperator):
     def ask(self, form: Form) -> None:
         if not form.has_dataset():
             return
-        proposals = pending_proposals(form.ctx.dataset)
+        proposals = _pending(form.ctx)
         if not proposals:
             form.error("nothing", "There is no proposal: run 'CCIP: group by character' and switch writing off.")
             return
@@ -63,7 +65,7 @@ class ApplyProposal(CCIPOperator):
         return ctx.dataset
 
     def options(self, ctx: Any) -> dict[str, Any]:
-        pending = _chosen(ctx, pending_proposals(ctx.dataset))
+        pending = _chosen(ctx, _pending(ctx))
         if pending is None:
             return {}
         rows = ctx.params.get("rows") or _rows(ctx, pending)
@@ -81,6 +83,12 @@ class ApplyProposal(CCIPOperator):
 def _rows(ctx: Any, pending: Pending) -> list[int]:
     """The rows that were chosen, none for the whole proposal."""
     return [number for number, _ in pending.rows if ctx.params.get(f"row_{number}")]
+
+
+def _pending(ctx: Any) -> list[Pending]:
+    """The proposals, that of the shown detections first."""
+    shown = shown_patches_field(ctx)
+    return sorted(pending_proposals(ctx.dataset), key=lambda pending: split_path(pending.path)[0] != shown)
 
 
 def _chosen(ctx: Any, proposals: list[Pending]) -> Pending | None:

@@ -1,4 +1,4 @@
-"""Operator: the last grouping, proposal, evaluation or comparison, as it was shown when it was made."""
+"""Operator: the last grouping, proposal, evaluation, comparison or naming, as it was shown when it was made."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ class ShowLastReport(CCIPOperator):
     """Shows a report again; see :func:`~ccip_plugin.labels.history.last_reports.last_report`."""
 
     name, label, button = "last_report", "CCIP: show the last report", "Show"
-    description = "Show the result of the last grouping, proposal, evaluation or comparison again"
+    description = "Show the result of the last grouping, proposal, evaluation, comparison or naming again"
     risk = types.RiskLevel.LOW
     failure = "CCIP could not show the report"
     function = staticmethod(last_report)

@@ -6,7 +6,7 @@ from fiftyone.operators import types
 
 from ...app import route
 from ...app.answers import whole_dataset
-from ...app.ask.groups import ask_group_path, group_arguments
+from ...app.ask.groups import ask_group_path, group_arguments, has_groups, path_arguments, whole_store
 from ...app.forms import Form
 from ...app.operator import CCIPOperator
 from ...app.outputs import Output
@@ -33,6 +33,8 @@ class SaveViews(CCIPOperator):
     def ask(self, form: Form) -> None:
         path = ask_group_path(form, "There is nothing to show")
         if path is None:
+            return
+        if not has_groups(form, whole_store(form.ctx, **path_arguments(path))):
             return
         for name, description in VIEWS.items():
             form.switch(name.replace(" ", "_"), name.capitalize(), default=True, description=description)

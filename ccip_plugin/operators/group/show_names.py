@@ -5,13 +5,14 @@ from typing import Any
 from fiftyone.operators import types
 
 from ...app import route
-from ...app.ask.groups import ask_group_path, group_arguments, path_arguments
+from ...app.ask.groups import ask_group_path, group_arguments, path_arguments, paths_in
 from ...app.forms import Form, sentence
 from ...app.operator import CCIPOperator
 from ...app.outputs import Output
 from ...app.selection import shown_samples
 from ...core.errors import CCIPError
 from ...labels.views import show_names
+from ...storage.targets import split_path
 
 
 class ShowNames(CCIPOperator):
@@ -26,7 +27,13 @@ class ShowNames(CCIPOperator):
     reloads = False
 
     def ask(self, form: Form) -> None:
-        path = ask_group_path(form, "There are no names to show")
+        if not form.has_dataset():
+            return
+        paths = _of_detections(form.ctx)
+        if not paths and paths_in(form.ctx):
+            form.error("nothing", "There are no names to show on detections: images show the names of theirs anyway.")
+            return
+        path = ask_group_path(form, "There are no names to show", among=paths)
         if path is None:
             return
         try:
@@ -44,7 +51,7 @@ class ShowNames(CCIPOperator):
         return shown_samples(ctx)
 
     def options(self, ctx: Any) -> dict[str, Any]:
-        return group_arguments(ctx)
+        return group_arguments(ctx, among=_of_detections(ctx) or None)
 
     def call(self, samples: Any, progress: Any, **options: Any) -> Any:
         return show_names(samples, **options)
@@ -52,3 +59,8 @@ class ShowNames(CCIPOperator):
     def show(self, report: Any, out: Output) -> None:
         out.text("the detections have the names of their groups in this view", self.label)
         out.show_view(report)
+
+
+def _of_detections(ctx: Any) -> list[str]:
+    """The fields with groups of detections: those of images have their name as their label already."""
+    return [path for path in paths_in(ctx) if split_path(path)[0] is not None]

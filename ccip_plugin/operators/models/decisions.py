@@ -94,6 +94,8 @@ class ImportDecisions(CCIPOperator):
         sent = form.ctx.params.get("file")
         if sent and (problem := upload.problem_with(sent)):
             asked.invalid, asked.error_message = True, sentence(problem)
+        elif not sent:
+            form.needs("file", "Choose a file.")
         form.switch(
             "overwrite",
             "The file decides in conflicts",

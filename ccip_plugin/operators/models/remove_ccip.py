@@ -11,7 +11,7 @@ from ...app.forms import Form, sentence
 from ...app.operator import CCIPOperator, MissingAnswerError
 from ...app.outputs import Output
 from ...core.errors import CCIPError
-from ...jobs.removal import Removal, remove_ccip
+from ...jobs.removal import TO_KEEP, USER_LABELS, Removal, remove_ccip
 
 
 class RemoveCCIP(CCIPOperator):
@@ -56,7 +56,14 @@ class RemoveCCIP(CCIPOperator):
 
 def _show(form: Form, planned: Removal) -> None:
     facts = planned.facts()
+    if planned.n_user_labels:
+        text = (
+            f"User labels in them: {planned.n_user_labels:,}. To keep them, run 'CCIP: save decisions as a file' first."
+        )
+        form.warning("user_labels", text)
     for number, (label, value) in enumerate(facts.pairs):
+        if label in (USER_LABELS, TO_KEEP):
+            continue
         form.hint(f"ours_{number}", f"{label}: {value}")
     for number, warning in enumerate(facts.warnings):
         form.warning(f"other_{number}", sentence(warning))

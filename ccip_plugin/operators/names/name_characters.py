@@ -7,14 +7,17 @@ from fiftyone.operators import types
 from ...app import route, upload
 from ...app.answers import number_of, text_of, whole_dataset
 from ...app.ask import libraries
-from ...app.ask.groups import ask_group_path, group_arguments
+from ...app.ask.groups import ask_group_path, group_arguments, has_groups, path_arguments, whole_store
 from ...app.ask.libraries import ask_groups, ask_labeled_dataset, ask_offered, labeled_dataset
 from ...app.ask.models import MODEL_FOLDER, ask_model_folder
 from ...app.forms import Form
 from ...app.operator import CCIPOperator, MissingAnswerError
 from ...app.outputs import MAX_ROWS, Output, Picture, PictureRow, file_paths
+from ...core.errors import CCIPError
 from ...core.options import Choice
 from ...jobs.naming import name_characters
+from ...labels.history import last_report
+from ...labels.history.last_reports import ReportKind, keep_report
 from ...library import load_library
 from ...library.report import NamingReport, RowStatus
 
@@ -68,14 +71,14 @@ class NameCharacters(CCIPOperator):
 
     def ask(self, form: Form) -> None:
         path = ask_group_path(form, "There is nothing to name")
-        if path is None:
+        if path is None or not has_groups(form, whole_store(form.ctx, **path_arguments(path))):
             return
         source = _ask_source(form)
         action = form.choose("action", "What to do", _ACTIONS, default=PROPOSE)
         if action == ABOVE:
             _ask_score(form)
         elif action == CHOSEN:
-            ask_groups(form, path, "accept", "Groups")
+            ask_groups(form, path, "accept", "Groups", proposed=_proposed(form.ctx, path))
         form.switch("images", "Also images in no group", description="One row for each; an accepted one joins a group")
         if action != PROPOSE:
             form.switch("confirm", "Confirm the labels", description="Else accepted groups get a name only")
@@ -103,11 +106,30 @@ class NameCharacters(CCIPOperator):
         out.facts(report.facts(), self.label)
         noun = report.target.noun.removesuffix("s")
         rows = [{**row.as_dict(), "group": row.group or f"(one {noun})"} for row in report.rows[:MAX_ROWS]]
-        out.table("rows", "Names, what to do next first", rows, _COLUMNS)
+        out.table("rows", "Names, what to do next first", rows, _columns(rows))
         out.pictures("pictures", "The nearest image of each group and the least sure ones", _pictures(report, out.ctx))
+        path = report.target.path(group_arguments(out.ctx)["group_field"])
+        keep_report(report.target.dataset, ReportKind.NAMING, path, report.facts(), {"results": out.results()})
         rows_shown = report.accepted or report.proposed
         if rows_shown:
             out.show_view(report.view(rows_shown[:MAX_ROWS]), clears_selection=True)
+
+
+def _columns(rows: list[dict[str, Any]]) -> dict[str, str]:
+    """The columns that say something: the App cuts off the last ones of a wide table."""
+    is_second = any(row["nearest"] != row["name"] for row in rows)
+    said = {key for key in _COLUMNS if any(row.get(key) not in (None, "") for row in rows)}
+    return {key: title for key, title in _COLUMNS.items() if key in said and (key != "nearest" or is_second)}
+
+
+def _proposed(ctx: Any, path: str) -> dict[str, str]:
+    """What the last naming has proposed, by the names of the groups; its result may be closed."""
+    try:
+        rows = last_report(ctx.dataset, f"{ReportKind.NAMING} of {path}").content["results"]["rows"]
+        proposed = [row for row in rows if row["status"] == RowStatus.PROPOSED]
+        return {str(row["group"]): f"proposed: {row['name']}, score {row['score']}" for row in proposed}
+    except (CCIPError, LookupError, TypeError):  # none was made, or another version kept it
+        return {}
 
 
 def _pictures(report: NamingReport, ctx: Any) -> list[PictureRow]:
@@ -145,6 +167,8 @@ def _ask_source(form: Form) -> str | None:
         sent = form.ctx.params.get("file")
         if sent and (problem := upload.problem_with(sent)):
             asked.invalid, asked.error_message = True, problem
+        elif not sent:
+            form.needs("file", "Choose a file.")
     elif source == DATASET:
         ask_labeled_dataset(form)
     elif source == FOLDER:

@@ -62,7 +62,7 @@ def test_a_name_that_only_typed_labels_have_is_taken(grouped, typed):
     with pytest.raises(NameTakenError, match="images that users named are called 'Rei'"):
         grouped.call(rename_group, grouped.data, ONE, "Rei", dry_run=True)
     assert grouped.names()[4] == typed.format("Rei")
-    with pytest.raises(NameTakenError, match="the group 3 is called 'Rei' already"):
+    with pytest.raises(NameTakenError, match="there is a group 'Rei' already"):
         grouped.call(rename_group, grouped.data, ONE, "Rei")
     assert (grouped.names()[4], grouped.statuses()[4]) == ("Rei", "confirmed")
 

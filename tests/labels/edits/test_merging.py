@@ -440,5 +440,5 @@ def test_a_name_that_was_taken_since_is_not_brought_back(grouped):
     grouped.call(rename_group, grouped.data, ONE, "Rei")
     number = grouped.call(rename_group, grouped.data, "Rei", "Asuka").number
     grouped.call(rename_group, grouped.data, TWO, "Rei")
-    with pytest.raises(NameTakenSinceError, match="the group 2 is called 'Rei' now"):
+    with pytest.raises(NameTakenSinceError, match="another group is called 'Rei' now"):
         grouped.call(undo, grouped.data, number=number)
