@@ -90,7 +90,7 @@ class SelectionEdit(CCIPOperator):
         return {**self.details(ctx), "groups": groups, **arguments}
 
     def show(self, report: Any, out: Output) -> None:
-        out.facts(_with_progress(report, out), self.label)
+        out.facts(with_progress(report.facts(), report.path, out), self.label)
         out.is_clean, out.clears_selection = report.is_change, True
 
     def _ask_what(self, form: Form) -> str:
@@ -153,13 +153,13 @@ def show_planned(form: Form, planned: EditReport, items: str) -> None:
             form.hint(f"also_{number}", f"{what}: {text}.")
 
 
-def _with_progress(report: EditReport, out: Output) -> Facts:
+def with_progress(facts: Facts, path: str, out: Output) -> Facts:
     """The facts of an edit, and how far the review is; counting a large dataset would take longer than the edit."""
-    facts, dataset = report.facts(), out.ctx.dataset
+    dataset = out.ctx.dataset
     if not is_countable(dataset):
         return facts
     try:
-        progress = review_progress(dataset, **path_arguments(report.path))
+        progress = review_progress(dataset, **path_arguments(path))
     except CCIPError:  # of a dataset with groups of slices it is not known which ones to count
         return facts
     return replace(facts, pairs=(*facts.pairs, ("Reviewed", progress.text)))

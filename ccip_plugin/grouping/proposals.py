@@ -13,7 +13,7 @@ import numpy as np
 from fiftyone import ViewField as F
 from fiftyone.core.collections import SampleCollection
 
-from ..core.errors import CCIPError, ParameterError, check_type
+from ..core.errors import ParameterError, check_type
 from ..core.identity.groups import IdentityChanges, Registry
 from ..core.identity.ids import ids_of, places_of, texts_of
 from ..core.identity.matching import GroupChange
@@ -21,10 +21,17 @@ from ..core.identity.planning import ITEM_CHANGES, ItemChange, Plan
 from ..core.identity.state import NONE
 from ..core.progress import ProgressCallback
 from ..labels.changes import apply
-from ..labels.edits.proposed import ProposedRow, TakenRows, take_rows
+from ..labels.edits.proposed import NoProposalError, ProposalOutdatedError, ProposedRow, TakenRows, take_rows
 from ..labels.edits.report import EditReport
 from ..labels.history.last_reports import ReportKind, keep_report
-from ..labels.identities import load_registry, loaded_delta, registry_revision, stored_delta, stored_ids
+from ..labels.identities import (
+    StaleGroupsError,
+    load_registry,
+    loaded_delta,
+    registry_revision,
+    stored_delta,
+    stored_ids,
+)
 from ..labels.journal import Journal
 from ..labels.store import LabelStore
 from ..labels.tables import GroupLabel, rows_of, table_of
@@ -43,16 +50,6 @@ N_ROWS = 50
 _RESULTS = ("ids", "groups", "labels", "registry", "report", "lifted", "rows")
 
 
-class NoProposalError(CCIPError):
-    """No proposal is stored."""
-
-    mentions = ("propose_groups",)
-
-    def __init__(self, path: str):
-        super().__init__(f"there is no proposal for the character groups of {path!r}: make one with propose_groups")
-        self.path = path
-
-
 @dataclass(frozen=True, eq=False)
 class Proposal:
     """The changes that a grouping would make.
@@ -65,6 +62,7 @@ class Proposal:
         run: the configuration of that run
         rows: the changes of labels, by the groups that items leave and come to, those of most items first; each can be
             taken by itself
+        taken: the numbers of the rows that were taken
     """
 
     store: LabelStore
@@ -73,6 +71,7 @@ class Proposal:
     run_key: str | None
     run: Mapping[str, Any]
     rows: tuple[ProposedRow, ...] = ()
+    taken: tuple[int, ...] = ()
 
     @property
     def ids(self) -> dict[str, list[str]]:
@@ -192,12 +191,13 @@ def load_proposal(
         tuple(map(GroupChange.from_dict, results.groups)),
     )
     report = config.get("report") or results.report  # earlier versions have it with the head
-    rows = tuple(map(ProposedRow.from_dict, getattr(results, "rows", ())))  # earlier versions have none
+    rows = every = tuple(map(ProposedRow.from_dict, getattr(results, "rows", ())))  # earlier versions have none
     if config.get("taken") is not None:
-        rows = TakenRows.from_stored(config["taken"]).open_rows(rows, Journal(dataset, store.path))
+        rows = TakenRows.from_stored(config["taken"]).open_rows(every, Journal(dataset, store.path))
         if not rows:
             raise NoProposalError(store.path)
-    return Proposal(store, plan, GroupingReport.from_dict(report), config["run_key"], config["run"], rows)
+    taken = tuple(sorted({row.number for row in every} - {row.number for row in rows}))
+    return Proposal(store, plan, GroupingReport.from_dict(report), config["run_key"], config["run"], rows, taken)
 
 
 @with_database_errors
@@ -230,13 +230,17 @@ def apply_proposal(
         NoProposalError: none is stored
         ParameterError: there is no such row
         RowOutdatedError: the group that a row comes to was merged or deleted since
-        StaleGroupsError: the groups were changed since it was made; make a new one
+        ProposalOutdatedError: rows of it were applied, or the groups were changed since it was made
         LeaseHeldError: another process is writing
     """
     proposal = load_proposal(samples, group_field=group_field, patches_field=patches_field)
     if rows is not None:
         return _take_rows(proposal, rows, progress)
-    done = write(proposal, progress=progress)
+    try:
+        done = write(proposal, progress=progress)
+    except StaleGroupsError as error:
+        rows_left = [row.number for row in proposal.rows]
+        raise ProposalOutdatedError(proposal.store.path, rows_left, proposal.taken) from error
     _drop(proposal)
     return keep(done, proposal.store.target.dataset)
 

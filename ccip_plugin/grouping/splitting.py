@@ -58,8 +58,8 @@ def split_group(
         an :class:`~ccip_plugin.labels.edits.report.EditReport`
 
     Raises:
-        SplitError: the group cannot be divided like this
-        ParameterError: not exactly one of ``parts``, ``k`` and ``cut`` is given, or it is out of range
+        SplitError: the group cannot be divided like this, or not exactly one of ``parts``, ``k`` and ``cut`` is given
+        ParameterError: one of them is out of range
         NameTakenError: another group has one of the names
         NoSuchGroupError: there is no such group
         StaleGroupsError: the groups were changed by another process meanwhile; try again
@@ -67,7 +67,10 @@ def split_group(
     """
     check_group(group)
     if sum(each is not None for each in (parts, k, cut)) != 1:
-        raise ParameterError("parts, k, cut", (parts, k, cut), "one of the three")
+        raise SplitError(
+            f"how to divide {group!r} is given by exactly one of parts (views of images, or their ids), k (the number "
+            "of groups) and cut (the mean difference up to which images are one group), such as k=2"
+        )
     check_type("names", names, Sequence, "names of groups")
     store = LabelStore(resolve(samples, patches_field).whole(), group_field)
     if parts is None:

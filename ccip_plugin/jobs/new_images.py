@@ -19,7 +19,12 @@ from ..labels.store import LabelStore
 from ..reports.facts import Facts, counted
 from ..storage.connection import with_database_errors
 from ..storage.fields import ADD, EMBEDDINGS_FIELD, GROUP_FIELD
-from ..storage.targets import batched, resolve
+from ..storage.targets import TargetError, batched, resolve
+
+_DETECTIONS = (
+    "add_and_group groups whole images, as new ones have no detections yet: add the images to the dataset, run your "
+    "detector on them, then call compute_embeddings and group_characters(mode='add') with patches_field"
+)
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,7 @@ def add_and_group(
     provider: str = "auto",
     embeddings_field: str = EMBEDDINGS_FIELD,
     group_field: str = GROUP_FIELD,
+    patches_field: str | None = None,
     progress: ProgressCallback | None = None,
 ) -> AdditionReport:
     """Adds the new images of a folder to a dataset, embeds them, and puts them into existing groups.
@@ -97,6 +103,7 @@ def add_and_group(
         provider ("auto"): the execution provider of onnxruntime
         embeddings_field ("ccip_embedding"): the field with the embeddings
         group_field ("character_group"): the field with the groups
+        patches_field (None): refused: new images have no detections yet; the message says what to do instead
         progress (None): called with the stage and its progress
 
     Returns:
@@ -104,9 +111,11 @@ def add_and_group(
 
     Raises:
         IngestError: a path does not exist, or there are no images
-        TargetError: the dataset is no image dataset
+        TargetError: the dataset is no image dataset, or a ``patches_field`` was given
         CCIPError: the model or the fields cannot be used; the message says why
     """
+    if patches_field is not None:
+        raise TargetError(_DETECTIONS)
     found = find_images(*paths, recursive=recursive, progress=progress)
     opened = open_dataset(dataset) if isinstance(dataset, str) else dataset
     store = LabelStore(resolve(opened), group_field)

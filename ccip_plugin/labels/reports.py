@@ -42,6 +42,7 @@ class ApplyReport:
         n_left: labels that were edited, or deleted, while the change was being written
         refused: the ids of items whose labels cannot be written, with the reason
         n_gone: how many of ``n_left`` are of images or detections that were deleted
+        n_unknown: number of labels edited by hand that undo left as they were edited, as that of before is not known
     """
 
     number: int | None
@@ -51,6 +52,7 @@ class ApplyReport:
     n_left: int = 0
     refused: Mapping[str, str] = field(default_factory=dict)
     n_gone: int = 0
+    n_unknown: int = 0
 
     def facts(self) -> Facts:
         """The report as text."""
@@ -63,6 +65,7 @@ class ApplyReport:
                 ("User labels kept", self.n_kept or None),
                 ("Edited since, not changed", self.n_left - self.n_gone or None),
                 ("Deleted since, or replaced by others", self.n_gone or None),
+                ("Kept as edited by hand, the label before is not known", self.n_unknown or None),
                 ("Cannot be written", refused_text(self.refused)),
             ],
         )

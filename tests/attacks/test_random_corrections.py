@@ -90,8 +90,8 @@ class Corrections:
         if touched is not None and self.n_changes() > n:
             self.done.append((before, groups))
 
-    def some(self, state):
-        return self.rng.sample(sorted(state.labels), self.rng.choice([1, 1, 2, 3]))
+    def some(self, state, numbers=(1, 1, 2, 3)):
+        return self.rng.sample(sorted(state.labels), self.rng.choice(numbers))
 
     def a_group(self, state):
         return self.rng.choice(sorted(self.members(state)))
@@ -190,7 +190,7 @@ class Corrections:
         return members
 
     def keep_apart(self, before):
-        ids = self.some(before)
+        ids = self.some(before, (2, 3))
         keep_apart(self.view(ids), **self.field)
         after = self.state()
         grouped = [after.labels[item].get("group_id") for item in ids if text_of(after.labels[item]) != UNASSIGNED]
@@ -205,7 +205,7 @@ class Corrections:
         return set()
 
     def keep_together(self, before):
-        ids = self.some(before)
+        ids = self.some(before, (2, 3))
         keep_together(self.view(ids), **self.field)
         after = self.state()
         assert len({after.labels[item]["group_id"] for item in ids}) == 1

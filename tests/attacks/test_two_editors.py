@@ -36,6 +36,7 @@ MAY_BE_REFUSED = {  # what the functions document
     "SeveralCoversError",
     "SplitError",
     "TooFewGroupsError",
+    "TooFewItemsError",
     "GroupTooSmallError",
     "NothingToSplitError",
 }

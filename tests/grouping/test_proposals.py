@@ -136,7 +136,7 @@ def test_is_outdated_when_the_groups_were_changed(grouped):
     propose_groups(samples, eps=1.0)
     group_characters(samples, min_samples=3)
     assert [pending.is_outdated for pending in pending_proposals(samples)] == [True]
-    with pytest.raises(StaleGroupsError):
+    with pytest.raises(StaleGroupsError, match=r"changed since it was made; apply what is left .* propose_groups"):
         apply_proposal(samples)
     assert labels(samples) == ["unassigned"] * 4
     assert load_proposal(samples).counts["merged"] == 2, "it can still be looked at"

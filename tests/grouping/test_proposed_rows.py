@@ -65,7 +65,9 @@ def test_taking_one_keeps_the_others(data):
     assert (done.n_changed, done.groups, done.is_done) == (1, {THREE: 1}, True)
     assert labels(data) == [*before[:9], THREE, before[10]]
     assert list(texts(data).values()) == [MOVES]
-    with pytest.raises(StaleGroupsError):
+    moves, joins = number_of(data, MOVES), 3 - number_of(data, MOVES)
+    left = f"apply what is left by its numbers, row {moves}, or"
+    with pytest.raises(StaleGroupsError, match=f"row {joins} of it was applied already; {left}"):
         apply_proposal(data)
     apply_proposal(data, rows=[number_of(data, MOVES)])
     assert labels(data)[4] == ONE and data.values("character_group.status")[4] == "auto"

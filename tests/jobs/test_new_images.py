@@ -151,3 +151,9 @@ def test_the_app_reads_allowed_folders_only(made, images, tmp_path, monkeypatch,
     assert "no folder" in problems(form(ADD, data, folder=str(folder / "none")))["folder"]
     assert "'folder' is empty" in str(run(ADD, data))
     assert len(data) == 6
+
+
+def test_detections_are_refused_with_what_to_do(made):
+    data, folder = made
+    with pytest.raises(TargetError, match="run your detector on them, then call compute_embeddings"):
+        add_and_group(data, folder, patches_field="people")

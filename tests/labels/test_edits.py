@@ -267,7 +267,9 @@ def test_the_operator_rejects_and_can_be_undone(embedded):
     before = labels(data)
     shown = run(REJECT, data, selected=data.values("id")[:1])
     assert shown["notify"]["message"] == f"CCIP: rejected: 1 of '{ONE}'"
-    assert facts(shown["show_output"]["results"])["Removed from their group"] == f"1 of '{ONE}'"
+    told = facts(shown["show_output"]["results"])
+    assert told["Removed from their group"] == f"1 of '{ONE}'"
+    assert told["Action"] == "not this character (change 2)" and told["Reviewed"].startswith("0 of 4 images confirmed")
     data.reload()
     assert labels(data)[0] == UNASSIGNED
     run(UNDO, data)

@@ -157,7 +157,7 @@ def _group_to(made: Edit, to: GroupRef | None) -> int:
     if known is not None:
         return known
     if looks_default(to):
-        raise NoSuchGroupError(made.store.path, to)
+        raise NoSuchGroupError(made.store.path, to, has_any=made.draft.registry.revision > 0)
     check_name(to)
     return made.draft.new_group(to.strip())
 

@@ -32,9 +32,12 @@ _SPARE = 10  # default names that are looked up before a new group is named
 class NoSuchGroupError(CCIPError, ValueError):
     """No group has that name or id."""
 
-    def __init__(self, path: str, group: GroupRef, merged_into: int | None = None):
+    mentions = ("group_characters",)
+
+    def __init__(self, path: str, group: GroupRef, merged_into: int | None = None, *, has_any: bool = True):
         why = "" if merged_into is None else f" any more, it was merged into the group {merged_into}"
-        super().__init__(f"{path!r} has no character group {group!r}{why}: give the name of a group, or its id")
+        message = f"{path!r} has no character group {group!r}{why}: give the name of a group, or its id"
+        super().__init__(message if has_any else f"{path!r} has no character groups: make some with group_characters")
         self.path, self.group = path, group
 
 
@@ -250,7 +253,8 @@ def _resolve(draft: Draft, path: str, group: GroupRef) -> int:
     group_id = draft.find(group)
     if group_id is None:
         gone = draft.groups.get(group) if isinstance(group, int) else None
-        raise NoSuchGroupError(path, group, None if gone is None else gone.merged_into)
+        merged_into = None if gone is None else gone.merged_into
+        raise NoSuchGroupError(path, group, merged_into, has_any=draft.registry.revision > 0)
     return group_id
 
 

@@ -9,6 +9,7 @@ from ...core.progress import ProgressCallback
 from ...reports.facts import counted
 from ...storage.fields import STATUS_AUTO, UNASSIGNED
 from ...storage.targets import items_view
+from ..identities import StaleGroupsError
 from ..journal import EntryState, Journal
 from ..store import LabelStore
 from ..tables import GroupLabel
@@ -17,6 +18,17 @@ from .report import EditReport
 
 ACTION = "apply_proposal"
 _TAKEN = "changes", "made"
+_NAMED = 20  # numbers of rows that a message lists
+
+
+class NoProposalError(CCIPError):
+    """No proposal is stored."""
+
+    mentions = ("propose_groups",)
+
+    def __init__(self, path: str):
+        super().__init__(f"there is no proposal for the character groups of {path!r}: make one with propose_groups")
+        self.path = path
 
 
 class RowOutdatedError(CCIPError):
@@ -28,6 +40,32 @@ class RowOutdatedError(CCIPError):
             "was proposed. Propose the groups again, or take other rows"
         )
         self.row = row
+
+
+class ProposalOutdatedError(StaleGroupsError):
+    """The whole of a proposal cannot be applied: rows of it were, or the groups were changed since it was made.
+
+    Attributes:
+        rows: the numbers of the rows that are left
+        taken: the numbers of those that were applied
+    """
+
+    mentions = ("propose_groups",)
+
+    def __init__(self, path: str, rows: Sequence[int], taken: Sequence[int]):
+        why = f"the character groups of {path!r} were changed since it was made"
+        if taken:
+            why = f"{_listed(taken)} of it {'was' if len(taken) == 1 else 'were'} applied already"
+        how = f"apply what is left by its numbers, {_listed(rows)}, or " if rows else ""
+        CCIPError.__init__(
+            self, f"the proposal cannot be applied as a whole: {why}; {how}make a new one with propose_groups"
+        )
+        self.path, self.rows, self.taken = path, tuple(rows), tuple(taken)
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    shown = ", ".join([*map(str, numbers[:_NAMED]), *["..."] * (len(numbers) > _NAMED)])
+    return f"{'row' if len(numbers) == 1 else 'rows'} {shown}"
 
 
 @dataclass(frozen=True)

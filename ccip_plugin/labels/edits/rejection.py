@@ -18,7 +18,7 @@ from ...storage.fields import GROUP_FIELD, STATUS_AUTO, UNASSIGNED
 from ...storage.targets import TargetError, resolve
 from ..changes import apply, finish_interrupted
 from ..identities import StaleGroupsError, load_registry_of
-from ..reports import refused_text
+from ..reports import action_text, refused_text
 from ..store import LabelStore
 from ..tables import GroupLabel, table_of
 from .by_hand import record_by_hand
@@ -48,6 +48,7 @@ class Rejection:
         refused: the ids of items whose labels cannot be written, with the reason; the rejection is recorded
         is_done: False for a dry run
         n_by_hand: number of labels that were edited by hand, and that were recorded before as a change of their own
+        number: the number of the change, None for a dry run
     """
 
     path: str
@@ -57,6 +58,7 @@ class Rejection:
     refused: Mapping[str, str] = field(default_factory=dict)
     is_done: bool = False
     n_by_hand: int = 0
+    number: int | None = None
 
     @property
     def n_rejected(self) -> int:
@@ -81,6 +83,7 @@ class Rejection:
         return Facts.of(
             f"rejected: {self.counts}" if self.is_done else f"to be rejected: {self.counts}",
             [
+                ("Action", None if self.number is None else f"{action_text('reject')} (change {self.number})"),
                 ("Removed from their group" if self.is_done else "To be removed from their group", self.counts),
                 ("In no group before", self.n_without or None),
                 ("Changed during the run, not overwritten", self.n_left or None),
@@ -160,4 +163,4 @@ def _reject(store: LabelStore, dry_run: bool, progress: ProgressCallback | None)
         return rejection
     plan = Plan(table_of(rows), draft.changes())
     done = apply(store, plan, action="reject", is_automatic=False, progress=progress)
-    return replace(rejection, n_left=done.n_left, refused=done.refused, is_done=True)
+    return replace(rejection, n_left=done.n_left, refused=done.refused, is_done=True, number=done.number)

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 from fiftyone.core.collections import SampleCollection
 
-from ...core.errors import ParameterError
+from ...core.errors import CCIPError, ParameterError
 from ...core.progress import ProgressCallback
 from ...storage.connection import with_database_errors
 from ...storage.fields import GROUP_FIELD, STATUS_CONFIRMED
-from ...storage.targets import Target, items_view, resolve
+from ...storage.targets import Target, items_view
 from ..answers import PairAnswer, save_answers
 from ..identities import registry_revision
 from ..store import LabelStore
@@ -23,6 +23,15 @@ from .report import EditReport, names_text
 
 MAX_APART = 100
 """The most groups or images that one decision keeps apart."""
+
+
+class TooFewItemsError(CCIPError, ValueError):
+    """A decision about several images or detections needs two or more."""
+
+    def __init__(self, noun: str, what: str, n_items: int):
+        were = f"no {noun} were given" if not n_items else "a single one was given"
+        super().__init__(f"to {what} takes two or more {noun}, and {were}: give a view of them, or groups")
+        self.n_items = n_items
 
 
 @with_database_errors
@@ -54,6 +63,7 @@ def keep_together(
         an :class:`~ccip_plugin.labels.edits.report.EditReport`
 
     Raises:
+        TooFewItemsError: this is a single image
         SeveralNamesError: several of the groups have names that people gave: use ``merge_groups`` with a name
         NoSuchGroupError: there is no such group
         TargetError: a whole dataset was given without groups, or what cannot have groups
@@ -65,6 +75,7 @@ def keep_together(
 
     def plan(made: Edit) -> None:
         if chosen is None:
+            _check_several(made, "keep together")
             keep_items_together(made)
             return
         ids = made.resolve_all(chosen)
@@ -120,6 +131,7 @@ def keep_apart(
 
     Raises:
         TooFewGroupsError: this is a single group
+        TooFewItemsError: this is a single image
         ParameterError: these are more than 100
         NoSuchGroupError: there is no such group
         TargetError: a whole dataset was given without groups, or what cannot have groups
@@ -128,10 +140,12 @@ def keep_apart(
     """
     chosen = as_groups(groups)
     store = chosen_store(samples, chosen, group_field, patches_field, "keep apart")
-    if chosen is None:
-        return edit(store, "keep_apart", keep_items_apart, groups=None, dry_run=dry_run, progress=progress)
 
     def plan(made: Edit) -> None:
+        if chosen is None:
+            _check_several(made, "keep apart")
+            keep_items_apart(made)
+            return
         ids = made.resolve_all(chosen)
         if len(ids) < 2:
             raise TooFewGroupsError(store.path, "keep apart", len(ids))
@@ -139,8 +153,9 @@ def keep_apart(
         made.draft.keep_apart(ids)
         made.details["Kept apart"] = names_text(made.draft.groups[group_id].name for group_id in ids)
 
-    whole = LabelStore(resolve(samples, patches_field).whole(), group_field)
-    return edit(whole, "keep_apart", plan, groups=chosen, dry_run=dry_run, progress=progress)
+    if chosen is not None:
+        store = LabelStore(store.target.whole(), group_field)
+    return edit(store, "keep_apart", plan, groups=chosen, dry_run=dry_run, progress=progress)
 
 
 def keep_items_apart(made: Edit) -> None:
@@ -172,6 +187,11 @@ def _fit(row: tuple[str, str, GroupLabel | None]) -> tuple[bool, float]:
     if label is None or label.difference is None:
         return label is None or label.status != STATUS_CONFIRMED, 1.0
     return label.status != STATUS_CONFIRMED, label.difference
+
+
+def _check_several(made: Edit, what: str) -> None:
+    if len(made.rows) < 2:
+        raise TooFewItemsError(made.store.target.noun, what, len(made.rows))
 
 
 def _check_number(name: str, n: int) -> None:

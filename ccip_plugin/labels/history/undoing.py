@@ -27,8 +27,10 @@ from .trace import trace_of
 class NothingToUndoError(CCIPError):
     """There is no such change to undo, or none to redo."""
 
-    def __init__(self, path: str, action: str, number: int | None = None):
-        if action == "redo":
+    def __init__(self, path: str, action: str, number: int | None = None, *, is_undone: bool = False):
+        if is_undone:
+            message = f"change {number} of {path!r} is undone already: redo repeats the one that was undone last"
+        elif action == "redo":
             message = f"there is no change of {path!r} to redo: after an undo, any other change ends that"
         elif number is None:
             message = f"there is no change of {path!r} to undo"
@@ -153,13 +155,16 @@ def _turn(
         journal = recover(store, held)
         entry = choose(journal)
         if entry is None:
-            raise NothingToUndoError(store.path, action, number)
+            is_undone = any(each.number == number and each.state == EntryState.UNDONE for each in journal.entries())
+            raise NothingToUndoError(store.path, action, number, is_undone=is_undone)
         store.check()
         if not store.is_declared():  # the change may have deleted the field
             store.declare()
             install_label_schema(store)
         done = write_entry(store, journal, journal.stamp(entry, state=state), held, progress=progress)
-        return replace(done, action=f"{action} {entry.action}")
+        n_unknown = min(done.n_written, entry.n_unknown) if state == EntryState.UNDOING else 0
+        n_written = done.n_written - n_unknown
+        return replace(done, action=f"{action} {entry.action}", n_written=n_written, n_unknown=n_unknown)
 
 
 def _check_later(store: LabelStore, journal: Journal, entry: Entry, later: Sequence[Entry]) -> None:

@@ -7,6 +7,7 @@ from fiftyone.operators import types
 
 from ...app import route
 from ...app.ask.groups import ask_group_path, group_arguments, path_arguments
+from ...app.edits import with_progress
 from ...app.forms import Form, sentence
 from ...app.operator import CCIPOperator
 from ...app.outputs import Output
@@ -47,7 +48,7 @@ class Reject(CCIPOperator):
         return group_arguments(ctx, selected_target(ctx))
 
     def show(self, report: Rejection, out: Output) -> None:
-        out.facts(report.facts(), self.label)
+        out.facts(with_progress(report.facts(), report.path, out), self.label)
         out.clears_selection = True
 
 

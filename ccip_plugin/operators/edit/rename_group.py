@@ -7,6 +7,7 @@ from fiftyone.operators import types
 from ...app import route
 from ...app.answers import text_of, whole_dataset
 from ...app.ask.groups import ask_group, ask_group_path, group_arguments, path_arguments, selected_group, whole_store
+from ...app.edits import with_progress
 from ...app.forms import Form, sentence
 from ...app.operator import CCIPOperator, MissingAnswerError
 from ...app.outputs import Output
@@ -62,5 +63,5 @@ class RenameGroup(CCIPOperator):
         return {**answers, **arguments}
 
     def show(self, report: EditReport, out: Output) -> None:
-        out.facts(report.facts(), self.label)
+        out.facts(with_progress(report.facts(), report.path, out), self.label)
         out.clears_selection = True

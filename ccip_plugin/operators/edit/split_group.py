@@ -8,7 +8,7 @@ from ...app import route
 from ...app.answers import given, number_of, text_of, whole_dataset
 from ...app.ask.groups import ask_group, ask_group_path, group_arguments, path_arguments, selected_group, whole_store
 from ...app.counts import n_of
-from ...app.edits import show_planned
+from ...app.edits import show_planned, with_progress
 from ...app.forms import Form, sentence
 from ...app.operator import CCIPOperator, MissingAnswerError
 from ...app.outputs import Output
@@ -96,7 +96,7 @@ class SplitGroup(CCIPOperator):
         return {**answers, how: 2 if number is None else number}
 
     def show(self, report: EditReport, out: Output) -> None:
-        out.facts(report.facts(), self.label)
+        out.facts(with_progress(report.facts(), report.path, out), self.label)
         out.is_clean, out.clears_selection = True, True
 
 

@@ -6,9 +6,9 @@ from typing import Any
 from ...app.ask.groups import path_arguments, whole_store
 from ...app.outputs import CLICKED_ITEMS, MAX_ROWS, Output, Picture, PictureRow, file_paths
 from ...grouping.charts import size_chart
-from ...grouping.proposals import NoProposalError, load_proposal
+from ...grouping.proposals import load_proposal
 from ...grouping.report import GroupingReport, GroupShape, describe_group_change, nearest_pairs, next_steps
-from ...labels.edits.proposed import ProposedRow
+from ...labels.edits.proposed import NoProposalError, ProposedRow
 from ...labels.views import examples
 
 N_ROWS, N_PICTURES = 8, 3

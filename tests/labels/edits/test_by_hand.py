@@ -160,8 +160,10 @@ def test_what_cannot_be_undone_is_said(grouped, monkeypatch):
     grouped.call(confirm, grouped.view(8))
     change = next(each for each in grouped.call(history, grouped.data) if each.action == "edited_by_hand")
     assert change.problem_text == f"change {change.number}: 1 of 2 cannot be undone"
-    grouped.call(undo, grouped.data)
+    done = grouped.call(undo, grouped.data, number=change.number)
     assert grouped.names()[:2] == ["Rei", ONE]
+    assert (done.n_written, done.n_unknown) == (1, 1)
+    assert done.facts()["Kept as edited by hand, the label before is not known"] == "1"
 
 
 def test_text_that_names_no_group(grouped):

@@ -27,6 +27,7 @@ from ccip_plugin.labels.edits import (
     TooFewGroupsError,
 )
 from ccip_plugin.labels.edits.names import NameTakenError
+from ccip_plugin.labels.edits.together import TooFewItemsError
 from ccip_plugin.labels.history.undoing import NameTakenSinceError
 from ccip_plugin.storage.targets import TargetError
 from tests.support.database.edits import ONE, TWO
@@ -160,6 +161,27 @@ def test_a_new_name_for_a_merged_group(grouped):
 
 def vars_of(group):
     return {name: getattr(group, name) for name in Group.__dataclass_fields__}
+
+
+def test_how_to_divide_is_asked_for(grouped):
+    for how in ({}, {"k": 2, "cut": 0.1}):
+        with pytest.raises(SplitError, match=f"how to divide '{ONE}' is given by exactly one of parts .* such as k=2"):
+            grouped.call(split_group, grouped.data, ONE, **how)
+
+
+def test_where_there_are_no_groups_one_learns_how_to_make_them(embedded):
+    data = embedded("aab")
+    for function in (rename_group, move):
+        with pytest.raises(NoSuchGroupError, match="no character groups: make some with group_characters"):
+            function(data if function is rename_group else data[:1], "char_0001", *["Rei"] * (function is rename_group))
+
+
+@pytest.mark.parametrize("function", [keep_apart, keep_together])
+def test_it_takes_two_images(grouped, function):
+    with pytest.raises(TooFewItemsError, match=r"takes two or more .*, and a single one was given"):
+        grouped.call(function, grouped.view(0))
+    with pytest.raises(TooFewItemsError, match="and no "):
+        grouped.call(function, grouped.view(), dry_run=True)
 
 
 def test_names_that_a_merged_group_cannot_have(grouped):

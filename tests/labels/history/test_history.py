@@ -246,6 +246,13 @@ def test_a_change_that_is_not_there(grouped, number):
         undo(grouped, number=number)
 
 
+def test_a_change_that_is_undone_already(grouped):
+    ccip.confirm(grouped[:1])
+    undo(grouped)
+    with pytest.raises(NothingToUndoError, match=r"^change 2 of 'character_group' is undone already: redo repeats"):
+        undo(grouped, number=2)
+
+
 # -- in the App
 
 
