@@ -60,8 +60,7 @@ class Proposal:
         report: the grouping, as it will be when it is applied
         run_key: the run that will record it, None for none
         run: the configuration of that run
-        rows: the changes of labels, by the groups that items leave and come to, those of most items first; each can be
-            taken by itself
+        rows: the changes of labels, by the groups that items leave and come to, the largest first, to take one by one
         taken: the numbers of the rows that were taken
     """
 
@@ -191,11 +190,10 @@ def load_proposal(
         tuple(map(GroupChange.from_dict, results.groups)),
     )
     report = config.get("report") or results.report  # earlier versions have it with the head
-    rows = every = tuple(map(ProposedRow.from_dict, getattr(results, "rows", ())))  # earlier versions have none
-    if config.get("taken") is not None:
-        rows = TakenRows.from_stored(config["taken"]).open_rows(every, Journal(dataset, store.path))
-        if not rows:
-            raise NoProposalError(store.path)
+    every = tuple(map(ProposedRow.from_dict, getattr(results, "rows", ())))  # earlier versions have none
+    rows = TakenRows.from_stored(config.get("taken")).open_rows(every, Journal(dataset, store.path))
+    if every and not rows:
+        raise NoProposalError(store.path)
     taken = tuple(sorted({row.number for row in every} - {row.number for row in rows}))
     return Proposal(store, plan, GroupingReport.from_dict(report), config["run_key"], config["run"], rows, taken)
 
@@ -239,8 +237,7 @@ def apply_proposal(
     try:
         done = write(proposal, progress=progress)
     except StaleGroupsError as error:
-        rows_left = [row.number for row in proposal.rows]
-        raise ProposalOutdatedError(proposal.store.path, rows_left, proposal.taken) from error
+        raise ProposalOutdatedError(proposal.store.path, proposal.rows, proposal.taken) from error
     _drop(proposal)
     return keep(done, proposal.store.target.dataset)
 
@@ -332,8 +329,7 @@ def keep(report: GroupingReport, dataset: fo.Dataset) -> GroupingReport:
 def rescued_view(samples: SampleCollection, *, group_field: str = GROUP_FIELD, patches_field: str | None = None) -> Any:
     """The images or detections that were rescued into their groups and that no user confirmed.
 
-    Their mean difference to the group exceeds the limit, so they should be reviewed: confirm them, or give them another
-    label.
+    Their mean difference to the group exceeds the limit, so review them: confirm them, or give them another label.
 
     Args:
         samples: a dataset or view

@@ -38,9 +38,9 @@ _TOO_LONG = (
     "stay as they are, and name no group"
 )
 _DEFAULT_NAMES = (
-    "the labels of {n} {noun}, decided by users, came with default names, such as 'char_0001', from elsewhere: "
-    "where two datasets have the same one, they are one group now. Name groups before datasets are merged; to group "
-    "these {noun} again, delete their labels"
+    "the labels of {n} {noun}, decided by users, have default names, such as 'char_0001', that no group of this field "
+    "had, as when they were typed, or datasets were merged: {noun} with the same one are one group now, though they "
+    "may be of two datasets. Name groups before datasets are merged; to group these {noun} again, delete their labels"
 )
 _PARTLY_NAMED = (
     "{name!r} was given to {n:,} of {n_all:,} {noun} of {group!r}, which keeps its name: merge the two with "

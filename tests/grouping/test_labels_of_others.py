@@ -164,7 +164,7 @@ def test_decided_labels_with_default_names_of_two_datasets_are_said(dataset, tmp
         part.set_values(FIELD, labels)
         merged.add_collection(part)
     (warning,) = group_characters(merged).warnings
-    assert "labels of 2 images, decided by users, came with default names" in warning
+    assert "labels of 2 images, decided by users, have default names" in warning
     assert merged.values(f"{FIELD}.label")[0] == merged.values(f"{FIELD}.label")[6] == "char_0001"
     assert group_characters(merged).warnings == ()
 

@@ -65,7 +65,25 @@ def test_a_report_says_when_labels_are_newer(samples):
     sample = samples.first()
     sample.character_group.label = "レイ"
     sample.save()
-    assert last_report(samples).age == "1 sample changed since this report: labels may be newer"
+    assert last_report(samples).age == "labels of 1 sample were edited since this report"
+
+
+@pytest.mark.parametrize("patches_field", [None, "people"])
+def test_only_labels_make_a_report_old(dataset, patches_field):
+    import fiftyone as fo
+
+    data = dataset(*[f"/{n}.png" for n in range(6)])
+    if patches_field:
+        for sample in data.iter_samples(autosave=True):
+            sample["people"] = fo.Detections(detections=[fo.Detection(label="girl", bounding_box=[0, 0, 1, 1])])
+    embed(data, "aaabbb", patches_field)
+    group_characters(data, patches_field=patches_field)
+    data.set_values("notes", list("abcdef"))
+    data.tag_samples("seen")
+    assert last_report(data).age is None
+    path = "people.detections.character_group" if patches_field else "character_group.label"
+    data[:2].set_values(path, [[None], ["Rei"]] if patches_field else [None, "Rei"])
+    assert last_report(data).age == "labels of 2 samples were edited since this report"
 
 
 def test_the_last_one_replaces_the_one_before(samples):

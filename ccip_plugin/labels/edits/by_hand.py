@@ -80,9 +80,28 @@ def record_all_by_hand(store: LabelStore, state: State) -> tuple[int, State]:
 
 
 def count_by_hand(store: LabelStore) -> int:
-    """The number of labels that were edited by hand since the last look. Nothing is written."""
-    last = last_look(store.target.dataset, store.path)
-    return 0 if last is None else len(_edited_since(store, last))
+    """The number of labels that were edited by hand since the last look, and that the next change records.
+
+    Default names that no group has are for a run to judge, and do not count. Nothing is written.
+    """
+    dataset, path = store.target.dataset, store.path
+    last = last_look(dataset, path)
+    rows = [] if last is None else _edited_since(store, last)
+    labels = [store.from_raw(raw) for *_, raw in rows]
+    draft = Draft(load_registry_of(dataset, path, labels)) if rows else None
+    return sum(draft is not None and not _is_for_a_run(draft, label) for label in labels)
+
+
+def count_edited_after(store: LabelStore, at: datetime.datetime) -> int:
+    """The number of samples that were modified after a time, and whose label, or one of their detections', has another
+    text than this plugin has written, or none any more.
+
+    Args:
+        store: where the labels are
+        at: the time
+    """
+    found = {"last_modified_at": {"$gt": at}, "$expr": {"$or": [_is_edited(store), _is_deleted(store)]}}
+    return int(store.documents.count_documents(found))
 
 
 _Row = tuple[str, str, Raw]
@@ -111,6 +130,28 @@ def _is_edited(store: LabelStore) -> dict[str, Any]:
     is_edited = {"$and": [{"$eq": [{"$type": name}, "string"]}, {"$ne": [name, written]}]}
     detections = {"$ifNull": [f"${store.target.labels_path}", []]}
     return {"$gt": [{"$size": {"$filter": {"input": detections, "as": "each", "cond": is_edited}}}, 0]}
+
+
+def _is_deleted(store: LabelStore) -> dict[str, Any]:
+    """Whether a sample, or one of its detections, has lost the text that this plugin has written, for the database."""
+    label, assigned = (store.attribute_path(name) for name in ("label", "assigned"))
+    if not store.target.is_patches:
+        return {
+            "$and": [
+                {"$ne": [{"$ifNull": [f"${assigned}", None]}, None]},
+                {"$eq": [{"$ifNull": [f"${label}", None]}, None]},
+            ]
+        }
+    name, written = ({"$ifNull": [f"$$each.{_key(store, each)}", None]} for each in ("label", "assigned"))
+    is_deleted = {"$and": [{"$ne": [written, None]}, {"$eq": [name, None]}]}
+    detections = {"$ifNull": [f"${store.target.labels_path}", []]}
+    return {"$gt": [{"$size": {"$filter": {"input": detections, "as": "each", "cond": is_deleted}}}, 0]}
+
+
+def _is_for_a_run(draft: Draft, label: GroupLabel | None) -> bool:
+    """Whether a label has a default name that no group has: it may be of another dataset, and a run finds out."""
+    name = None if label is None else label.group_name
+    return label is None or (name is not None and looks_default(name) and draft.id_of_name(name) is None)
 
 
 def _edited_in(store: LabelStore, sample_ids: Iterable[str]) -> list[_Row]:
@@ -156,8 +197,8 @@ def _write(store: LabelStore, rows: Sequence[_Row]) -> int:
     moves: list[Move] = []
     for item_id, sample_id, raw, label in read:
         name = None if label is None else label.group_name
-        if label is None or (name is not None and looks_default(name) and draft.id_of_name(name) is None):
-            continue  # a default name that no group has may be of another dataset: a run finds out by the image
+        if label is None or _is_for_a_run(draft, label):
+            continue
         group_id = draft.id_of(name, label.group_id)
         confirmed = label.confirmed(group_id)
         if group_id is not None:

@@ -46,17 +46,17 @@ class ProposalOutdatedError(StaleGroupsError):
     """The whole of a proposal cannot be applied: rows of it were, or the groups were changed since it was made.
 
     Attributes:
-        rows: the numbers of the rows that are left
+        rows: the rows that are left
         taken: the numbers of those that were applied
     """
 
     mentions = ("propose_groups",)
 
-    def __init__(self, path: str, rows: Sequence[int], taken: Sequence[int]):
+    def __init__(self, path: str, rows: "Sequence[ProposedRow]", taken: Sequence[int]):
         why = f"the character groups of {path!r} were changed since it was made"
         if taken:
             why = f"{_listed(taken)} of it {'was' if len(taken) == 1 else 'were'} applied already"
-        how = f"apply what is left by its numbers, {_listed(rows)}, or " if rows else ""
+        how = f"apply what is left by its numbers, {_listed([row.number for row in rows])}, or " if rows else ""
         CCIPError.__init__(
             self, f"the proposal cannot be applied as a whole: {why}; {how}make a new one with propose_groups"
         )

@@ -20,9 +20,11 @@ from ...core.errors import CCIPError, check_type
 from ...reports.facts import Facts, counted
 from ...reports.words import local_time
 from ...storage.connection import with_database_errors
-from ...storage.internals import dataset_id, root_dataset, sample_documents, store_values
-from ...storage.targets import TargetError
+from ...storage.internals import dataset_id, root_dataset, store_values
+from ...storage.targets import TargetError, resolve, split_path
+from ..edits.by_hand import count_edited_after
 from ..identities import registry_revision
+from ..store import LabelStore
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +68,7 @@ class LastReport:
         warnings: what needed attention
         revisions: of the fields with character groups that it is about, what the groups were
         content: what the App shows
-        n_changed: number of samples that were changed since
+        n_changed: number of samples with labels that were edited by hand since, as far as no change has recorded them
         is_outdated: whether the groups were changed since
     """
 
@@ -97,7 +99,7 @@ class LastReport:
         if self.is_outdated:
             return "this report is older than the labels: character groups were changed since, see the history"
         if self.n_changed:
-            return f"{counted(self.n_changed, 'sample')} changed since this report: labels may be newer"
+            return f"labels of {counted(self.n_changed, 'sample')} were edited since this report"
         return None
 
     def facts(self) -> Facts:
@@ -173,7 +175,7 @@ def last_report(samples: SampleCollection, report: str | None = None) -> LastRep
     text = ExecutionStore.create(STORE, dataset_id(dataset)).get(f"{_CONTENT}{found.kind}/{found.path}")
     is_outdated = any(registry_revision(dataset, path) != revision for path, revision in found.revisions.items())
     values = {**_fields(found), "content": json.loads(text or "{}"), "is_outdated": is_outdated}
-    return LastReport(**{**values, "n_changed": _n_changed(dataset, found.at)})
+    return LastReport(**{**values, "n_changed": _n_changed(dataset, found)})
 
 
 def _dataset(samples: SampleCollection) -> fo.Dataset:
@@ -182,10 +184,14 @@ def _dataset(samples: SampleCollection) -> fo.Dataset:
     return root_dataset(samples)
 
 
-def _n_changed(dataset: fo.Dataset, at: str) -> int:
-    """The number of samples that were changed after a time, found by FiftyOne's own index."""
-    newer = {"last_modified_at": {"$gt": datetime.datetime.fromisoformat(at)}}
-    return int(sample_documents(dataset).count_documents(newer))
+def _n_changed(dataset: fo.Dataset, report: LastReport) -> int:
+    """The number of samples whose labels, of the fields that a report is about, were edited after it."""
+    n_changed, at = 0, datetime.datetime.fromisoformat(report.at)
+    for path in report.revisions:
+        patches_field, group_field = split_path(path)
+        if dataset.get_field(path) is not None:
+            n_changed += count_edited_after(LabelStore(resolve(dataset, patches_field), group_field), at)
+    return n_changed
 
 
 def _fields(report: LastReport) -> dict[str, Any]:

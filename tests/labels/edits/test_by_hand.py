@@ -169,9 +169,14 @@ def test_what_cannot_be_undone_is_said(grouped, monkeypatch):
 def test_text_that_names_no_group(grouped):
     """A text that is too long stays as it is; a default name that no group has is for a run to judge."""
     write(grouped, (0, 1, 2), ("x" * 201, "char_0999", " Rei\u3000"))
+    assert grouped.call(history, grouped.data).n_by_hand == 1
     assert grouped.call(confirm, grouped.view(8)).n_by_hand == 1
+    assert grouped.call(history, grouped.data).n_by_hand == 0, "what is not recorded is not waiting"
     assert grouped.names()[:3] == ["x" * 201, "char_0999", "Rei"]
     assert grouped.statuses()[:3] == ["auto", "auto", "confirmed"]
+    (warning,) = [each for each in grouped.run().warnings if "default name" in each]
+    assert "that no group of this field had, as when they were typed, or datasets were merged" in warning
+    assert (grouped.names()[1], grouped.call(history, grouped.data).n_by_hand) == ("char_0999", 0)
 
 
 def test_labels_from_before_the_first_run_are_no_edits(dataset, tmp_path):
