@@ -2,7 +2,7 @@
 
 import math
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 BLANKS = (
@@ -46,3 +46,29 @@ def is_visible(name: str) -> bool:
 def is_one_line(name: str) -> bool:
     """Whether a name has no control characters, such as a line break, but around it."""
     return all(unicodedata.category(character) not in _CONTROL for character in name.strip())
+
+
+def pieces(fragments: Iterable[str], size: int) -> Iterator[str]:
+    """Fragments of a text, joined to texts of up to a size.
+
+    Args:
+        fragments: parts of a text, in their order
+        size: the most characters of a piece
+    """
+    texts: list[str] = []
+    n = 0
+    for fragment in fragments:
+        for start in range(0, len(fragment), size):
+            part = fragment[start : start + size]
+            if texts and n + len(part) > size:
+                yield "".join(texts)
+                texts, n = [], 0
+            texts.append(part)
+            n += len(part)
+    if texts:
+        yield "".join(texts)
+
+
+def abridged(text: str, size: int) -> str:
+    """A text of up to a size; of a longer one the beginning, with ``...``."""
+    return text if len(text) <= size else f"{text[: size - 3]}..."

@@ -35,7 +35,7 @@ from .identities import (
     save_own_time,
     stored_ids,
 )
-from .journal import BY_HAND, Entry, EntryContent, EntryDamagedError, EntryState, Journal, UnstorableError
+from .journal import ABOUT, BY_HAND, Entry, EntryContent, EntryDamagedError, EntryState, Journal, UnstorableError
 from .label_schema import install_label_schema
 from .reports import ApplyReport
 from .store import LabelStore
@@ -62,6 +62,7 @@ def apply(
     taken_over: Sequence[TakeOver] = (),
     rebuilt: Mapping[str, Raw | None] = MappingProxyType({}),
     answers: Sequence[PairAnswer] = (),
+    about: str = "",
     progress: ProgressCallback | None = None,
 ) -> ApplyReport:
     """Writes a planned change: all of it, or after a crash at the next call.
@@ -82,6 +83,7 @@ def apply(
         rebuilt ({}): of labels that were edited by hand, by the ids of the items: the stored form before that, which
             undo restores; None where it is not known
         answers (()): answers to pair questions to keep with the labels
+        about (""): what it is about, for the history; of a long text the beginning is kept
         progress (None): called with the number of labels written
 
     Returns:
@@ -112,7 +114,7 @@ def apply(
             changed_answers(store.target, answers),
         )
         n_unknown = len(rebuilt) - len(content.rebuilt)
-        entry = _journal_content(journal, plan, entry, content, action, run_key, n_unknown)
+        entry = _journal_content(journal, plan, entry, content, action, run_key, n_unknown, about[:ABOUT])
         if entry is None:
             return ApplyReport(None, action, n_kept=n_kept, refused=too_large)
         done = write_entry(store, journal, entry, held, progress=progress)
@@ -241,13 +243,14 @@ def _journal_content(
     action: str,
     run_key: str | None,
     n_unknown: int,
+    about: str,
 ) -> Entry | None:
     """Completes an entry with the changed groups, the run and the answers; None when nothing changes at all."""
     is_same = not (content.groups or content.rejected or content.lifted or content.taken_over or content.answers)
     if entry is None and is_same and is_same_run(content.run_before, content.run_after):
         return None
     entry = journal.put_content(entry or journal.begin(action), content)
-    head = {"next_id": plan.identities.next_id, "run_key": run_key, "n_unknown": n_unknown}
+    head = {"next_id": plan.identities.next_id, "run_key": run_key, "n_unknown": n_unknown, "about": about}
     return journal.stamp(entry, state=EntryState.PREPARED, **head)
 
 

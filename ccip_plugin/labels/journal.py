@@ -20,6 +20,7 @@ from fiftyone.operators.store import ExecutionStore
 
 from ..core.errors import CCIPError
 from ..core.identity.groups import GroupDelta
+from ..core.plain import pieces
 from ..storage.internals import aggregate_values, dataset_id, delete_values, store_values
 from ..storage.person import current_person
 from ..storage.updates import now
@@ -34,6 +35,7 @@ _AS_STORED = json_util.JSONOptions(json_mode=json_util.JSONMode.CANONICAL, tz_aw
 
 _PIECE = 1_000_000  # characters that are stored together: several copies of them are made on the way
 _LARGEST = 15_000_000  # characters of one change
+ABOUT = 200  # characters of what an entry was about
 T = TypeVar("T")
 
 BY_HAND = "edited_by_hand"
@@ -106,6 +108,7 @@ class Entry:
         turn: counts the undone changes in the order in which they were undone, 0 where that is not known
         stamp: the ``last_modified_at`` of the samples that it wrote last, empty where that is not known
         n_unknown: number of labels edited by hand whose label before that is not known
+        about: what it was about, as text such as ``3 images to 'Rei'``; empty where that is not known
     """
 
     number: int
@@ -123,6 +126,7 @@ class Entry:
     turn: int = 0
     stamp: str = ""
     n_unknown: int = 0
+    about: str = ""
 
 
 @dataclass(frozen=True)
@@ -243,7 +247,7 @@ class Journal:
 
     def put_content(self, entry: Entry, content: EntryContent) -> Entry:
         """Adds the rest of what an entry changes."""
-        for key, text in zip(self._content_keys(entry), _pieces(_fragments(content)), strict=False):
+        for key, text in zip(self._content_keys(entry), pieces(_fragments(content), _PIECE), strict=False):
             self._content.set(key, text)
             entry = replace(entry, n_bytes=entry.n_bytes + len(text))
         return entry
@@ -362,22 +366,6 @@ def _fragments(content: EntryContent) -> Iterator[str]:
     later = [name for name in _LATER if getattr(content, name)]
     names = ("run_before", "run_after", "rejected", *later)
     yield "}, " + _text({name: getattr(content, name) for name in names})[1:]
-
-
-def _pieces(fragments: Iterable[str]) -> Iterator[str]:
-    """Fragments of a text, joined to pieces that the database allows."""
-    texts: list[str] = []
-    size = 0
-    for fragment in fragments:
-        for start in range(0, len(fragment), _PIECE):
-            part = fragment[start : start + _PIECE]
-            if texts and size + len(part) > _PIECE:
-                yield "".join(texts)
-                texts, size = [], 0
-            texts.append(part)
-            size += len(part)
-    if texts:
-        yield "".join(texts)
 
 
 def _pieces_of_changes(changes: Iterable[Change], too_large: dict[str, str]) -> Iterator[tuple[str, int]]:

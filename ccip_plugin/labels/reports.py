@@ -89,6 +89,7 @@ class PastChange:
         refused: the ids of items whose labels could not be written, with the reason
         by: who made it, None where that is not known
         n_unknown: number of labels edited by hand whose label before that is not known: undo leaves them
+        about: what it was about, as text; empty for changes of earlier versions, and for those of the whole field
     """
 
     number: int
@@ -101,6 +102,7 @@ class PastChange:
     refused: Mapping[str, str] = field(default_factory=dict)
     by: str | None = None
     n_unknown: int = 0
+    about: str = ""
 
     @property
     def state(self) -> str:
@@ -123,7 +125,10 @@ class PastChange:
         return f"change {self.number}: {'; '.join(parts)}" if parts else None
 
     def __str__(self) -> str:
-        return f"'{action_text(self.action)}' of {self.local_time}, which changed {counted(self.n_labels, 'label')}"
+        about = f" ({self.about})" if self.about else ""
+        return (
+            f"'{action_text(self.action)}'{about} of {self.local_time}, which changed {counted(self.n_labels, 'label')}"
+        )
 
 
 def refused_text(refused: Mapping[str, str]) -> str | None:

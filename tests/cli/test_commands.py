@@ -360,7 +360,7 @@ class TestOtherCommands:
         capsys.readouterr()
         assert main(["history", "--dataset", name]) == 0
         title, change = capsys.readouterr().out.strip().splitlines()
-        assert title.split() == ["change", "time", "action", "labels", "by", "state"]
+        assert title.split() == ["change", "time", "action", "about", "labels", "by", "state"]
         assert change.split()[0] == "1" and change.split()[-3:] == ["4", "綾波", "done"]
         assert main(["history", "--dataset", name, "--csv", str(tmp_path / "履歴.csv")]) == 0
         assert "履歴.csv" in capsys.readouterr().out and "綾波" in (tmp_path / "履歴.csv").read_text("utf-8-sig")

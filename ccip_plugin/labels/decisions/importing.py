@@ -15,6 +15,7 @@ from ...storage.fields import GROUP_FIELD
 from ...storage.targets import resolve
 from ..changes import apply
 from ..edits.by_hand import record_by_hand
+from ..edits.report import about_groups
 from ..identities import StaleGroupsError
 from ..reports import refused_text
 from ..snapshot import read_state
@@ -169,5 +170,6 @@ def _import(
     if dry_run:
         return report
     plan = Plan(table_of(made.changed), identities)
-    done = apply(store, plan, action=ACTION, is_automatic=False, progress=progress)
+    about = about_groups(report.groups, store.target.noun[:-1], "to")
+    done = apply(store, plan, action=ACTION, is_automatic=False, about=about, progress=progress)
     return replace(report, n_left=done.n_left, refused=done.refused, number=done.number, is_done=True)

@@ -1,5 +1,6 @@
 """Says what images are: of the group that they are in, of another one, or no character at all."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 from fiftyone.core.collections import SampleCollection
@@ -11,7 +12,7 @@ from ...storage.fields import GROUP_FIELD, STATUS_CONFIRMED, STATUS_IGNORED, UNA
 from ..identities import check_name
 from ..tables import GroupLabel
 from .chosen import Edit, GroupRef, NoSuchGroupError, as_groups, check_group, chosen_store, edit
-from .report import EditReport
+from .report import EditReport, about_groups
 
 
 @with_database_errors
@@ -58,6 +59,7 @@ def _confirm(made: Edit) -> None:
             continue
         made.draft.lift(group_id, [item_id])
         made.write(item_id, sample_id, label, label.confirmed(group_id))
+    made.about = about_groups(dict(made.groups.most_common()), made.noun, "of")
 
 
 @with_database_errors
@@ -95,9 +97,13 @@ def ignore(
 
 
 def _ignore(made: Edit) -> None:
+    groups: Counter[str] = Counter()
     for item_id, sample_id, label in made.rows:
         ignored = GroupLabel(UNASSIGNED, None, STATUS_IGNORED, assigned=UNASSIGNED)
         made.write(item_id, sample_id, label, ignored)
+        if label != ignored:
+            groups[(label and label.group_name) or UNASSIGNED] += 1
+    made.about = about_groups(dict(groups.most_common()), made.noun, "of")
 
 
 @with_database_errors

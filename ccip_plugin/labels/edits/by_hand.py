@@ -4,6 +4,7 @@ The next change that is written records them: they become confirmed, in a change
 """
 
 import datetime
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -22,6 +23,7 @@ from ..store import LabelStore
 from ..tables import GroupLabel, table_of
 from ..writer import Raw
 from .members import Move, follow_last_images
+from .report import about_groups
 
 LATE = datetime.timedelta(minutes=10)
 """How late the clock of another machine may be that edits labels."""
@@ -213,7 +215,11 @@ def _write(store: LabelStore, rows: Sequence[_Row]) -> int:
     follow_last_images(store, draft, moves)
     before |= _in_history(Journal(dataset, path), {item_id for item_id, raw in before.items() if raw is None})
     plan = Plan(table_of(changed), draft.changes())
-    return apply(store, plan, action=BY_HAND, rebuilt=before).n_written  # what is edited again meanwhile, stays
+    names = Counter(label.label or "" for *_, label in changed)
+    about = about_groups(dict(names.most_common()), store.target.noun[:-1], "to")
+    return apply(
+        store, plan, action=BY_HAND, rebuilt=before, about=about
+    ).n_written  # what is edited again meanwhile, stays
 
 
 def _rebuilt(store: LabelStore, raw: Raw) -> Raw | None:

@@ -21,7 +21,7 @@ from ..store import LabelStore
 from ..tables import GroupLabel, table_of
 from .by_hand import record_by_hand
 from .members import follow_last_images, group_in, name_forms, named_items, stored_rows
-from .report import EditReport
+from .report import EditReport, about_groups
 
 GroupRef = str | int
 """A group, by its name or its id."""
@@ -57,6 +57,7 @@ class Edit:
         gone: names of groups that are part of another one now
         n_same: number of labels that are like this already
         n_without: number of items in no group, which stay as they are
+        about: what it is about, for the history; by default the changed labels by their group
     """
 
     store: LabelStore
@@ -70,6 +71,7 @@ class Edit:
     gone: list[str] = field(default_factory=list)
     n_same: int = 0
     n_without: int = 0
+    about: str = ""
 
     def write(self, item_id: str, sample_id: str, before: GroupLabel | None, after: GroupLabel) -> None:
         """Plans a label; one that is the same already is counted."""
@@ -78,6 +80,11 @@ class Edit:
             return
         self.changed.append((item_id, sample_id, after))
         self.groups[after.label or ""] += 1
+
+    @property
+    def noun(self) -> str:
+        """What an item is called."""
+        return self.store.target.noun[:-1]
 
     def group_of(self, label: GroupLabel | None) -> int | None:
         """The id of the group that a label names, None for none."""
@@ -162,7 +169,8 @@ def _edit(
     if dry_run:
         return report
     changes = Plan(table_of(made.changed), identities)
-    done = apply(store, changes, action=action, is_automatic=False, answers=answers, progress=progress)
+    about = made.about or about_groups(dict(made.groups.most_common()), made.noun, "to")
+    done = apply(store, changes, action=action, is_automatic=False, answers=answers, about=about, progress=progress)
     refused = Counter(after.label or "" for item_id, _, after in made.changed if after and item_id in done.refused)
     written = dict((made.groups - refused).most_common())
     report = replace(report, groups=written, refused=done.refused, n_left=done.n_left)

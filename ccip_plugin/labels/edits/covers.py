@@ -7,7 +7,7 @@ from ...core.progress import ProgressCallback
 from ...storage.connection import with_database_errors
 from ...storage.fields import GROUP_FIELD
 from .chosen import Edit, chosen_store, edit
-from .report import EditReport, names_text
+from .report import EditReport, about_names, names_text
 
 
 class SeveralCoversError(CCIPError, ValueError):
@@ -65,4 +65,5 @@ def _set_covers(made: Edit) -> None:
         if group.cover == item_id:
             made.n_same += 1
         made.draft.set_cover(group_id, item_id)
+    made.about = f"of {about_names(made.draft.groups[group_id].name for group_id in seen)}" if seen else ""
     made.details["Cover of"] = names_text(made.draft.groups[group_id].name for group_id in seen)

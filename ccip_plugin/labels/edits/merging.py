@@ -16,7 +16,7 @@ from ..identities import check_name
 from ..store import LabelStore
 from .chosen import Edit, GroupRef, as_groups, edit, groups_of
 from .names import check_free, renamed_label
-from .report import EditReport
+from .report import EditReport, about_names, brief
 
 
 class TooFewGroupsError(CCIPError, ValueError):
@@ -104,6 +104,8 @@ def merge(made: Edit, ids: Sequence[int], name: str | None) -> None:
     names = {group_id: draft.groups[group_id].name for group_id in ids}
     made.parted += [(names[a], names[b]) for a, b in itertools.combinations(ids, 2) if draft.are_apart(a, b)]
     made.gone += [names[group_id] for group_id in ids if group_id != into and names[group_id] != name]
+    others = [each for group_id, each in names.items() if group_id != into]
+    made.about = f"{about_names(others)} into {brief(name)}"
     before = [made.group_of(label) for _, _, label in made.rows]
     draft.unite(ids, into)
     if names[into] != name:

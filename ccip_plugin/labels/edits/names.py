@@ -15,7 +15,7 @@ from ..identities import check_name
 from ..store import LabelStore
 from ..tables import GroupLabel
 from .chosen import Edit, GroupRef, check_group, edit
-from .report import EditReport
+from .report import EditReport, brief
 
 
 class NameTakenError(GroupNameError):
@@ -82,6 +82,7 @@ def _rename(made: Edit, group_id: int, name: str) -> None:
     check_free(made, name, group_id)
     old = made.draft.groups[group_id].name
     made.draft.rename(group_id, name)
+    made.about = f"{brief(old)} is {brief(name)} now"
     for item_id, sample_id, label in made.rows:
         if label is not None:
             made.write(item_id, sample_id, label, renamed_label(label, group_id, old, name))

@@ -23,6 +23,7 @@ from ..store import LabelStore
 from ..tables import GroupLabel, table_of
 from .by_hand import record_by_hand
 from .members import stored_rows
+from .report import about_groups
 
 _NAMED = 5  # groups that are named in a sentence
 
@@ -162,5 +163,6 @@ def _reject(store: LabelStore, dry_run: bool, progress: ProgressCallback | None)
     if dry_run:
         return rejection
     plan = Plan(table_of(rows), draft.changes())
-    done = apply(store, plan, action="reject", is_automatic=False, progress=progress)
+    about = about_groups(rejection.groups, store.target.noun[:-1], "of")
+    done = apply(store, plan, action="reject", is_automatic=False, about=about, progress=progress)
     return replace(rejection, n_left=done.n_left, refused=done.refused, is_done=True, number=done.number)

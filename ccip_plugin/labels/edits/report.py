@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from ...core.plain import abridged
 from ...reports.facts import Facts, counted
 from ...storage.fields import UNASSIGNED
 from ...storage.targets import split_path
@@ -11,6 +12,7 @@ from ..reports import action_text, refused_text
 NOT_AGAIN, AGAIN = "Not this character, so no run puts them into", "No longer marked as not this character"
 """What a report calls added and removed rejections."""
 _SHOWN = 20  # groups that are listed
+_NAMED, _LONGEST = 3, 40  # groups in a line of the history, and characters of a name there
 
 
 def names_text(names: Iterable[str]) -> str:
@@ -22,6 +24,37 @@ def names_text(names: Iterable[str]) -> str:
 
 def _in_group(name: str, n: int) -> str:
     return f"{n:,} in no group" if name == UNASSIGNED else f"{n:,} in {name!r}"
+
+
+def about_groups(groups: Mapping[str, int], noun: str, how: str) -> str:
+    """What a change is about, for the history: ``3 images to 'Rei', 1 to 'Asuka'``.
+
+    Args:
+        groups: number of items by the name of their group, largest first
+        noun: what an item is called
+        how: ``to`` or ``of``
+    """
+    (_, most), *_ = [*groups.items()] or [("", 0)]
+    parts = [f"{n:,} {how} {brief(name)}" for name, n in list(groups.items())[:_NAMED]]
+    if not parts:
+        return ""
+    parts[0] = f"{counted(most, noun)}{parts[0].removeprefix(f'{most:,}')}"
+    return ", ".join([*parts, *_more(len(groups) - _NAMED)])
+
+
+def about_names(names: Iterable[str]) -> str:
+    """The first names of groups, for the history."""
+    listed = list(names)
+    return ", ".join([*map(brief, listed[:_NAMED]), *_more(len(listed) - _NAMED)])
+
+
+def brief(name: str) -> str:
+    """The name of a group in quotes; of a long one the beginning."""
+    return repr(abridged(name, _LONGEST))
+
+
+def _more(n: int) -> list[str]:
+    return [f"and {counted(n, 'more group')}"] if n > 0 else []
 
 
 @dataclass(frozen=True)

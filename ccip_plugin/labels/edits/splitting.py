@@ -9,7 +9,7 @@ from ..identities import check_name
 from ..store import LabelStore
 from .chosen import Edit, GroupRef, edit
 from .names import check_free, renamed_label
-from .report import EditReport, names_text
+from .report import EditReport, about_names, brief, names_text
 
 MAX_PARTS = 100
 """The most groups that a group is divided into at once."""
@@ -91,6 +91,7 @@ def _split(made: Edit, group: GroupRef, part_of: dict[str, int], names: Sequence
     for group_id in ids:
         draft.hold(group_id)
     draft.keep_apart(ids)
+    made.about = f"{brief(old)} into {about_names(draft.groups[group_id].name for group_id in ids)}"
     made.details["Kept apart"] = names_text(draft.groups[group_id].name for group_id in ids)
 
 

@@ -19,7 +19,7 @@ from ..tables import GroupLabel
 from .assignments import move_all
 from .chosen import Edit, GroupRef, as_groups, chosen_store, edit
 from .merging import TooFewGroupsError, merge
-from .report import EditReport, names_text
+from .report import EditReport, about_names, names_text
 
 MAX_APART = 100
 """The most groups or images that one decision keeps apart."""
@@ -83,6 +83,7 @@ def keep_together(
             merge(made, ids, None)
         elif ids:
             made.draft.hold(ids[0])
+            made.about = about_names([made.draft.groups[ids[0]].name])
             made.details["Kept together"] = f"the images of {made.draft.groups[ids[0]].name!r}"
 
     if chosen is not None:
@@ -151,6 +152,7 @@ def keep_apart(
             raise TooFewGroupsError(store.path, "keep apart", len(ids))
         _check_number("groups", len(ids))
         made.draft.keep_apart(ids)
+        made.about = about_names(made.draft.groups[group_id].name for group_id in ids)
         made.details["Kept apart"] = names_text(made.draft.groups[group_id].name for group_id in ids)
 
     if chosen is not None:
@@ -245,8 +247,10 @@ def answer_pair(
                 raise ParameterError("answer", item_id, f"two {whole.noun} of the dataset, by their ids")
         if answer.is_same is not None:
             (keep_items_together if answer.is_same else keep_items_apart)(made)
-        made.details["Answer"] = {True: "the same character", False: "different characters", None: "cannot tell"}[
-            answer.is_same
-        ]
+        made.about = made.details["Answer"] = {
+            True: "the same character",
+            False: "different characters",
+            None: "cannot tell",
+        }[answer.is_same]
 
     return edit(store, "answer", plan, groups=None, dry_run=False, answers=[answer], progress=progress)

@@ -15,7 +15,8 @@ BURST_SECONDS = 60
 """Corrections of one person within this time are one row."""
 
 _CORRECTIONS = frozenset({"confirm", "ignore", "move", "reject", "answer", "keep_apart", "keep_together"})
-_COLUMNS = ("change", "time", "action", "labels", "by", "state")
+_COLUMNS = ("change", "time", "action", "about", "labels", "by", "state")
+_NAMED = 2  # texts of changes in a row of several
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,13 @@ class HistoryRow:
         return ", ".join(f"{action} ({n:,})" for action, n in counts.most_common())
 
     @property
+    def about(self) -> str:
+        """What was done it to; of several changes the newest ones."""
+        texts = list(dict.fromkeys(change.about for change in self.changes if change.about))
+        more = [f"and {len(texts) - _NAMED:,} more"] if len(texts) > _NAMED else []
+        return "; ".join([*texts[:_NAMED], *more])
+
+    @property
     def n_labels(self) -> int:
         """The number of changed labels."""
         return sum(change.n_labels for change in self.changes)
@@ -50,7 +58,15 @@ class HistoryRow:
     def cells(self) -> dict[str, str]:
         """The row as text, by column."""
         newest = self.changes[0]
-        values = self.number, newest.local_time, self.action, f"{self.n_labels:,}", newest.by or "", newest.state
+        values = (
+            self.number,
+            newest.local_time,
+            self.action,
+            self.about,
+            f"{self.n_labels:,}",
+            newest.by or "",
+            newest.state,
+        )
         return dict(zip(_COLUMNS, values, strict=True))
 
 
@@ -85,7 +101,7 @@ class History(list[PastChange]):
         since = [by_hand] if self.n_by_hand else []
         if not self:
             return "\n".join(["no changes", *since])
-        table = table_text([list(row.cells().values()) for row in self.rows(each=each)], _COLUMNS, right=(0, 3))
+        table = table_text([list(row.cells().values()) for row in self.rows(each=each)], _COLUMNS, right=(0, 4))
         problems = (change.problem_text for change in self)
         return "\n".join([table, *(f"\n{text}" for text in [*filter(None, problems), *since])])
 
@@ -126,6 +142,7 @@ def _record(change: PastChange) -> dict[str, object]:
         "time": change.local_time,
         "time_utc": change.at,
         "action": action_text(change.action),
+        "about": change.about,
         "labels": change.n_labels,
         "by": change.by or "",
         "state": change.state,

@@ -314,6 +314,7 @@ def _past_change(journal: Journal, entry: Entry) -> PastChange:
         refused=journal.refused(entry),
         by=entry.by,
         n_unknown=entry.n_unknown,
+        about=entry.about,
     )
 
 

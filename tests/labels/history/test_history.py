@@ -77,9 +77,9 @@ def test_the_table_says_what_when_how_many_by_whom_and_the_state(grouped, monkey
     ccip.rename_group(grouped, ONE, "Rei")
     undo(grouped)
     title, renamed, _ = str(history(grouped)).splitlines()
-    assert title.split() == ["change", "time", "action", "labels", "by", "state"]
+    assert title.split() == ["change", "time", "action", "about", "labels", "by", "state"]
     local = history(grouped)[0].local_time
-    assert re.fullmatch(rf"\s*2\s+{local}\s+rename group\s+4\s+綾波\s+undone", renamed)
+    assert re.fullmatch(rf"\s*2\s+{local}\s+rename group\s+'{ONE}' is 'Rei' now\s+4\s+綾波\s+undone", renamed)
     assert repr(history(grouped)) == str(history(grouped)), "a notebook shows it, too"
     assert str(History()) == "no changes"
 
@@ -277,3 +277,63 @@ def test_the_operator_lists_and_undoes(grouped, monkeypatch):
 
 def test_the_operator_without_groups(dataset):
     assert "There is no history" in str(problems(form(HISTORY, dataset("/a.png"))))
+
+
+# -- what it was about
+
+
+ABOUT = [
+    pytest.param(lambda data: ccip.move(data[:3], "Rei"), "3 images to 'Rei'", id="move"),
+    pytest.param(lambda data: ccip.confirm(data[3:6]), f"2 images of '{TWO}', 1 of '{ONE}'", id="confirm"),
+    pytest.param(lambda data: ccip.ignore(data[:1]), f"1 image of '{ONE}'", id="ignore"),
+    pytest.param(lambda data: ccip.reject(data[:2]), f"2 images of '{ONE}'", id="reject"),
+    pytest.param(lambda data: ccip.rename_group(data, ONE, "綾波"), f"'{ONE}' is '綾波' now", id="rename"),
+    pytest.param(lambda data: ccip.merge_groups(data, [ONE, TWO], name="Rei"), f"'{TWO}' into 'Rei'", id="merge"),
+    pytest.param(
+        lambda data: ccip.split_group(data, ONE, parts=[data[:2]], names=["Rei"]),
+        f"'{ONE}' into '{ONE}', 'Rei'",
+        id="split",
+    ),
+    pytest.param(lambda data: ccip.keep_apart(data, groups=[ONE, TWO]), f"'{ONE}', '{TWO}'", id="keep apart"),
+    pytest.param(lambda data: ccip.keep_together(data, groups=ONE), f"'{ONE}'", id="keep together"),
+    pytest.param(lambda data: ccip.set_cover(data[:1]), f"of '{ONE}'", id="cover"),
+]
+
+
+@pytest.mark.parametrize("act, about", ABOUT)
+def test_a_change_says_what_it_was_about(grouped, tmp_path, act, about):
+    act(grouped)
+    newest, run_before = history(grouped)
+    assert (newest.about, run_before.about) == (about, "")
+    assert f"({about})" in str(newest) and about in str(history(grouped))
+    with history(grouped).to_csv(tmp_path / "a.csv").open(encoding="utf-8-sig", newline="") as file:
+        assert next(csv.DictReader(file))["about"].lstrip("'") == about.lstrip("'")
+    undo(grouped)
+    assert history(grouped)[0].about == about
+
+
+def test_an_edit_by_hand_says_what_it_was_about(grouped):
+    grouped[:2].set_values("character_group.label", ["Rei", "Rei"])
+    ccip.confirm(grouped[6:])
+    assert history(grouped)[1].about == "2 images to 'Rei'"
+
+
+def test_what_it_was_about_is_short(embedded):
+    data = embedded("aabbccddeeffgghh")
+    ccip.group_characters(data)
+    ccip.rename_group(data, ONE, "綾" * 200)
+    ccip.merge_groups(data, range(1, 9))
+    merged, renamed, _ = history(data)
+    assert renamed.about == f"'{ONE}' is '{'綾' * 37}...' now"
+    assert merged.about == f"'{TWO}', 'char_0003', 'char_0004', and 4 more groups into '{'綾' * 37}...'"
+    assert History([change(n, about=f"{n}") for n in (4, 3, 2, 1)]).rows()[0].about == "4; 3; and 2 more"
+
+
+def test_changes_of_earlier_versions_have_none(grouped):
+    from ccip_plugin.labels.journal import STORE
+    from ccip_plugin.storage.internals import database
+
+    query = {"store_name": STORE, "key": "character_group/00000001"}
+    assert database().execution_store.update_one(query, {"$unset": {"value.about": True}}).modified_count == 1
+    ccip.confirm(grouped[:1])
+    assert [each.about for each in history(grouped)] == [f"1 image of '{ONE}'", ""]
