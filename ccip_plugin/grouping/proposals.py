@@ -306,14 +306,9 @@ def proposed_rows(plan: Plan) -> tuple[ProposedRow, ...]:
 
 def write(proposal: Proposal, *, progress: ProgressCallback | None = None) -> GroupingReport:
     """Writes a proposal in memory; the report has the result. Raises as :func:`apply_proposal`."""
-    done = apply(
-        proposal.store,
-        proposal.plan,
-        action="group_characters",
-        run_key=proposal.run_key,
-        run=proposal.run,
-        progress=progress,
-    )
+    about = replace(proposal.report, proposal_key=None).facts().headline
+    run: dict[str, Any] = {"run_key": proposal.run_key, "run": proposal.run}
+    done = apply(proposal.store, proposal.plan, action="group_characters", about=about, progress=progress, **run)
     report = replace(proposal.report, n_written=done.n_written, n_left=done.n_left, refused=done.refused)
     return replace(report, number=done.number, proposal_key=None)
 

@@ -21,6 +21,7 @@ from ..storage.connection import with_database_errors
 from ..storage.fields import ADD, EMBEDDINGS_FIELD, GROUP_FIELD
 from ..storage.targets import TargetError, batched, resolve
 
+_GROUPS = {"Character groups": "Character groups with new images"}
 _DETECTIONS = (
     "add_and_group groups whole images, as new ones have no detections yet: add the images to the dataset, run your "
     "detector on them, then call compute_embeddings and group_characters(mode='add') with patches_field"
@@ -66,7 +67,8 @@ class AdditionReport:
                 ("In the dataset before, with a label", n_known or None),
                 ("New images", len(self.ids)),
                 ("Cannot be embedded", failed or None),
-                *(() if grouped is None else grouped.pairs),
+                *(() if grouped is None else ((_GROUPS.get(what, what), told) for what, told in grouped.pairs)),
+                ("After an undo", "these images stay in the dataset, without labels" if self.ids else None),
             ],
             () if grouped is None else grouped.warnings,
         )

@@ -89,7 +89,7 @@ class PastChange:
         refused: the ids of items whose labels could not be written, with the reason
         by: who made it, None where that is not known
         n_unknown: number of labels edited by hand whose label before that is not known: undo leaves them
-        about: what it was about, as text; empty for changes of earlier versions, and for those of the whole field
+        about: what it was about, as text; empty for changes of earlier versions
     """
 
     number: int

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import fiftyone as fo
 from fiftyone import ViewField as F
@@ -13,6 +14,7 @@ from ..storage.connection import with_database_errors
 from ..storage.fields import GROUP_FIELD, STATUS_AUTO, UNASSIGNED
 from ..storage.targets import Target, items_view, resolve
 from .edits.chosen import GroupRef, check_group, member_view
+from .identities import load_registry
 from .store import LabelStore
 
 VIEWS: Mapping[str, str] = {
@@ -20,7 +22,7 @@ VIEWS: Mapping[str, str] = {
     "unassigned": "In no group, not reviewed",
     "rescued": "Assigned on other evidence than the mean difference to the group, not reviewed",
     "not reviewed": "Neither confirmed nor ignored, group by group",
-    "one tile per group": "The most typical image of each group, the largest groups first",
+    "one tile per group": "The cover of each group, or else its most typical image, the largest groups first",
     "by group": "All images in a group, group by group, colored by group",
 }
 """The views that can be saved, with what they show."""
@@ -74,7 +76,8 @@ def save_views(
     """Saves views of the groups with the dataset, in the order in which one reviews.
 
     A saved view is a query, and so up to date. Views of detections show patches, which FiftyOne copies: reload them, or
-    save them again, after corrections. A view of the same name is replaced. Where the App has no colors for the field
+    save them again, after corrections. Covers are those of when the view was saved: save it again after choosing some,
+    else a new cover is not shown. A view of the same name is replaced. Where the App has no colors for the field
     yet, it colors by group from then on.
 
     Args:
@@ -132,13 +135,25 @@ def group_view(store: LabelStore, name: str) -> fo.DatasetView:
     view = _items(store, shown.get(name, is_grouped))
     label_path, confidence_path = (_shown_path(store, each) for each in ("label", "confidence"))
     if name == "one tile per group":
-        by_size = F().length()
-        tiles = view.group_by(label_path, order_by=confidence_path, reverse=True, sort_expr=by_size)
-        return tiles if isinstance(tiles, fo.DatasetView) else view
+        return view.mongo(_tiles(store, label_path, confidence_path))
     if name == "unassigned":
         return view
     by = confidence_path if name in ("most doubtful", "rescued") else label_path
     return view.sort_by(by)
+
+
+def _tiles(store: LabelStore, label_path: str, confidence_path: str) -> list[dict[str, Any]]:
+    """The cover of each group, as it is now, or else its most typical image; the largest groups first."""
+    groups = load_registry(store.target.dataset, store.path).groups.values()
+    covers = [group.cover for group in groups if group.cover is not None and group.merged_into is None]
+    return [
+        {"$addFields": {"_ccip_cover": {"$in": [{"$toString": "$_id"}, covers]}}},
+        {"$sort": {"_ccip_cover": -1, confidence_path: -1, "_id": 1}},
+        {"$group": {"_id": f"${label_path}", "_ccip_n": {"$sum": 1}, "_ccip_tile": {"$first": "$$ROOT"}}},
+        {"$sort": {"_ccip_n": -1, "_id": 1}},
+        {"$replaceRoot": {"newRoot": "$_ccip_tile"}},
+        {"$unset": "_ccip_cover"},
+    ]
 
 
 @with_database_errors

@@ -14,6 +14,8 @@ from ..labels.reports import refused_text
 from ..reports.facts import Facts, counted
 from ..storage.targets import Target, items_view
 
+_NAMED = 5  # rows that a printed preview names
+
 
 class RowStatus(StrEnum):
     """What a row proposes."""
@@ -105,6 +107,16 @@ class Preview:
     n_images: int
     slips: float
     least_sure: tuple[str, ...]
+
+    def __str__(self) -> str:
+        images = f"{counted(self.n_images, 'image')} in {counted(len(self.rows), 'row')}"
+        names = ", ".join(dict.fromkeys(row.name for row in self.rows[:_NAMED]))
+        more = f" and {len(self.rows) - _NAMED:,} more rows" if len(self.rows) > _NAMED else ""
+        what = f": {names}{more}" if names else ""
+        return f"from score {self.score:g}: {images}, about {self.slips:.1f} of them wrong{what}"
+
+    def __repr__(self) -> str:
+        return f"<Preview {self}>"
 
 
 @dataclass(frozen=True, eq=False)

@@ -87,7 +87,7 @@ def test_saved_views_have_their_tiles(app, gallery, suffix):
             app.page.goto(f"{app.url}/datasets/{gallery.name}?view={to_slug(saved)}")
             app.page.get_by_text(saved, exact=True).first.wait_for()
             assert paths, saved
-            app.count(counted(len(paths), "group" if name == "one tile per group" else noun))
+            app.count(counted(len(paths), noun))
             wait_for_colors(app, [color_of(path) for path in paths[:TILES]])
             app.page.wait_for_timeout(500)
             app.shot(f"saved-{noun}-{number}")

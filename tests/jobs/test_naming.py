@@ -140,6 +140,10 @@ def test_a_preview_names_the_least_sure(grouped):
     preview = grouped.name().above(0.5)
     assert (len(preview.rows), preview.n_images) == (2, 8)
     assert 0 <= preview.slips < 1 and set(preview.least_sure) <= set(grouped.ids()[:8])
+    assert (
+        str(preview).startswith("from score 0.5: 8 images in 2 rows, about ")
+        and repr(preview) == f"<Preview {preview}>"
+    )
     report = grouped.name()
     assert report.above(1).rows == () and len(report.view(preview)) > 0
     assert len(report.view(report.rows[:1])) > 0

@@ -157,3 +157,13 @@ def test_detections_are_refused_with_what_to_do(made):
     data, folder = made
     with pytest.raises(TargetError, match="run your detector on them, then call compute_embeddings"):
         add_and_group(data, folder, patches_field="people")
+
+
+def test_the_report_and_the_history_say_what_was_added(made, images):
+    data, folder = made
+    images("aaabbba")
+    report = add_and_group(data, folder)
+    told = report.facts()
+    assert told["Character groups with new images"] and "Character groups" not in dict(told.pairs)
+    assert told["After an undo"].startswith("these images stay in the dataset")
+    assert history(data)[0].about == told.headline

@@ -3,7 +3,7 @@
 import fiftyone as fo
 import pytest
 
-from ccip_plugin import confirm, delete_grouping, group_characters, ignore, save_views, show_names
+from ccip_plugin import confirm, delete_grouping, group_characters, ignore, move, save_views, set_cover, show_names
 from ccip_plugin.core.errors import ParameterError
 from ccip_plugin.labels.views import VIEWS, NoGroupsError
 from tests.support.groups import embed
@@ -57,6 +57,20 @@ def test_they_show_what_their_names_say(made):
     if field:
         doubtful.reload()
     assert set(doubtful.values("id")) == set(ids[1:4]), "a saved view is a query"
+
+
+def test_a_tile_is_the_cover_and_the_largest_group_is_first(made):
+    data, field, ids = made
+    suffix = "" if field is None else f" ({field})"
+    name = f"CCIP: one tile per group{suffix}"
+    move(view_of(data, field, ids[:3]), "char_0002", patches_field=field)  # six of the second group, one of the first
+    for cover in (ids[5], ids[1]):
+        set_cover(view_of(data, field, [cover]), patches_field=field)
+        save_views(data, views=["one tile per group"], patches_field=field)
+        assert shown(data, name) == [cover, ids[3]]
+    tiles = data.load_saved_view(name)
+    assert len(tiles) == 2 and len(tiles.first().to_dict()) > 3 and tiles.limit(1).values("id") == [ids[1]]
+    assert "_ccip_cover" not in next(iter(tiles._aggregate()))
 
 
 def test_some_of_them_once_more(made):

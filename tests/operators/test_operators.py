@@ -190,7 +190,8 @@ def test_undo_and_redo(gallery):
     grouped = labels(dataset)
     assert problems(form(REDO, dataset)) == {"nothing_error": "There is no change to redo."}
     hint = said(form(UNDO, dataset), "change_hint")
-    assert re.match(r"Undo 'group by character' of \d{4}-\d\d-\d\d \d\d:\d\d:\d\d, which changed 4 labels\. ", hint)
+    what = r"Undo 'group by character' \(2 character groups with 4 images\)"
+    assert re.match(rf"{what} of \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d, which changed 4 labels\. ", hint)
     shown = run(UNDO, dataset)
     assert labels(dataset) == [None] * 4
     assert facts(shown["show_output"]["results"])["Labels written"] == "4"

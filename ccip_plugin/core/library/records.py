@@ -19,6 +19,8 @@ MAX_NAME = 200
 MAX_ALIASES = 100
 """The largest number of aliases of a character."""
 
+_SHOWN = 20  # characters that a printed library lists
+
 
 class LibraryError(CCIPError, ValueError):
     """A character library is invalid, or cannot be used here."""
@@ -137,6 +139,16 @@ class Character:
         """The name and the aliases."""
         return self.name, *self.aliases
 
+    def __str__(self) -> str:
+        also = f", also {', '.join(self.aliases)}" if self.aliases else ""
+        series = f", of {self.series}" if self.series else ""
+        counts = {"image": int(self.counts.sum()), "prototype": len(self.prototypes)}
+        numbers = ", ".join(f"{n:,} {what}" + "s" * (n > 1) for what, n in counts.items())
+        return f"{self.name}{also}{series} ({numbers})"
+
+    def __repr__(self) -> str:
+        return f"<Character {self}>"
+
 
 @dataclass(frozen=True, eq=False)
 class Library:
@@ -164,6 +176,13 @@ class Library:
 
     def __len__(self) -> int:
         return len(self.characters)
+
+    def __str__(self) -> str:
+        lines = [f"{len(self):,} characters of {self.origin.model_name}", *map(str, self.characters[:_SHOWN])]
+        return "\n".join([*lines, *[f"and {len(self) - _SHOWN:,} more"] * (len(self) > _SHOWN)])
+
+    def __repr__(self) -> str:
+        return f"<Library of {len(self):,} characters, {self.origin.model_name}>"
 
     @property
     def n_prototypes(self) -> int:

@@ -76,6 +76,7 @@ class ImportPlan:
         groups: the number of changed labels by the name of their group afterwards
         conflicts: where the dataset says otherwise
         n_unknown: number of decisions about groups that are not here
+        n_apart: number of pairs of groups that are kept apart from now on
     """
 
     def __init__(self, state: State, decisions: Decisions, matches: Matches, *, overwrite: bool):
@@ -83,6 +84,7 @@ class ImportPlan:
         self.changed: list[tuple[str, str, GroupLabel]] = []
         self.groups: Counter[str] = Counter()
         self.n_unknown = 0
+        self.n_apart = 0
         self._conflicts = [
             DecisionConflict(path, None, why, "its label stays") for path, why in matches.ambiguous.items()
         ]
@@ -250,6 +252,7 @@ class ImportPlan:
             self.n_unknown += 1
         elif left != right and not self.draft.are_apart(left, right):
             self.draft.keep_apart([left, right])
+            self.n_apart += 1
 
     def _complete(self) -> None:
         """Gives new groups the images that only tell which group is meant, as far as these are in no group here.

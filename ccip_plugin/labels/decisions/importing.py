@@ -47,6 +47,7 @@ class DecisionsImport:
         number: the number of the change, None when nothing was written
         is_done: False for a dry run
         n_by_hand: number of labels that were edited by hand, and that were recorded before as a change of their own
+        n_apart: number of pairs of groups that are kept apart from now on
     """
 
     path: str
@@ -62,6 +63,7 @@ class DecisionsImport:
     number: int | None = None
     is_done: bool = False
     n_by_hand: int = 0
+    n_apart: int = 0
 
     @property
     def n_changed(self) -> int:
@@ -84,6 +86,7 @@ class DecisionsImport:
                 ("Labels changed" if self.is_done else "Labels to be changed", self.n_changed),
                 ("Groups", ", ".join([*shown, *more]) or None),
                 ("Not this character, so no run puts them into that group", self.n_rejected or None),
+                ("Pairs of groups kept apart", self.n_apart or None),
                 ("Not applied, as no image of the group is here", self.n_unknown or None),
                 ("Conflicts", len(self.conflicts) or None),
                 ("Changed meanwhile, not overwritten", self.n_left or None),
@@ -166,6 +169,7 @@ def _import(
         sum(map(len, identities.rejected.values())),
         made.n_unknown,
         tuple(made.conflicts),
+        n_apart=made.n_apart,
     )
     if dry_run:
         return report

@@ -277,3 +277,12 @@ def test_limits_on_counts(library, tmp_path, monkeypatch):
     monkeypatch.setattr(files, "MAX_PROTOTYPES", 3)
     with pytest.raises(LibraryFileError, match="more than 3 prototypes"):
         read_library(path)
+
+
+def test_a_library_is_printed_as_names_not_as_vectors(library):
+    rei = library.find("Rei")[0]
+    assert str(rei).startswith(rei.name) and repr(rei) == f"<Character {rei}>"
+    assert f"{len(rei.prototypes)} prototypes)" in str(rei) and len(repr([rei])) < 200
+    title, *listed = str(library).splitlines()
+    assert title == f"2 characters of {library.origin.model_name}" and listed == list(map(str, library.characters))
+    assert repr(library) == f"<Library of 2 characters, {library.origin.model_name}>"

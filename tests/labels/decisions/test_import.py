@@ -99,6 +99,7 @@ def test_a_split_survives_where_the_dataset_has_one_group(grouped, carried):
     done = carried(source, target)
     parts = labels(target)[:4]
     assert done.conflicts == () and parts[0] != parts[1] == parts[2] == parts[3]
+    assert done.n_apart == 1 and done.facts()["Pairs of groups kept apart"] == "1"
     ids = {group.name: group_id for group_id, group in groups(target).items()}
     assert ids[parts[1]] in groups(target)[ids[parts[0]]].apart
     ccip.group_characters(target)

@@ -304,7 +304,7 @@ ABOUT = [
 def test_a_change_says_what_it_was_about(grouped, tmp_path, act, about):
     act(grouped)
     newest, run_before = history(grouped)
-    assert (newest.about, run_before.about) == (about, "")
+    assert (newest.about, run_before.about) == (about, "2 character groups with 7 images")
     assert f"({about})" in str(newest) and about in str(history(grouped))
     with history(grouped).to_csv(tmp_path / "a.csv").open(encoding="utf-8-sig", newline="") as file:
         assert next(csv.DictReader(file))["about"].lstrip("'") == about.lstrip("'")
