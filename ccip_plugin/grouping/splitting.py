@@ -7,7 +7,7 @@ from typing import Any
 from fiftyone.core.collections import SampleCollection
 
 from ..core.clustering.splitting import split as split_vectors
-from ..core.errors import ParameterError, check_type
+from ..core.errors import CCIPError, ParameterError, check_type
 from ..core.progress import ProgressCallback
 from ..embeddings.load import load_embeddings
 from ..labels.edits.chosen import GroupRef, check_group, member_view
@@ -17,6 +17,18 @@ from ..labels.store import LabelStore
 from ..storage.connection import with_database_errors
 from ..storage.fields import EMBEDDINGS_FIELD, GROUP_FIELD
 from ..storage.targets import resolve
+
+
+class HowToSplitError(ParameterError):
+    """Not exactly one way to divide a group was given."""
+
+    def __init__(self, group: GroupRef, given: tuple[object, ...]):
+        CCIPError.__init__(
+            self,
+            f"how to divide {group!r} is given by exactly one of parts (views of images, or their ids), k (the number "
+            "of groups) and cut (the mean difference up to which images are one group), such as k=2",
+        )
+        self.name, self.value, self.expected = "parts, k, cut", given, "exactly one of the three"
 
 
 @with_database_errors
@@ -58,7 +70,8 @@ def split_group(
         an :class:`~ccip_plugin.labels.edits.report.EditReport`
 
     Raises:
-        SplitError: the group cannot be divided like this, or not exactly one of ``parts``, ``k`` and ``cut`` is given
+        SplitError: the group cannot be divided like this
+        HowToSplitError: not exactly one of ``parts``, ``k`` and ``cut`` is given
         ParameterError: one of them is out of range
         NameTakenError: another group has one of the names
         NoSuchGroupError: there is no such group
@@ -67,10 +80,7 @@ def split_group(
     """
     check_group(group)
     if sum(each is not None for each in (parts, k, cut)) != 1:
-        raise SplitError(
-            f"how to divide {group!r} is given by exactly one of parts (views of images, or their ids), k (the number "
-            "of groups) and cut (the mean difference up to which images are one group), such as k=2"
-        )
+        raise HowToSplitError(group, (parts, k, cut))
     check_type("names", names, Sequence, "names of groups")
     store = LabelStore(resolve(samples, patches_field).whole(), group_field)
     if parts is None:

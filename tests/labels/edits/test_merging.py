@@ -165,7 +165,9 @@ def vars_of(group):
 
 def test_how_to_divide_is_asked_for(grouped):
     for how in ({}, {"k": 2, "cut": 0.1}):
-        with pytest.raises(SplitError, match=f"how to divide '{ONE}' is given by exactly one of parts .* such as k=2"):
+        with pytest.raises(
+            ParameterError, match=f"how to divide '{ONE}' is given by exactly one of parts .* such as k=2"
+        ):
             grouped.call(split_group, grouped.data, ONE, **how)
 
 
