@@ -1,7 +1,8 @@
 """Divides a group, by hand or along its own average linkage."""
 
+import reprlib
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from fiftyone.core.collections import SampleCollection
@@ -22,11 +23,13 @@ from ..storage.targets import resolve
 class HowToSplitError(ParameterError):
     """Not exactly one way to divide a group was given."""
 
-    def __init__(self, group: GroupRef, given: tuple[object, ...]):
+    def __init__(self, group: GroupRef, given: Mapping[str, object]):
+        shown = ", ".join(f"{name}={reprlib.repr(value)}" for name, value in given.items() if value is not None)
         CCIPError.__init__(
             self,
             f"how to divide {group!r} is given by exactly one of parts (views of images, or their ids), k (the number "
-            "of groups) and cut (the mean difference up to which images are one group), such as k=2",
+            "of groups) and cut (the mean difference up to which images are one group), such as k=2; given: "
+            f"{shown or 'none'}",
         )
         self.name, self.value, self.expected = "parts, k, cut", given, "exactly one of the three"
 
@@ -80,7 +83,7 @@ def split_group(
     """
     check_group(group)
     if sum(each is not None for each in (parts, k, cut)) != 1:
-        raise HowToSplitError(group, (parts, k, cut))
+        raise HowToSplitError(group, {"parts": parts, "k": k, "cut": cut})
     check_type("names", names, Sequence, "names of groups")
     store = LabelStore(resolve(samples, patches_field).whole(), group_field)
     if parts is None:
