@@ -39,7 +39,7 @@ def _row(row: HistoryRow) -> dict[str, Any]:
 def _plain(change: PastChange) -> dict[str, Any]:
     return {
         "number": change.number,
-        "text": action_text(change.action),
+        "text": f"{action_text(change.action)}: {change.about}" if change.about else action_text(change.action),
         "at": _local(change.at),
         "by": change.by,
         "n": change.n_labels,

@@ -165,7 +165,7 @@ def test_writing_wants_the_token(call, panel, doubtful):
         shown = {"question": question["id"], "kind": question["kind"], "shown": question["shown"]}
         assert call(doubtful, "answer", token=token, **shown, said="unsure")["problem"]["code"] == "token"
         assert call(doubtful, "confirm", token=token, groups=[1])["problem"]["code"] == "token"
-    assert state(doubtful) == before and call(doubtful, "history")["rows"][0]["text"] == "group by character"
+    assert state(doubtful) == before and call(doubtful, "history")["rows"][0]["text"].startswith("group by character")
 
 
 def test_edits(panel, made):

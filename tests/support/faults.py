@@ -79,8 +79,9 @@ def fill_detections(data, letters=LETTERS):
 
 
 def uris():
-    """Every operator of the plugin."""
-    return sorted(operator.uri for operator in foo.list_operators() if operator.uri.startswith("@ccip/"))
+    """Every operator of the plugin that has a form."""
+    operators = (each for each in foo.list_operators() if each.uri.startswith("@ccip/"))
+    return sorted(each.uri for each in operators if not isinstance(each, foo.Panel) and not each.config.unlisted)
 
 
 def answers(uri, data):
