@@ -151,7 +151,7 @@ def renames_and_groups_again(app, dataset):
 
 def undoes(app, dataset):
     app.operator(UNDO)
-    app.says(re.compile("^Undo 'group by character' of"))
+    app.says(re.compile("^Undo 'group by character'"))
     app.shot("undo-form")
     for _ in range(3):  # the second run, the label that was edited by hand, then the first run
         app.execute("Undo")
