@@ -215,7 +215,7 @@ def test_detections(with_faces):
 
 def test_what_cannot_be_rejected(embedded):
     data = embedded("aab")
-    with pytest.raises(NothingToRejectError, match="none of the 1 chosen"):
+    with pytest.raises(NothingToRejectError, match="the chosen item is not in a group"):
         reject(data[:1])
     group_characters(data)
     with pytest.raises(NothingToRejectError):

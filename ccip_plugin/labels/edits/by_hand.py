@@ -55,7 +55,7 @@ def record_by_hand(store: LabelStore) -> int:
     at, last = now(), last_look(dataset, path)
     if last is None:
         return 0  # there are no groups yet: what is in the field is no edit of ours
-    n = _record(store, _edited_since(store, last))
+    n = _record(store, _edited_since(store, last), lifts=True)
     save_look(dataset, path, at)
     return n
 
@@ -77,7 +77,7 @@ def record_all_by_hand(store: LabelStore, state: State) -> tuple[int, State]:
         return 0, state
     is_edited = labels.is_labeled & (labels.label != labels.assigned) & ~state.is_too_long
     is_edited &= ~state.has_default_name_of_others
-    n = _record(store, _edited_in(store, texts_of(labels.sample_ids[is_edited])))
+    n = _record(store, _edited_in(store, texts_of(labels.sample_ids[is_edited])), lifts=False)
     return (n, read_state(store)) if n else (0, state)
 
 
@@ -179,10 +179,10 @@ def _key(store: LabelStore, name: str) -> str:
     return store.attribute_path(name).rpartition(".")[2]
 
 
-def _record(store: LabelStore, rows: Sequence[_Row]) -> int:
+def _record(store: LabelStore, rows: Sequence[_Row], *, lifts: bool) -> int:
     for attempt in range(_ATTEMPTS):
         try:
-            return _write(store, rows) if rows else 0
+            return _write(store, rows, lifts) if rows else 0
         except StaleGroupsError:
             if attempt == _ATTEMPTS - 1:
                 raise
@@ -190,7 +190,7 @@ def _record(store: LabelStore, rows: Sequence[_Row]) -> int:
     raise AssertionError("unreachable")
 
 
-def _write(store: LabelStore, rows: Sequence[_Row]) -> int:
+def _write(store: LabelStore, rows: Sequence[_Row], lifts: bool) -> int:
     dataset, path = store.target.dataset, store.path
     read = [(item_id, sample_id, raw, store.from_raw(raw)) for item_id, sample_id, raw in rows]
     draft = Draft(load_registry_of(dataset, path, [label for *_, label in read]))
@@ -206,7 +206,8 @@ def _write(store: LabelStore, rows: Sequence[_Row]) -> int:
         if group_id is not None:
             group = draft.groups[group_id].name
             confirmed = replace(confirmed, label=group, assigned=group)  # in its spelling
-            draft.lift(group_id, [item_id])
+            if lifts:
+                draft.lift(group_id, [item_id])  # a run does, and reports it
         changed.append((item_id, sample_id, confirmed))
         moves.append((item_id, label.group_id if label.group_id in draft.registry.groups else None, group_id))
         before[item_id] = _rebuilt(store, raw)
@@ -217,9 +218,8 @@ def _write(store: LabelStore, rows: Sequence[_Row]) -> int:
     plan = Plan(table_of(changed), draft.changes())
     names = Counter(label.label or "" for *_, label in changed)
     about = about_groups(dict(names.most_common()), store.target.noun[:-1], "to")
-    return apply(
-        store, plan, action=BY_HAND, rebuilt=before, about=about
-    ).n_written  # what is edited again meanwhile, stays
+    # what is edited again meanwhile, stays
+    return apply(store, plan, action=BY_HAND, rebuilt=before, about=about).n_written
 
 
 def _rebuilt(store: LabelStore, raw: Raw) -> Raw | None:
