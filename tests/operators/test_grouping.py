@@ -293,7 +293,7 @@ def test_an_outdated_proposal_is_refused(gallery):
     run(GROUP, dataset, apply=False)
     run(GROUP, dataset)
     assert list(problems(form(APPLY, dataset))) == ["outdated_error"]
-    assert "run it again" in run(APPLY, dataset)["show_output"]["results"]["errors"][0]["reason"]
+    assert "or make a new one" in run(APPLY, dataset)["show_output"]["results"]["errors"][0]["reason"]
 
 
 def test_asks_which_proposal(boxes):

@@ -327,7 +327,8 @@ class TestFind:
         }
         data.set_values("character_group", [fo.Classification(label="Rei")] * 4)
         asked = form(FIND, data)
-        assert (asked["look_for"]["default"], problems(asked)) == ("group", {})
+        assert asked["look_for"]["default"] == "group"
+        assert problems(asked) == {"group_needed": "Choose a character group."}
         assert not asked["group"]["required"], "not red before anything was done"
         assert "choose a character group" in errors(run(FIND, data, look_for="group"))[0]
         asked = form(FIND, data, selected=data.values("id")[:2])

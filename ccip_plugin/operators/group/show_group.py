@@ -48,6 +48,8 @@ class ShowGroup(CCIPOperator):
     reloads = False
 
     def ask(self, form: Form) -> None:
+        if form.ctx.params.get("items") or form.ctx.params.get("group_id"):
+            return  # a click in a result says which images
         path = ask_group_path(form, "There is no group to show")
         if path is not None:
             ask_group(form, whole_store(form.ctx, **path_arguments(path)), "group", "Character group")

@@ -39,10 +39,6 @@ class OpenReview(CCIPOperator):
         if form.has_dataset():
             form.hint("panel", "Opens the panel 'Review characters' beside the grid.")
 
-    def resolve_placement(self, ctx: Any) -> types.Placement | None:
-        button = types.Button(label="Review", icon=self.config.icon, prompt=False)
-        return types.Placement(types.Places.SAMPLES_GRID_ACTIONS, button)
-
     def execute(self, ctx: Any) -> dict[str, Any]:
         name = ctx.request_params.get("dataset_name")
         if isinstance(name, str) and fo.dataset_exists(name):
