@@ -132,7 +132,7 @@ def test_operators_on_detections(request, faces, uri, fault):
 def test_commands(request, data, models, images, tmp_path, fault):
     request.getfixturevalue(fault)
     values = {"dataset": data.name, "images": images("a")[0], "subset": tmp_path / "no.tar", "name": tiny_models.NAME}
-    values["file"] = tmp_path / "decisions.json"
+    values |= {"file": tmp_path / "decisions.json", "parts": "thumbnails"}
     told = [faults.told_by_command(words) for words in faults.command_lines(values)]
     assert [each for each in told if each.raw] == []
 

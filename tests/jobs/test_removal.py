@@ -42,7 +42,8 @@ def everything(dataset):
         "ccip_leases": {"_id": {"$regex": f"^{key}/"}},
     }.items():
         kept[name] = [without_times(each) for each in database[name].find(query).sort("_id")]
-    kept["files"] = sorted(str(each["_id"]) for each in database["fs.files"].find({}, ["_id"]))
+    since = {"uploadDate": {"$gte": dataset.created_at}}  # FiftyOne deletes older ones of others when it likes
+    kept["files"] = sorted(str(each["_id"]) for each in database["fs.files"].find(since, ["_id"]))
     return kept
 
 
