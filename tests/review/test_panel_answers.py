@@ -1,6 +1,7 @@
 """Questions and answers of the review panel, called as the panel calls it."""
 
 import random
+import unicodedata
 
 import fiftyone as fo
 import numpy as np
@@ -166,6 +167,15 @@ def test_writing_wants_the_token(call, panel, doubtful):
         assert call(doubtful, "answer", token=token, **shown, said="unsure")["problem"]["code"] == "token"
         assert call(doubtful, "confirm", token=token, groups=[1])["problem"]["code"] == "token"
     assert state(doubtful) == before and call(doubtful, "history")["rows"][0]["text"].startswith("group by character")
+
+
+def test_a_name_typed_in_other_characters_that_look_the_same_is_merged(panel, made):
+    tab = panel(made("aaaabbbb"))
+    assert tab.write("rename", group=1, name="ガガ")["number"]
+    twin = unicodedata.normalize("NFD", "ガガ")
+    assert tab.write("rename", group=2, name=twin)["problem"]["code"] == "choose"
+    assert tab.write("rename", group=2, name=twin, merge=True)["number"]
+    assert [card["name"] for card in tab.read("groups")["cards"]] == ["ガガ"]
 
 
 def test_edits(panel, made):

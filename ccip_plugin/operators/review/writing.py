@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ...core.plain import canonical_name
 from ...grouping import split_group
 from ...labels.edits import confirm as confirm_items
 from ...labels.edits import (
@@ -129,7 +130,8 @@ def rename(call: Call, *, group: int, name: str, merge: bool = False) -> Result:
     """Names a group; with a name that another one has, the two can be merged."""
     board = call.board()
     if merge:
-        other = next((key for key, each in board.names.items() if each == name.strip() and key != group), None)
+        ids = {canonical_name(each): key for key, each in board.names.items() if key != group}
+        other = ids.get(canonical_name(name))
         if other is not None and len(board.members(other)):
             return _edit(call, merge_groups, [group, other], name=name)
     done = _edit(call, rename_group, group, name)
