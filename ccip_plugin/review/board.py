@@ -14,6 +14,7 @@ from ..core.calibration import load as load_calibration
 from ..core.identity.groups import Draft
 from ..core.identity.ids import ids_of, places_of, texts_of
 from ..core.identity.state import Status
+from ..core.plain import canonical_name
 from ..core.review.board import UNASSIGNED, Board
 from ..embeddings.cache import VECTORS
 from ..labels.identities import load_registry, registry_revision
@@ -84,6 +85,17 @@ class ReviewBoard:
     def name(self, group_id: int) -> str:
         """The name of a group."""
         return self.names.get(group_id) or self.registry.groups[group_id].name
+
+    def named(self, name: str, *, but: int) -> int | None:
+        """The group with items that has a name, also in other characters that look the same; None where there is none.
+
+        Args:
+            name: the name
+            but: a group that is not meant
+        """
+        wanted = canonical_name(name)
+        alike = (key for key, each in self.names.items() if key != but and canonical_name(each) == wanted)
+        return next((key for key in alike if len(self.members(key))), None)
 
     def is_named(self, group_id: int) -> bool:
         """Whether a person gave a group its name."""

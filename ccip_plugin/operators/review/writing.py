@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ...core.plain import canonical_name
 from ...grouping import split_group
 from ...labels.edits import confirm as confirm_items
 from ...labels.edits import (
@@ -130,9 +129,8 @@ def rename(call: Call, *, group: int, name: str, merge: bool = False) -> Result:
     """Names a group; with a name that another one has, the two can be merged."""
     board = call.board()
     if merge:
-        ids = {canonical_name(each): key for key, each in board.names.items() if key != group}
-        other = ids.get(canonical_name(name))
-        if other is not None and len(board.members(other)):
+        other = board.named(name, but=group)
+        if other is not None:
             return _edit(call, merge_groups, [group, other], name=name)
     done = _edit(call, rename_group, group, name)
     problem = done.get("problem")
