@@ -23,21 +23,21 @@ export function Card({ group, isSelected, isCurrent, onClick, onFocus }: CardPro
   const flags = group.flags.map((flag) => named("flag_", flag));
   const label = [group.name, t("nImages", { n: group.size }), t("confirmedShare", { p: share }), ...flags].join(", ");
   return (
-    <div className={`cr-card${isCurrent ? " cr-current" : ""}`} role="option" aria-selected={!!isSelected} aria-label={label} tabIndex={isCurrent ? 0 : -1}
-      data-cy="review-card" data-id={group.id} onClick={onClick} onFocus={onFocus}>
-      <div className="cr-mosaic">
+    <div c={`card${isCurrent ? " current" : ""}`} role="option" aria-selected={!!isSelected} aria-label={label} tabIndex={isCurrent ? 0 : -1}
+      cy="card" data-id={group.id} onClick={onClick} onFocus={onFocus}>
+      <div c="mosaic">
         {group.pictures.slice(0, 8).map((picture) => <Thumb key={picture.id} picture={picture} />)}
       </div>
-      <div className="cr-name">
+      <div c="name">
         <b title={group.name}>{group.name}</b>
-        <span className="cr-size">{group.size.toLocaleString()}</span>
-        <span className="cr-soft">{share}%{group.reviewed ? " ✓" : ""}</span>
+        <span c="size">{group.size.toLocaleString()}</span>
+        <span c="soft">{share}%{group.reviewed ? " ✓" : ""}</span>
       </div>
-      <div className="cr-meter" aria-hidden><i style={{ width: `${share}%` }} /></div>
-      <div className="cr-meta" title={facts}>{facts}</div>
-      <div className="cr-flags">
+      <div c="meter" aria-hidden><i style={{ width: `${share}%` }} /></div>
+      <div c="meta" title={facts}>{facts}</div>
+      <div c="flags">
         {group.flags.map((flag) => (
-          <span key={flag} className={`cr-flag${HOT.includes(flag) ? " cr-hot" : ""}`}>{named("flag_", flag)}</span>
+          <span key={flag} c={`flag${HOT.includes(flag) ? " hot" : ""}`}>{named("flag_", flag)}</span>
         ))}
       </div>
     </div>

@@ -1,5 +1,5 @@
 // Dialogs: a name with suggestions, a choice, a "sure?".
-import { h, useEffect, useRef, useState } from "./react";
+import { h, focusOn, useEffect, useRef, useState } from "./react";
 import { useDesk } from "./desk";
 import { t } from "./words";
 import type { ReactNode } from "./react";
@@ -14,9 +14,9 @@ export function Dialog({ title, ok, onOk, children, safe }: DialogProps) {
   useEffect(() => {
     const find = (what: string) => box.current?.querySelector<HTMLElement>(what);
     const first = find("[data-first]") || find("input, button");
-    first?.focus({ preventScroll: true });
+    focusOn(first);
     if (first instanceof HTMLInputElement) first.select();
-    return () => root.current?.focus({ preventScroll: true });
+    return () => focusOn(root.current);
   }, [root]);
   const onKeyDown = (event: React.KeyboardEvent) => {
     event.stopPropagation(); // the App listens for Escape, too
@@ -33,13 +33,13 @@ export function Dialog({ title, ok, onOk, children, safe }: DialogProps) {
     onOk?.();
   };
   return (
-    <div className="cr-shade" onPointerDown={(event) => event.target === event.currentTarget && close()}>
-      <form ref={box} className="cr-dialog" role="dialog" aria-modal aria-label={title} data-cy="review-dialog" onKeyDown={onKeyDown} onSubmit={submit}>
+    <div c="shade" onPointerDown={(event) => event.target === event.currentTarget && close()}>
+      <form ref={box} c="dialog" role="dialog" aria-modal aria-label={title} cy="dialog" onKeyDown={onKeyDown} onSubmit={submit}>
         <h3>{title}</h3>
         {children}
-        <div className="cr-end">
+        <div c="end">
           <button type="button" onClick={close} data-first={safe || undefined}>{t("cancel")}</button>
-          {onOk && <button type="submit" className="cr-main" data-cy="review-ok">{ok}</button>}
+          {onOk && <button type="submit" c="main" cy="ok">{ok}</button>}
         </div>
       </form>
     </div>
@@ -93,14 +93,14 @@ export function NameDialog({ title, start, ok, isNew, onChosen }: {
   };
   return (
     <Dialog title={title} ok={ok} onOk={agree}>
-      <input value={text} aria-label={t("name")} placeholder={isNew ? t("newGroup") : t("name")} maxLength={200} data-cy="review-name"
+      <input value={text} aria-label={t("name")} placeholder={isNew ? t("newGroup") : t("name")} maxLength={200} cy="name"
         onChange={(event) => change(event.target.value)} onKeyDown={onKeyDown} />
       <ul role="listbox" aria-label={t("name")}>
         {names.map((each, place) => (
           <li key={each.id} role="presentation">
             <button type="button" role="option" aria-selected={place === at} tabIndex={-1} onClick={() => take(each)}>
               <span>{each.name}</span>
-              <span className="cr-soft">{t("nImages", { n: each.size })}</span>
+              <span c="soft">{t("nImages", { n: each.size })}</span>
             </button>
           </li>
         ))}
@@ -125,11 +125,11 @@ export function MergeDialog({ groups, onChosen }: {
   };
   return (
     <Dialog title={t("mergeTitle", { n: groups.length })} ok={t("merge")} onOk={agree} safe={isRisky}>
-      <div className="cr-soft">{t("mergeInto", { n })}</div>
+      <div c="soft">{t("mergeInto", { n })}</div>
       {ranked.map((each) => (
-        <label key={each.id} className="cr-row">
+        <label key={each.id} c="row">
           <input type="radio" name="cr-merge" checked={each.name === name} onChange={() => setName(each.name)} />
-          <b>{each.name}</b> <span className="cr-soft">{t("nImages", { n: each.size })}</span>
+          <b>{each.name}</b> <span c="soft">{t("nImages", { n: each.size })}</span>
         </label>
       ))}
     </Dialog>
@@ -145,7 +145,7 @@ export function SplitDialog({ name, onChosen }: { name: string; onChosen(k: numb
   };
   return (
     <Dialog title={t("splitTitle", { name })} ok={t("split")} onOk={agree}>
-      <label className="cr-row">
+      <label c="row">
         {t("splitInto")}
         <input type="number" min={2} max={20} value={k} onChange={(event) => setK(Number(event.target.value))} />
       </label>

@@ -25,4 +25,11 @@ interface Window {
   ccipReviewTimes: { what: string; ms: number }[];
 }
 
+declare namespace React {
+  interface DOMAttributes<T> {
+    c?: string;
+    cy?: string | null;
+  }
+}
+
 declare const SOURCES: string; // the SHA-256 of the sources, put in by the build

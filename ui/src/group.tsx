@@ -23,9 +23,9 @@ const KEYS: [string, Word][] = [
 
 export function PictureTile({ picture, isMarked, onToggle }: { picture: Picture; isMarked: boolean; onToggle(): void }) {
   return (
-    <button className="cr-tile" aria-pressed={isMarked} data-cy="review-picture" data-id={picture.id} data-marked={isMarked} onClick={onToggle}>
-      <span className="cr-pictures"><Thumb picture={picture} size={128} /></span>
-      <span className="cr-meta">{digits(picture.difference)}{picture.status === "confirmed" ? " ✓" : ""} {picture.name}</span>
+    <button c="tile" aria-pressed={isMarked} cy="picture" data-id={picture.id} data-marked={isMarked} onClick={onToggle}>
+      <span c="pictures"><Thumb picture={picture} size={128} /></span>
+      <span c="meta">{digits(picture.difference)}{picture.status === "confirmed" ? " ✓" : ""} {picture.name}</span>
     </button>
   );
 }
@@ -67,23 +67,23 @@ export function OneGroup({ id, onBack }: { id: number; onBack(): void }) {
     setMarked((old) => (old.includes(item) ? old.filter((each) => each !== item) : [...old, item]));
   return (
     <>
-      <div className="cr-bar" data-cy="review-group" data-id={id}>
+      <div c="bar" cy="group" data-id={id}>
         <Act word="back" k="Esc" onPress={onBack} />
         <b>{name}</b>
-        {found && <span className="cr-soft">{t("nImages", { n: found.n })} · {t("inside", { d: digits(found.card.inside) })}</span>}
-        <span className="cr-grow" />
+        {found && <span c="soft">{t("nImages", { n: found.n })} · {t("inside", { d: digits(found.card.inside) })}</span>}
+        <span c="grow" />
         {found && pages > 1 && (
           <Pages page={page} perPage={PER_PAGE} shown={found.pictures.length} n={found.n} onTurn={(step) => setPage(page + step)} />
         )}
       </div>
-      {!found && <div className="cr-empty">{t("loading")}</div>}
-      <div className="cr-tiles">
+      {!found && <div c="empty">{t("loading")}</div>}
+      <div c="tiles">
         {found?.pictures.map((picture) => (
           <PictureTile key={picture.id} picture={picture} isMarked={marked.includes(picture.id)} onToggle={() => toggle(picture.id)} />
         ))}
       </div>
-      <div className="cr-keys">
-        <span className="cr-soft cr-row">{t("nPictures", { n: marked.length })}</span>
+      <div c="keys">
+        <span c="soft row">{t("nPictures", { n: marked.length })}</span>
         {KEYS.map(([key, word]) => (
           <Act key={key} word={word} k={key} text={word === "notThis" ? t("notX", { name }) : ""} onPress={() => press(key)} />
         ))}

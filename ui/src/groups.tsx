@@ -1,5 +1,5 @@
 // The tab "Groups": pages of cards, and what can be done with one or several groups by key.
-import { h, Fragment, useCallback, useEffect, useRef, useState } from "./react";
+import { h, Fragment, focusOn, useCallback, useEffect, useRef, useState } from "./react";
 import { clocked } from "./api";
 import { Card } from "./card";
 import { useDesk, useKeys } from "./desk";
@@ -53,7 +53,7 @@ function Choice({ word, name, values, value, onChange }: {
   return (
     <label>
       {t(word)}
-      <select value={value} data-cy={`review-${name}`} onChange={(event) => onChange(event.target.value)}>
+      <select value={value} cy={name} onChange={(event) => onChange(event.target.value)}>
         {values.map((each) => <option key={each} value={each}>{t(`${name}_${each}` as Word)}</option>)}
       </select>
     </label>
@@ -95,7 +95,7 @@ export function Groups() {
     const next = Math.max(0, Math.min(cards.length - 1, place));
     setAt(next);
     const card = grid.current?.children[next] as HTMLElement | undefined;
-    card?.focus({ preventScroll: true });
+    focusOn(card);
     if (card) reveal(card);
   };
   useKeys((key) => {
@@ -105,7 +105,7 @@ export function Groups() {
     if (step) return go(at + step), true;
     if (key === "PageDown" || key === "]") return turn(1), true;
     if (key === "PageUp" || key === "[") return turn(-1), true;
-    if (key === "/" || letter(key) === "f") return find.current?.focus({ preventScroll: true }), true;
+    if (key === "/" || letter(key) === "f") return focusOn(find.current), true;
     if (key === "Escape" && selected.length) return clear(), true;
     if (letter(key) === "s" && current) return toggle(current), true;
     if (letter(key) === "d" && current) return setOpened(current.id), true;
@@ -114,35 +114,35 @@ export function Groups() {
   if (opened != null) return <OneGroup id={opened} onBack={() => setOpened(null)} />;
   return (
     <>
-      <div className="cr-bar">
+      <div c="bar">
         <Choice word="sort" name="sort" values={SORTS} value={what.sort} onChange={(sort) => change({ sort })} />
         <Choice word="show" name="show" values={SHOWS} value={what.show} onChange={(show) => change({ show })} />
         <label>
           {t("find")}
-          <input ref={find} type="search" value={what.find} placeholder={t("findHint")} maxLength={200} data-cy="review-find"
+          <input ref={find} type="search" value={what.find} placeholder={t("findHint")} maxLength={200} cy="find"
             onChange={(event) => change({ find: event.target.value })}
-            onKeyDown={(event) => event.key === "Escape" && !event.nativeEvent.isComposing && root.current?.focus({ preventScroll: true })} />
+            onKeyDown={(event) => event.key === "Escape" && !event.nativeEvent.isComposing && focusOn(root.current)} />
         </label>
-        <span className="cr-grow" />
+        <span c="grow" />
         {found && <Pages page={what.page} perPage={PER_PAGE} shown={cards.length} n={found.n} onTurn={turn} />}
       </div>
-      {!found && <div className="cr-empty">{t("loading")}</div>}
-      {found && !cards.length && <div className="cr-empty" data-cy="review-empty">{t("noGroups")}</div>}
-      <div ref={grid} className="cr-cards" role="listbox" aria-multiselectable aria-label={t("groups")}>
+      {!found && <div c="empty">{t("loading")}</div>}
+      {found && !cards.length && <div c="empty" cy="empty">{t("noGroups")}</div>}
+      <div ref={grid} c="cards" role="listbox" aria-multiselectable aria-label={t("groups")}>
         {cards.map((group, place) => (
           <Card key={group.id} group={group} isCurrent={place === at} onFocus={() => setAt(place)}
             isSelected={selected.some((each) => each.id === group.id)}
             onClick={(event) => {
               setAt(place);
-              (event.currentTarget as HTMLElement).focus({ preventScroll: true });
+              focusOn(event.currentTarget);
               if (event.shiftKey || event.ctrlKey || event.metaKey) toggle(group);
               else void session.showInGrid({ groups: [group.id] });
             }} />
         ))}
       </div>
       {!!cards.length && (
-        <div className="cr-keys" data-cy="review-actions">
-          <span className="cr-soft cr-row">{selected.length ? t("nSelected", { n: selected.length }) : current?.name}</span>
+        <div c="keys" cy="actions">
+          <span c="soft row">{selected.length ? t("nSelected", { n: selected.length }) : current?.name}</span>
           <Act word="select" k="s" onPress={() => current && toggle(current)} />
           <Act word="details" k="d" onPress={() => current && setOpened(current.id)} />
           {GROUP_KEYS.map(([key, word]) => <Act key={word} word={word} k={key} onPress={() => actions.press(key)} />)}

@@ -9,7 +9,7 @@ import { Thumb } from "./pictures";
 import { named, t, type Word } from "./words";
 import type { Picture, ThisImage } from "./types";
 
-const KEYS: [string, Word][] = [["v", "move"], ["x", "notThis"], ["i", "ignore"], ["u", "undo"]];
+const KEYS: [string, Word][] = [["v", "move"], ["x", "notThis"], ["i", "ignore"], ["t", "two"], ["u", "undo"]];
 
 // The sample that is open in the App, else the one that was selected last.
 function useCurrentSample(): string | null {
@@ -29,7 +29,7 @@ function Row({ word, pictures }: { word: Word; pictures: Picture[] }) {
   return (
     <>
       <h4>{t(word)}</h4>
-      <div className="cr-pictures">{pictures.map((picture) => <Thumb key={picture.id} picture={picture} size={110} />)}</div>
+      <div c="pictures">{pictures.map((picture) => <Thumb key={picture.id} picture={picture} size={110} />)}</div>
     </>
   );
 }
@@ -45,6 +45,7 @@ export function Image() {
       onChosen={(to) => edit("move", to.id == null ? { to: null, name: to.name } : { to: to.id })} />),
     x: () => edit("reject"),
     i: () => edit("ignore"),
+    t: () => edit("two"),
     u: () => void session.edit("undo", { number: null }),
   };
   const press = (key: string): boolean => {
@@ -55,22 +56,22 @@ export function Image() {
     return true;
   };
   useKeys(press);
-  if (!id || !found) return <div className="cr-empty" data-cy="review-empty">{id ? t("loading") : t("pickImage")}</div>;
+  if (!id || !found) return <div c="empty" cy="empty">{id ? t("loading") : t("pickImage")}</div>;
   const { picture, group, rivals } = found;
   return (
     <>
-      <div className="cr-ask" data-cy="review-image" data-id={picture.id}>
+      <div c="ask" cy="image" data-id={picture.id}>
         <h2>{group ? t("inGroup", { name: group.name }) : t("inNoGroup")}</h2>
-        <span className="cr-soft">{[picture.name, found.status && named("status_", found.status)].filter(Boolean).join(" · ")}</span>
+        <span c="soft">{[picture.name, found.status && named("status_", found.status)].filter(Boolean).join(" · ")}</span>
       </div>
-      <div className="cr-pictures"><Thumb picture={picture} size={240} /></div>
+      <div c="pictures"><Thumb picture={picture} size={240} /></div>
       <Row word="why" pictures={found.nearest} />
       {!!rivals.length && <h4>{t("rivals")}</h4>}
-      <div className="cr-cards" role="listbox" aria-label={t("rivals")}>
+      <div c="cards" role="listbox" aria-label={t("rivals")}>
         {rivals.map((rival) => <Card key={rival.id} group={rival} onClick={() => edit("move", { to: rival.id })} />)}
       </div>
       <Row word="neighbours" pictures={found.neighbours} />
-      <div className="cr-keys">
+      <div c="keys">
         {KEYS.map(([key, word]) => (
           <Act key={key} word={word} k={key} disabled={word === "notThis" && !group} onPress={() => press(key)}
             text={word === "notThis" && group ? t("notX", { name: group.name }) : ""} />

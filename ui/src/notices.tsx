@@ -1,5 +1,5 @@
 // Sentences that stay until they are read: what is wrong, with the button that helps, and what one should know.
-import { h, Fragment, useState } from "./react";
+import { h, Fragment, focusOn, useState } from "./react";
 import { useDesk } from "./desk";
 import { Act, Note } from "./parts";
 import { useStore } from "./store";
@@ -40,9 +40,9 @@ function SourceChoice() {
     void session.open({ group_field, patches_field }).then(() => queue.choose(queue.state.kinds));
   };
   return (
-    <label className="cr-bar">
-      <span className="cr-soft">{t("source")}</span>
-      <select value={opened.source ? key(opened.source) : ""} data-cy="review-source" onChange={(event) => choose(event.target.value)}>
+    <label c="bar">
+      <span c="soft">{t("source")}</span>
+      <select value={opened.source ? key(opened.source) : ""} cy="source" onChange={(event) => choose(event.target.value)}>
         {opened.sources.map((source) => <option key={key(source)} value={key(source)}>{source.label} ({source.n_items.toLocaleString()})</option>)}
       </select>
     </label>
@@ -54,10 +54,10 @@ function Signature() {
   const [name, setName] = useState("");
   const sign = (value: string) => {
     session.sign(value.trim());
-    root.current?.focus({ preventScroll: true });
+    focusOn(root.current);
   };
   return (
-    <form className="cr-note" data-cy="review-by" onSubmit={(event) => {
+    <form c="note" cy="by" onSubmit={(event) => {
       event.preventDefault();
       sign(name);
     }}>

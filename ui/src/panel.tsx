@@ -1,5 +1,5 @@
 // The panel: tabs, how far it is, what is wrong, and the screen of the tab.
-import { h, useCallback, useEffect, useMemo, useRef, useState } from "./react";
+import { h, focusOn, useCallback, useEffect, useMemo, useRef, useState } from "./react";
 import { clocked } from "./api";
 import { Problems, Notices } from "./notices";
 import { DeskContext, type Desk } from "./desk";
@@ -33,7 +33,7 @@ function Head({ session, isOn, desk }: { session: Session; isOn: boolean; desk: 
   }, [session, text, version]);
   const choose = (name: Tab) => {
     session.show(name);
-    desk.root.current?.focus({ preventScroll: true });
+    focusOn(desk.root.current);
   };
   const step = (event: React.KeyboardEvent) => {
     const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
@@ -42,27 +42,27 @@ function Head({ session, isOn, desk }: { session: Session; isOn: boolean; desk: 
     event.stopPropagation();
     const [name] = TABS[(TABS.findIndex((each) => each[0] === tab) + by + TABS.length) % TABS.length];
     session.show(name);
-    requestAnimationFrame(() => desk.root.current?.querySelector<HTMLElement>(`[data-cy=review-tab-${name}]`)?.focus({ preventScroll: true }));
+    requestAnimationFrame(() => focusOn(desk.root.current?.querySelector(`[data-cy=review-tab-${name}]`)));
   };
   return (
-    <div className="cr-head">
+    <div c="head">
       <div role="tablist" aria-label={t("review")} onKeyDown={step}>
         {TABS.map(([name, word, key]) => (
-          <button key={name} role="tab" aria-selected={tab === name} tabIndex={tab === name ? 0 : -1} data-cy={`review-tab-${name}`} onClick={() => choose(name)}>
+          <button key={name} role="tab" aria-selected={tab === name} tabIndex={tab === name ? 0 : -1} cy={`tab-${name}`} onClick={() => choose(name)}>
             {t(word)}{key && <kbd>{key}</kbd>}
           </button>
         ))}
       </div>
-      <div className="cr-right-end">
-        <span data-cy="review-unsaved" data-n={pending.length} aria-live="polite">
+      <div c="right-end">
+        <span cy="unsaved" data-n={pending.length} aria-live="polite">
           {pending.length ? t("saving", { n: pending.length }) : t("kept")}
         </span>
-        <span data-cy="review-keys-on" data-on={isOn}>{isOn ? t("keysOn") : t("keysOff")}</span>
+        <span cy="keys-on" data-on={isOn}>{isOn ? t("keysOn") : t("keysOff")}</span>
       </div>
-      <div className="cr-facts">
-        <span className="cr-said" role="status" data-cy="review-said" title={text}>{text}</span>
+      <div c="facts">
+        <span c="said" role="status" cy="said" title={text}>{text}</span>
         {progress && (
-          <span data-cy="review-progress" data-revision={progress.revision} data-confirmed={progress.confirmed} data-groups={progress.groups}>
+          <span cy="progress" data-revision={progress.revision} data-confirmed={progress.confirmed} data-groups={progress.groups}>
             {t("summary", { confirmed: progress.confirmed, items: progress.items, noun: named("", progress.noun) })}
             {progress.left != null && ` · ${t("left", { n: progress.left })}`}
           </span>
@@ -90,7 +90,7 @@ function Review({ session, hash }: { session: Session; hash?: string }) {
   const desk = useMemo(() => ({ session, queue, root, ask }), [session, queue]);
   const pictures = useMemo(() => ({ makings: new Makings(session), looks: new Looks({ look: null }) }), [session]);
   useOpening(session, desk);
-  useEffect(() => root.current?.focus({ preventScroll: true }), [tab]);
+  useEffect(() => focusOn(root.current), [tab]);
   const onKeyDown = useCallback((event: React.KeyboardEvent) => {
     const { nativeEvent } = event;
     if (nativeEvent.defaultPrevented || !isForUs(nativeEvent) || isOnButton(nativeEvent)) return;
@@ -106,7 +106,7 @@ function Review({ session, hash }: { session: Session; hash?: string }) {
   // After a click keys are for the panel, not for the button that was clicked, which may be gone by now.
   const refocus = (event: React.MouseEvent) => {
     if (event.detail && !(event.target as HTMLElement).closest("input, select, [role=dialog], [role=option]")) {
-      root.current?.focus({ preventScroll: true });
+      focusOn(root.current);
     }
   };
   const Screen = SCREENS[tab] || Groups;
@@ -119,7 +119,7 @@ function Review({ session, hash }: { session: Session; hash?: string }) {
           <Head session={session} isOn={isOn} desk={desk} />
           <Problems />
           <Notices hash={hash} />
-          <div className="cr-body" role="tabpanel">{opened?.source && <Screen key={JSON.stringify(opened.source)} />}</div>
+          <div c="body" role="tabpanel">{opened?.source && <Screen key={JSON.stringify(opened.source)} />}</div>
           <Large />
           {dialog}
         </div>

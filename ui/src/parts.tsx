@@ -10,7 +10,7 @@ type ActProps = { word: Word; k?: string; text?: string; cy?: string; isMain?: b
 
 export function Act({ word, k, text, cy, isMain, disabled, onPress }: ActProps) {
   return (
-    <button className={isMain ? "cr-main" : undefined} disabled={disabled} data-cy={`review-${cy || word}`} onClick={onPress}>
+    <button c={isMain ? "main" : undefined} disabled={disabled} cy={cy || word} onClick={onPress}>
       {text || t(word)}{k && <kbd>{k}</kbd>}
     </button>
   );
@@ -20,7 +20,7 @@ type NoteProps = { cy?: string; code?: string; isPlain?: boolean; children: Reac
 
 export function Note({ cy, code, isPlain, children, onClose, buttons }: NoteProps) {
   return (
-    <div className={`cr-note${isPlain ? "" : " cr-bad"}`} role={isPlain ? "status" : "alert"} data-cy={`review-${cy || "note"}`} data-code={code}>
+    <div c={`note${isPlain ? "" : " bad"}`} role={isPlain ? "status" : "alert"} cy={cy || "note"} data-code={code}>
       <span>{children}</span>
       {buttons}
       {onClose && <button onClick={onClose} aria-label={t("dismiss")}>✕</button>}
@@ -32,12 +32,12 @@ export function Note({ cy, code, isPlain, children, onClose, buttons }: NoteProp
 export function Pages({ page, perPage, shown, n, onTurn }: { page: number; perPage: number; shown: number; n: number; onTurn(step: number): void }) {
   const from = page * perPage;
   return (
-    <span className="cr-row">
-      <span className="cr-soft" data-cy="review-range" data-page={page} data-n={n} aria-live="polite">
+    <span c="row">
+      <span c="soft" cy="range" data-page={page} data-n={n} aria-live="polite">
         {t("range", { from: n ? from + 1 : 0, to: from + shown, n })}
       </span>
-      <button onClick={() => onTurn(-1)} disabled={!page} aria-label={t("previous")} data-cy="review-previous">‹</button>
-      <button onClick={() => onTurn(1)} disabled={from + perPage >= n} aria-label={t("next")} data-cy="review-next">›</button>
+      <button onClick={() => onTurn(-1)} disabled={!page} aria-label={t("previous")} cy="previous">‹</button>
+      <button onClick={() => onTurn(1)} disabled={from + perPage >= n} aria-label={t("next")} cy="next">›</button>
     </span>
   );
 }

@@ -109,7 +109,7 @@ export function Thumb({ picture, size, label, eager }: ThumbProps) {
   const shown = src && broken !== src;
   return (
     <span
-      className="cr-thumb"
+      c="thumb"
       style={size ? { height: size } : undefined}
       data-id={picture.id}
       onPointerEnter={(event) => looks.enter(picture, event.clientX)}
@@ -125,7 +125,7 @@ export function Thumb({ picture, size, label, eager }: ThumbProps) {
           onError={() => setBroken(src)}
         />
       ) : (
-        <span className="cr-blank" role="img" aria-label={`${t("beingMade")}: ${name}`} title={name} data-cy="review-blank" />
+        <span c="blank" role="img" aria-label={`${t("beingMade")}: ${name}`} title={name} cy="blank" />
       )}
     </span>
   );
@@ -138,10 +138,10 @@ export function Large() {
   const { picture, side } = look;
   const facts = [picture.name, picture.difference == null ? "" : picture.difference.toFixed(3)].filter(Boolean).join(" · ");
   return (
-    <figure className={`cr-large cr-${side}`} data-cy="review-large" data-id={picture.id}>
-      <span className="cr-whole">
+    <figure c={`large ${side}`} cy="large" data-id={picture.id}>
+      <span c="whole">
         <img src={url(picture.large)} alt={picture.name ?? picture.id} onLoad={fit} />
-        {picture.box && <span className="cr-box" style={boxStyle(picture.box)} />}
+        {picture.box && <span c="box" style={boxStyle(picture.box)} />}
       </span>
       {facts && <figcaption>{facts}</figcaption>}
     </figure>

@@ -3,19 +3,20 @@ import { h, Fragment, useState } from "./react";
 import { useDesk, useKeys } from "./desk";
 import { letter } from "./keys";
 import { Act, useRead } from "./parts";
+import { Thumb } from "./pictures";
 import { useStore } from "./store";
 import { language, named, percent, t, type Word } from "./words";
-import type { HistoryRow, Progress as Numbers } from "./types";
+import type { Dispute, HistoryRow, Progress as Numbers } from "./types";
 
 const ROWS = 30;
 
 function Stat({ word, value, share, detail }: { word: Word; value: string; share?: number; detail?: string }) {
   return (
-    <div className="cr-stat">
-      <span className="cr-soft">{t(word)}</span>
+    <div c="stat">
+      <span c="soft">{t(word)}</span>
       <b>{value}</b>
-      {share != null && <div className="cr-meter" aria-hidden><i style={{ width: `${share}%` }} /></div>}
-      {detail && <span className="cr-soft">{detail}</span>}
+      {share != null && <div c="meter" aria-hidden><i style={{ width: `${share}%` }} /></div>}
+      {detail && <span c="soft">{detail}</span>}
     </div>
   );
 }
@@ -26,7 +27,7 @@ function Stats({ numbers }: { numbers: Numbers }) {
   const whole = (share: number) => (100 * share).toFixed(1);
   const answers = Object.entries(numbers.answers);
   return (
-    <div className="cr-stats">
+    <div c="stats">
       <Stat word="confirmed" value={of(confirmed, items)} share={percent(confirmed, items)} detail={`${percent(confirmed, items)}%`} />
       <Stat word="groupsReviewed" value={of(reviewed, groups)} share={percent(reviewed, groups)} detail={`${percent(reviewed, groups)}%`} />
       <Stat word="purity" value={purity ? `${whole(purity[0])}%` : "–"}
@@ -47,13 +48,44 @@ function when(at: string): string {
 function Row({ row, onUndo }: { row: HistoryRow; onUndo(number: number): void }) {
   const [isOpen, setOpen] = useState(false);
   return (
-    <li data-cy="review-history-row" data-number={row.number} data-undone={row.undone}>
-      <span className={`cr-grow${row.undone ? " cr-gone" : ""}`}>{row.text}</span>
-      <span className="cr-soft">{[row.by, when(row.at)].filter(Boolean).join(" · ")}</span>
+    <li cy="history-row" data-number={row.number} data-undone={row.undone}>
+      <span c={`grow${row.undone ? " gone" : ""}`}>{row.text}</span>
+      <span c="soft">{[row.by, when(row.at)].filter(Boolean).join(" · ")}</span>
       {!!row.unfolds?.length && <button aria-expanded={isOpen} onClick={() => setOpen(!isOpen)}>{t("unfold")}</button>}
-      {row.undone ? <span className="cr-soft">{t("undone")}</span> : <button onClick={() => onUndo(row.number)}>{t("undo")}</button>}
-      {isOpen && <ol className="cr-history">{row.unfolds!.map((each) => <Row key={each.number} row={each} onUndo={onUndo} />)}</ol>}
+      {row.undone ? <span c="soft">{t("undone")}</span> : <button onClick={() => onUndo(row.number)}>{t("undo")}</button>}
+      {isOpen && <ol c="history">{row.unfolds!.map((each) => <Row key={each.number} row={each} onUndo={onUndo} />)}</ol>}
     </li>
+  );
+}
+
+// Answers that cannot both be true, with both sides; who settles it undoes one of them, or corrects the images.
+function Disputes({ n, onUndo }: { n: number; onUndo(number: number): void }) {
+  const { session } = useDesk();
+  const found = useRead<{ rows: Dispute[] }>(n ? "disputes" : null, { n: ROWS });
+  if (!n || !found?.rows.length) return null;
+  return (
+    <>
+      <h4>{t("disputes", { n })}</h4>
+      <ol c="history">
+        {found.rows.map(({ id, kind, about, items, pictures, sides, now }) => (
+          <li key={id} cy="dispute" data-id={id} data-kind={kind}>
+            <b c="grow">{about} <span c="soft">{named("dispute_", kind)}</span></b>
+            <Act word="openInGrid" onPress={() => void session.showInGrid({ items })} />
+            <ul c="history">
+              {sides.map((side, place) => (
+                <li key={place}>
+                  <span c="grow">{side.said}</span>
+                  <span c="soft">{[side.by, when(side.at)].filter(Boolean).join(" · ")}</span>
+                  {side.number != null && <Act word="undo" onPress={() => onUndo(side.number!)} />}
+                </li>
+              ))}
+              <li>{t("now", { now })}</li>
+            </ul>
+            <div c="pictures">{pictures.slice(0, 8).map((picture) => <Thumb key={picture.id} picture={picture} size={84} />)}</div>
+          </li>
+        ))}
+      </ol>
+    </>
   );
 }
 
@@ -71,15 +103,22 @@ export function Progress() {
   return (
     <>
       {progress && <Stats numbers={progress} />}
-      <div className="cr-bar">
+      {!!progress?.several && (
+        <div c="bar" cy="several">
+          <span>{t("several", { n: progress.several })}</span>
+          <Act word="openInGrid" onPress={() => void session.showInGrid({ several: true })} />
+        </div>
+      )}
+      <Disputes n={progress?.disputes || 0} onUndo={undo} />
+      <div c="bar">
         <h4>{t("history")}</h4>
-        <span className="cr-grow" />
+        <span c="grow" />
         <Act word="showAnswers" onPress={() => void session.showInGrid({ answers: true })} />
         <Act word="undo" k="u" disabled={!history?.rows.some((row) => !row.undone)} onPress={() => undo(null)} />
         <Act word="redo" k="r" disabled={!history?.can_redo} onPress={() => void session.edit("redo", {})} />
       </div>
-      {history && !history.rows.length && <div className="cr-empty">{t("noHistory")}</div>}
-      {!!history?.rows.length && <ol className="cr-history">{history.rows.map((row) => <Row key={row.number} row={row} onUndo={undo} />)}</ol>}
+      {history && !history.rows.length && <div c="empty">{t("noHistory")}</div>}
+      {!!history?.rows.length && <ol c="history">{history.rows.map((row) => <Row key={row.number} row={row} onUndo={undo} />)}</ol>}
       {history && history.rows.length >= n && <Act word="more" onPress={() => setN(n + ROWS)} />}
     </>
   );

@@ -1,5 +1,5 @@
 // The tab "Questions": one decision a screen, one key, and the next one is there.
-import { h, Fragment, useCallback, useContext, useEffect, useLayoutEffect, useRef, useState } from "./react";
+import { h, Fragment, focusOn, useCallback, useContext, useEffect, useLayoutEffect, useRef, useState } from "./react";
 import { useDesk, useKeys } from "./desk";
 import { NameDialog, type Chosen } from "./dialogs";
 import { letter, SAID_KEYS, tileOf, TILE_KEYS, TILE_SECOND } from "./keys";
@@ -41,12 +41,12 @@ function usePainted(box: React.RefObject<HTMLDivElement>, id: string | undefined
 
 function SideBox({ side, size }: { side: Side; size: number }) {
   return (
-    <section className="cr-side" data-cy="review-side" data-id={side.id ?? undefined} aria-label={side.name || undefined}>
-      <div className="cr-name">
+    <section c="side" cy="side" data-id={side.id ?? undefined} aria-label={side.name || undefined}>
+      <div c="name">
         <b title={side.name || undefined}>{side.name || "?"}</b>
-        <span className="cr-size cr-soft">{t("nImages", { n: side.size })}</span>
+        <span c="size soft">{t("nImages", { n: side.size })}</span>
       </div>
-      <div className="cr-pictures">
+      <div c="pictures">
         {side.pictures.map((picture) => <Thumb key={picture.id} picture={picture} size={size} eager />)}
       </div>
     </section>
@@ -63,13 +63,13 @@ function TileBox({ tile, place, isMarked, isWho, onClick }: {
   const key = TILE_KEYS[place];
   const name = tile.name || tile.pictures[0]?.name || tile.id;
   return (
-    <button className="cr-tile" aria-pressed={isMarked} aria-label={`${key}: ${name}`} title={`${key} · ${TILE_SECOND[place]}`}
-      data-cy="review-tile" data-id={tile.id} data-marked={isMarked} onClick={onClick}>
+    <button c="tile" aria-pressed={isMarked} aria-label={`${key}: ${name}`} title={`${key} · ${TILE_SECOND[place]}`}
+      cy="tile" data-id={tile.id} data-marked={isMarked} onClick={onClick}>
       <kbd>{key}</kbd>
-      <span className="cr-pictures">
+      <span c="pictures">
         {tile.pictures.slice(0, isWho ? 4 : 3).map((picture) => <Thumb key={picture.id} picture={picture} size={isWho ? 104 : 92} eager />)}
       </span>
-      <span className="cr-meta">
+      <span c="meta">
         {tile.name} {tile.size > 1 && t("nImages", { n: tile.size })} {!isWho && digits(tile.pictures[0]?.difference)}
       </span>
     </button>
@@ -85,7 +85,7 @@ function Keys({ question, isWaiting, onSay }: { question: Question; isWaiting: b
   const two: [string, string, Word][] = question.kind === "who" ? [["t", "two", "two"]] : [];
   const rest: [string, string, Word][] = [["?", "unsure", "unsure"], ["s", "later", "later"], ["u", "undo", "undo"], ["o", "show", "openInGrid"], ["␣", "space", "largePicture"]];
   return (
-    <div className={`cr-keys${isWaiting ? " cr-wait" : ""}`} data-cy="review-keys" data-waiting={isWaiting}>
+    <div c={`keys${isWaiting ? " wait" : ""}`} cy="keys" data-waiting={isWaiting}>
       {[...own, ...two, ...rest].map(([key, said, word], place) => (
         <Act key={said} word={word} k={key} cy={said} isMain={place < own.length} onPress={() => onSay(said)} />
       ))}
@@ -151,16 +151,16 @@ function Asked({ question }: { question: Question }) {
     question.keeps && t("keeps", { name: question.keeps }),
   ].filter(Boolean).join(" · ");
   return (
-    <div ref={box} className="cr-question" data-cy="review-question" data-id={question.id} data-kind={question.kind} data-painted={painted === question.id}>
-      <div className="cr-ask">
+    <div ref={box} c="question" cy="question" data-id={question.id} data-kind={question.kind} data-painted={painted === question.id}>
+      <div c="ask">
         <h2 aria-live="polite">{t(TITLES[question.kind], { name: nameOf(question) })}</h2>
-        <span className="cr-soft">{facts}</span>
-        {isStrip(question) && <span className="cr-soft">{t("askHint")}</span>}
+        <span c="soft">{facts}</span>
+        {isStrip(question) && <span c="soft">{t("askHint")}</span>}
       </div>
-      <div className="cr-sides">{question.sides.map((side, place) => <SideBox key={place} side={side} size={isStrip(question) ? 84 : 132} />)}</div>
-      <div className="cr-with">
+      <div c="sides">{question.sides.map((side, place) => <SideBox key={place} side={side} size={isStrip(question) ? 84 : 132} />)}</div>
+      <div c="with">
         {question.image && <Thumb picture={question.image} size={190} eager />}
-        <div className={`cr-tiles${question.kind === "who" ? " cr-who" : ""}`}>
+        <div c={`tiles${question.kind === "who" ? " who" : ""}`}>
           {question.tiles.map((tile, place) => (
             <TileBox key={tile.id} tile={tile} place={place} isMarked={marked.includes(tile.id)} isWho={question.kind === "who"} onClick={() => tap(tile)} />
           ))}
@@ -172,7 +172,7 @@ function Asked({ question }: { question: Question }) {
         </Note>
       )}
       {early > 0 && (
-        <div key={early} className="cr-soft cr-flash" data-cy="review-early" role="status">
+        <div key={early} c="soft flash" cy="early" role="status">
           {pending.length > 9 ? t("waitForServer", { n: pending.length }) : t("early")}
         </div>
       )}
@@ -214,22 +214,22 @@ export function Questions() {
   });
   const choose = (value: string) => {
     queue.choose(value === "all" ? null : [value]);
-    root.current?.focus({ preventScroll: true });
+    focusOn(root.current);
   };
   const isComing = loading || (!!pending.length && !done);
   return (
     <>
-      <div className="cr-bar">
+      <div c="bar">
         <label>
           {t("kinds")}
-          <select value={kinds?.[0] || "all"} data-cy="review-kinds" onChange={(event) => choose(event.target.value)}>
+          <select value={kinds?.[0] || "all"} cy="kinds" onChange={(event) => choose(event.target.value)}>
             {KINDS.map((kind) => <option key={kind} value={kind}>{t(`kind_${kind}` as Word)}</option>)}
           </select>
         </label>
       </div>
       <Asides />
       {question ? <Asked key={question.id} question={question} /> : (
-        <div className="cr-empty" data-cy="review-empty" role="status">
+        <div c="empty" cy="empty" role="status">
           <b>{isComing ? t("nextComing") : t("nothing")}</b>
           {!isComing && done && <span>{done}</span>}
           {early > 0 && <span>{t("early")}</span>}

@@ -20,6 +20,8 @@ export type Progress = {
   purity: number[] | null;
   left: number | null;
   answers: Record<string, number>;
+  disputes?: number;
+  several?: number;
   revision: number;
 };
 
@@ -86,6 +88,16 @@ export type HistoryRow = {
   n: number;
   undone: boolean;
   unfolds: HistoryRow[] | null;
+};
+export type Dispute = {
+  id: string;
+  kind: "contradiction" | "disagreement";
+  about: string;
+  groups: number[];
+  items: string[];
+  pictures: Picture[];
+  sides: { same: boolean; said: string; by: string | null; at: string; number: number | null }[];
+  now: string;
 };
 export type ThisImage = {
   picture: Picture;

@@ -155,6 +155,11 @@ export const en = {
   noHistory: "Nothing was changed yet.",
   more: "More",
   unfold: "Show all",
+  disputes: "{n} answer that contradicts another|{n} answers that contradict others",
+  dispute_contradiction: "contradiction",
+  dispute_disagreement: "two people disagree",
+  now: "Now: {now}",
+  several: "{n} image shows several characters and is in no group: run a detector on it.|{n} images show several characters and are in no group: run a detector on them.",
   showAnswers: "Show in grid what was answered",
   // this image
   pickImage: "Select a sample in the grid, or open one: it is shown here.",
