@@ -1,4 +1,4 @@
-"""What the App shows first: the grid coloured by character group, and the visualization beside it."""
+"""What the App shows first: the grid coloured by character group, beside it the review and the visualization."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def arrange(dataset: fo.Dataset, *, patches_field: str | None = None) -> str:
         the address of the dataset in this workspace, without the server
     """
     if not dataset.has_workspace(WORKSPACE):
-        dataset.save_workspace(WORKSPACE, workspace(), description="Images beside the map of their embeddings")
+        dataset.save_workspace(WORKSPACE, workspace(), description="Images beside the review of their groups and the map of their embeddings")
     if not dataset.has_saved_view(VIEW):
         dataset.save_view(VIEW, dataset.exists(GROUP_FIELD).sort_by(f"{GROUP_FIELD}.label"))
     colored = {GROUP_FIELD: ("label", f"{GROUP_FIELD}.label")}
@@ -53,15 +53,17 @@ def arrange(dataset: fo.Dataset, *, patches_field: str | None = None) -> str:
 
 
 def workspace() -> fo.Space:
-    """Images on the left, the map on the right."""
+    """Images on the left, the review and the map on the right."""
     images = fo.Panel(type="Samples", pinned=True, component_id="ccip-images")
     embeddings = fo.Panel(type="Embeddings", component_id="ccip-map")  # it begins with a list of maps to choose from
-    sides = [_side(images), _side(embeddings)]
-    return fo.Space(children=sides, orientation="horizontal", sizes=[0.55, 0.45], component_id="ccip-groups")
+    review = fo.Panel(type="review_characters", component_id="ccip-review")
+    sides = [_side(images), _side(review, embeddings)]
+    return fo.Space(children=sides, orientation="horizontal", sizes=[0.5, 0.5], component_id="ccip-groups")
 
 
-def _side(panel: fo.Panel) -> fo.Space:
-    return fo.Space(children=[panel], active_child=panel.component_id, component_id=f"{panel.component_id}-side")
+def _side(panel: fo.Panel, *behind: fo.Panel) -> fo.Space:
+    name = panel.component_id
+    return fo.Space(children=[panel, *behind], active_child=name, component_id=f"{name}-side")
 
 
 def _color(scheme: Any, field: str, attribute: str, names: Sequence[str]) -> None:

@@ -1,17 +1,16 @@
 // Sentences that stay until they are read: what is wrong, with the button that helps, and what one should know.
 import { h, Fragment, focusOn, useState } from "./react";
-import { useDesk } from "./desk";
+import { useDesk, useKeys } from "./desk";
 import { Act, Note } from "./parts";
 import { useStore } from "./store";
 import { named, t } from "./words";
-import type { Source } from "./types";
 
 export function Problems() {
   const { session, queue } = useDesk();
   const { problem, opened } = useStore(session);
   const { away } = useStore(queue);
   if (away) return <Note cy="problem" code="unreachable">{t("away")}</Note>;
-  if (!problem) return null;
+  if (!problem || (opened && !opened.source && opened.sources.length > 1)) return null; // then the choice is offered
   const { action, code } = problem;
   const act = () => {
     session.set({ problem: null });
@@ -28,22 +27,33 @@ export function Problems() {
   );
 }
 
-function SourceChoice() {
+// What can be reviewed, where there is more than one thing: in a list, or first of all as buttons.
+export function SourceChoice() {
   const { session, queue } = useDesk();
   const { opened } = useStore(session);
-  if (!opened || opened.sources.length < 2) return null;
-  const key = (source: Source) => JSON.stringify([source.group_field, source.patches_field]);
-  const choose = (value: string) => {
-    const source = opened.sources.find((each) => key(each) === value);
-    if (!source) return;
-    const { group_field, patches_field } = source;
+  const sources = opened?.sources || [];
+  const at = sources.findIndex((each) => each.group_field === opened?.source?.group_field && each.patches_field === opened.source.patches_field);
+  const choose = (place: number) => {
+    const { group_field, patches_field } = sources[place];
     void session.open({ group_field, patches_field }).then(() => queue.choose(queue.state.kinds));
   };
+  const isOpen = !!opened && !opened.source;
+  useKeys((key) => isOpen && !!sources[Number(key) - 1] && (choose(Number(key) - 1), true));
+  if (sources.length < 2) return null;
+  const texts = sources.map(({ label, n_items }) => `${label} (${n_items.toLocaleString()})`);
+  if (isOpen) {
+    return (
+      <div c="empty" cy="choose">
+        <b>{t("problem_choose")}</b>
+        {texts.map((text, place) => <Act key={place} word="source" cy={`choose-${place}`} text={text} k={`${place + 1}`} onPress={() => choose(place)} />)}
+      </div>
+    );
+  }
   return (
-    <label c="bar">
+    <label c="source">
       <span c="soft">{t("source")}</span>
-      <select value={opened.source ? key(opened.source) : ""} cy="source" onChange={(event) => choose(event.target.value)}>
-        {opened.sources.map((source) => <option key={key(source)} value={key(source)}>{source.label} ({source.n_items.toLocaleString()})</option>)}
+      <select value={at} cy="source" onChange={(event) => choose(Number(event.target.value))}>
+        {texts.map((text, place) => <option key={place} value={place}>{text}</option>)}
       </select>
     </label>
   );
@@ -97,7 +107,7 @@ export function Notices({ hash }: { hash?: string }) {
       )}
       {plain.map((sentence) => <Note key={String(sentence)} isPlain>{sentence}</Note>)}
       {opened && by == null && <Signature />}
-      <SourceChoice />
+      {opened?.source && <SourceChoice />}
       <Working />
     </>
   );

@@ -1,7 +1,7 @@
 // The panel: tabs, how far it is, what is wrong, and the screen of the tab.
 import { h, focusOn, useCallback, useEffect, useMemo, useRef, useState } from "./react";
 import { clocked } from "./api";
-import { Problems, Notices } from "./notices";
+import { Notices, Problems, SourceChoice } from "./notices";
 import { DeskContext, type Desk } from "./desk";
 import { Groups } from "./groups";
 import { Image } from "./image";
@@ -119,7 +119,7 @@ function Review({ session, hash }: { session: Session; hash?: string }) {
           <Head session={session} isOn={isOn} desk={desk} />
           <Problems />
           <Notices hash={hash} />
-          <div c="body" role="tabpanel">{opened?.source && <Screen key={JSON.stringify(opened.source)} />}</div>
+          <div c="body" role="tabpanel">{opened?.source ? <Screen key={JSON.stringify(opened.source)} /> : <SourceChoice />}</div>
           <Large />
           {dialog}
         </div>

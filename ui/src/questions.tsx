@@ -6,6 +6,7 @@ import { letter, SAID_KEYS, tileOf, TILE_KEYS, TILE_SECOND } from "./keys";
 import { Act, Note } from "./parts";
 import { Pictures, Thumb } from "./pictures";
 import { picturesOf } from "./queue";
+import { remember } from "./session";
 import { useStore } from "./store";
 import { digits, t, type Word } from "./words";
 import type { Question, Said, Side, Tile } from "./types";
@@ -201,7 +202,7 @@ function Asides() {
 }
 
 export function Questions() {
-  const { queue, root } = useDesk();
+  const { queue, root, session } = useDesk();
   const { questions, kinds, done, loading, pending, early } = useStore(queue);
   const [question] = questions;
   useEffect(() => {
@@ -215,6 +216,10 @@ export function Questions() {
   const choose = (value: string) => {
     queue.choose(value === "all" ? null : [value]);
     focusOn(root.current);
+  };
+  const showOpen = () => {
+    remember("groups", { show: "open" });
+    session.show("groups");
   };
   const isComing = loading || (!!pending.length && !done);
   return (
@@ -233,6 +238,7 @@ export function Questions() {
           <b>{isComing ? t("nextComing") : t("nothing")}</b>
           {!isComing && done && <span>{done}</span>}
           {early > 0 && <span>{t("early")}</span>}
+          {!isComing && <Act word="notReviewed" isMain onPress={showOpen} />}
           {!isComing && <Act word="undo" k="u" onPress={() => queue.undo()} />}
         </div>
       )}

@@ -140,6 +140,7 @@ export const en = {
   aside: "Put aside: {reason}",
   newTitle: "What is this character called?",
   nextComing: "The next question is coming…",
+  notReviewed: "Groups that are not reviewed yet",
   // progress
   confirmed: "Confirmed",
   ignored: "Ignored",

@@ -138,6 +138,7 @@ export const ja: Words = {
   nothing: "質問はありません",
   aside: "保留：{reason}",
   newTitle: "このキャラクターの名前は？",
+  notReviewed: "まだ確認していないグループ",
   nextComing: "次の質問を準備中…",
   confirmed: "確定",
   ignored: "無視",

@@ -138,6 +138,7 @@ export const zh: Words = {
   nothing: "没有问题了",
   aside: "已搁置：{reason}",
   newTitle: "这个角色叫什么？",
+  notReviewed: "尚未确认的分组",
   nextComing: "下一个问题即将出现…",
   confirmed: "已确认",
   ignored: "已忽略",
