@@ -1,4 +1,7 @@
-"""What probabilities are computed from: differences between groups, and between images and groups."""
+"""What probabilities are computed from: differences between groups, and between images and groups.
+
+Models differ in how large their differences are; all are given as those of the default model, by the thresholds.
+"""
 
 import numpy as np
 
@@ -6,28 +9,32 @@ from ..arrays import BoolArray, FloatArray, IntArray
 from .board import Board
 from .halves import Halves
 
+USUAL_THRESHOLD = 0.178475
+"""Of the model for which the probabilities before any answer were fitted."""
 _WIDE = 0.1  # a margin beyond this has no more weight
 _USUAL_INSIDE = 0.12  # mean difference in a group of one image, had it more
 
 
 def of_pairs(board: Board, a: IntArray, b: IntArray, differences: FloatArray) -> FloatArray:
     """Of two groups: their mean difference, and the mean difference inside of either."""
-    inside = np.stack([board.insides_of(a), board.insides_of(b)])
+    inside = np.stack([board.insides_of(a), board.insides_of(b)]) * _scale(board)
     inside = np.where(np.isnan(inside), _USUAL_INSIDE, inside).mean(axis=0)
-    return np.stack([differences, inside], axis=1)
+    return np.stack([differences * _scale(board), inside], axis=1)
 
 
-def of_halves(halves: list[Halves]) -> FloatArray:
+def of_halves(board: Board, halves: list[Halves]) -> FloatArray:
     """Of two halves of a group: their mean difference, and the mean difference inside of either."""
-    return np.array([(each.difference, each.inside) for each in halves], np.float64).reshape(-1, 2)
+    numbers = np.array([(each.difference, each.inside) for each in halves], np.float64).reshape(-1, 2)
+    return numbers * _scale(board)
 
 
 def of_members(board: Board, rows: IntArray) -> FloatArray:
     """Of an image and its group: difference, how much nearer than the next group, difference inside, log size."""
-    difference = board.difference[rows].astype(np.float64)
-    margin = np.clip(board.rival_difference[rows] - difference, -_WIDE, _WIDE)
+    scale = _scale(board)
+    difference = board.difference[rows].astype(np.float64) * scale
+    margin = np.clip(board.rival_difference[rows] * scale - difference, -_WIDE, _WIDE)
     inside, sizes = board.around(rows)
-    return np.stack([difference, margin, inside, np.log(sizes)], axis=1)
+    return np.stack([difference, margin, inside * scale, np.log(sizes)], axis=1)
 
 
 def of_candidates(
@@ -46,9 +53,14 @@ def of_candidates(
         return np.empty((0, 3))
     starts = np.flatnonzero(np.r_[True, rows[1:] != rows[:-1]])
     which = np.repeat(np.arange(len(starts)), np.diff(np.r_[starts, len(rows)]))
+    differences = differences * _scale(board)
     usable = np.where(is_out, np.inf, differences)
     nearest = np.minimum.reduceat(usable, starts)[which]
     is_nearest = usable == nearest
     second = np.minimum.reduceat(np.where(is_nearest, np.inf, usable), starts)[which]
     margin = np.clip(np.where(is_nearest, second, nearest) - differences, -_WIDE, _WIDE)
     return np.stack([differences, margin, np.log(board.sizes_of(groups))], axis=1)
+
+
+def _scale(board: Board) -> float:
+    return USUAL_THRESHOLD / board.threshold

@@ -13,7 +13,7 @@ from .board import Board
 from .memory import Memory
 from .probabilities import Probabilities
 
-_FAR = 0.06  # pairs that are further apart than the threshold by this are not looked at
+_FAR = 4 / 3  # pairs that are further apart than so many times the threshold are not looked at
 _BITS = 32  # of a group id
 
 
@@ -52,7 +52,7 @@ class Matters:
     def groups(self) -> Pairs:
         """Pairs of groups that can be one character."""
         board, memory = self.board, self.memory
-        a, b, differences = board.rival_pairs(board.threshold + _FAR)
+        a, b, differences = board.rival_pairs(_FAR * board.threshold)
         left, right = board.sizes_of(a), board.sizes_of(b)
         a, b = np.where(left >= right, a, b), np.where(left >= right, b, a)
         x = features.of_pairs(board, a, b, differences)

@@ -61,7 +61,7 @@ def halves_questions(matters: Matters, halves: HalvesOfGroups) -> Iterator[Quest
     divided = [*halves.of(board).items()]
     if not divided:
         return
-    x = features.of_halves([parts for _, parts in divided])
+    x = features.of_halves(board, [parts for _, parts in divided])
     probability = matters.probabilities.same(HALVES, x)
     sizes = np.array([len(parts.second) for _, parts in divided], np.float64)
     can_matter = net_gain(1 - probability, sizes, memory.slip_rate) > LEAST_GAIN

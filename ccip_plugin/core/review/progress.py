@@ -103,7 +103,7 @@ def _expected_wrong(
     ids, which = np.unique(groups, return_inverse=True)
     wrong = np.bincount(which, 1 - stays)
     divided = ranking.halves_of(board)
-    together = probabilities.same(HALVES, of_halves([*divided.values()]))
+    together = probabilities.same(HALVES, of_halves(board, [*divided.values()]))
     for p, (group_id, parts) in zip(together.tolist(), divided.items(), strict=True):
         p = memory.belief(p, memory.about_cut(group_id, parts.first, parts.second))
         place = np.searchsorted(ids, group_id)
