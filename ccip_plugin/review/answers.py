@@ -87,7 +87,13 @@ class Answered:
 
 
 def given_of(
-    question: str, kind: str, said: str, marked: Sequence[str], shown: Mapping[str, Any], name: str | None
+    question: str,
+    kind: str,
+    said: str,
+    marked: Sequence[str],
+    shown: Mapping[str, Any],
+    name: str | None,
+    kept: Sequence[Sequence[str]] = (),
 ) -> Given:
     """Reads an answer.
 
@@ -98,6 +104,7 @@ def given_of(
         marked: the ids of the marked tiles
         shown: what was shown with the question
         name: the name of the group, None where none was typed
+        kept (()): the ids of its items where there are too many to send them to the panel
 
     Raises:
         ReviewError: this is no answer to that question
@@ -105,7 +112,7 @@ def given_of(
     try:
         groups = tuple(_whole(each) for each in shown["groups"])
         sizes = {int(key): _whole(n) for key, n in shown["sizes"].items()}
-        items = tuple(tuple(str(each) for each in part) for part in shown["items"])
+        items = tuple(tuple(str(each) for each in part) for part in shown["items"] or kept)
         difference = shown.get("difference")
         is_fine = shown["kind"] == kind and said in SAID[kind] and len(groups) == _n_groups(kind, len(groups), items)
     except (KeyError, TypeError, ValueError, AttributeError):
@@ -238,7 +245,7 @@ def check_current(board: ReviewBoard, given: Given) -> None:
             raise _stale("an image was deleted")
         if board.group_ids[row] != owner:
             raise _stale("an image is in another group now")
-    if given.kind != SAME and not owners:
+    if given.kind not in (SAME, WHOLE) and not owners:
         raise _stale("the server was started again, and the question was too large to keep")
 
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from ..core.arrays import IntArray
-from ..core.identity.groups import Draft
-from ..core.review.answers import learn
+from ..core.identity.groups import Registry
+from ..core.review.answers import LATER, learn
 from ..core.review.answers import record as remember
 from ..core.review.kinds import HALVES, IN, OUT, SAME, WHO, WHOLE
 from ..core.review.memory import Memory
@@ -22,6 +22,7 @@ from ..core.review.probabilities import Probabilities
 from ..core.review.progress import Estimate, estimate
 from ..core.review.questions import KINDS, Question, Ranking
 from ..labels.history import last_done
+from ..labels.history.hand_edits import HandEdit, HandEdits
 from .board import ReviewBoard
 from .pictures import pictures_of, rounded
 from .records import AnswerRecord, Records, claim, claimed
@@ -41,19 +42,26 @@ class ReviewQueue:
 
     Args:
         board: the groups
+
+    Attributes:
+        memory: what was said about which groups and images
+        records: the answers as they are stored
+        counted: those that were not undone, oldest first
     """
 
     def __init__(self, board: ReviewBoard):
         self._board = weakref.proxy(board)
         self._lock = threading.RLock()
         self._ranking, self._probabilities = Ranking(), Probabilities()
-        self._memory, self._seen = Memory(), (-1, -1, -1)
+        self.memory, self._seen = Memory(), (-1, -1, -1)
         self._claims: dict[str, tuple[frozenset[str], float]] = {}
         self._features: dict[str, tuple[tuple[float, ...], ...]] = {}
+        self._large: dict[str, tuple[tuple[str, ...], ...]] = {}
         self._estimated: tuple[Any, Estimate | None] = (None, None)
         self._is_estimating = False
         self._ranked: tuple[Any, list[Question]] = (None, [])
         self.records = Records(board.store.target.dataset, board.store.path)
+        self._hand_edits = HandEdits(board.store)
         self.counted: list[AnswerRecord] = []
 
     # -- what was answered
@@ -66,25 +74,41 @@ class ReviewQueue:
             seen = board.generation, board.revision, self.records.n
             if self._seen == seen:
                 return
-            counted = self.records.counted()
+            heads = self.records.heads()
+            counted = self.records.counted(heads)
             known = [each.number for each in self.counted]
             if self._seen[0] != board.generation or [each.number for each in counted[: len(known)]] != known:
-                self._memory, self._ranking, known = Memory(), Ranking(), []
+                self.memory, self._ranking, known = Memory(), Ranking(), []
                 self._probabilities = Probabilities()
             for each in counted[len(known) :]:
                 self._remember(each)
             if len(known) < len(counted):
                 self._probabilities.fit()
             self.counted, self._seen = counted, seen
+            self.memory.whole = self._edited_groups(self._hand_edits.among(heads.values()))
+
+    def _edited_groups(self, edits: Sequence[HandEdit]) -> set[int]:
+        """Groups with labels edited by hand, of which it was not said since whether all of it is one character."""
+        board, found = self._board, set[int]()
+        said = [each for each in self.counted if each.kind == WHOLE and each.said != LATER]
+        for edit in edits:
+            later = [each for each in said if (each.change or each.after) >= edit.number and each.at >= edit.at]
+            for group_id, items in edit.groups.items():
+                root = root_of(board.registry, group_id)
+                places = ((item, board.place.get(item)) for item in items)
+                in_it = {item for item, row in places if row is not None and board.group_ids[row] == root}
+                if in_it and not any(_is_about(each, root, in_it, board.registry) for each in later):
+                    found.add(root)
+        return found
 
     def _remember(self, record: AnswerRecord) -> None:
         question = question_of(self._board, record)
         if question is not None:
-            remember(self._memory, question, record.said, record.marked, new_id=record.new_id)
+            remember(self.memory, question, record.said, record.marked, new_id=record.new_id)
             if len(question.features) == (len(question.matters) or 1):
                 learn(self._probabilities, question, record.said, record.marked)
         else:
-            self._memory.number += 1
+            self.memory.number += 1
 
     def add(self, record: AnswerRecord) -> None:
         """Keeps an answer."""
@@ -140,10 +164,13 @@ class ReviewQueue:
                 mine = frozenset().union(*(matters_of(board, each) for each in chosen))
                 self._claims[tab] = mine, time.time() + CLAIM_SECONDS
             for question in chosen:
-                features = tuple(tuple(each.tolist()) for each in question.features)
-                self._features[question_id(board, question)] = features
-            while len(self._features) > _KEPT:
-                del self._features[next(iter(self._features))]
+                key = question_id(board, question)
+                self._features[key] = tuple(tuple(each.tolist()) for each in question.features)
+                if is_large(question):
+                    self._large[key] = tuple(tuple(board.ids[row] for row in part) for part in question.items)
+            for kept in (self._features, self._large):
+                while len(kept) > _KEPT:
+                    kept.pop(next(iter(kept)))
             return chosen
 
     def features(self, question: str) -> tuple[tuple[float, ...], ...]:
@@ -154,6 +181,14 @@ class ReviewQueue:
         """
         return self._features.get(question, ())
 
+    def items(self, question: str) -> tuple[tuple[str, ...], ...]:
+        """The ids of the items of a question with too many to send them to the panel; none after a restart.
+
+        Args:
+            question: its id
+        """
+        return self._large.get(question, ())
+
     def keep_claim(self, tab: str | None) -> None:
         """Writes what a tab has in hand, for the tabs at other servers."""
         held, until = self._claims.get(tab or "", (frozenset(), 0.0))
@@ -163,9 +198,9 @@ class ReviewQueue:
 
     def _best(self, n: int, kinds: Sequence[str] | None, held: frozenset[str]) -> list[Question]:
         board, wanted = self._board, max(_RANKED, n + len(held))
-        key = (board.version, self._memory.number, len(self.counted), tuple(kinds or KINDS))
+        key = (board.version, self.memory.number, len(self.counted), tuple(kinds or KINDS))
         if self._ranked[0] != key or len(self._ranked[1]) < n:
-            best = self._ranking.rank(board.board, self._memory, self._probabilities, n=wanted, kinds=kinds)
+            best = self._ranking.rank(board.board, self.memory, self._probabilities, n=wanted, kinds=kinds)
             self._ranked = key, best
         return self._ranked[1]
 
@@ -190,7 +225,7 @@ class ReviewQueue:
     def _estimate(self, key: tuple[int, int, int]) -> None:
         try:
             with self._board.lock, self._lock:
-                found = estimate(self._board.board, self._memory, self._probabilities, self._ranking)
+                found = estimate(self._board.board, self.memory, self._probabilities, self._ranking)
                 self._estimated = key, found
         except ReferenceError:  # the board was read again, or forgotten
             pass
@@ -231,10 +266,15 @@ def question_id(board: ReviewBoard, question: Question) -> str:
     return f"{question.kind}-{hashlib.sha256(text).hexdigest()[:16]}"
 
 
+def is_large(question: Question) -> bool:
+    """Whether a question is about too many items to send their ids to the panel."""
+    return question.kind != SAME and sum(map(len, question.items)) > MOST_ITEMS
+
+
 def shown_of(board: ReviewBoard, question: Question) -> dict[str, Any]:
     """What is shown with a question: groups, their sizes, and items; an answer has it back."""
     items = [[board.ids[row] for row in part] for part in question.items]
-    if question.kind == SAME or sum(map(len, items)) > MOST_ITEMS:
+    if question.kind == SAME or is_large(question):
         items = []
     groups = [each for each in question.groups if each]
     return {
@@ -249,17 +289,30 @@ def shown_of(board: ReviewBoard, question: Question) -> dict[str, Any]:
 
 def question_of(board: ReviewBoard, record: AnswerRecord) -> Question | None:
     """The question of an answer, with the groups of today; None where its groups are one now, or its items are gone."""
-    draft = Draft(board.registry)
-    groups = tuple(draft.root(each) if each else 0 for each in record.groups)
+    groups = tuple(root_of(board.registry, each) if each else 0 for each in record.groups)
     parts = [np.array([board.place.get(item, -1) for item in part], np.int64) for part in record.items]
-    if record.kind == SAME:
-        if groups[0] == groups[1]:
-            return None
+    if record.kind == SAME and groups[0] == groups[1]:
+        return None
+    if record.kind in (SAME, WHOLE):  # of large ones the items are not kept
         parts = parts or [np.empty(0, np.int64)] * 2
     if not parts or any((part < 0).any() for part in parts):
         return None
     features = tuple(np.array(each, np.float64) for each in record.features)
     return Question(record.kind, groups, tuple(parts), 0.0, record.difference or 0.0, 0.5, images=(), features=features)
+
+
+def root_of(registry: Registry, group_id: int) -> int:
+    """The group into which a group was merged, itself if it was not."""
+    while (group := registry.groups.get(group_id)) is not None and group.merged_into is not None:
+        group_id = group.merged_into
+    return group_id
+
+
+def _is_about(record: AnswerRecord, group_id: int, items: set[str], registry: Registry) -> bool:
+    """Whether an answer about a whole group was about some items; of a large one, whether the group is the same."""
+    if record.items:
+        return not items.isdisjoint(item for part in record.items for item in part)
+    return root_of(registry, record.groups[0]) == group_id
 
 
 # -- as the panel takes them

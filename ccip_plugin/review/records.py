@@ -104,9 +104,17 @@ class Records:
                 return
             number += 1
 
-    def counted(self) -> list[AnswerRecord]:
-        """The answers that were not undone."""
-        heads = _heads(self._dataset, self._path) if any(each.change for each in self._records.values()) else {}
+    def heads(self) -> dict[int, Mapping[str, Any]]:
+        """The heads of the changes of the history, by number."""
+        heads = store_values(self._dataset, JOURNAL_STORE, f"{self._path}/").values()
+        return {int(head["number"]): head for head in heads}
+
+    def counted(self, heads: Mapping[int, Mapping[str, Any]]) -> list[AnswerRecord]:
+        """The answers that were not undone.
+
+        Args:
+            heads: what :meth:`heads` gives now
+        """
         oldest = min(heads, default=0)
         return [each for _, each in sorted(self._records.items()) if _counts(each, heads, oldest)]
 
@@ -119,9 +127,7 @@ class Records:
     def is_last(self, record: AnswerRecord) -> bool:
         """Whether nothing was changed after an answer that changed nothing, but for answers in other tabs."""
         elsewhere = {each.change for each in self._records.values() if each.tab != record.tab}
-        done = {
-            number for number, head in _heads(self._dataset, self._path).items() if head.get("state") not in _UNDONE
-        }
+        done = {number for number, head in self.heads().items() if head.get("state") not in _UNDONE}
         return {number for number in done if number > record.after} <= elsewhere
 
     def add(self, record: AnswerRecord) -> AnswerRecord:
@@ -147,11 +153,6 @@ def _counts(record: AnswerRecord, heads: Mapping[int, Mapping[str, Any]], oldest
     if head is None:
         return record.change < oldest  # too old to be undone; a later one is not there because it was undone
     return head.get("state") not in _UNDONE and head.get("at") == record.change_at
-
-
-def _heads(dataset: fo.Dataset, path: str) -> dict[int, Mapping[str, Any]]:
-    """The heads of the changes of the history, by number."""
-    return {int(head["number"]): head for head in store_values(dataset, JOURNAL_STORE, f"{path}/").values()}
 
 
 def begun_at(dataset: fo.Dataset, path: str, change: int) -> str:

@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from tests.review.tabs import Tab
+
 
 @pytest.fixture
 def call():
@@ -17,6 +19,12 @@ def call():
         return json.loads(json.dumps(result, allow_nan=False))
 
     return call
+
+
+@pytest.fixture
+def panel(call):
+    """``panel(data, tab="one")`` gives a tab: its methods read and write as the panel does."""
+    return lambda data, tab="one", **common: Tab(call, data, tab, **common)
 
 
 @pytest.fixture

@@ -7,43 +7,10 @@ import fiftyone as fo
 import numpy as np
 import pytest
 
-from ccip_plugin.review.board import BOARDS
+from tests.review.tabs import restart, state
 from tests.support.groups import vector
 
 pytestmark = pytest.mark.mongo
-
-
-@pytest.fixture
-def panel(call):
-    """``panel(data, tab="one")`` gives a tab: its methods read and write as the panel does."""
-    return lambda data, tab="one", **common: Tab(call, data, tab, **common)
-
-
-class Tab:
-    """A tab of a browser with the panel open."""
-
-    def __init__(self, call, data, tab, **common):
-        self.call, self.data, self.common = call, data, {"tab": tab, "by": f"person {tab}", **common}
-        self.token = self.read("open")["token"]
-
-    def read(self, method, **args):
-        return self.call(self.data, method, **self.common, **args)
-
-    def write(self, method, **args):
-        return self.call(self.data, method, token=self.token, **self.common, **args)
-
-    def ask(self, n=8, **args):
-        return self.read("questions", n=n, **args)["questions"]
-
-    def answer(self, question, said, marked=(), **more):
-        shown = {"question": question["id"], "kind": question["kind"], "shown": question["shown"]}
-        return self.write("answer", **shown, said=said, marked=list(marked), **more)
-
-
-def state(data):
-    """What the labels say, for equality after undo."""
-    data.reload()
-    return [sample["character_group"].to_dict() for sample in data]
 
 
 def characters(data):
@@ -130,10 +97,10 @@ def test_cannot_tell_is_remembered_after_a_restart_and_undone(panel, doubtful):
     before = state(doubtful)
     assert tab.answer(question, "unsure")["number"] is None
     assert state(doubtful) == before
-    BOARDS.clear()  # as a process that was started again
+    restart()  # as a process that was started again
     assert question["id"] not in {each["id"] for each in tab.ask(12)}
     assert "changed nothing" in tab.write("undo")["text"]
-    BOARDS.clear()
+    restart()
     assert question["id"] in {each["id"] for each in tab.ask(12)}
 
 

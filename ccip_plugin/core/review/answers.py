@@ -114,7 +114,9 @@ def record(memory: Memory, question: Question, said: str, marked: tuple[int, ...
         memory.record(matter, is_same)
     if _is_about_cut(question, said):
         memory.record_cut(question.groups[0], *_sides(question), said == YES)
-    if question.kind == WHOLE and said != LATER:
+    if question.kind == WHOLE and said == LATER:
+        memory.put_off_whole(question.groups[0])
+    elif question.kind == WHOLE:
         memory.whole.discard(question.groups[0])
 
 

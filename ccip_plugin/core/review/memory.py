@@ -95,6 +95,7 @@ class Memory:
     def __init__(self) -> None:
         self.number, self.n_facts, self.n_slips = 0, 0, 0
         self.whole: set[int] = set()
+        self._whole_closed: dict[int, int] = {}
         self._pairs: dict[frozenset[int], Evidence] = {}
         self._images: dict[tuple[int, int], Evidence] = {}
         self._cuts: dict[int, list[Cut]] = {}
@@ -198,6 +199,14 @@ class Memory:
         """Does not ask about a division of a group, ever or until later."""
         cut = self._new_cut(group_id, first, second)
         cut.evidence.closed_until = _FOREVER if forever else self.number + LATER
+
+    def whole_to_ask(self) -> list[int]:
+        """Groups of which is to be asked now whether they are one character; not those that were put off."""
+        return sorted(each for each in self.whole if self._whole_closed.get(each, 0) <= self.number)
+
+    def put_off_whole(self, group_id: int) -> None:
+        """Does not ask about a whole group until later."""
+        self._whole_closed[group_id] = self.number + LATER
 
     def count_strip(self, group_id: int) -> None:
         """Records that a group had a strip."""

@@ -90,5 +90,5 @@ def _independent(questions: Iterable[Question], n: int) -> list[Question]:
 
 
 def _whole(board: Board, memory: Memory) -> Iterator[Question]:
-    questions = (whole_question(board, group_id) for group_id in sorted(memory.whole) if group_id in board)
+    questions = (whole_question(board, group_id) for group_id in memory.whole_to_ask() if group_id in board)
     yield from sorted((each for each in questions if each is not None), key=lambda each: -each.gain)

@@ -94,7 +94,8 @@ def answer(
     skip: Sequence[str] = (),
 ) -> Result:
     """Makes an answer true; gives the next questions."""
-    given = given_of(question, kind, said, marked, shown, name or None)
+    kept = queue_of(call.board()).items(question)
+    given = given_of(question, kind, said, marked, shown, name or None, kept)
 
     def task(board: ReviewBoard, progress: ProgressCallback) -> Result:
         queue = queue_of(board)
