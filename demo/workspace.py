@@ -33,7 +33,9 @@ def arrange(dataset: fo.Dataset, *, patches_field: str | None = None) -> str:
         the address of the dataset in this workspace, without the server
     """
     if not dataset.has_workspace(WORKSPACE):
-        dataset.save_workspace(WORKSPACE, workspace(), description="Images beside the review of their groups and the map of their embeddings")
+        dataset.save_workspace(
+            WORKSPACE, workspace(), description="Images, the review of their groups, and the map of their embeddings"
+        )
     if not dataset.has_saved_view(VIEW):
         dataset.save_view(VIEW, dataset.exists(GROUP_FIELD).sort_by(f"{GROUP_FIELD}.label"))
     colored = {GROUP_FIELD: ("label", f"{GROUP_FIELD}.label")}
