@@ -50,6 +50,7 @@ IMPORTS: dict[str, set[str]] = {
         "core.system",
         "core.thumbnails",
     },
+    "core.detection": {"core.arrays", "core.encoder", "core.errors"},
     "core.clustering": {
         "core.arrays",
         "core.calibration",

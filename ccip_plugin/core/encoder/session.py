@@ -119,6 +119,78 @@ class Session:
         self.close()
 
 
+class FreeSession:
+    """A loaded model of any shape with one input and one output, such as a detector; thread-safe."""
+
+    def __init__(self, path: Path, session: Any):
+        self.path = path
+        self.provider: str = session.get_providers()[0]
+        self._session = session
+        self._input, self._output = session.get_inputs()[0], session.get_outputs()[0]
+
+    @property
+    def input_shape(self) -> tuple[int | None, ...]:
+        """Shape of the input; None where any number is allowed."""
+        return tuple(each if isinstance(each, int) else None for each in self._input.shape or ())
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What the file says of itself."""
+        return dict(self._session.get_modelmeta().custom_metadata_map)
+
+    def run(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Runs the model.
+
+        Args:
+            values: the input, float32, of the shape of the model
+
+        Raises:
+            SessionError: the provider failed
+        """
+        rows = np.ascontiguousarray(values, dtype=np.float32)
+        try:
+            (output,) = self._session.run([self._output.name], {self._input.name: rows})
+        except _runtime_errors() as error:
+            text = f"{self.path.name} failed on {self.provider} with an input of shape {rows.shape}: {error}"
+            raise SessionError(text) from error
+        return np.asarray(output, np.float32)
+
+
+def open_free(path: str | Path, *, provider: str = AUTO, threads: int | None = None, remedy: str = "") -> FreeSession:
+    """Loads an ONNX file of any shape with one float32 input and one output.
+
+    Args:
+        path: the file
+        provider ("auto"): as in :func:`open_session`
+        threads (None): as in :func:`open_session`
+        remedy (""): advice for errors about the file
+
+    Raises:
+        ProviderError: the provider is not available or does not start
+        ModelFileDamagedError: the file cannot be loaded
+        ModelMismatchError: the model has other inputs and outputs
+    """
+    path = Path(path)
+    wanted = provider.lower()
+    if wanted == AUTO and CUDA in available_providers():
+        try:
+            return _open_free(path, CUDA, threads, remedy)
+        except ProviderError as error:
+            logger.warning("CUDA is available but is not used: %s", error)
+    return _open_free(path, CPU if wanted == AUTO else _full_name(provider), threads, remedy)
+
+
+def _open_free(path: Path, provider: str, threads: int | None, remedy: str) -> FreeSession:
+    session = _load(path, provider, threads, remedy)
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    if len(inputs) != 1 or len(outputs) != 1 or inputs[0].type != "tensor(float)":
+        problem = f"has {len(inputs)} inputs and {len(outputs)} outputs"
+        raise ModelMismatchError(path, problem, expected="one float32 input and one output", remedy=remedy)
+    if session.get_providers()[0] != provider:
+        raise _not_started(provider, "its session runs on another provider")
+    return FreeSession(path, session)
+
+
 def available_providers() -> tuple[str, ...]:
     """Full names of the execution providers of the installed onnxruntime that run models on this machine."""
     import onnxruntime
