@@ -130,7 +130,7 @@ export const en = {
   yes: "Yes",
   no: "No",
   done: "Done",
-  new: "Somebody new",
+  new: "New character",
   none: "Not a character",
   unsure: "Cannot tell",
   later: "Later",
