@@ -50,7 +50,7 @@ IMPORTS: dict[str, set[str]] = {
         "core.system",
         "core.thumbnails",
     },
-    "core.detection": {"core.arrays", "core.encoder", "core.errors"},
+    "core.detection": {"core.arrays", "core.encoder", "core.errors", "core.hub", "core.progress"},
     "core.clustering": {
         "core.arrays",
         "core.calibration",
