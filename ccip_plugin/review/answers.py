@@ -21,7 +21,7 @@ from ..storage.targets import items_view
 from .board import ReviewBoard
 from .problems import ReviewError
 from .queue import MOST_ITEMS, ReviewQueue, kept_of
-from .records import AnswerRecord, begun_at
+from .records import AnswerRecord
 
 KINDS_ASKED = KINDS
 """The kinds of questions."""
@@ -184,15 +184,22 @@ def answer(board: ReviewBoard, queue: ReviewQueue, given: Given, *, tab: str | N
     )
     report = None if given.said in (UNSURE, LATER) else _write(board, given)
     board.refresh()
-    dataset, path = board.store.target.dataset, board.store.path
-    if report is not None and report.number is not None:
-        at = begun_at(dataset, path, report.number)
-        record = replace(record, change=report.number, change_at=at, new_id=_new_id(board, given))
-    else:
-        record = replace(record, after=queue.last_change())
-    queue.add(record)
-    lifted = () if report is None else (*_pairs(report), *report.lifted)
-    return Answered(None if report is None else report.number, words, lifted)
+    return keep(queue, replace(record, new_id=_new_id(board, given)), report, words)
+
+
+def keep(queue: ReviewQueue, record: AnswerRecord, report: EditReport | None, words: str) -> Answered:
+    """Keeps an answer with the change that it made.
+
+    Args:
+        queue: the questions
+        record: the answer
+        report: the change, None where it made none
+        words: what it did
+    """
+    number = None if report is None else report.number
+    at = {"after": queue.last_change()} if number is None else {"change": number, "change_at": queue.begun_at(number)}
+    queue.add(replace(record, **at))
+    return Answered(number, words, () if report is None else (*_pairs(report), *report.lifted))
 
 
 def _both(board: ReviewBoard, given: Given) -> tuple[tuple[str, ...], ...]:

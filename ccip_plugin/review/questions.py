@@ -2,11 +2,13 @@
 
 from typing import Any
 
+import fiftyone as fo
 from fiftyone.core.collections import SampleCollection
 
 from ..core.calibration import load as load_calibration
 from ..core.errors import CCIPError, ParameterError, check_type
 from ..core.progress import ProgressCallback, report
+from ..core.review.kinds import Question
 from ..core.tuning.questions import Answer, Fit, PairPool, choose_pairs, fit
 from ..embeddings.load import load_embeddings
 from ..labels.answers import PairAnswer, answers_among, load_answers
@@ -15,9 +17,77 @@ from ..labels.edits.together import answer_pair
 from ..storage.connection import with_database_errors
 from ..storage.fields import EMBEDDINGS_FIELD, GROUP_FIELD
 from ..storage.targets import check_field_name, resolve
-from .board import BOARDS
+from .board import BOARDS, ReviewBoard
+from .past import disputes_page
 from .queue import queue_of
+from .single import ordered_view, several_items
 from .sources import chosen_source, plain_source
+
+
+class ReviewQuestions(list[dict[str, Any]]):
+    """Questions about groups, the ones first whose answers are worth most; see :func:`review_queue`.
+
+    Args:
+        board: the groups
+        n: the largest number of questions
+    """
+
+    def __init__(self, board: ReviewBoard, n: int):
+        self._board = board
+        with board.lock:
+            super().__init__(_plain(board, each) for each in queue_of(board).next(None, n))
+
+    @with_database_errors
+    def disputes(self, n: int = 20) -> list[dict[str, Any]]:
+        """Answers that contradict each other, of one person or of two, the latest first.
+
+        Args:
+            n (20): the largest number of them, at most 100
+
+        Returns:
+            for each a dict with its ``kind``, "contradiction" or, of two persons, "disagreement"; what it is ``about``;
+            the ids of its ``groups`` and of at most 12 ``items``; ``sides``, the answers, the latest first: ``same``,
+            ``said``, ``by``, ``at`` and the ``number`` of the change; and what holds ``now``
+        """
+        check_number(n)
+        self._board.refresh()
+        with self._board.lock:
+            rows: list[dict[str, Any]] = disputes_page(self._board, queue_of(self._board), n=n)["rows"]
+            return [{name: value for name, value in row.items() if name != "pictures"} for row in rows]
+
+    @with_database_errors
+    def several(self) -> fo.DatasetView:
+        """The images, or detections, of which it was said that they show several characters, for a detector.
+
+        Returns:
+            a view of them, the last ones first; of detections a patches view
+        """
+        self._board.refresh()
+        with self._board.lock:
+            ids = several_items(self._board, queue_of(self._board))
+        return ordered_view(self._board.store.target, ids, None)
+
+
+def _plain(board: ReviewBoard, question: Question) -> dict[str, Any]:
+    return {
+        "kind": question.kind,
+        "groups": [board.name(group) for group in question.groups if group],
+        "items": [[board.ids[row] for row in part] for part in question.items],
+        "difference": question.difference,
+        "gain": question.gain,
+    }
+
+
+def check_number(n: object) -> None:
+    """Checks a number of questions.
+
+    Raises:
+        ParameterError: it is none
+    """
+    wanted = "a number from 1 to 100"
+    check_type("n", n, int, wanted)
+    if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= 100:
+        raise ParameterError("n", n, wanted)
 
 
 @with_database_errors
@@ -27,7 +97,7 @@ def review_queue(
     n: int = 12,
     group_field: str = GROUP_FIELD,
     patches_field: str | None = None,
-) -> list[dict[str, Any]]:
+) -> ReviewQuestions:
     """The questions about the groups whose answers are worth most, as the review panel asks them. Nothing is written.
 
     Args:
@@ -38,28 +108,18 @@ def review_queue(
 
     Returns:
         for each question a dict with its ``kind``, ``groups`` as names, ``items`` as lists of ids, ``difference`` and
-        ``gain``, the number of images that an answer puts right on average
+        ``gain``, the number of images that an answer puts right on average. The list is a :class:`ReviewQuestions`: its
+        ``disputes()`` are the answers that contradict each other, its ``several()`` is a view of the images that show
+        several characters
 
     Raises:
         ReviewError: there are no groups, or no embeddings
     """
-    check_type("n", n, int, "a number of questions from 1 to 100")
-    if isinstance(n, bool) or not 1 <= n <= 100:
-        raise ParameterError("n", n, "a number of questions from 1 to 100")
+    check_number(n)
     target = resolve(samples, patches_field)
     check_field_name(group_field)
     board = BOARDS.get(target.dataset, chosen_source(target.dataset, plain_source(group_field, target.patches_field)))
-    with board.lock:
-        return [
-            {
-                "kind": each.kind,
-                "groups": [board.name(group) for group in each.groups if group],
-                "items": [[board.ids[row] for row in part] for part in each.items],
-                "difference": each.difference,
-                "gain": each.gain,
-            }
-            for each in queue_of(board).next(None, n)
-        ]
+    return ReviewQuestions(board, n)
 
 
 class NothingToAskError(CCIPError):

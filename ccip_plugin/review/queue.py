@@ -10,22 +10,20 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from ..core.arrays import IntArray
-from ..core.identity.groups import Registry
-from ..core.review.answers import LATER, learn
+from ..core.identity.state import Status
+from ..core.review.answers import TWO, learn
 from ..core.review.answers import record as remember
 from ..core.review.kinds import HALVES, IN, OUT, SAME, WHO, WHOLE
-from ..core.review.memory import Memory
+from ..core.review.memory import Cut, Evidence, Matter, Memory
 from ..core.review.probabilities import Probabilities
 from ..core.review.progress import Estimate, estimate
 from ..core.review.questions import KINDS, Question, Ranking
 from ..labels.history import last_done
-from ..labels.history.hand_edits import HandEdit, HandEdits
+from ..labels.history.hand_edits import HandEdits
 from .board import ReviewBoard
 from .pictures import pictures_of, rounded
-from .records import AnswerRecord, Records, claim, claimed
+from .records import AnswerRecord, Records, begun_at, claim, claimed, edited_groups, question_of
 
 MOST_ITEMS = 1_500
 """The most ids of items that are kept with a question."""
@@ -35,6 +33,9 @@ DONE = "Done: another answer is as likely to harm as to help."
 _KEPT = 1_000  # questions that were asked, with what their probabilities were computed from
 _EVERY = 10  # answers after which it is estimated again how many questions are left
 _RANKED = 24  # questions that are ranked at once, more where others have some in hand
+
+Contradicted = tuple[Matter | tuple[int, Cut], Evidence]
+"""A matter with answers of both kinds; of a division of a group, the group and the division."""
 
 
 class ReviewQueue:
@@ -60,6 +61,7 @@ class ReviewQueue:
         self._estimated: tuple[Any, Estimate | None] = (None, None)
         self._is_estimating = False
         self._ranked: tuple[Any, list[Question]] = (None, [])
+        self._contradicted: tuple[Any, list[Contradicted]] = (None, [])
         self.records = Records(board.store.target.dataset, board.store.path)
         self._hand_edits = HandEdits(board.store)
         self.counted: list[AnswerRecord] = []
@@ -85,21 +87,7 @@ class ReviewQueue:
             if len(known) < len(counted):
                 self._probabilities.fit()
             self.counted, self._seen = counted, seen
-            self.memory.whole = self._edited_groups(self._hand_edits.among(heads.values()))
-
-    def _edited_groups(self, edits: Sequence[HandEdit]) -> set[int]:
-        """Groups with labels edited by hand, of which it was not said since whether all of it is one character."""
-        board, found = self._board, set[int]()
-        said = [each for each in self.counted if each.kind == WHOLE and each.said != LATER]
-        for edit in edits:
-            later = [each for each in said if (each.change or each.after) >= edit.number and each.at >= edit.at]
-            for group_id, items in edit.groups.items():
-                root = root_of(board.registry, group_id)
-                places = ((item, board.place.get(item)) for item in items)
-                in_it = {item for item, row in places if row is not None and board.group_ids[row] == root}
-                if in_it and not any(_is_about(each, root, in_it, board.registry) for each in later):
-                    found.add(root)
-        return found
+            self.memory.whole = edited_groups(board, self._hand_edits.among(heads.values()), counted)
 
     def _remember(self, record: AnswerRecord) -> None:
         question = question_of(self._board, record)
@@ -137,6 +125,10 @@ class ReviewQueue:
         """The number of the last change of the history, 0 without any."""
         change = last_done(self._board.store.target.dataset, self._board.store.path)
         return 0 if change is None else change.number
+
+    def begun_at(self, change: int) -> str:
+        """When a change of the history was begun."""
+        return begun_at(self._board.store.target.dataset, self._board.store.path, change)
 
     # -- what is asked
 
@@ -232,6 +224,26 @@ class ReviewQueue:
         finally:
             self._is_estimating = False
 
+    def several(self) -> list[int]:
+        """The rows of images of which it was said that they show several characters, the last ones first; not those
+        that are in a group since. As of the last :meth:`refresh`."""
+        board = self._board
+        with board.lock:
+            said = (each for each in reversed(self.counted) if each.said == TWO)
+            items = dict.fromkeys(item for each in said for part in each.items for item in part)
+            rows = (board.place[item] for item in items if item in board.place)
+            return [row for row in rows if board.status[row] == Status.IGNORED and not board.group_ids[row]]
+
+    def contradicted(self) -> list[Contradicted]:
+        """What has answers of both kinds, the latest first. As of the last :meth:`refresh`."""
+        with self._board.lock, self._lock:
+            self.memory.follow(self._board.board)
+            if self._contradicted[0] != self._seen:
+                cuts = [((group_id, cut), cut.evidence) for group_id, cut in self.memory.contradicted_cuts()]
+                found: list[Contradicted] = [*self.memory.contradictions(), *cuts]
+                self._contradicted = self._seen, sorted(_each_once(found), key=lambda each: -each[1].last)
+            return self._contradicted[1]
+
     def answers_by_kind(self) -> dict[str, int]:
         """Numbers of answers by kind of question."""
         return dict(Counter(each.kind for each in self.counted))
@@ -239,6 +251,22 @@ class ReviewQueue:
     def is_empty(self) -> bool:
         """Whether there is nothing worth asking, of anybody."""
         return not self._ranked[1]
+
+
+def _each_once(found: Sequence[Contradicted]) -> list[Contradicted]:
+    """Without matters whose answers another matter has as well: two groups can be parts of one before or after."""
+    said = [frozenset(evidence.answers) for _, evidence in found]
+    return [
+        each
+        for place, each in enumerate(found)
+        if not any(said[place] < other or (said[place] == other and n < place) for n, other in enumerate(said))
+        or _is_image(each)
+    ]
+
+
+def _is_image(found: Contradicted) -> bool:
+    matter = found[0]
+    return isinstance(matter, tuple) and not isinstance(matter[1], Cut)
 
 
 def queue_of(board: ReviewBoard) -> ReviewQueue:
@@ -285,34 +313,6 @@ def shown_of(board: ReviewBoard, question: Question) -> dict[str, Any]:
         "revision": board.revision,
         "difference": rounded(question.difference),
     }
-
-
-def question_of(board: ReviewBoard, record: AnswerRecord) -> Question | None:
-    """The question of an answer, with the groups of today; None where its groups are one now, or its items are gone."""
-    groups = tuple(root_of(board.registry, each) if each else 0 for each in record.groups)
-    parts = [np.array([board.place.get(item, -1) for item in part], np.int64) for part in record.items]
-    if record.kind == SAME and groups[0] == groups[1]:
-        return None
-    if record.kind in (SAME, WHOLE):  # of large ones the items are not kept
-        parts = parts or [np.empty(0, np.int64)] * 2
-    if not parts or any((part < 0).any() for part in parts):
-        return None
-    features = tuple(np.array(each, np.float64) for each in record.features)
-    return Question(record.kind, groups, tuple(parts), 0.0, record.difference or 0.0, 0.5, images=(), features=features)
-
-
-def root_of(registry: Registry, group_id: int) -> int:
-    """The group into which a group was merged, itself if it was not."""
-    while (group := registry.groups.get(group_id)) is not None and group.merged_into is not None:
-        group_id = group.merged_into
-    return group_id
-
-
-def _is_about(record: AnswerRecord, group_id: int, items: set[str], registry: Registry) -> bool:
-    """Whether an answer about a whole group was about some items; of a large one, whether the group is the same."""
-    if record.items:
-        return not items.isdisjoint(item for part in record.items for item in part)
-    return root_of(registry, record.groups[0]) == group_id
 
 
 # -- as the panel takes them

@@ -10,10 +10,16 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import fiftyone as fo
+import numpy as np
 from fiftyone.operators.store import ExecutionStore
 
+from ..core.identity.groups import Registry
+from ..core.review.answers import LATER
+from ..core.review.kinds import IN, SAME, WHOLE, Question
+from ..labels.history.hand_edits import HandEdit
 from ..labels.journal import STORE as JOURNAL_STORE
 from ..storage.internals import dataset_id, store_values
+from .board import ReviewBoard
 
 STORE, CLAIMS = "ccip_review", "ccip_review_claims"
 _UNDONE = frozenset({"undone", "undoing", "pruned"})
@@ -180,3 +186,70 @@ def claim(dataset: fo.Dataset, path: str, tab: str, held: Iterable[str], until: 
     ExecutionStore.create(CLAIMS, dataset_id(dataset)).set(
         f"{path}/{tab}", {"held": sorted(held), "until": until}, ttl=_KEPT_SECONDS
     )
+
+
+def edited_groups(board: ReviewBoard, edits: Iterable[HandEdit], records: Iterable[AnswerRecord]) -> set[int]:
+    """Groups with labels edited by hand, of which it was not said since whether all of it is one character.
+
+    Args:
+        board: the groups
+        edits: the edits by hand
+        records: the answers that count
+    """
+    found = set[int]()
+    said = [each for each in records if each.kind == WHOLE and each.said != LATER]
+    for edit in edits:
+        later = [each for each in said if (each.change or each.after) >= edit.number and each.at >= edit.at]
+        for group_id, items in edit.groups.items():
+            root = _chain(board.registry, group_id)[-1]
+            places = ((item, board.place.get(item)) for item in items)
+            in_it = {item for item, row in places if row is not None and board.group_ids[row] == root}
+            if in_it and not any(_is_about(each, root, in_it, board.registry) for each in later):
+                found.add(root)
+    return found
+
+
+def _is_about(record: AnswerRecord, group_id: int, items: set[str], registry: Registry) -> bool:
+    """Whether an answer about a whole group was about some items; of a large one, whether the group is the same."""
+    if record.items:
+        return not items.isdisjoint(item for part in record.items for item in part)
+    return _chain(registry, record.groups[0])[-1] == group_id
+
+
+def question_of(board: ReviewBoard, record: AnswerRecord) -> Question | None:
+    """The question of an answer, with the groups of today; None where its items are gone.
+
+    Of two groups that are one now, the second one is that which was merged last.
+    """
+    registry = board.registry
+    groups = [_chain(registry, each)[-1] if each else 0 for each in record.groups]
+    if record.kind in (SAME, IN):
+        first, *others = record.groups
+        groups[1:] = [
+            _merged(registry, first, other) if other and root == groups[0] else root
+            for other, root in zip(others, groups[1:], strict=True)
+        ]
+    parts = [np.array([board.place.get(item, -1) for item in part], np.int64) for part in record.items]
+    if record.kind in (SAME, WHOLE):  # of large ones the items are not kept
+        parts = parts or [np.empty(0, np.int64)] * 2
+    if not parts or any((part < 0).any() for part in parts):
+        return None
+    features = tuple(np.array(each, np.float64) for each in record.features)
+    return Question(
+        record.kind, tuple(groups), tuple(parts), 0.0, record.difference or 0.0, 0.5, images=(), features=features
+    )
+
+
+def _chain(registry: Registry, group_id: int) -> list[int]:
+    """A group, that into which it was merged, and so on."""
+    chain = [group_id]
+    while (group := registry.groups.get(chain[-1])) is not None and group.merged_into is not None:
+        chain.append(group.merged_into)
+    return chain
+
+
+def _merged(registry: Registry, first: int, second: int) -> int:
+    """Of two groups that are one now, the last of those that were merged into the other."""
+    chains = _chain(registry, first), _chain(registry, second)
+    own = [[each for each in chain if each not in other] for chain, other in zip(chains, chains[::-1], strict=True)]
+    return max((each[-1] for each in own if each), default=first)

@@ -1,6 +1,7 @@
-"""One image: its group, why it is in it, its rivals, and its neighbors by file name; views of some items."""
+"""One image: its group, why it is in it, its rivals, its neighbors by file name, several characters; views of items."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import fiftyone as fo
@@ -8,14 +9,23 @@ import numpy as np
 from bson import ObjectId
 
 from ..core.identity.state import Status
+from ..core.progress import ProgressCallback
+from ..core.review.answers import TWO
 from ..core.review.board import UNASSIGNED
+from ..core.review.kinds import WHO
+from ..labels.edits.chosen import Edit, edit
+from ..labels.store import LabelStore
+from ..labels.tables import GroupLabel
 from ..storage.fields import STATUS_AUTO, STATUS_CONFIRMED, STATUS_IGNORED
+from ..storage.fields import UNASSIGNED as NO_GROUP
 from ..storage.targets import Target, items_view
+from .answers import WORDS, Answered, keep
 from .board import ReviewBoard
 from .cards import Table, cards_of, place_of
 from .pictures import pictures_of
 from .problems import ReviewError
 from .queue import ReviewQueue
+from .records import AnswerRecord
 
 NEAREST, RIVALS, BESIDE = 6, 3, 4
 """Images that show why, groups that compete, and images before and after it by file name."""
@@ -110,14 +120,59 @@ def answered_items(queue: ReviewQueue) -> list[str]:
     return list(dict.fromkeys(item for each in reversed(queue.counted) for part in each.items for item in part))
 
 
-def ordered_view(target: Target, ids: Sequence[str]) -> fo.DatasetView:
+def several_items(board: ReviewBoard, queue: ReviewQueue) -> list[str]:
+    """The images of which it was said that they show several characters, the last ones first."""
+    queue.refresh()
+    return [board.ids[row] for row in queue.several()]
+
+
+def say_several(
+    board: ReviewBoard,
+    queue: ReviewQueue,
+    items: Sequence[str],
+    *,
+    tab: str | None,
+    by: str | None,
+    progress: ProgressCallback | None,
+) -> Answered:
+    """Says that images show several characters: they are ignored and in no group. It is kept as an answer.
+
+    Args:
+        board: the groups
+        queue: the questions about them
+        items: the ids of the images or detections
+        tab: the tab in which it was said
+        by: who said it
+        progress: called with the number of labels written
+
+    Raises:
+        ReviewError: one of them was deleted
+    """
+    if not board.place.keys() >= set(items):
+        raise ReviewError("gone", "an image was deleted, or has nothing to review")
+    target = board.store.target
+    store = LabelStore(replace(target, view=items_view(target, list(items))), board.store.group_field)
+
+    def plan(made: Edit) -> None:
+        for item_id, sample_id, label in made.rows:
+            made.write(item_id, sample_id, label, GroupLabel(NO_GROUP, None, STATUS_IGNORED, assigned=NO_GROUP))
+
+    report = edit(store, "answer", plan, groups=None, dry_run=False, progress=progress)
+    board.refresh()
+    record = AnswerRecord(0, WHO, (), (tuple(items),), TWO, by=by, tab=tab)
+    words = WORDS[WHO, TWO] if len(items) == 1 else f"{len(items):,} {board.source.noun} show several characters"
+    return keep(queue, record, report, words)
+
+
+def ordered_view(target: Target, ids: Sequence[str], most: int | None = MOST_SHOWN) -> fo.DatasetView:
     """A view of some items in this order; of detections, their patches.
 
     Args:
         target: the dataset
-        ids: the ids of the items, the first 5,000 of which are shown
+        ids: the ids of the items
+        most (5,000): how many of them at most, None for all
     """
-    shown = list(ids[:MOST_SHOWN])
+    shown = list(ids[:most])
     if not target.is_patches:
         return target.whole().view.select(shown, ordered=True)
     return items_view(target, shown).to_patches(target.patches_field)

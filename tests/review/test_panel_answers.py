@@ -201,6 +201,7 @@ def test_a_visitor_changes_nothing(panel, call, doubtful):
         ("questions", {"tab": "x", "n": 8}),
         ("image", {"id": doubtful.first().id}),
         ("history", {}),
+        ("disputes", {}),
         ("names", {"text": "c"}),
         ("pictures", {"ids": doubtful.values("id")}),
     ):

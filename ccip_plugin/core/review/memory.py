@@ -30,12 +30,14 @@ class Evidence:
         different: how often they said no
         last: number of the last answer about it
         closed_until: number of the answer after which it may be asked about again
+        answers: numbers of the answers, each with whether it was that it is one character
     """
 
     same: int = 0
     different: int = 0
     last: int = 0
     closed_until: int = 0
+    answers: list[tuple[int, bool]] = field(default_factory=list)
 
     @property
     def n(self) -> int:
@@ -51,6 +53,7 @@ class Evidence:
         """Records an answer."""
         self.same, self.different = self.same + is_same, self.different + (not is_same)
         self.last = max(self.last, number)
+        self.answers.append((number, is_same))
         if self.n >= _MOST_TIMES + bool(self.n_slips):
             self.closed_until = _FOREVER
         else:
@@ -60,11 +63,14 @@ class Evidence:
         """Forgets an answer; the matter is open again."""
         self.same, self.different = max(0, self.same - is_same), max(0, self.different - (not is_same))
         self.closed_until = 0
+        last = [place for place, (_, said) in enumerate(self.answers) if said == is_same][-1:]
+        self.answers = [each for place, each in enumerate(self.answers) if place not in last]
 
     def join(self, other: "Evidence") -> None:
         """Adds what was said about another group that is this one now."""
         self.same, self.different = self.same + other.same, self.different + other.different
         self.last, self.closed_until = max(self.last, other.last), max(self.closed_until, other.closed_until)
+        self.answers = sorted([*self.answers, *other.answers])
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,6 +175,11 @@ class Memory:
         both: list[tuple[Matter, Evidence]] = [*self._pairs.items(), *self._images.items()]
         return sorted((each for each in both if each[1].n_slips), key=lambda each: -each[1].last)
 
+    def contradicted_cuts(self) -> list[tuple[int, Cut]]:
+        """Divisions of groups with answers of both kinds, each with the group, the latest first."""
+        cuts = [(group_id, cut) for group_id, each in self._cuts.items() for cut in each if cut.evidence.n_slips]
+        return sorted(cuts, key=lambda each: -each[1].evidence.last)
+
     def forget(self, matter: Matter, is_same: bool) -> None:
         """Forgets an answer about a matter, as it was undone."""
         self._remove(self._evidence(matter), is_same)
@@ -245,9 +256,9 @@ class Memory:
 
     def _hand_on(self, old: int, new: int) -> None:
         for pair in [pair for pair in self._pairs if old in pair]:
-            evidence, others = self._pairs.pop(pair), pair - {old, new}
-            if others:
-                self._pairs.setdefault(frozenset((new, *others)), Evidence()).join(evidence)
+            others = pair - {old, new}
+            if others:  # what was said about the two that are one now stays
+                self._pairs.setdefault(frozenset((new, *others)), Evidence()).join(self._pairs.pop(pair))
         for row in [row for row, group_id in self._images if group_id == old]:
             self._images.setdefault((row, new), Evidence()).join(self._images.pop((row, old)))
         self._cuts.setdefault(new, []).extend(self._cuts.pop(old, []))

@@ -9,12 +9,23 @@ from typing import Any
 import fiftyone as fo
 
 from ...review.board import BOARDS, ReviewBoard
-from ...review.cards import Table, table_of
+from ...review.cards import Table, progress_of, table_of
 from ...review.problems import ReviewError
+from ...review.queue import queue_of
 from ...review.sources import chosen_source
 
 _SECRET = secrets.token_bytes(32)
 """Of this process. A page of another site can post to the App, but never reads what comes back: so it has no token."""
+
+
+def progress(board: ReviewBoard) -> dict[str, Any]:
+    """How far the review is, with the numbers of images of several characters and of contradictions.
+
+    Args:
+        board: the board
+    """
+    known, queue = progress_of(board), queue_of(board)
+    return {**known, "several": len(queue.several()), "disputes": len(queue.contradicted())}
 
 
 @dataclass

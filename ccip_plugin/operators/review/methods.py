@@ -46,6 +46,7 @@ _CHECKS: Mapping[str, Mapping[str, Check]] = {
     "group": {"id": take.group_id, "page": take.whole(0, take.MAX_ID)},
     "names": {"text": text},
     "history": {"n": take.whole(1, 200), "skip": take.whole(0, 100_000)},
+    "disputes": {"n": take.whole(1, 100)},
     "questions": {
         "n": take.whole(0, 12),
         "kinds": take.optional(take.listed(take.choice(*KINDS_ASKED), len(KINDS_ASKED), "kinds of questions", least=1)),
@@ -56,6 +57,7 @@ _CHECKS: Mapping[str, Mapping[str, Check]] = {
         "groups": take.optional(take.group_ids),
         "items": take.optional(take.items),
         "answers": take.optional(switch),
+        "several": take.optional(switch),
     },
     "work": {"id": take.short},
     "cancel": {"id": take.short},
@@ -70,6 +72,7 @@ _CHECKS: Mapping[str, Mapping[str, Check]] = {
     "keep_together": {"groups": take.group_ids},
     "move": {"items": take.items, "to": take.optional(take.group_id), "name": take.optional(take.name)},
     "reject": {"items": take.items},
+    "two": {"items": take.items},
     "cover": {"group": take.group_id, "items": take.items},
     "undo": {"number": take.optional(take.whole(1, take.MAX_ID))},
     "redo": {},

@@ -5,15 +5,15 @@ from typing import Any
 
 from ...labels.edits.by_hand import count_by_hand
 from ...review.board import ReviewBoard
-from ...review.cards import group_page, groups_page, names_like, progress_of
-from ...review.past import history_page
+from ...review.cards import group_page, groups_page, names_like
+from ...review.past import disputes_page, history_page
 from ...review.pictures import pictures_of
 from ...review.problems import problem_of
 from ...review.queue import DONE, ReviewQueue, plain_questions, queue_of
-from ...review.single import answered_items, doubtful_items, image_page, ordered_view
+from ...review.single import answered_items, doubtful_items, image_page, ordered_view, several_items
 from ...review.sources import Source, chosen_source, sources_of, store_of
 from ...review.work import WORKS
-from .calls import Call
+from .calls import Call, progress
 
 
 def opened(call: Call) -> dict[str, Any]:
@@ -33,7 +33,7 @@ def opened(call: Call) -> dict[str, Any]:
         source = chosen_source(dataset, call.source)
         answer["source"] = source.plain()
         board = call.board()
-        answer["progress"] = progress_of(board)
+        answer["progress"] = progress(board)
         answer["threshold"] = round(board.threshold, 4)
         answer["by_hand"] = count_by_hand(store_of(dataset, source))
     except Exception as error:
@@ -54,7 +54,7 @@ def groups(
     board, table = call.groups()
     with board.lock:
         found = groups_page(board, table, sort=sort, show=show, find=find, page=page, per_page=per_page)
-        return {**found, "progress": progress_of(board)}
+        return {**found, "progress": progress(board)}
 
 
 def group(call: Call, *, id: int, page: int = 0) -> dict[str, Any]:
@@ -74,6 +74,13 @@ def history(call: Call, *, n: int = 20, skip: int = 0) -> dict[str, Any]:
     """The last changes."""
     source = chosen_source(call.dataset, call.source)
     return history_page(store_of(call.dataset, source).target, source.group_field, n=n, skip=skip)
+
+
+def disputes(call: Call, *, n: int = 20) -> dict[str, Any]:
+    """Answers that contradict each other, and what holds now."""
+    board = call.board()
+    with board.lock:
+        return disputes_page(board, queue_of(board), n=n)
 
 
 def asked(
@@ -98,7 +105,7 @@ def questions(
     """The questions that are worth most; no other tab gets them."""
     board = call.board()
     found = asked(board, queue_of(board), call.tab, n, kinds, skip)
-    return {**found, "progress": progress_of(board)}
+    return {**found, "progress": progress(board)}
 
 
 def image(call: Call, *, id: str) -> dict[str, Any]:
@@ -108,11 +115,17 @@ def image(call: Call, *, id: str) -> dict[str, Any]:
 
 
 def show(
-    call: Call, *, groups: Sequence[int] | None = None, items: Sequence[str] | None = None, answers: bool | None = None
+    call: Call,
+    *,
+    groups: Sequence[int] | None = None,
+    items: Sequence[str] | None = None,
+    answers: bool | None = None,
+    several: bool | None = None,
 ) -> dict[str, Any]:
     """Shows groups or images in the grid, the most doubtful first; the whole dataset without any."""
     board, _ = call.groups()
-    shown = answered_items(queue_of(board)) if answers else items
+    queue = queue_of(board)
+    shown = several_items(board, queue) if several else answered_items(queue) if answers else items
     if not groups and shown is None:
         if call.ctx is not None:
             call.ctx.ops.clear_view()
@@ -150,6 +163,7 @@ READING: Mapping[str, Callable[..., dict[str, Any]]] = {
     "group": group,
     "names": names,
     "history": history,
+    "disputes": disputes,
     "pictures": pictures,
     "questions": questions,
     "image": image,

@@ -20,13 +20,13 @@ from ...labels.reports import ApplyReport, action_text
 from ...review.answers import answer as answer_question
 from ...review.answers import given_of
 from ...review.board import ReviewBoard
-from ...review.cards import progress_of
 from ...review.problems import ReviewError, action, answered
 from ...review.queue import queue_of
+from ...review.single import say_several
 from ...review.work import WORKS, ProgressCallback
 from ...storage.person import working_as
 from ...storage.targets import items_view
-from .calls import Call
+from .calls import Call, progress
 from .reading import asked
 
 Result = dict[str, Any]
@@ -36,11 +36,11 @@ def _do(call: Call, task: Callable[[ReviewBoard, ProgressCallback], Result]) -> 
     """Does some work, as a person; one after the other on one field."""
     board = call.board()
 
-    def work(progress: ProgressCallback) -> Result:
+    def work(report: ProgressCallback) -> Result:
         with board.writing, working_as(call.by):
-            done = task(board, progress)
+            done = task(board, report)
         board.refresh()
-        return {**done, "progress": progress_of(board)}
+        return {**done, "progress": progress(board)}
 
     return WORKS.do(work)
 
@@ -182,6 +182,16 @@ def cover(call: Call, *, group: int, items: list[str]) -> Result:
     return _edit(call, set_cover, items=items)
 
 
+def two(call: Call, *, items: list[str]) -> Result:
+    """Says that images show several characters: they are ignored, in no group, and kept for a detector."""
+
+    def task(board: ReviewBoard, progress: ProgressCallback) -> Result:
+        done = say_several(board, queue_of(board), items, tab=call.tab, by=call.by, progress=progress)
+        return {"number": done.number, "text": done.text, "lifted": list(done.lifted)}
+
+    return _do(call, task)
+
+
 def take_back(call: Call, *, number: int | None = None) -> Result:
     """Undoes the last change or answer, or an earlier change alone."""
 
@@ -230,6 +240,7 @@ WRITING: Mapping[str, Callable[..., Result]] = {
     "move": put,
     "reject": refuse,
     "cover": cover,
+    "two": two,
     "undo": take_back,
     "redo": repeat,
 }

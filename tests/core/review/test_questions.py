@@ -75,6 +75,18 @@ def test_the_later_answer_wins_and_the_earlier_one_counts_as_a_slip():
     assert review.memory.n_slips == 1
     ((matter, evidence),) = review.memory.contradictions()
     assert matter == {1, 2} and (evidence.same, evidence.different) == (1, 1)
+    assert [is_same for _, is_same in evidence.answers] == [False, True]
+    review.ask()  # the two groups are one now
+    assert [each for each, _ in review.memory.contradictions()] == [{1, 2}]
+
+
+def test_a_division_with_answers_of_both_kinds_is_a_contradiction_too():
+    review = Review("aaaaabbbb", "111111111")
+    (question,) = review.ask(HALVES)
+    review.answer(question, "same")
+    review.answer(question, "different")
+    ((group_id, cut),) = review.memory.contradicted_cuts()
+    assert group_id == 1 and cut.evidence.answers == [(1, True), (2, False)]
 
 
 def test_kept_apart_pairs_of_earlier_decisions_are_never_asked_about():
