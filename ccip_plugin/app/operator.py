@@ -70,6 +70,7 @@ class CCIPOperator(foo.Operator):
         is_live: whether it shows its progress and its result in a dialog of its own
         reloads: whether the App has to reload the dataset afterwards
         takes_samples: whether its function works on samples
+        is_listed: whether people find it in the list of operators
         toolbar_text: the text of a button above the grid, None for no button; the App draws it without an icon only
     """
 
@@ -87,6 +88,7 @@ class CCIPOperator(foo.Operator):
     is_live: ClassVar[bool] = True
     reloads: ClassVar[bool] = True
     takes_samples: ClassVar[bool] = True
+    is_listed: ClassVar[bool] = True
     toolbar_text: ClassVar[str | None] = None
 
     def __init_subclass__(cls, **options: Any):
@@ -127,9 +129,11 @@ class CCIPOperator(foo.Operator):
             description=self.description,
             dynamic=True,
             execute_as_generator=self.is_live,
+            unlisted=not self.is_listed,
             allow_immediate_execution=True,
             allow_delegated_execution=self.is_delegable,
             risk_level=self.risk,
+            view_target=self.is_listed,
             **ICONS,
         )
 

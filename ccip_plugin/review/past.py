@@ -8,14 +8,14 @@ import numpy as np
 
 from ..core.arrays import IntArray
 from ..core.identity.state import Status
-from ..core.review.memory import Cut, Evidence
+from ..core.review.memory import Contradicted, Cut, Evidence
 from ..labels.history import history, last_undone
 from ..labels.history.timeline import HistoryRow
 from ..labels.reports import PastChange, action_text
 from ..storage.targets import Target
 from .board import ReviewBoard
 from .pictures import pictures_of
-from .queue import Contradicted, ReviewQueue
+from .queue import ReviewQueue
 from .records import AnswerRecord
 
 

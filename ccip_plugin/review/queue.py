@@ -15,7 +15,7 @@ from ..core.identity.state import Status
 from ..core.review.answers import TWO, learn
 from ..core.review.answers import record as remember
 from ..core.review.kinds import HALVES, IN, OUT, SAME, WHO, WHOLE
-from ..core.review.memory import Cut, Evidence, Matter, Memory
+from ..core.review.memory import Contradicted, Memory
 from ..core.review.probabilities import Probabilities
 from ..core.review.progress import Estimate, estimate
 from ..core.review.questions import KINDS, Question, Ranking
@@ -32,10 +32,8 @@ CLAIM_SECONDS = 120.0
 DONE = "Done: another answer is as likely to harm as to help."
 _KEPT = 1_000  # questions that were asked, with what their probabilities were computed from
 _EVERY = 10  # answers after which it is estimated again how many questions are left
+_PAUSE = 0.001  # seconds; without it the thread that waits does not get a lock
 _RANKED = 24  # questions that are ranked at once, more where others have some in hand
-
-Contradicted = tuple[Matter | tuple[int, Cut], Evidence]
-"""A matter with answers of both kinds; of a division of a group, the group and the division."""
 
 
 class ReviewQueue:
@@ -80,7 +78,7 @@ class ReviewQueue:
             counted = self.records.counted(heads)
             known = [each.number for each in self.counted]
             if self._seen[0] != board.generation or [each.number for each in counted[: len(known)]] != known:
-                self.memory, self._ranking, known = Memory(), Ranking(), []
+                self.memory, known = Memory(), []
                 self._probabilities = Probabilities()
             for each in counted[len(known) :]:
                 self._remember(each)
@@ -144,6 +142,7 @@ class ReviewQueue:
             skip (()): ids of questions that are being answered
         """
         self.refresh()
+        self._divide()
         board, skipped = self._board, frozenset(skip)
         with board.lock, self._lock:
             held = self._held_by_others(tab)
@@ -216,6 +215,7 @@ class ReviewQueue:
 
     def _estimate(self, key: tuple[int, int, int]) -> None:
         try:
+            self._divide()
             with self._board.lock, self._lock:
                 found = estimate(self._board.board, self.memory, self._probabilities, self._ranking)
                 self._estimated = key, found
@@ -223,6 +223,14 @@ class ReviewQueue:
             pass
         finally:
             self._is_estimating = False
+
+    def _divide(self) -> None:
+        """Divides groups whose images changed, a few at a time: others get the lock in between."""
+        is_left = True
+        while is_left:
+            with self._board.lock, self._lock:
+                is_left = self._ranking.divide(self._board.board)
+            time.sleep(_PAUSE if is_left else 0)
 
     def several(self) -> list[int]:
         """The rows of images of which it was said that they show several characters, the last ones first; not those
@@ -239,9 +247,7 @@ class ReviewQueue:
         with self._board.lock, self._lock:
             self.memory.follow(self._board.board)
             if self._contradicted[0] != self._seen:
-                cuts = [((group_id, cut), cut.evidence) for group_id, cut in self.memory.contradicted_cuts()]
-                found: list[Contradicted] = [*self.memory.contradictions(), *cuts]
-                self._contradicted = self._seen, sorted(_each_once(found), key=lambda each: -each[1].last)
+                self._contradicted = self._seen, self.memory.contradicted()
             return self._contradicted[1]
 
     def answers_by_kind(self) -> dict[str, int]:
@@ -251,22 +257,6 @@ class ReviewQueue:
     def is_empty(self) -> bool:
         """Whether there is nothing worth asking, of anybody."""
         return not self._ranked[1]
-
-
-def _each_once(found: Sequence[Contradicted]) -> list[Contradicted]:
-    """Without matters whose answers another matter has as well: two groups can be parts of one before or after."""
-    said = [frozenset(evidence.answers) for _, evidence in found]
-    return [
-        each
-        for place, each in enumerate(found)
-        if not any(said[place] < other or (said[place] == other and n < place) for n, other in enumerate(said))
-        or _is_image(each)
-    ]
-
-
-def _is_image(found: Contradicted) -> bool:
-    matter = found[0]
-    return isinstance(matter, tuple) and not isinstance(matter[1], Cut)
 
 
 def queue_of(board: ReviewBoard) -> ReviewQueue:

@@ -1,24 +1,48 @@
 """Work that takes longer than a person waits: it is started, asked for, and can be cancelled."""
 
+import contextlib
 import contextvars
 import itertools
 import secrets
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..core.progress import Progress, ProgressCallback
+from ..storage.lease import while_waiting
 from .problems import ReviewError, problem_of
 
 WAIT_SECONDS = 1.5
 """What is done within this time is answered at once."""
 _KEPT = 100  # pieces of work whose result is kept
+_POLL_SECONDS = 0.1
 _NOT_STOPPED = frozenset({"writing labels"})  # the next change would have to finish it
 
 Task = Callable[[ProgressCallback], dict[str, Any]]
 
-__all__ = ["WORKS", "ProgressCallback", "Task", "Work", "Works"]
+__all__ = ["WORKS", "ProgressCallback", "Task", "Work", "Works", "in_turn"]
+
+
+@contextlib.contextmanager
+def in_turn(lock: threading.Lock, progress: ProgressCallback) -> Iterator[None]:
+    """Holds a lock. While it waits for that, or inside for another process that writes, it can be cancelled.
+
+    Args:
+        lock: the lock
+        progress: called while it waits
+    """
+
+    def wait() -> None:
+        progress(Progress("waiting for another change", 0, None))
+
+    while not lock.acquire(timeout=_POLL_SECONDS):
+        wait()
+    try:
+        with while_waiting(wait):
+            yield
+    finally:
+        lock.release()
 
 
 class _CancelledError(Exception):

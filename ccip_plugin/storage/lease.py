@@ -13,7 +13,8 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from typing import Any, Self
 
 import fiftyone as fo
@@ -30,8 +31,8 @@ TTL_SECONDS = 30.0
 SHORT_SECONDS = 10.0
 """For writers with short steps: after the death of a holder, others wait this long at most."""
 
-
 _POLL_SECONDS = 0.1
+_waiting: ContextVar[Callable[[], None] | None] = ContextVar("ccip_waiting_for_lease", default=None)
 
 
 class LeaseHeldError(CCIPError):
@@ -115,6 +116,16 @@ def lease(dataset: fo.Dataset, name: str, *, ttl: float = TTL_SECONDS, wait: flo
         _leases().delete_one({"_id": key, "owner": owner})
 
 
+@contextlib.contextmanager
+def while_waiting(call: Callable[[], None]) -> Iterator[None]:
+    """Calls a function some times a second while a lease is waited for inside; what it raises ends the wait."""
+    token = _waiting.set(call)
+    try:
+        yield
+    finally:
+        _waiting.reset(token)
+
+
 def held_leases(dataset: fo.Dataset) -> int:
     """The number of leases on anything of a dataset, those of processes that died included."""
     return int(_leases().count_documents(_of(dataset)))
@@ -144,6 +155,8 @@ def _wait_for(key: str, name: str, owner: str, ttl: float, wait: float) -> None:
             return
         if now - start >= wait:
             raise LeaseHeldError(name, str(held["owner"]))
+        if (call := _waiting.get()) is not None:
+            call()
         time.sleep(_POLL_SECONDS)
 
 

@@ -1,6 +1,7 @@
 """The review panel's operator, posted to a real App server as the panel does."""
 
 import json
+import time
 import urllib.request
 
 import fiftyone as fo
@@ -83,6 +84,45 @@ def test_detections(post, dataset):
     assert image["picture"]["id"] == ids[0] and image["group"]["name"] == "Asuka"
     data.reload()
     assert data.values("faces.detections.character_group", unwind=True)[0] == "Asuka"
+
+
+def test_work_that_takes_long_is_polled_and_cancelled_and_others_read_meanwhile(post, made):
+    from ccip_plugin.storage.lease import lease
+
+    def seconds(method, **args):
+        start = time.monotonic()
+        assert "problem" not in post(data, method, tab="other", **args)
+        return time.monotonic() - start
+
+    def ended(key):
+        for _ in range(100):
+            work = post(data, "work", id=key)
+            if work["state"] != "running":
+                return work
+            time.sleep(0.1)
+        raise AssertionError(work)
+
+    data = made("aaabbb", persistent=True)
+    token = post(data, "open")["token"]
+    ids = data.values("id")
+    with lease(data, "character_group"):  # as a run in another process holds it
+        first = post(data, "confirm", token=token, groups=[1])
+        assert set(first) == {"work"}
+        work = post(data, "work", id=first["work"])
+        assert (work["state"], work["text"], work["result"]) == ("running", "waiting for another change", None)
+        second = post(data, "confirm", token=token, groups=[2])  # waits for the first
+        reading = {"groups": {}, "group": {"id": 1}, "questions": {"n": 8}, "image": {"id": ids[0]}, "history": {}}
+        taken = {method: seconds(method, **args) for method, args in reading.items()}
+        assert max(taken.values()) < 1.2, taken
+        post(data, "cancel", id=first["work"])
+        cancelled = ended(first["work"])
+        assert (cancelled["state"], cancelled["text"]) == ("cancelled", "It was cancelled.")
+        assert post(data, "work", id=second["work"])["state"] == "running"
+    done = ended(second["work"])
+    assert done["state"] == "done" and done["result"]["progress"]["confirmed"] == 3
+    data.reload()
+    assert data.values("character_group.status") == ["auto"] * 3 + ["confirmed"] * 3
+    assert post(data, "work", id="x")["problem"]["code"] == "gone"
 
 
 def test_the_queue_in_python(made):

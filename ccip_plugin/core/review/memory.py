@@ -88,6 +88,10 @@ class Cut:
         return bool(max(straight, crossed) * 6 >= (len(first) + len(second)) * 5 > 0)
 
 
+Contradicted = tuple[Matter | tuple[int, Cut], Evidence]
+"""A matter with answers of both kinds; of a division of a group, the group and the division."""
+
+
 class Memory:
     """Answers by matter. Group ids follow the merges of the board.
 
@@ -175,10 +179,28 @@ class Memory:
         both: list[tuple[Matter, Evidence]] = [*self._pairs.items(), *self._images.items()]
         return sorted((each for each in both if each[1].n_slips), key=lambda each: -each[1].last)
 
-    def contradicted_cuts(self) -> list[tuple[int, Cut]]:
+    def contradicted(self) -> list[Contradicted]:
+        """What has answers of both kinds, divisions of groups as well, the latest first.
+
+        Two groups can be parts of one before or after: what has all its answers from another matter is left out.
+        """
+        found: list[Contradicted] = [*self.contradictions(), *self.contradicted_cuts()]
+        answers = [frozenset(evidence.answers) for _, evidence in found]
+        once = [
+            each
+            for place, each in enumerate(found)
+            if _is_image(each[0])
+            or not any(
+                answers[place] < other or (answers[place] == other and n < place) for n, other in enumerate(answers)
+            )
+        ]
+        return sorted(once, key=lambda each: -each[1].last)
+
+    def contradicted_cuts(self) -> list[tuple[tuple[int, Cut], Evidence]]:
         """Divisions of groups with answers of both kinds, each with the group, the latest first."""
         cuts = [(group_id, cut) for group_id, each in self._cuts.items() for cut in each if cut.evidence.n_slips]
-        return sorted(cuts, key=lambda each: -each[1].evidence.last)
+        cuts.sort(key=lambda each: -each[1].evidence.last)
+        return [(each, each[1].evidence) for each in cuts]
 
     def forget(self, matter: Matter, is_same: bool) -> None:
         """Forgets an answer about a matter, as it was undone."""
@@ -264,6 +286,10 @@ class Memory:
         self._cuts.setdefault(new, []).extend(self._cuts.pop(old, []))
         if old in self.whole:
             self.whole = (self.whole - {old}) | {new}
+
+
+def _is_image(matter: Matter | tuple[int, Cut]) -> bool:
+    return isinstance(matter, tuple) and not isinstance(matter[1], Cut)
 
 
 def net_gain(probability: FloatArray | float, sizes: FloatArray | float, slip_rate: float) -> FloatArray:

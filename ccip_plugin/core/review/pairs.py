@@ -39,20 +39,39 @@ class HalvesOfGroups:
         self._board: Board | None = None
         self._n_touched = 0
         self._halves: dict[int, Halves] = {}
+        self._waiting: set[int] = set()
 
     def of(self, board: Board) -> dict[int, Halves]:
         """Halves by group id."""
-        touched = set(board.touched[self._n_touched :])
+        while self.divide(board):
+            pass
+        return self._halves
+
+    def divide(self, board: Board, n: int = 25) -> bool:
+        """Divides some of the groups whose images changed.
+
+        Args:
+            board: the groups
+            n (25): how many groups of those large enough to be divided
+
+        Returns:
+            whether more are waiting
+        """
         if self._board is not board:
-            self._halves, touched = {}, set(board.ids.tolist())
+            self._halves, self._waiting = {}, set(board.ids.tolist())
+        else:
+            self._waiting.update(board.touched[self._n_touched :])
         self._board, self._n_touched = board, len(board.touched)
-        for group_id in touched:
-            halves = halve(board.vectors, board.members(group_id)) if board.size(group_id) >= SMALLEST else None
+        while self._waiting and n:
+            group_id = self._waiting.pop()
+            is_large = board.size(group_id) >= SMALLEST
+            halves = halve(board.vectors, board.members(group_id)) if is_large else None
+            n -= is_large
             if halves is None:
                 self._halves.pop(group_id, None)
             else:
                 self._halves[group_id] = halves
-        return self._halves
+        return bool(self._waiting)
 
 
 def halves_questions(matters: Matters, halves: HalvesOfGroups) -> Iterator[Question]:

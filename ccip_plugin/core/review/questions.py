@@ -49,6 +49,10 @@ class Ranking:
         n_open = len(self.rank(board, memory, probabilities, n=_MANY))
         return round(n_open * _FOLLOWED_BY)
 
+    def divide(self, board: Board) -> bool:
+        """Divides some of the groups of which a ranking needs the halves; whether more are waiting."""
+        return self._halves.divide(board)
+
     def halves_of(self, board: Board) -> dict[int, Halves]:
         """The two halves of each group that has any."""
         return self._halves.of(board)

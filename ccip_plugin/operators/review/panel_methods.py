@@ -3,12 +3,11 @@
 from typing import Any
 
 import fiftyone as fo
-import fiftyone.operators as foo
 from fiftyone.operators import types
 
 from ...app import route
 from ...app.forms import Form
-from ...app.operator import ICONS, CCIPOperator
+from ...app.operator import CCIPOperator
 from ...app.outputs import Output
 from ...review.problems import ReviewError, answered
 from ...storage.schema import DatasetGoneError
@@ -35,22 +34,8 @@ class Review(CCIPOperator):
     asks = route.asked(method=route.text, args=_an_object, token=route.text)
     is_live = False
     reloads = False
+    is_listed = False
     outdated: str | None = None
-
-    @property
-    def config(self) -> foo.OperatorConfig:
-        return foo.OperatorConfig(
-            name=self.name,
-            label=self.label,
-            description=self.description,
-            dynamic=True,
-            unlisted=True,
-            allow_immediate_execution=True,
-            allow_delegated_execution=False,
-            risk_level=self.risk,
-            view_target=False,
-            **ICONS,
-        )
 
     def ask(self, form: Form) -> None:
         """The panel asks, in its own way."""

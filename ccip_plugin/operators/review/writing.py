@@ -23,7 +23,7 @@ from ...review.board import ReviewBoard
 from ...review.problems import ReviewError, action, answered
 from ...review.queue import queue_of
 from ...review.single import say_several
-from ...review.work import WORKS, ProgressCallback
+from ...review.work import WORKS, ProgressCallback, in_turn
 from ...storage.person import working_as
 from ...storage.targets import items_view
 from .calls import Call, progress
@@ -37,7 +37,7 @@ def _do(call: Call, task: Callable[[ReviewBoard, ProgressCallback], Result]) -> 
     board = call.board()
 
     def work(report: ProgressCallback) -> Result:
-        with board.writing, working_as(call.by):
+        with in_turn(board.writing, report), working_as(call.by):
             done = task(board, report)
         board.refresh()
         return {**done, "progress": progress(board)}

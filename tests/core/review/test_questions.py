@@ -7,6 +7,7 @@ from ccip_plugin.core.errors import ParameterError
 from ccip_plugin.core.review.answers import SAID, apply, effects_of, forget, record
 from ccip_plugin.core.review.kinds import HALVES, IN, KINDS, OUT, SAME, WHO, WHOLE, Question
 from ccip_plugin.core.review.memory import LATER, Memory
+from ccip_plugin.core.review.pairs import HalvesOfGroups
 from ccip_plugin.core.review.probabilities import Probabilities
 from ccip_plugin.core.review.questions import Ranking, rank
 from tests.core.review.worlds import board_of
@@ -85,8 +86,19 @@ def test_a_division_with_answers_of_both_kinds_is_a_contradiction_too():
     (question,) = review.ask(HALVES)
     review.answer(question, "same")
     review.answer(question, "different")
-    ((group_id, cut),) = review.memory.contradicted_cuts()
-    assert group_id == 1 and cut.evidence.answers == [(1, True), (2, False)]
+    (((group_id, _), evidence),) = review.memory.contradicted()
+    assert group_id == 1 and evidence.answers == [(1, True), (2, False)]
+
+
+def test_halves_are_found_some_groups_at_a_time():
+    board = Review("aaaabbbbccccddddeeeeffff", "111111112222222233333333").board
+    some, together = HalvesOfGroups(), HalvesOfGroups().of(board)
+    assert [some.divide(board, 1) for _ in range(3)] == [True, True, False] and set(together) == {1, 2, 3}
+    for group_id, halves in some.of(board).items():
+        assert halves.first.tolist() == together[group_id].first.tolist()
+    board.assign([0, 1, 2, 3], 2)
+    assert some.divide(board, 0) and not some.divide(board, 1)
+    assert set(some.of(board)) == {2, 3}
 
 
 def test_kept_apart_pairs_of_earlier_decisions_are_never_asked_about():
