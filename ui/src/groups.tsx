@@ -121,7 +121,11 @@ export function Groups() {
           {t("find")}
           <input ref={find} type="search" value={what.find} placeholder={t("findHint")} maxLength={200} cy="find"
             onChange={(event) => change({ find: event.target.value })}
-            onKeyDown={(event) => event.key === "Escape" && !event.nativeEvent.isComposing && focusOn(root.current)} />
+            onKeyDown={(event) => {
+              if (!/^(Enter|Escape)$/.test(event.key) || event.nativeEvent.isComposing) return;
+              event.preventDefault(); // Escape would clear it
+              focusOn(root.current);
+            }} />
         </label>
         <span c="grow" />
         {found && <Pages page={what.page} perPage={PER_PAGE} shown={cards.length} n={found.n} onTurn={turn} />}

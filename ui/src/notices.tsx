@@ -33,26 +33,28 @@ export function SourceChoice() {
   const { opened } = useStore(session);
   const sources = opened?.sources || [];
   const at = sources.findIndex((each) => each.group_field === opened?.source?.group_field && each.patches_field === opened.source.patches_field);
-  const choose = (place: number) => {
+  const choose = async (place: number) => {
     const { group_field, patches_field } = sources[place];
-    void session.open({ group_field, patches_field }).then(() => queue.choose(queue.state.kinds));
+    await queue.leave();
+    await session.open({ group_field, patches_field });
+    queue.choose(queue.state.kinds);
   };
   const isOpen = !!opened && !opened.source;
-  useKeys((key) => isOpen && !!sources[Number(key) - 1] && (choose(Number(key) - 1), true));
+  useKeys((key) => isOpen && !!sources[Number(key) - 1] && (void choose(Number(key) - 1), true));
   if (sources.length < 2) return null;
   const texts = sources.map(({ label, n_items }) => `${label} (${n_items.toLocaleString()})`);
   if (isOpen) {
     return (
       <div c="empty" cy="choose">
         <b>{t("problem_choose")}</b>
-        {texts.map((text, place) => <Act key={place} word="source" cy={`choose-${place}`} text={text} k={`${place + 1}`} onPress={() => choose(place)} />)}
+        {texts.map((text, place) => <Act key={place} word="source" cy={`choose-${place}`} text={text} k={`${place + 1}`} onPress={() => void choose(place)} />)}
       </div>
     );
   }
   return (
     <label c="source">
       <span c="soft">{t("source")}</span>
-      <select value={at} cy="source" onChange={(event) => choose(Number(event.target.value))}>
+      <select value={at} cy="source" onChange={(event) => void choose(Number(event.target.value))}>
         {texts.map((text, place) => <option key={place} value={place}>{text}</option>)}
       </select>
     </label>

@@ -50,6 +50,7 @@ function groupsOf(question: Question): string[] {
 export class Queue extends Store<State> {
   private pressedAt = 0;
   private busy = false;
+  private leaving = false;
   private readonly given: Given[] = [];
 
   constructor(readonly session: Session) {
@@ -77,10 +78,11 @@ export class Queue extends Store<State> {
     this.set({ loading: true });
     try {
       const { kinds } = this.state;
+      const { source } = this.session.api;
       const args = { tab: this.session.tabId, n: AHEAD, kinds, skip: this.skipped() };
       const asked = await this.session.read<Asked>("questions", args);
       this.set({ loading: false });
-      if (kinds === this.state.kinds) this.take(asked.questions, asked.done);
+      if (kinds === this.state.kinds && source === this.session.api.source) this.take(asked.questions, asked.done);
       else await this.load();
     } catch (problem) {
       this.set({ loading: false });
@@ -88,7 +90,15 @@ export class Queue extends Store<State> {
     }
   }
 
+  // Something else is going to be reviewed: no key answers or undoes until then, and all that was said is sent before.
+  async leave(): Promise<void> {
+    this.leaving = true;
+    while (this.state.pending.length) await wait(50);
+    this.given.length = 0;
+  }
+
   choose(kinds: string[] | null): void {
+    this.leaving = false;
     remember("kinds", kinds);
     this.set({ kinds, questions: [], painted: null, done: null });
     void this.load();
@@ -104,7 +114,7 @@ export class Queue extends Store<State> {
   // Whether the question on the screen can be answered now.
   get isReady(): boolean {
     const shown = this.state.questions[0];
-    return !!shown && this.state.painted === shown.id && this.state.pending.length < MOST_PENDING;
+    return !!shown && !this.leaving && this.state.painted === shown.id && this.state.pending.length < MOST_PENDING;
   }
 
   answer(said: Said, marked: string[] = [], name?: string): void {
@@ -119,7 +129,7 @@ export class Queue extends Store<State> {
   }
 
   undo(): void {
-    this.push({ answer: null, question: null, groups: [] }, this.state.questions);
+    if (!this.leaving) this.push({ answer: null, question: null, groups: [] }, this.state.questions);
   }
 
   // A question that was answered in another way.

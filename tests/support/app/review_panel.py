@@ -23,10 +23,24 @@ class Review:
         self.app, self.page, self._expect = app, app.page, app._expect
 
     def open(self) -> None:
-        """Opens the panel and waits until it says what there is or what is wrong."""
-        self.app.open_panel(NAME)
+        """Opens the panel, unless it is there, and waits until it says what there is or asks."""
+        tab = self.app.cy(f"panel-tab-{NAME}")
+        if tab.count():
+            tab.click()  # pages that are open at one server have the same panels
+        else:
+            self.app.open_panel(NAME)
         self.cy("review").wait_for()
-        self.page.locator("[data-cy=review-progress], [data-cy=review-problem]").first.wait_for()
+        parts = ", ".join(f"[data-cy=review-{name}]" for name in ("progress", "problem", "choose"))
+        self.page.locator(parts).first.wait_for()
+
+    def close(self) -> None:
+        """Closes the panel."""
+        self.app.close_panel(NAME)
+
+    def unsigned(self) -> None:
+        """Keeps the name of the person to itself, when the panel asks for it."""
+        if self.cy("review-by").count():
+            self.cy("review-by").get_by_role("button").last.click()
 
     def cy(self, name: str, **data: object) -> Any:
         """A part of the panel by its name for tests and its data."""
