@@ -107,6 +107,7 @@ IMPORTS: dict[str, set[str]] = {
         "core.lazy",
         "core.plain",
         "core.progress",
+        "core.review",
         "core.tuning",
         "reports",
         "storage",

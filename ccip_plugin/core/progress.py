@@ -1,6 +1,7 @@
 """Progress reports of long work, and how a caller cancels it."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from .errors import CCIPError, ParameterError
@@ -43,3 +44,22 @@ def report(
         if not callable(progress):
             raise ParameterError("progress", progress, "a function of one argument, a Progress, or None")
         progress(Progress(stage, done, total, note, unit))
+
+
+class StageClock:
+    """Seconds per stage of long work."""
+
+    def __init__(self) -> None:
+        self._laps: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    @property
+    def laps(self) -> Mapping[str, float]:
+        """The seconds of the stages so far, by name."""
+        return dict(self._laps)
+
+    def lap(self, stage: str) -> None:
+        """Ends a stage."""
+        now = time.perf_counter()
+        self._laps[stage] = self._laps.get(stage, 0.0) + now - self._last
+        self._last = now

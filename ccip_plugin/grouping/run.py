@@ -3,9 +3,7 @@
 import datetime
 import heapq
 import logging
-import time
 import warnings
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -23,10 +21,11 @@ from ..core.neighbors.cache import find_or_choose
 from ..core.neighbors.choice import APPROXIMATE, EXACT, GraphChoice, choose_graph
 from ..core.neighbors.files import find_graph, graphs_folder
 from ..core.options import takes
-from ..core.progress import ProgressCallback, report
+from ..core.progress import ProgressCallback, StageClock, report
 from ..labels.decisions.takeover import count_waiting, take_over
 from ..labels.edits.by_hand import record_all_by_hand
 from ..labels.identities import StaleGroupsError, save_look
+from ..labels.overview.making import RunVectors, keep_overview_of_run
 from ..labels.reviewed import count_reviewed
 from ..labels.snapshot import read_state
 from ..labels.store import LabelStore
@@ -119,6 +118,7 @@ def group_characters(
         if options.mode != ADD and done.number is not None:  # a run that changes nothing writes nothing
             save_look(work.store.target.dataset, work.store.path, work.read_at)
         work.clock.lap("write")
+        _keep_overview(work)
         done = replace(done, reviewed=count_reviewed(work.store), seconds=work.clock.laps)
         return keep(done, work.store.target.dataset)
     raise AssertionError("unreachable")
@@ -179,7 +179,7 @@ class _Compared:
     graph: GraphChoice
     threshold: float
     run_key: str
-    clock: "_Clock"
+    clock: StageClock
     read_at: datetime.datetime
     n_by_hand: int = 0
     n_taken_over: int = 0
@@ -194,7 +194,7 @@ def _compare(
     *,
     takes_over: bool = False,
 ) -> _Compared:
-    clock, read_at = _Clock(), now()
+    clock, read_at = StageClock(), now()
     store.check()
     run_key = run_key or _run_key(store)
     fields = {"group_field": store.group_field, "patches_field": store.target.patches_field}
@@ -282,6 +282,18 @@ def _with_hysteresis(
         co_occurring=None if resolved is None else resolved.co_occurring,
     )
     return replace(found, labels=labels)
+
+
+def _keep_overview(work: _Compared) -> None:
+    """Keeps what the review panel shows first, while the embeddings are in memory."""
+    items, field = work.participants, work.parameters.embeddings_field
+    model_name = items.provenance.model_name
+    threshold = load_calibration(model_name).threshold  # as the panel has it, whatever the folder of the models was
+    run = RunVectors(
+        items.ids, items.sample_ids, items.vectors, items.embedded, field, model_name, threshold, work.read_at
+    )
+    keep_overview_of_run(work.store, run)
+    work.clock.lap("overview")
 
 
 def _propose(work: _Compared, state: State, progress: ProgressCallback | None) -> Proposal:
@@ -381,20 +393,3 @@ def _n_items(change: GroupChange) -> int:
 
 def _run_key(store: LabelStore) -> str:
     return RUN_KEY if store.path == GROUP_FIELD else key_of(RUN_KEY, store.path)
-
-
-class _Clock:
-    """Seconds per stage."""
-
-    def __init__(self) -> None:
-        self._laps: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    @property
-    def laps(self) -> Mapping[str, float]:
-        return dict(self._laps)
-
-    def lap(self, stage: str) -> None:
-        now = time.perf_counter()
-        self._laps[stage] = self._laps.get(stage, 0.0) + now - self._last
-        self._last = now

@@ -21,6 +21,7 @@ from ..storage.schema import refresh_field
 from ..storage.targets import all_images, resolve
 from .changes import apply
 from .identities import StaleGroupsError
+from .overview.stored import delete_overview
 from .snapshot import read_state
 from .store import LabelStore
 from .views import delete_views
@@ -117,6 +118,7 @@ def _delete(store: LabelStore, progress: ProgressCallback | None) -> Deletion:
     done = apply(store, _plan(store, state), action="delete_grouping", run_key=run_key, progress=progress)
     for key in planned.run_keys:
         restore(store.target.dataset, key, None)
+    delete_overview(store)
     drop_indexes(store.target.dataset, store.indexed_paths)
     fields = _delete_empty_fields(store) if planned.fields else ()
     if store.path in fields:

@@ -12,17 +12,21 @@ import numpy as np
 from ..core.arrays import BoolArray, IntArray
 from ..core.calibration import load as load_calibration
 from ..core.identity.groups import Draft
-from ..core.identity.ids import ids_of, places_of, texts_of
+from ..core.identity.ids import ids_of, texts_of
 from ..core.identity.state import Status
 from ..core.plain import canonical_name
 from ..core.review.board import UNASSIGNED, Board
+from ..core.review.overview.rows import PICTURES, has_near_duplicates, shown_rows
 from ..embeddings.cache import VECTORS
-from ..labels.identities import load_registry, registry_revision
+from ..labels.identities import load_registry
+from ..labels.overview.making import items_of
+from ..labels.overview.stored import Marks, marks_of
 from ..labels.snapshot import read_state
 from ..labels.store import LabelStore
 from ..labels.tables import GroupLabel
 from ..storage.internals import dataset_id
-from ..storage.targets import batched
+from ..storage.targets import Target, batched
+from .overview.looks import Item, Looks
 from .problems import ReviewError, action
 from .sources import Source, embeddings_fields, store_of
 
@@ -46,6 +50,7 @@ class ReviewBoard:
     Attributes:
         ids: ``n`` ids of the items
         sample_ids: ``n`` ids of their samples
+        packed_ids: both as arrays
         group_ids: ``(n,)`` the group of each, 0 for none
         status: ``(n,)`` codes of :class:`~ccip_plugin.core.identity.state.Status`; confirmed for all user labels
         registry: the groups as they are registered
@@ -56,6 +61,8 @@ class ReviewBoard:
         queue: the questions about it, once there are some
         writing: held by what writes, one after the other; reading does not wait for it
         threshold: the difference up to which two images show one character
+        is_near: of groups of which it is known, whether two images are nearly the same picture
+        on_change: called after each change
     """
 
     def __init__(self, store: LabelStore, source: Source):
@@ -63,8 +70,26 @@ class ReviewBoard:
         self.version = self.generation = 0
         self.writing = threading.Lock()
         self.queue: Any = None
+        self.on_change: Callable[[], None] | None = None
+        self.is_near: dict[int, bool] = {}
+        self._shown: dict[int, list[int]] = {}
         self._derived: dict[str, tuple[int, Any]] = {}
         self._read()
+
+    @property
+    def target(self) -> Target:
+        """All items."""
+        return self.store.target
+
+    @property
+    def marks(self) -> Marks:
+        """The state of the dataset of which this is, or of a later one."""
+        return self._seen
+
+    @property
+    def has_names_of_labels(self) -> bool:
+        """Whether labels name groups that are not registered yet."""
+        return bool(self._typed)
 
     @property
     def revision(self) -> int:
@@ -111,6 +136,34 @@ class ReviewBoard:
         rows: IntArray = np.flatnonzero(self.group_ids == group_id)
         return rows
 
+    def item(self, row: int) -> Item:
+        """What is shown of an item."""
+        difference = float(self.board.difference[row]) if row < self.n_embedded else float("nan")
+        return Item(self.ids[row], self.sample_ids[row], difference, int(self.status[row]))
+
+    def looks(self, group_id: int) -> Looks:
+        """How a group looks."""
+        rows = self.shown(group_id)
+        return Looks([self.item(row) for row in rows], self.is_near[group_id])
+
+    def shown(self, group_id: int) -> list[int]:
+        """The rows of the pictures of a group; what takes time is kept until its images change."""
+        if not self.has_looked(group_id):
+            is_full, m = self.board.size(group_id) >= PICTURES, self.n_embedded
+            others = [] if is_full else (np.flatnonzero(self.group_ids[m:] == group_id)[:PICTURES] + m).tolist()
+            self._shown[group_id] = shown_rows(self.board, group_id, None, others)
+            if group_id not in self.is_near:
+                self.is_near[group_id] = has_near_duplicates(self.board, group_id)
+        group = self.registry.groups.get(group_id)
+        cover = self.place.get(group.cover or "") if group is not None else None
+        if cover is None or self.group_ids[cover] != group_id:
+            return self._shown[group_id]
+        return list(dict.fromkeys([cover, *self._shown[group_id]]))[:PICTURES]
+
+    def has_looked(self, group_id: int) -> bool:
+        """Whether :meth:`shown` is known of a group."""
+        return group_id in self._shown and group_id in self.is_near
+
     def derived(self, name: str, compute: Callable[["ReviewBoard"], Any]) -> Any:
         """What follows from the board, computed once for each version of it.
 
@@ -132,18 +185,11 @@ class ReviewBoard:
     def refresh(self) -> None:
         """Reads what has changed since the last call, whoever has changed it."""
         with self.lock:
-            marks = self._marks()
+            marks = marks_of(self.store)
             if marks != self._seen:
                 self._follow(marks)
 
     # -- reading
-
-    def _marks(self) -> tuple[int, Any, int]:
-        """What changes with every change of the dataset: the revision, the last change of a sample, their number."""
-        documents = self.store.documents
-        newest = documents.find_one({}, {"last_modified_at": True}, sort=[("last_modified_at", -1)]) or {}
-        revision = registry_revision(self.store.target.dataset, self.store.path)
-        return revision, newest.get("last_modified_at"), documents.estimated_document_count()
 
     def _read(self) -> None:
         dataset = self.store.target.dataset
@@ -151,27 +197,23 @@ class ReviewBoard:
         if not fields:
             helps = action("Compute embeddings", "@ccip/characters/compute_embeddings")
             raise ReviewError("no_embeddings", f"the {self.source.noun} have no CCIP embeddings: compute them", helps)
-        self._seen = self._marks()
+        self._seen = marks_of(self.store)
         self._times = self._modified_since(self._since())
         state = read_state(self.store)
         embeddings = VECTORS.load(self.store.target, fields[0])
         if embeddings.provenance is None:
             raise ReviewError("no_embeddings", f"no {self.source.noun} have a CCIP embedding yet: compute them")
-        places = places_of(ids_of(embeddings.ids), state.labels.ids)
-        is_there = places >= 0
-        rest = np.setdiff1d(np.arange(len(state.labels)), places[is_there])
-        order = np.concatenate([places[is_there], rest]).astype(np.intp)
-        labels = state.labels.take(order)
-        self.ids, self.sample_ids = texts_of(labels.ids), texts_of(labels.sample_ids)
+        items = items_of(state, ids_of(embeddings.ids))
+        self.packed_ids = items.ids, items.sample_ids
+        self.ids, self.sample_ids = map(texts_of, self.packed_ids)
         self.place = {item_id: row for row, item_id in enumerate(self.ids)}
         self._owners = self._rows_of_samples()
-        self.group_ids = np.maximum(state.group_ids[order], UNASSIGNED)
-        self.status = np.where(state.is_user_label[order], Status.CONFIRMED, labels.status).astype(np.int16)
-        self.status[labels.status == Status.IGNORED] = Status.IGNORED
+        self.group_ids, self.status = items.group_ids, items.status
         self.registry = state.registry
         self._typed = dict(state.named)
-        self.threshold = load_calibration(embeddings.provenance.model_name).threshold
-        vectors = embeddings.vectors if is_there.all() else embeddings.vectors[is_there]
+        self.embeddings_field, self.model_name = fields[0], embeddings.provenance.model_name
+        self.threshold = load_calibration(self.model_name).threshold
+        vectors = embeddings.vectors if items.has_label.all() else embeddings.vectors[items.has_label]
         self._make_board(vectors)
 
     def _rows_of_samples(self) -> dict[str, list[int]]:
@@ -183,6 +225,7 @@ class ReviewBoard:
     def _make_board(self, vectors: Any) -> None:
         m = len(vectors)
         self.generation += 1
+        self._shown, self.is_near = {}, {}
         self.board = Board(
             vectors,
             self.group_ids[:m],
@@ -195,13 +238,7 @@ class ReviewBoard:
     def _told(self) -> None:
         """Takes over what people said of groups: which are kept apart, and which items are not of them."""
         draft = Draft(self.registry)
-        self.board.apart = {
-            frozenset((group_id, draft.root(other)))
-            for group_id, group in self.registry.groups.items()
-            if group.merged_into is None
-            for other in group.apart
-            if draft.root(other) != group_id
-        }
+        self.board.apart = draft.apart_pairs()
         self.board.rejected = {
             group_id: {row for item_id in ids if (row := self.place.get(item_id, -1)) in range(self.n_embedded)}
             for group_id, ids in draft.rejections.items()
@@ -209,10 +246,12 @@ class ReviewBoard:
         living = {group_id: group.name for group_id, group in self.registry.groups.items() if group.merged_into is None}
         self.names = {**self._typed, **living}
         self.version += 1
+        if self.on_change is not None:
+            self.on_change()
 
     def _since(self) -> Any:
         """From when on the times of samples are compared."""
-        newest = self._seen[1]
+        newest = self._seen.newest
         if newest is None:
             return None
         n_late = self.store.documents.count_documents({"last_modified_at": {"$gte": newest - _LATE}}, limit=_FEW + 1)
@@ -223,21 +262,21 @@ class ReviewBoard:
         rows = self.store.documents.find(query, {"last_modified_at": True})
         return {row["_id"]: row.get("last_modified_at") for row in rows}
 
-    def _follow(self, marks: tuple[int, Any, int]) -> None:
+    def _follow(self, marks: Marks) -> None:
         """Reads the labels of the samples that were modified, or all where there are many, or others."""
-        since, n = self._since(), marks[2]
+        since, n = self._since(), marks.n
         times = self._modified_since(since)
         changed = [str(key) for key, at in times.items() if self._times.get(key) != at]
-        are_known = n == self._seen[2] and all(key in self._owners for key in changed)
+        are_known = n == self._seen.n and all(key in self._owners for key in changed)
         if not are_known or len(changed) > max(100, _SHARE * n):
             self._read()
             return
-        revision = self._seen[0]
+        revision = self._seen.revision
         self._seen, self._times = marks, times
-        if marks[0] != revision and self._typed:
+        if marks.revision != revision and self._typed:
             self._read()  # names that were only in labels may be registered now, under other ids
             return
-        if marks[0] != revision:
+        if marks.revision != revision:
             self.registry = load_registry(self.store.target.dataset, self.store.path)
         if not self._take(changed):
             self._read()
@@ -268,6 +307,9 @@ class ReviewBoard:
     def _put(self, rows: IntArray, group_id: int, status: int) -> None:
         is_moved = self.group_ids[rows] != group_id
         was_plain = self.status[rows] == Status.AUTO
+        for each in {group_id, *self.group_ids[rows].tolist()}:
+            self._shown.pop(each, None)
+            self.is_near.pop(each, None)
         self.group_ids[rows], self.status[rows] = group_id, status
         inside = rows < self.n_embedded
         if status == Status.IGNORED:
@@ -316,6 +358,11 @@ class Boards:
                 while len(self._boards) > _KEPT:
                     self._boards.popitem(last=False)
         return board
+
+    def peek(self, dataset: fo.Dataset, source: Source) -> ReviewBoard | None:
+        """The board of a source, if there is one already, as it was at its last use."""
+        with self._lock:
+            return self._boards.get((str(dataset_id(dataset)), source.path))
 
     def clear(self) -> None:
         """Forgets all boards."""

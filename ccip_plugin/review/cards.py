@@ -5,22 +5,24 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..core.arrays import BoolArray, FloatArray, IntArray
-from ..core.identity.state import Status
 from ..core.plain import canonical_name
 from ..core.review.board import UNASSIGNED
+from ..core.review.overview.rows import Rows, rows_of
+from ..labels.overview.making import counts_of
+from ..labels.overview.stored import Counts
 from .board import ReviewBoard
-from .pictures import pictures_of, rounded
+from .overview.looks import Shelf
+from .pictures import pictures_of, pictures_of_items, rounded
 from .problems import ReviewError
 from .queue import queue_of
+from .sources import Source
 
-PICTURES, SHOWN, NAMES = 8, 60, 10
-"""The most pictures of a card, of a page of a group, and names that are proposed."""
+SHOWN, NAMES = 60, 10
+"""The most pictures of a page of a group, and names that are proposed."""
 _TINY = 2  # images of a group that is called tiny
-_MIXED = 0.85  # of the threshold: a group with a larger mean difference may be several characters
-_SAME_PICTURE = 0.005  # difference up to which two images are nearly the same picture
-_LARGEST = 300  # images of a group whose pairs are compared for that
 
 Order = Callable[["Table"], Any]
 
@@ -53,9 +55,23 @@ class Table:
     reviewed: BoolArray
     mixed: BoolArray
 
+    @classmethod
+    def of(cls, rows: Rows, names: list[str], named: Sequence[bool]) -> "Table":
+        """The table of some groups.
+
+        Args:
+            rows: the groups
+            names: their names
+            named: whether people gave the name
+        """
+        ids, sizes, confirmed = (rows[name].astype(np.int64) for name in ("id", "size", "confirmed"))
+        rivals, far, mixed = rows["rival"], rows["rival_difference"], rows["is_mixed"]
+        is_named = np.array(named, np.bool_)
+        return cls(ids, names, is_named, sizes, confirmed, rows["inside"], rivals, far, confirmed == sizes, mixed)
+
 
 _SORTS: Mapping[str, Order] = {
-    "rival": lambda table: table.rival_differences,
+    "rival": lambda table: np.round(table.rival_differences, 4),  # as shown: else rounding decides
     "size": lambda table: -table.sizes,
     "inside": lambda table: -np.nan_to_num(table.inside, nan=-1.0),
     "name": lambda table: np.argsort(np.argsort(np.array([canonical_name(name) for name in table.names], object))),
@@ -75,74 +91,39 @@ def table_of(board: ReviewBoard) -> Table:
 
 
 def _table(board: ReviewBoard) -> Table:
-    ids, places = np.unique(board.group_ids, return_inverse=True)
-    sizes, confirmed = np.bincount(places, minlength=len(ids)), np.bincount(places, weights=board.confirmed)
-    core, m = board.board, board.n_embedded
-    with np.errstate(invalid="ignore"):
-        is_odd = core.rival_difference < core.difference
-    odd = np.bincount(places[:m], weights=is_odd & ~board.confirmed[:m], minlength=len(ids))
-    keep = ids != UNASSIGNED
-    ids, sizes, confirmed, odd = ids[keep], sizes[keep], confirmed[keep].astype(np.int64), odd[keep]
-    listed = ids.tolist()
-    inside = np.array([core.inside(each) if each in core else np.nan for each in listed], np.float64)
-    rivals, differences = _rivals(board, listed)
-    return Table(
-        ids,
-        [board.name(each) for each in listed],
-        np.array([board.is_named(each) for each in listed], np.bool_),
-        sizes,
-        confirmed,
-        inside,
-        rivals,
-        differences,
-        confirmed == sizes,
-        (odd > 0) | (inside > _MIXED * board.threshold),
-    )
-
-
-def _rivals(board: ReviewBoard, ids: Sequence[int]) -> tuple[IntArray, FloatArray]:
-    """The nearest group of each that people did not say to be another character, and the difference."""
-    rivals, differences = np.zeros(len(ids), np.int64), np.full(len(ids), np.inf)
-    apart = {each for pair in board.board.apart for each in pair}
-    for place, group_id in enumerate(ids):
-        if group_id not in board.board:
-            continue
-        others, far = board.board.rivals(group_id, 20 if group_id in apart else 1)
-        for other, difference in zip(others.tolist(), far.tolist(), strict=True):
-            if not board.board.is_apart(group_id, other):
-                rivals[place], differences[place] = other, difference
-                break
-    return rivals, differences
+    rows = rows_of(board.board, board.group_ids, board.confirmed)
+    listed = rows["id"].tolist()
+    return Table.of(rows, [board.name(each) for each in listed], [board.is_named(each) for each in listed])
 
 
 def groups_page(
-    board: ReviewBoard, table: Table, *, sort: str, show: str, find: str, page: int, per_page: int
+    shelf: Shelf, table: Table, *, sort: str, show: str, find: str, page: int, per_page: int
 ) -> dict[str, Any]:
     """A page of groups.
 
     Args:
-        board: the board
-        table: its groups
+        shelf: the groups
+        table: they as columns
         sort: one of :data:`SORTS`
         show: one of :data:`SHOWS`
         find: a part of the names
         page: the number of the page, from 0; the last one where there are fewer
         per_page: groups of a page
     """
-    places = np.flatnonzero(_is_shown(board, table, show) & _is_found(table, find))
+    places = np.flatnonzero(_is_shown(shelf, table, show) & _is_found(table, find))
     keys = np.asarray(_SORTS[sort](table))[places]
     places = places[np.lexsort((table.ids[places], keys))]
     page = min(page, max(0, (len(places) - 1) // per_page))
     chosen = places[page * per_page : (page + 1) * per_page]
-    return {"n": len(places), "page": page, "cards": cards_of(board, table, chosen.tolist())}
+    return {"n": len(places), "page": page, "cards": cards_of(shelf, table, chosen.tolist())}
 
 
-def _is_shown(board: ReviewBoard, table: Table, show: str) -> BoolArray:
+def _is_shown(shelf: Shelf, table: Table, show: str) -> BoolArray:
     is_shown: BoolArray = {
         "all": np.ones(len(table.ids), np.bool_),
         "unnamed": ~table.named,
         "mixed": table.mixed,
-        "double": table.rival_differences <= board.threshold,
+        "double": table.rival_differences <= shelf.threshold,
         "tiny": table.sizes <= _TINY,
         "open": ~table.reviewed,
     }[show]
@@ -154,31 +135,34 @@ def _is_found(table: Table, find: str) -> BoolArray:
     return np.array([wanted in canonical_name(name).casefold() for name in table.names], np.bool_)
 
 
-def cards_of(board: ReviewBoard, table: Table, places: Sequence[int]) -> list[dict[str, Any]]:
+def cards_of(shelf: Shelf, table: Table, places: Sequence[int]) -> list[dict[str, Any]]:
     """Some groups as cards.
 
     Args:
-        board: the board
-        table: its groups
+        shelf: the groups
+        table: they as columns
         places: places in the table
     """
-    rows = {place: _first_rows(board, int(table.ids[place]), PICTURES) for place in places}
-    pictures = pictures_of(board, (row for each in rows.values() for row in each))
+    looks = {place: shelf.looks(int(table.ids[place])) for place in places}
+    pictures = pictures_of_items(shelf.target, (item for each in looks.values() for item in each.items))
     return [
-        {**_card(board, table, place), "pictures": [pictures[row] for row in rows[place] if row in pictures]}
-        for place in places
+        {
+            **_card(shelf, table, place, each.has_near_duplicates),
+            "pictures": [pictures[item.id] for item in each.items if item.id in pictures],
+        }
+        for place, each in looks.items()
     ]
 
 
-def _card(board: ReviewBoard, table: Table, place: int) -> dict[str, Any]:
+def _card(shelf: Shelf, table: Table, place: int, has_near_duplicates: bool) -> dict[str, Any]:
     group_id, rival = int(table.ids[place]), int(table.rivals[place])
     difference = float(table.rival_differences[place])
     flags = {
-        "double": difference <= board.threshold,
+        "double": difference <= shelf.threshold,
         "mixed": bool(table.mixed[place]),
         "tiny": table.sizes[place] <= _TINY,
         "unnamed": not table.named[place],
-        "near_duplicates": has_near_duplicates(board, group_id),
+        "near_duplicates": has_near_duplicates,
     }
     return {
         "id": group_id,
@@ -187,31 +171,10 @@ def _card(board: ReviewBoard, table: Table, place: int) -> dict[str, Any]:
         "size": int(table.sizes[place]),
         "confirmed": int(table.confirmed[place]),
         "inside": rounded(table.inside[place]),
-        "rival": {"id": rival, "name": board.name(rival), "difference": rounded(difference)} if rival else None,
+        "rival": {"id": rival, "name": shelf.name(rival), "difference": rounded(difference)} if rival else None,
         "flags": [name for name, is_so in flags.items() if is_so],
         "reviewed": bool(table.reviewed[place]),
     }
-
-
-def has_near_duplicates(board: ReviewBoard, group_id: int) -> bool:
-    """Whether two images of a group are nearly the same picture; the first 300 are compared."""
-    if group_id not in board.board:
-        return False
-    vectors = board.board.vectors[board.board.members(group_id)[:_LARGEST]]
-    alike = vectors @ vectors.T
-    np.fill_diagonal(alike, -1.0)
-    return bool((1 - alike.max()) / 2 <= _SAME_PICTURE) if len(vectors) > 1 else False
-
-
-def _first_rows(board: ReviewBoard, group_id: int, n: int) -> list[int]:
-    """The cover of a group, then its most typical images."""
-    group = board.registry.groups.get(group_id)
-    cover = board.place.get(group.cover or "") if group is not None else None
-    first = [cover] if cover is not None and board.group_ids[cover] == group_id else []
-    typical = board.board.typical(group_id, n).tolist() if group_id in board.board else []
-    if len(typical) < n:
-        typical += board.members(group_id)[:n].tolist()
-    return list(dict.fromkeys([*first, *typical]))[:n]
 
 
 def place_of(table: Table, group_id: int) -> int:
@@ -259,23 +222,34 @@ def progress_of(board: ReviewBoard) -> dict[str, Any]:
     """How far the review is; it needs no columns, as every answer has it."""
     queue = queue_of(board)
     queue.refresh()
-    known = queue.estimate()
-    purity = None if known is None or known.purity is None else known.purity
-    n_ignored = int((board.status == Status.IGNORED).sum())
-    n_confirmed = int(board.confirmed.sum())
-    grouped = board.group_ids != UNASSIGNED
+    known, grouped = queue.estimate(), board.group_ids != UNASSIGNED
     _, places = np.unique(board.group_ids[grouped], return_inverse=True)
     sizes, confirmed = np.bincount(places), np.bincount(places, weights=board.confirmed[grouped])
+    purity = None if known is None or known.purity is None else known.purity
     return {
-        "items": len(board.ids),
-        "confirmed": n_confirmed,
-        "ignored": n_ignored,
-        "open": len(board.ids) - n_confirmed - n_ignored,
-        "groups": int((sizes > 0).sum()),
-        "reviewed": int(((confirmed == sizes) & (sizes > 0)).sum()),
-        "noun": board.source.noun,
+        **plain_progress(board.source, counts_of(board.status), sizes, confirmed),
         "purity": None if purity is None else [rounded(each) for each in (purity.estimate, purity.low, purity.high)],
         "left": None if known is None else known.n_left,
         "answers": queue.answers_by_kind(),
         "revision": board.revision,
+    }
+
+
+def plain_progress(source: Source, counts: Counts, sizes: NDArray[Any], confirmed: NDArray[Any]) -> dict[str, Any]:
+    """How many items and groups are done, as the panel takes it.
+
+    Args:
+        source: what is reviewed
+        counts: the numbers of items
+        sizes: the numbers of images of all groups
+        confirmed: their numbers of confirmed images
+    """
+    return {
+        "items": counts.items,
+        "confirmed": counts.confirmed,
+        "ignored": counts.ignored,
+        "open": counts.items - counts.confirmed - counts.ignored,
+        "groups": int((sizes > 0).sum()),
+        "reviewed": int(((confirmed == sizes) & (sizes > 0)).sum()),
+        "noun": source.noun,
     }

@@ -6,7 +6,9 @@ from typing import Any
 
 from ..core.identity.state import Status
 from ..storage.fields import STATUS_AUTO, STATUS_CONFIRMED, STATUS_IGNORED
+from ..storage.targets import Target
 from .board import ReviewBoard
+from .overview.looks import Item
 from .thumbnails import Picture, pictures
 
 ORIGINALS = 12
@@ -22,27 +24,37 @@ def pictures_of(board: ReviewBoard, rows: Iterable[int]) -> dict[int, dict[str, 
         rows: its rows
     """
     rows = list(dict.fromkeys(map(int, rows)))
-    ids = [board.ids[row] for row in rows]
-    found = pictures(board.store.target, ids, sample_ids=[board.sample_ids[row] for row in rows])
+    found = pictures_of_items(board.target, map(board.item, rows))
+    return {row: found[board.ids[row]] for row in rows if board.ids[row] in found}
+
+
+def pictures_of_items(target: Target, items: Iterable[Item]) -> dict[str, dict[str, Any]]:
+    """The pictures of some items by id, likewise.
+
+    Args:
+        target: all items
+        items: those to show
+    """
+    wanted = {each.id: each for each in items}
+    found = pictures(target, list(wanted), sample_ids=[each.sample_id for each in wanted.values()])
     n_originals, shown = 0, {}
-    for row, item_id in zip(rows, ids, strict=True):
-        if item_id in found:
-            picture = found[item_id]
+    for item in wanted.values():
+        if item.id in found:
+            picture = found[item.id]
             is_original = picture.thumbnail is None and not picture.is_coming
             n_originals += is_original
             src = picture.original if is_original and n_originals <= ORIGINALS else picture.thumbnail
-            shown[row] = _plain(board, row, picture, src)
+            shown[item.id] = _plain(item, picture, src)
     return shown
 
 
-def _plain(board: ReviewBoard, row: int, picture: Picture, src: str | None) -> dict[str, Any]:
-    difference = board.board.difference[row] if row < board.n_embedded else float("nan")
+def _plain(item: Item, picture: Picture, src: str | None) -> dict[str, Any]:
     plain: dict[str, Any] = {
-        "id": board.ids[row],
+        "id": item.id,
         "src": src,
         "large": picture.original,
-        "difference": rounded(difference),
-        "status": _STATUSES.get(Status(min(board.status[row], Status.IGNORED)), STATUS_AUTO),
+        "difference": rounded(item.difference),
+        "status": _STATUSES.get(Status(min(item.status, Status.IGNORED)), STATUS_AUTO),
         "name": PurePath(picture.original).name,
     }
     if picture.box is not None:

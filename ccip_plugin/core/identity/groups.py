@@ -316,6 +316,12 @@ class Draft:
         pairs = ((one, other), (other, one))
         return any(right in map(self.root, self.groups[left].apart) for left, right in pairs)
 
+    def apart_pairs(self) -> set[frozenset[int]]:
+        """The pairs of groups that people said are other characters; of merged groups, those they are in now."""
+        living = {group_id: group for group_id, group in self.groups.items() if group.merged_into is None}
+        pairs = {frozenset((key, self.root(other))) for key, group in living.items() for other in group.apart}
+        return {pair for pair in pairs if len(pair) == 2}
+
     def set_cover(self, group_id: int, item_id: str) -> None:
         """Records which item shows a group."""
         self.groups[group_id] = replace(self.groups[group_id], cover=item_id)

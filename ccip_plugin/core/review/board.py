@@ -119,6 +119,13 @@ class Board:
         slots, differences = self._rivals.sorted(self._slot(group_id))
         return self._ids[slots[:n]], differences[:n]
 
+    def nearest_others(self) -> tuple[IntArray, FloatArray]:
+        """Of each of ``ids`` the nearest group that is not recorded as another character, 0 for none; and how far."""
+        living, slot = self._living(), self._slots
+        pairs = [[slot[each] for each in pair] for pair in self.apart if len(pair) == 2 and pair <= slot.keys()]
+        slots, differences = self._rivals.nearest(living, np.array(pairs, np.int64).reshape(-1, 2))
+        return np.where(slots < 0, UNASSIGNED, self._ids[slots]), differences
+
     def candidates(self, row: int, n: int = N_CANDIDATES) -> tuple[IntArray, FloatArray]:
         """Ids of the groups nearest to an image in no group, and the mean differences to them."""
         slots, differences = self._candidates.sorted(row)
@@ -126,14 +133,14 @@ class Board:
 
     def rival_pairs(self, limit: float = np.inf) -> tuple[IntArray, IntArray, FloatArray]:
         """All pairs of groups of which one is a rival of the other: ids, ids, mean differences up to a limit."""
-        first, second, differences = _flat(self._rivals, self._living(), limit)
+        first, second, differences = self._rivals.flat(self._living(), limit)
         low, high = np.minimum(first, second), np.maximum(first, second)
         _, once = np.unique(low * len(self._ids) + high, return_index=True)
         return self._ids[low[once]], self._ids[high[once]], differences[once]
 
     def candidate_pairs(self) -> tuple[IntArray, IntArray, FloatArray]:
         """Images in no group with the groups nearest to them: rows, ids, mean differences."""
-        rows, slots, differences = _flat(self._candidates, self.unassigned(), np.inf)
+        rows, slots, differences = self._candidates.flat(self.unassigned(), np.inf)
         return rows, self._ids[slots], differences
 
     def sizes_of(self, group_ids: IntArray) -> IntArray:
@@ -375,12 +382,6 @@ class Board:
         kept = {row for row in rejected if self.group_of[row] != new}
         if kept:
             self.rejected.setdefault(new, set()).update(kept)
-
-
-def _flat(lists: NearestLists, rows: IntArray, limit: float) -> tuple[IntArray, IntArray, FloatArray]:
-    differences = lists.differences[rows]
-    row, column = np.nonzero((differences <= limit) & (lists.slots[rows] >= 0))
-    return rows[row], lists.slots[rows[row], column], differences[row, column].astype(np.float64)
 
 
 def _column(name: str, values: ArrayLike, n: int) -> NDArray[Any]:

@@ -77,6 +77,28 @@ class NearestLists:
         short: IntArray = rows[few & np.isfinite(self._reach[rows])]
         return short
 
+    def nearest(self, rows: IntArray, but: IntArray) -> tuple[IntArray, FloatArray]:
+        """The first group of each of some lists, and the difference; -1 and infinite for none.
+
+        Args:
+            rows: the lists
+            but: ``(p, 2)`` pairs of groups that are not looked for in each other's lists
+        """
+        slots, differences = self.slots[rows], self.differences[rows]
+        if len(but):
+            n = len(self.slots)
+            is_out = np.isin(rows[:, None] * n + slots, np.concatenate([but @ (n, 1), but @ (1, n)])) & (slots >= 0)
+            differences = np.where(is_out, np.inf, differences)
+        places, best = np.arange(len(rows)), differences.argmin(axis=1)
+        first, difference = slots[places, best], differences[places, best].astype(np.float64)
+        return np.where(np.isfinite(difference), first, -1), difference
+
+    def flat(self, rows: IntArray, limit: float) -> tuple[IntArray, IntArray, FloatArray]:
+        """All entries of some lists up to a limit: lists, groups, differences."""
+        differences = self.differences[rows]
+        row, column = np.nonzero((differences <= limit) & (self.slots[rows] >= 0))
+        return rows[row], self.slots[rows[row], column], differences[row, column].astype(np.float64)
+
     def sorted(self, row: int) -> tuple[IntArray, FloatArray]:
         """One list, nearest first."""
         order = np.argsort(self.differences[row], kind="stable")

@@ -8,8 +8,10 @@ from typing import Any
 
 import fiftyone as fo
 
-from ...review.board import BOARDS, ReviewBoard
+from ...review.board import ReviewBoard
 from ...review.cards import Table, progress_of, table_of
+from ...review.overview.keeping import board_of, shelf_of
+from ...review.overview.preview import Preview
 from ...review.problems import ReviewError
 from ...review.queue import queue_of
 from ...review.sources import chosen_source
@@ -18,12 +20,14 @@ _SECRET = secrets.token_bytes(32)
 """Of this process. A page of another site can post to the App, but never reads what comes back: so it has no token."""
 
 
-def progress(board: ReviewBoard) -> dict[str, Any]:
+def progress(board: ReviewBoard | Preview) -> dict[str, Any]:
     """How far the review is, with the numbers of images of several characters and of contradictions.
 
     Args:
-        board: the board
+        board: the board, or what is kept of it: then what only the board knows is None
     """
+    if isinstance(board, Preview):
+        return {**board.progress(), "several": None, "disputes": None}
     known, queue = progress_of(board), queue_of(board)
     return {**known, "several": len(queue.several()), "disputes": len(queue.contradicted())}
 
@@ -50,7 +54,11 @@ class Call:
 
     def board(self) -> ReviewBoard:
         """The board of what is reviewed, up to date."""
-        return BOARDS.get(self.dataset, chosen_source(self.dataset, self.source))
+        return board_of(self.dataset, chosen_source(self.dataset, self.source))
+
+    def shelf(self) -> ReviewBoard | Preview:
+        """What cards can be made of at once: the board, or what is kept of it while it is being read."""
+        return shelf_of(self.dataset, chosen_source(self.dataset, self.source))
 
     def groups(self) -> tuple[ReviewBoard, Table]:
         """The board, and its groups as columns."""

@@ -6,6 +6,7 @@ from typing import Any
 from ...labels.edits.by_hand import count_by_hand
 from ...review.board import ReviewBoard
 from ...review.cards import group_page, groups_page, names_like
+from ...review.overview.preview import n_labels, table_now
 from ...review.past import disputes_page, history_page
 from ...review.pictures import pictures_of
 from ...review.problems import problem_of
@@ -22,22 +23,26 @@ def opened(call: Call) -> dict[str, Any]:
     sources = sources_of(dataset)
     answer: dict[str, Any] = {
         "token": call.token(),
-        "sources": [{**each.plain(), "label": each.label, "n_items": _n_labels(call, each)} for each in sources],
         "source": None,
         "progress": None,
         "threshold": None,
         "by_hand": 0,
         "is_view": call.is_view,
     }
+    known: dict[str, int] = {}
     try:
         source = chosen_source(dataset, call.source)
         answer["source"] = source.plain()
-        board = call.board()
-        answer["progress"] = progress(board)
-        answer["threshold"] = round(board.threshold, 4)
+        shelf = call.shelf()
+        known[source.path] = n_labels(shelf)
+        answer["progress"] = progress(shelf)
+        answer["threshold"] = round(shelf.threshold, 4)
         answer["by_hand"] = count_by_hand(store_of(dataset, source))
     except Exception as error:
         answer["problem"] = problem_of(error)
+    counts = [known[each.path] if each.path in known else _n_labels(call, each) for each in sources]
+    listed = zip(sources, counts, strict=True)
+    answer["sources"] = [{**each.plain(), "label": each.label, "n_items": n} for each, n in listed]
     return answer
 
 
@@ -51,10 +56,10 @@ def groups(
     call: Call, *, sort: str = "rival", show: str = "all", find: str = "", page: int = 0, per_page: int = 24
 ) -> dict[str, Any]:
     """A page of groups."""
-    board, table = call.groups()
-    with board.lock:
-        found = groups_page(board, table, sort=sort, show=show, find=find, page=page, per_page=per_page)
-        return {**found, "progress": progress(board)}
+    shelf = call.shelf()
+    with shelf.lock:
+        found = groups_page(shelf, table_now(shelf), sort=sort, show=show, find=find, page=page, per_page=per_page)
+        return {**found, "progress": progress(shelf)}
 
 
 def group(call: Call, *, id: int, page: int = 0) -> dict[str, Any]:

@@ -1,0 +1,147 @@
+"""Keeps the overview of a field in an execution store: derived, in chunks, never journaled.
+
+A chunk is named by its content and is never changed; the head lists the chunks and says of which state of the dataset
+they are. It is written last, so that after a crash, and when two processes write at once, there is a head of one state
+with the chunks of that state, or one with chunks that are missing, and that is not used.
+"""
+
+import datetime
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from fiftyone.operators.store import ExecutionStore
+
+from ...core.review.overview.chunks import ChunkError, chunks_of, names_in, pack_names, rows_in
+from ...core.review.overview.rows import ROW, Rows
+from ...storage.internals import aggregate_values, dataset_document, dataset_id, delete_values, store_values
+from ..identities import registry_revision
+from ..store import LabelStore
+
+STORE = "ccip_overview"
+_FORMAT = 1
+_HEAD, _CHUNK = "head", "chunk/"
+_ATTEMPTS = 3
+
+
+class Marks(NamedTuple):
+    """What changes with every change of a dataset.
+
+    Attributes:
+        revision: the revision of the groups
+        newest: the last change of a sample, None without any
+        n: number of samples
+    """
+
+    revision: int
+    newest: datetime.datetime | None
+    n: int
+
+
+def marks_of(store: LabelStore) -> Marks:
+    """The marks of a field as it is now, in three queries that cost the same for any size."""
+    documents = store.documents
+    newest = documents.find_one({}, {"last_modified_at": True}, sort=[("last_modified_at", -1)]) or {}
+    revision = registry_revision(store.target.dataset, store.path)
+    return Marks(revision, newest.get("last_modified_at"), documents.estimated_document_count())
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Numbers of items: all, with a label, confirmed by people, and ignored."""
+
+    items: int
+    labeled: int
+    confirmed: int
+    ignored: int
+
+
+@dataclass(frozen=True, eq=False)
+class Overview:
+    """The groups of a field as cards show them.
+
+    Attributes:
+        rows: the groups, see :data:`~ccip_plugin.core.review.overview.rows.ROW`
+        counts: numbers of items
+        marks: the state of the dataset that this is of
+        embeddings_field: the embeddings that the differences are of
+        model_name: their model
+        threshold: the difference up to which two images are one character
+    """
+
+    rows: Rows
+    counts: Counts
+    marks: Marks
+    embeddings_field: str
+    model_name: str
+    threshold: float
+
+
+def save_overview(store: LabelStore, overview: Overview) -> int:
+    """Keeps the overview of a field in the place of the last one; writes the chunks that are others, and the head.
+
+    Nothing is written where the dataset was changed meanwhile, or deleted.
+
+    Returns:
+        the number of bytes written
+    """
+    dataset, chunks = store.target.dataset, chunks_of(overview.rows)
+    content = ExecutionStore.create(STORE, dataset_id(dataset))
+    head, n_bytes = _head(overview, pack_names(chunks)), 0
+    for _ in range(_ATTEMPTS):
+        if dataset_document(dataset, "_id") is None or marks_of(store) != overview.marks:
+            break
+        before = _names(store)
+        for name in chunks.keys() - before:
+            content.set(f"{store.path}/{_CHUNK}{name}", chunks[name])
+            n_bytes += len(chunks[name])
+        content.set(f"{store.path}/{_HEAD}", head)
+        n_bytes += len(head["chunks"])
+        for name in before - chunks.keys():
+            content.delete(f"{store.path}/{_CHUNK}{name}")
+        if chunks.keys() <= _names(store):  # else another process has just deleted what it did not need
+            break
+    return n_bytes
+
+
+def load_overview(store: LabelStore) -> Overview | None:
+    """The overview that is kept of a field, if it is of the dataset as it is now; else None, as where it is damaged."""
+    dataset, path = store.target.dataset, store.path
+    head = store_values(dataset, STORE, f"{path}/{_HEAD}").get(f"{path}/{_HEAD}")
+    if head is None or head.get("format") != _FORMAT or head.get("row") != ROW.itemsize:
+        return None
+    marks = Marks(head["revision"], head["newest"], head["n"])
+    if marks_of(store) != marks:
+        return None
+    prefix = f"{path}/{_CHUNK}"
+    chunks = {key.removeprefix(prefix): value for key, value in store_values(dataset, STORE, prefix).items()}
+    try:
+        rows = rows_in(names_in(head["chunks"]), chunks)
+    except ChunkError:
+        return None
+    counts = Counts(**head["counts"])
+    return Overview(rows, counts, marks, head["embeddings_field"], head["model_name"], head["threshold"])
+
+
+def delete_overview(store: LabelStore) -> None:
+    """Deletes the overview of a field."""
+    delete_values(store.target.dataset, STORE, f"{store.path}/")
+
+
+def _head(overview: Overview, names: bytes) -> dict[str, Any]:
+    counts = overview.counts
+    return {
+        "format": _FORMAT,
+        "row": ROW.itemsize,
+        **overview.marks._asdict(),
+        "chunks": names,
+        "counts": {name: getattr(counts, name) for name in counts.__dataclass_fields__},
+        "embeddings_field": overview.embeddings_field,
+        "model_name": overview.model_name,
+        "threshold": overview.threshold,
+    }
+
+
+def _names(store: LabelStore) -> set[str]:
+    prefix = f"{store.path}/{_CHUNK}"
+    found = aggregate_values(store.target.dataset, STORE, prefix, {"keys": {"$push": "$key"}})
+    return {key.removeprefix(prefix) for key in found.get("keys", ())}
