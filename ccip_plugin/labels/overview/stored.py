@@ -20,7 +20,7 @@ from ..store import LabelStore
 STORE = "ccip_overview"
 _FORMAT = 1
 _HEAD, _CHUNK = "head", "chunk/"
-_ATTEMPTS = 3
+_ATTEMPTS = 3  # as another process may delete just then what it does not need itself
 
 
 class Marks(NamedTuple):
@@ -79,7 +79,7 @@ class Overview:
 def save_overview(store: LabelStore, overview: Overview) -> int:
     """Keeps the overview of a field in the place of the last one; writes the chunks that are others, and the head.
 
-    Nothing is written where the dataset was changed meanwhile, or deleted.
+    Nothing is written where the same is there already, or where the dataset was changed meanwhile, or deleted.
 
     Returns:
         the number of bytes written
@@ -91,6 +91,8 @@ def save_overview(store: LabelStore, overview: Overview) -> int:
         if dataset_document(dataset, "_id") is None or marks_of(store) != overview.marks:
             break
         before = _names(store)
+        if before == chunks.keys() and _read_head(store) == head:
+            break
         for name in chunks.keys() - before:
             content.set(f"{store.path}/{_CHUNK}{name}", chunks[name])
             n_bytes += len(chunks[name])
@@ -98,15 +100,13 @@ def save_overview(store: LabelStore, overview: Overview) -> int:
         n_bytes += len(head["chunks"])
         for name in before - chunks.keys():
             content.delete(f"{store.path}/{_CHUNK}{name}")
-        if chunks.keys() <= _names(store):  # else another process has just deleted what it did not need
-            break
     return n_bytes
 
 
 def load_overview(store: LabelStore) -> Overview | None:
     """The overview that is kept of a field, if it is of the dataset as it is now; else None, as where it is damaged."""
     dataset, path = store.target.dataset, store.path
-    head = store_values(dataset, STORE, f"{path}/{_HEAD}").get(f"{path}/{_HEAD}")
+    head = _read_head(store)
     if head is None or head.get("format") != _FORMAT or head.get("row") != ROW.itemsize:
         return None
     marks = Marks(head["revision"], head["newest"], head["n"])
@@ -139,6 +139,12 @@ def _head(overview: Overview, names: bytes) -> dict[str, Any]:
         "model_name": overview.model_name,
         "threshold": overview.threshold,
     }
+
+
+def _read_head(store: LabelStore) -> dict[str, Any] | None:
+    key = f"{store.path}/{_HEAD}"
+    head: dict[str, Any] | None = store_values(store.target.dataset, STORE, key).get(key)
+    return head
 
 
 def _names(store: LabelStore) -> set[str]:

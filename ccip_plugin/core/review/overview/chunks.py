@@ -21,11 +21,10 @@ class ChunkError(ValueError):
 def chunks_of(rows: Rows) -> dict[str, bytes]:
     """The chunks of rows that are ascending by id, by names that say their content: equal names, equal bytes."""
     numbers = rows["id"] // GROUPS
-    starts = np.flatnonzero(np.diff(numbers, prepend=-1))
-    chunks = {}
-    for start, stop in zip(starts, [*starts[1:], len(rows)], strict=True):
-        data = rows[start:stop].tobytes()
-        chunks[_name(int(numbers[start]), _digest(data))] = data
+    starts, chunks = np.flatnonzero(np.diff(numbers, prepend=-1)), {}
+    for part in np.split(rows, starts[1:]) if len(rows) else ():
+        data = part.tobytes()
+        chunks[_name(int(part["id"][0]) // GROUPS, _digest(data))] = data
     return chunks
 
 
