@@ -77,7 +77,7 @@ class Preview:
         """How far the review is; what needs the board is not known yet."""
         with self.lock:
             self._records.refresh()
-            answers = dict(Counter(each.kind for each in self._records.counted()))
+            answers = dict(Counter(each.kind for each in self._records.counted(self._records.heads())))
         table = self.table
         return {
             **plain_progress(self.source, self.overview.counts, table.sizes, table.confirmed),
