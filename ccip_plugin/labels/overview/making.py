@@ -33,7 +33,7 @@ class Items:
 
     Attributes:
         rows: ``(n,)`` their places in the labels
-        has_label: ``(m of the embeddings,)`` which embeddings are of items that are there
+        has_label: ``(m of the embeddings,)`` which embeddings are of items with a label record
         ids: ``(n,)`` ids of the items
         sample_ids: ``(n,)`` ids of their samples
         group_ids: ``(n,)`` the group of each, 0 for none
