@@ -13,16 +13,20 @@ import ccip_plugin as ccip
 from ccip_plugin.core.errors import CCIPError
 from ccip_plugin.embeddings.cache import VECTORS
 from ccip_plugin.labels.overview.stored import STORE, load_overview, marks_of, save_overview
+from ccip_plugin.operators.review.calls import progress
 from ccip_plugin.operators.review.methods import call_method
 from ccip_plugin.review.board import BOARDS, ReviewBoard
 from ccip_plugin.review.cards import SHOWS, SORTS, groups_page
 from ccip_plugin.review.overview.keeping import KEEPER, board_of
-from ccip_plugin.review.overview.preview import PREVIEWS, n_labels, progress_now, table_now
+from ccip_plugin.review.overview.preview import PREVIEWS, n_labels, table_now
 from ccip_plugin.review.sources import Source, store_of
 from ccip_plugin.storage.internals import database, dataset_id, sample_documents, store_values, stores_of
 from tests.support.groups import embed
 
 pytestmark = pytest.mark.mongo
+
+UNKNOWN = dict.fromkeys(("purity", "left", "several", "disputes"))
+"""What only the board knows of the progress."""
 
 IMAGES = Source("character_group")
 LETTERS = "aaaaaaaaaaAAAAbbbbbbbBBcccccddddDDDeeefffggghhhhiijjjkk"
@@ -61,7 +65,7 @@ def shown(shelf):
             query = {"sort": sort, "show": show, "find": "", "page": page, "per_page": 5}
             pages[sort, show, page] = groups_page(shelf, table_now(shelf), **query)
     pages["found"] = groups_page(shelf, table_now(shelf), sort="name", show="all", find="1", page=0, per_page=9)
-    told = {name: value for name, value in progress_now(shelf).items() if name not in ("purity", "left")}
+    told = {**progress(shelf), **UNKNOWN}
     return pages, told, shelf.threshold, n_labels(shelf)
 
 
@@ -302,7 +306,7 @@ def test_the_first_cards_need_no_embeddings(made):
         forget()
         found = call_method(data, method)
         assert {**found, "progress": 0} == {**expected, "progress": 0}
-        assert {**expected["progress"], "purity": None, "left": None} == found["progress"]
+        assert {**expected["progress"], **UNKNOWN} == found["progress"]
         wait_for_the_board()
         assert "not arrays" in call_method(data, method)["problem"]["message"], "it is told why there is no board"
 

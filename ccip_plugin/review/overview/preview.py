@@ -19,7 +19,7 @@ from ...labels.store import LabelStore
 from ...storage.internals import dataset_id
 from ...storage.targets import Target
 from ..board import ReviewBoard
-from ..cards import Table, plain_progress, progress_of, table_of
+from ..cards import Table, plain_progress, table_of
 from ..records import Records
 from ..sources import Source, embeddings_fields, store_of
 from .looks import Item, Looks
@@ -153,11 +153,6 @@ def _is_of(overview: Overview, store: LabelStore, source: Source) -> bool:
 def table_now(shelf: ReviewBoard | Preview) -> Table:
     """The groups as columns."""
     return shelf.table if isinstance(shelf, Preview) else table_of(shelf)
-
-
-def progress_now(shelf: ReviewBoard | Preview) -> dict[str, Any]:
-    """How far the review is."""
-    return shelf.progress() if isinstance(shelf, Preview) else progress_of(shelf)
 
 
 def n_labels(shelf: ReviewBoard | Preview) -> int:
