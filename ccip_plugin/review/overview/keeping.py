@@ -19,7 +19,7 @@ from .preview import PREVIEWS, Preview
 logger = logging.getLogger(__name__)
 
 QUIET_SECONDS, LATEST_SECONDS = 1.0, 15.0
-"""How long a board is left alone after a change before it is kept, and how long at most while it goes on changing."""
+"""Seconds without a change before a board is kept, and the longest wait while changes follow each other."""
 
 _GROUPS = 32  # that are looked at before others get the board again
 _PAUSE = 0.005
@@ -35,7 +35,7 @@ class _Kept:
 
 
 class Keeper:
-    """Keeps boards, each by a thread that ends when there is nothing to keep."""
+    """Keeps boards, each by a thread that ends when all is kept."""
 
     def __init__(self) -> None:
         self._kept: weakref.WeakKeyDictionary[ReviewBoard, _Kept] = weakref.WeakKeyDictionary()
@@ -125,7 +125,7 @@ def _take_over(board: ReviewBoard, kept: _Kept) -> None:
 
 
 def _look(board: ReviewBoard) -> None:
-    """Looks at all groups that were not looked at; others get the board in between."""
+    """Finds what all groups show, a few at a time: others get the board in between."""
     with board.lock:
         ids = np.unique(board.group_ids).tolist()
         missing = [each for each in ids if each and not board.has_looked(each)]
@@ -167,7 +167,7 @@ class _Loader:
         self._lock = threading.Lock()
 
     def has_failed(self, dataset: fo.Dataset, source: Source) -> bool:
-        """Whether the board could not be read; told once: who reads it then, gets the error."""
+        """Whether the board could not be read, reported once: whoever reads it then gets the error."""
         with self._lock:
             key = (str(dataset.name), source.path)
             failed = key in self._failed
