@@ -8,9 +8,26 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from local_services import AppServer, Mongo, ServiceError, find_chromium, isolated_environment, why_no_browser
+from local_services import (
+    AppServer,
+    Mongo,
+    ServiceError,
+    find_chromium,
+    free_port,
+    isolated_environment,
+    why_no_browser,
+)
 
-__all__ = ["AppServer", "Mongo", "TestDatabase", "browser_page", "is_required", "why_no_browser"]
+__all__ = [
+    "AppServer",
+    "Mongo",
+    "TestDatabase",
+    "browser_page",
+    "browser_pages",
+    "free_port",
+    "is_required",
+    "why_no_browser",
+]
 
 INHERITED = dict(os.environ)  # as the caller set it; the isolated environment below has no CCIP_ variables
 NOBODY_LISTENS = "mongodb://127.0.0.1:9/?serverSelectionTimeoutMS=1000"
@@ -106,3 +123,33 @@ def browser_page(*, width: int = 1500, height: int = 950, timeout: float = 60.0)
         context.add_init_script(NO_SALES_POPOVER)
         context.set_default_timeout(timeout * 1000)
         yield context.pages[0]
+
+
+@contextlib.contextmanager
+def browser_pages(n: int, *, width: int = 1300, height: int = 900, timeout: float = 60.0) -> Iterator[list]:
+    """Pages of people who know nothing of each other, in one headless Chromium that reaches this machine alone.
+
+    Args:
+        n: how many
+        width: of each window, in pixels
+        height: of each window, in pixels
+        timeout: seconds that one step may take
+
+    Returns:
+        a context manager giving Playwright pages
+    """
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(find_chromium()), args=CHROMIUM_FLAGS)
+        pages = []
+        for _ in range(n):
+            context = browser.new_context(viewport={"width": width, "height": height})
+            context.route(NOT_THIS_MACHINE, lambda route: route.abort())
+            context.add_init_script(NO_SALES_POPOVER)
+            context.set_default_timeout(timeout * 1000)
+            pages.append(context.new_page())
+        try:
+            yield pages
+        finally:
+            browser.close()
