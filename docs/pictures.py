@@ -16,6 +16,7 @@ from PIL import Image
 from demo.contact_sheet import contact_sheet
 from demo.servers import FOLDER, ROOT, Servers
 from demo.world import TRUTH_FILE, TrueImage, read_truth
+from docs.animation import of_a_review
 from tests.support import services
 from tests.support.app.app_driver import App
 
@@ -46,6 +47,7 @@ def take(work: Path, out: Path) -> Iterator[Path]:
         with services.browser_page(width=1500, height=900) as page:
             for name, image in _of_the_app(page, address, servers, work):
                 yield _save(image, out / f"{name}.png")
+            yield of_a_review(_opened(page, address)).save(out / "review.webp")
     plot = ROOT / ".work" / "bench" / "operations.svg"
     if plot.exists():
         yield Path(shutil.copy(plot, out))
@@ -75,6 +77,14 @@ def _demo(work: Path) -> Iterator[tuple[Servers, str]]:
         yield servers, address.replace("localhost", "127.0.0.1")  # the only one that the browser may go to
     finally:
         servers.stop()
+
+
+def _opened(page: Any, address: str) -> App:
+    """The App, open at its tiles without the sidebar."""
+    app = App(page, address.partition("/datasets")[0], Path())
+    _open(app, address.partition("?")[0])
+    _hide_sidebar(app)
+    return app
 
 
 def _of_the_app(page: Any, address: str, servers: Servers, work: Path) -> Iterator[tuple[str, Image.Image]]:
