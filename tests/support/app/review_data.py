@@ -1,14 +1,18 @@
 """Large datasets for the review panel: made-up embeddings and groups, small files, and their thumbnails."""
 
 import os
+import sys
 from pathlib import Path
 
 import fiftyone as fo
 import numpy as np
 from PIL import Image
 
-from benchmarks.review_panel import DIM, dataset_of, made
 from ccip_plugin.core.thumbnails import Thumbnails
+
+sys.path.append(str(Path(__file__).resolve().parents[3] / "benchmarks"))  # as for a benchmark that is run
+
+from benchmarks.review_panel import DIM, dataset_of, made
 
 N_PICTURES = 200  # different ones; files are links to them, but each has a thumbnail of its own
 SIZE = 240, 320
