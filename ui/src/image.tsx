@@ -1,27 +1,27 @@
 // "This image": where the sample that was opened or selected last belongs, why, and what else it could be.
-import { h, Fragment, useEffect, useState } from "./react";
+import { h, Fragment, useEffect } from "./react";
 import { Card } from "./card";
 import { useDesk, useKeys } from "./desk";
 import { NameDialog } from "./dialogs";
 import { letter } from "./keys";
 import { Act, useRead } from "./parts";
 import { Thumb } from "./pictures";
+import type { Session } from "./session";
+import { useStore } from "./store";
 import { named, t, type Word } from "./words";
 import type { Picture, ThisImage } from "./types";
 
 const KEYS: [string, Word][] = [["v", "move"], ["x", "notThis"], ["i", "ignore"], ["t", "two"], ["u", "undo"]];
 
-// The sample that is open in the App, else the one that was selected last.
-function useCurrentSample(): string | null {
+// Keeps which sample is open in the App, else which was selected last, whatever tab is shown.
+export function useCurrentSample(session: Session): void {
   const { useRecoilValue } = window.recoil;
   const open = useRecoilValue<string | null>(window.__fos__.nullableModalSampleId);
   const selected = useRecoilValue<Map<string, unknown> | Set<string>>(window.__fos__.selectedSamples);
-  const [last, setLast] = useState<string | null>(null);
   const current = open || [...(selected?.keys() || [])].pop() || null;
   useEffect(() => {
-    if (current) setLast(current.replace(/-modal$/, ""));
-  }, [current]);
-  return last;
+    if (current) session.set({ sample: current.replace(/-modal$/, "") });
+  }, [session, current]);
 }
 
 function Row({ word, pictures }: { word: Word; pictures: Picture[] }) {
@@ -36,7 +36,7 @@ function Row({ word, pictures }: { word: Word; pictures: Picture[] }) {
 
 export function Image() {
   const { session, ask } = useDesk();
-  const id = useCurrentSample();
+  const { sample: id } = useStore(session);
   const found = useRead<ThisImage>(id ? "image" : null, { id }); // the one before stays until this one is there
   const items = [found?.picture.id];
   const edit = (method: string, args: Record<string, unknown> = {}) => void session.edit(method, { items, ...args });

@@ -42,7 +42,9 @@ export function SourceChoice() {
   const isOpen = !!opened && !opened.source;
   useKeys((key) => isOpen && !!sources[Number(key) - 1] && (void choose(Number(key) - 1), true));
   if (sources.length < 2) return null;
-  const texts = sources.map(({ label, n_items }) => `${label} (${n_items.toLocaleString()})`);
+  const texts = sources.map(({ group_field: field, patches_field: patches, n_items: n }) =>
+    patches ? t("ofDetections", { field, patches, n }) : t("ofImages", { field, n }),
+  );
   if (isOpen) {
     return (
       <div c="empty" cy="choose">

@@ -4,7 +4,7 @@ import { clocked } from "./api";
 import { Notices, Problems, SourceChoice } from "./notices";
 import { DeskContext, type Desk } from "./desk";
 import { Groups } from "./groups";
-import { Image } from "./image";
+import { Image, useCurrentSample } from "./image";
 import { isForUs, isOnButton, letter } from "./keys";
 import { Large, Looks, Makings, Pictures, preload } from "./pictures";
 import { Progress } from "./progress";
@@ -90,6 +90,7 @@ function Review({ session, hash }: { session: Session; hash?: string }) {
   const desk = useMemo(() => ({ session, queue, root, ask }), [session, queue]);
   const pictures = useMemo(() => ({ makings: new Makings(session), looks: new Looks({ look: null }) }), [session]);
   useOpening(session, desk);
+  useCurrentSample(session);
   useEffect(() => focusOn(root.current), [tab]);
   const onKeyDown = useCallback((event: React.KeyboardEvent) => {
     const { nativeEvent } = event;

@@ -13,6 +13,7 @@ type State = {
   work: Work | null;
   version: number; // counts what was written: lists that show labels are read anew
   tab: Tab;
+  sample: string | null; // open in the App, or selected last
   by: string | null; // null: not asked yet
 };
 
@@ -64,6 +65,7 @@ export class Session extends Store<State> {
       work: null,
       version: 0,
       tab: remembered<Tab>("tab", "groups"),
+      sample: null,
       by: storedName(),
     });
     this.api = new Api(uri, idOfTab());
