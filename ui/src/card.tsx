@@ -1,7 +1,7 @@
 // A group as a card: pictures, name, size, share that is confirmed, what is suspicious.
 import { h } from "./react";
 import { Thumb } from "./pictures";
-import { digits, named, percent, t } from "./words";
+import { count, digits, named, percent, t } from "./words";
 import type { Card as Group } from "./types";
 
 const HOT = ["double", "mixed"];
@@ -30,7 +30,7 @@ export function Card({ group, isSelected, isCurrent, onClick, onFocus }: CardPro
       </div>
       <div c="name">
         <b title={group.name}>{group.name}</b>
-        <span c="size">{group.size.toLocaleString()}</span>
+        <span c="size">{count(group.size)}</span>
         <span c="soft">{share}%{group.reviewed ? " ✓" : ""}</span>
       </div>
       <div c="meter" aria-hidden><i style={{ width: `${share}%` }} /></div>

@@ -3,7 +3,7 @@ import { h, Fragment, focusOn, useState } from "./react";
 import { useDesk, useKeys } from "./desk";
 import { Act, Note } from "./parts";
 import { useStore } from "./store";
-import { named, t } from "./words";
+import { count, named, t } from "./words";
 
 export function Problems() {
   const { session, queue } = useDesk();
@@ -90,7 +90,7 @@ function Working() {
   const cancel = () => void session.api.read("cancel", { id: work.id }).catch(session.fail);
   return (
     <Note cy="work" isPlain buttons={<Act word="cancel" onPress={cancel} />}>
-      {work.text} {work.total > 0 && `${work.done.toLocaleString()} / ${work.total.toLocaleString()}`}
+      {work.text} {work.total > 0 && `${count(work.done)} / ${count(work.total)}`}
     </Note>
   );
 }

@@ -5,7 +5,7 @@ import { letter } from "./keys";
 import { Act, useRead } from "./parts";
 import { Thumb } from "./pictures";
 import { useStore } from "./store";
-import { language, named, percent, t, type Word } from "./words";
+import { count, language, named, percent, t, type Word } from "./words";
 import type { Dispute, HistoryRow, Progress as Numbers } from "./types";
 
 const ROWS = 30;
@@ -23,7 +23,7 @@ function Stat({ word, value, share, detail }: { word: Word; value: string; share
 
 function Stats({ numbers }: { numbers: Numbers }) {
   const { items, confirmed, groups, reviewed, purity, left } = numbers;
-  const of = (n: number, whole: number) => `${n.toLocaleString()} / ${whole.toLocaleString()}`;
+  const of = (n: number, whole: number) => `${count(n)} / ${count(whole)}`;
   const whole = (share: number) => (100 * share).toFixed(1);
   const answers = Object.entries(numbers.answers);
   return (
@@ -32,10 +32,10 @@ function Stats({ numbers }: { numbers: Numbers }) {
       <Stat word="groupsReviewed" value={of(reviewed, groups)} share={percent(reviewed, groups)} detail={`${percent(reviewed, groups)}%`} />
       <Stat word="purity" value={purity ? `${whole(purity[0])}%` : "–"}
         detail={purity ? t("purityRange", { p: whole(purity[0]), low: whole(purity[1]), high: whole(purity[2]) }) : t("purityUnknown")} />
-      <Stat word="questionsLeft" value={left == null ? "–" : `≈ ${left.toLocaleString()}`} detail={t("fineToStop")} />
+      <Stat word="questionsLeft" value={left == null ? "–" : `≈ ${count(left)}`} detail={t("fineToStop")} />
       <Stat word="answers" value={answers.reduce((sum, [, n]) => sum + n, 0).toLocaleString()}
         detail={answers.map(([kind, n]) => `${named("kind_", kind)} ${n}`).join(" · ")} />
-      <Stat word="stillOpen" value={numbers.open.toLocaleString()} detail={`${t("ignored")}: ${numbers.ignored.toLocaleString()}`} />
+      <Stat word="stillOpen" value={count(numbers.open)} detail={`${t("ignored")}: ${count(numbers.ignored)}`} />
     </div>
   );
 }

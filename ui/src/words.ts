@@ -32,6 +32,7 @@ export function named(prefix: string, name: string): string {
   return word in words ? words[word as Word] : name;
 }
 
+export const count = (value: number) => value.toLocaleString(language);
 export const digits = (value: number | null | undefined) => (value == null ? "–" : value.toFixed(3).replace(/^0/, ""));
 export const percent = (part: number, whole: number) => (whole ? Math.floor((100 * part) / whole) : 0);
 export { language };
