@@ -45,14 +45,18 @@ function when(at: string): string {
   return isNaN(date.getTime()) ? at : date.toLocaleString(language, { dateStyle: "short", timeStyle: "short" });
 }
 
-function Row({ row, onUndo }: { row: HistoryRow; onUndo(number: number): void }) {
+// A row of several changes is undone as a whole, the newest first.
+const toUndo = (row: HistoryRow) =>
+  (row.unfolds || [row]).filter((each) => !each.undone).map((each) => each.number);
+
+function Row({ row, onUndo }: { row: HistoryRow; onUndo(...numbers: number[]): void }) {
   const [isOpen, setOpen] = useState(false);
   return (
     <li cy="history-row" data-number={row.number} data-undone={row.undone}>
       <span c={`grow${row.undone ? " gone" : ""}`}>{row.text}</span>
       <span c="soft">{[row.by, when(row.at)].filter(Boolean).join(" · ")}</span>
       {!!row.unfolds?.length && <button aria-expanded={isOpen} onClick={() => setOpen(!isOpen)}>{t("unfold")}</button>}
-      {row.undone ? <span c="soft">{t("undone")}</span> : <button onClick={() => onUndo(row.number)}>{t("undo")}</button>}
+      {row.undone ? <span c="soft">{t("undone")}</span> : <button onClick={() => onUndo(...toUndo(row))}>{t("undo")}</button>}
       {isOpen && <ol c="history">{row.unfolds!.map((each) => <Row key={each.number} row={each} onUndo={onUndo} />)}</ol>}
     </li>
   );
@@ -68,7 +72,7 @@ function Disputes({ n, onUndo }: { n: number; onUndo(number: number): void }) {
       <h4>{t("disputes", { n })}</h4>
       <ol c="history">
         {found.rows.map(({ id, kind, about, items, pictures, sides, now }) => (
-          <li key={id} cy="dispute" data-id={id} data-kind={kind}>
+          <li key={id} cy="dispute">
             <b c="grow">{about} <span c="soft">{named("dispute_", kind)}</span></b>
             <Act word="openInGrid" onPress={() => void session.showInGrid({ items })} />
             <ul c="history">
@@ -94,9 +98,11 @@ export function Progress() {
   const { progress } = useStore(session);
   const [n, setN] = useState(ROWS);
   const history = useRead<{ rows: HistoryRow[]; can_redo: boolean }>("history", { n: Math.min(n, 200), skip: 0 });
-  const undo = (number: number | null) => void session.edit("undo", { number });
+  const undo = async (...numbers: (number | null)[]) => {
+    for (const number of numbers) if (!(await session.edit("undo", { number }))) return;
+  };
   useKeys((key) => {
-    if (letter(key) === "u") return undo(null), true;
+    if (letter(key) === "u") return void undo(null), true;
     if (letter(key) === "r") return void session.edit("redo", {}), true;
     return false;
   });
