@@ -189,11 +189,15 @@ class ReviewQueue:
 
     def _best(self, n: int, kinds: Sequence[str] | None, held: frozenset[str]) -> list[Question]:
         board, wanted = self._board, max(_RANKED, n + len(held))
-        key = (board.version, self.memory.number, len(self.counted), tuple(kinds or KINDS))
+        key = self._state(kinds)
         if self._ranked[0] != key or len(self._ranked[1]) < n:
             best = self._ranking.rank(board.board, self.memory, self._probabilities, n=wanted, kinds=kinds)
             self._ranked = key, best
         return self._ranked[1]
+
+    def _state(self, kinds: Sequence[str] | None = None) -> tuple[Any, ...]:
+        """What the ranked questions depend on."""
+        return self._board.version, self.memory.number, len(self.counted), tuple(kinds or KINDS)
 
     def _held_by_others(self, tab: str | None) -> frozenset[str]:
         now, board = time.time(), self._board
@@ -211,7 +215,10 @@ class ReviewQueue:
             if self._estimated[0] != key and not self._is_estimating:
                 self._is_estimating = True
                 threading.Thread(target=self._estimate, args=(key,), name="ccip-review-estimate", daemon=True).start()
-        return self._estimated[1]
+        found = self._estimated[1]
+        if found is not None and self._ranked[0] == self._state() and self.is_empty():
+            return replace(found, n_left=0, is_done=True)
+        return found
 
     def _estimate(self, key: tuple[int, int, int]) -> None:
         try:

@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 
-from ccip_plugin import group_characters, merge_groups, rename_group
+from ccip_plugin import group_characters, history, merge_groups, rename_group
 from tests.support.app.review_panel import Review
 from tests.support.groups import embed, vector
 
@@ -155,8 +155,14 @@ def test_a_burst_of_answers_is_kept(asked, gallery):
         asked.app.shot("review-burst")
     asked.all_kept()
     asked.tab("progress")
-    asked._expect(asked.cy("review-history-row").first).to_contain_text(f"({BURST})")
+    row = asked.cy("review-history-row").first
+    asked._expect(row).to_contain_text(f"({BURST})")
     assert n_groups(gallery) == N_GROUPS  # they were different
+    before = [change.number for change in history(gallery) if not change.is_undone]
+    row.get_by_role("button", name="Undo").click()
+    asked._expect(asked.cy("review-history-row", undone="true").first).to_contain_text(f"({BURST})")
+    left = [change.number for change in history(gallery) if not change.is_undone]
+    assert len(left) == len(before) - BURST, "the row is undone as a whole, and nothing else"
 
 
 def test_a_question_about_what_was_changed_is_refused_and_put_aside(asked, gallery):

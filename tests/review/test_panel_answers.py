@@ -1,6 +1,7 @@
 """Questions and answers of the review panel, called as the panel calls it."""
 
 import random
+import time
 import unicodedata
 
 import fiftyone as fo
@@ -247,3 +248,20 @@ def test_a_group_that_was_deleted_and_made_again_asks_anew(panel, doubtful):
     assert tab.read("groups")["problem"]["code"] == "no_groups"
     group_characters(doubtful, method="dbscan", eps=0.03, min_samples=3)
     assert "same" in {each["kind"] for each in tab.ask(8)}
+
+
+def test_when_nothing_is_asked_no_questions_are_left(panel, doubtful):
+    truth, tab = characters(doubtful), panel(doubtful)
+    until = time.monotonic() + 20
+    while not tab.read("questions", n=1)["progress"]["left"]:  # a thread estimates it
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    for _ in range(60):
+        questions = tab.ask(1)
+        if not questions:
+            break
+        said, marked = said_by(truth, questions[0])
+        tab.answer(questions[0], said, marked)
+    done = tab.read("questions", n=1)
+    assert done["questions"] == [] and done["done"]
+    assert done["progress"]["left"] == 0
