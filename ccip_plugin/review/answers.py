@@ -1,12 +1,11 @@
 """Makes answers true: each is one change of labels and groups, or none, and is kept."""
 
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..core.review.answers import DONE, LATER, NEW, NO, NONE, PICK, SAID, TWO, UNSURE, YES
-from ..core.review.kinds import HALVES, IN, KINDS, OUT, SAME, WHO, WHOLE
+from ..core.review.kinds import HALVES, IN, KINDS, OUT, SAME, WHO, WHOLE, is_question
 from ..labels.edits.chosen import Edit, GroupRef, edit
 from ..labels.edits.members import named_items, stored_rows
 from ..labels.edits.merging import merge
@@ -20,7 +19,7 @@ from ..storage.fields import STATUS_AUTO, STATUS_CONFIRMED, STATUS_IGNORED, UNAS
 from ..storage.targets import items_view
 from .board import ReviewBoard
 from .problems import ReviewError
-from .queue import MOST_ITEMS, ReviewQueue, kept_of
+from .queue import MOST_ITEMS, ReviewQueue, id_of_question, kept_of, members_digest
 from .records import AnswerRecord
 
 KINDS_ASKED = KINDS
@@ -52,6 +51,7 @@ class Given:
         kind: the kind of question
         groups: the ids of its groups; 0 for a tile that is a single image
         sizes: the numbers of images that they had
+        members: which images these were, as digests; none of a group of which that was not shown
         items: the ids of its items, by side or tile
         said: what was said
         marked: the places of the marked tiles
@@ -69,6 +69,12 @@ class Given:
     name: str | None = None
     difference: float | None = None
     question: str = ""
+    members: Mapping[int, str] = field(default_factory=dict)
+
+    def is_same(self, group_id: int, items: Iterable[str]) -> bool:
+        """Whether a group has the images that it had when it was shown."""
+        ids = list(items)
+        return len(ids) == self.sizes.get(group_id) and self.members.get(group_id) in (None, members_digest(ids))
 
 
 @dataclass(frozen=True)
@@ -112,31 +118,23 @@ def given_of(
     try:
         groups = tuple(_whole(each) for each in shown["groups"])
         sizes = {int(key): _whole(n) for key, n in shown["sizes"].items()}
+        members = {int(key): str(each) for key, each in shown.get("members", {}).items()}
         items = tuple(tuple(str(each) for each in part) for part in shown["items"] or kept)
         difference = shown.get("difference")
-        is_fine = shown["kind"] == kind and said in SAID[kind] and len(groups) == _n_groups(kind, len(groups), items)
+        is_fine = shown["kind"] == kind and said in SAID[kind] and is_question(kind, groups, items)
     except (KeyError, TypeError, ValueError, AttributeError):
         is_fine = False
     if not is_fine:
         raise ReviewError("invalid", f"{said!r} is no answer to the question that was shown")
     places = _places(kind, groups, items, marked)
     number = difference if isinstance(difference, float) else None
-    return Given(kind, groups, sizes, items, said, places, name, number, question)
+    return Given(kind, groups, sizes, items, said, places, name, number, question, members)
 
 
 def _whole(value: Any) -> int:
     if type(value) is not int or value < 0:
         raise ValueError(value)
     return value
-
-
-def _n_groups(kind: str, n: int, items: Sequence[Sequence[str]]) -> int:
-    """How many groups a question of a kind has."""
-    if kind == IN:
-        return 1 + len(items)
-    if kind == WHO:
-        return n if len(items) == 1 and len(items[0]) == 1 else -1
-    return 2 if kind == SAME else 1
 
 
 def _places(kind: str, groups: Sequence[int], items: Sequence[Sequence[str]], marked: Sequence[str]) -> tuple[int, ...]:
@@ -170,6 +168,7 @@ def answer(board: ReviewBoard, queue: ReviewQueue, given: Given, *, tab: str | N
         raise ReviewError("invalid", "one of the groups has to be picked")
     words = _words(board, given)
     items = _both(board, given) if given.kind == SAME else given.items
+    is_asked = given.question == id_of_question(given.kind, given.groups, given.items)
     record = AnswerRecord(
         0,
         given.kind,
@@ -178,7 +177,7 @@ def answer(board: ReviewBoard, queue: ReviewQueue, given: Given, *, tab: str | N
         given.said,
         given.marked,
         difference=given.difference,
-        features=queue.features(given.question),
+        features=queue.features(given.question) if is_asked else (),
         by=by,
         tab=tab,
     )
@@ -245,6 +244,8 @@ def check_current(board: ReviewBoard, given: Given) -> None:
             raise _stale(f"the group {group_id} has no images any more")
         if shown != n:
             raise _stale(f"{board.name(group_id)!r} had {shown} images when it was shown, and has {n} now")
+        if not given.is_same(group_id, [board.ids[row] for row in board.members(group_id)]):
+            raise _stale(f"{board.name(group_id)!r} had other images when it was shown")
     owners = _owners(given)
     for item_id, owner in owners.items():
         row = board.place.get(item_id, -1)
@@ -300,9 +301,11 @@ def _of_groups(
 
     def checked(made: Edit) -> None:
         ids = made.resolve_all(references)
-        counts = Counter(made.group_of(label) for _, _, label in made.rows)
+        members: dict[int | None, list[str]] = {}
+        for item_id, _, label in made.rows:
+            members.setdefault(made.group_of(label), []).append(item_id)
         for shown, group_id in zip(given.groups, ids, strict=True):
-            if counts[group_id] != given.sizes[shown]:
+            if not given.is_same(shown, members.get(group_id, ())):
                 raise _stale(f"{made.draft.groups[group_id].name!r} was changed at this moment")
         plan(made, ids)
 

@@ -243,6 +243,8 @@ class ReviewBoard:
             group_id: {row for item_id in ids if (row := self.place.get(item_id, -1)) in range(self.n_embedded)}
             for group_id, ids in draft.rejections.items()
         }
+        for rows in self.board.rejected.values():
+            self.board.has_rejections[list(rows)] = True
         living = {group_id: group.name for group_id, group in self.registry.groups.items() if group.merged_into is None}
         self.names = {**self._typed, **living}
         self.version += 1

@@ -287,8 +287,18 @@ def matters_of(board: ReviewBoard, question: Question) -> frozenset[str]:
 def question_id(board: ReviewBoard, question: Question) -> str:
     """The id of a question: the same as long as it is about the same groups and images."""
     sides = [[board.ids[row] for row in part] for part in question.items] if question.kind != SAME else []
-    text = repr((question.kind, question.groups, sides)).encode()
-    return f"{question.kind}-{hashlib.sha256(text).hexdigest()[:16]}"
+    return id_of_question(question.kind, question.groups, sides)
+
+
+def id_of_question(kind: str, groups: Iterable[int], sides: Iterable[Iterable[str]]) -> str:
+    """The id of a question of a kind about groups and, but for two groups, the ids of items."""
+    text = repr((kind, tuple(map(int, groups)), [list(each) for each in sides])).encode()
+    return f"{kind}-{hashlib.sha256(text).hexdigest()[:16]}"
+
+
+def members_digest(ids: Iterable[str]) -> str:
+    """A short text that tells whether a group has the same images, whatever their order."""
+    return hashlib.sha256("".join(sorted(ids)).encode()).hexdigest()[:16]
 
 
 def is_large(question: Question) -> bool:
@@ -306,6 +316,7 @@ def shown_of(board: ReviewBoard, question: Question) -> dict[str, Any]:
         "kind": question.kind,
         "groups": list(question.groups),
         "sizes": {str(each): len(board.members(each)) for each in groups},
+        "members": {str(each): members_digest(board.ids[row] for row in board.members(each)) for each in groups},
         "items": items,
         "revision": board.revision,
         "difference": rounded(question.difference),

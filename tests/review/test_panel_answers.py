@@ -92,6 +92,22 @@ def test_a_stale_answer_is_refused_with_the_reason(panel, doubtful):
     assert state(doubtful) == before
 
 
+def test_an_answer_about_a_group_with_other_images_now_is_refused(panel, doubtful):
+    """As many as before, which its size does not show."""
+    tab = panel(doubtful)
+    question = next(each for each in tab.ask(8) if each["kind"] == "same")
+    first = question["shown"]["groups"][0]
+    groups = dict(zip(doubtful.values("id"), doubtful.values("character_group.group_id"), strict=True))
+    one = next(item for item, group in groups.items() if group == first)
+    other = next(item for item, group in groups.items() if group and group not in question["shown"]["groups"])
+    assert tab.write("move", items=[one], to=groups[other])["number"]
+    assert tab.write("move", items=[other], to=first)["number"]
+    before = state(doubtful)
+    problem = tab.answer(question, "different")["problem"]
+    assert problem["code"] == "stale" and "other images" in problem["message"]
+    assert state(doubtful) == before
+
+
 def test_cannot_tell_is_remembered_after_a_restart_and_undone(panel, doubtful):
     tab = panel(doubtful)
     question = tab.ask(1)[0]

@@ -1,5 +1,6 @@
 """The kinds of questions."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ..arrays import FloatArray, IntArray
@@ -74,3 +75,26 @@ class Question:
     def rows(self) -> IntArray:
         """For "out" and "who": the images asked about."""
         return self.items[0]
+
+
+def is_question(kind: str, groups: Sequence[int], items: Sequence[Sequence[object]]) -> bool:
+    """Whether a question of a kind can be about some groups and items, as it comes back with an answer.
+
+    Args:
+        kind: one of :data:`KINDS`
+        groups: the ids of the groups; 0 only for a tile that is a single image
+        items: the ids of the items by side or tile; none of two groups, and none where there were too many to show
+    """
+    ids, named = [each for part in items for each in part], [each for each in groups if each]
+    if len({*ids}) < len(ids) or len({*named}) < len(named) or not all(groups[: 1 if kind == IN else None]):
+        return False
+    n_groups, n_parts = {
+        SAME: (2, (0,)),
+        HALVES: (1, (0, 2)),
+        WHOLE: (1, (0, 2)),
+        OUT: (1, (1,)),
+        IN: (1 + len(items), (len(items),)),
+        WHO: (max(1, len(groups)), (1,)),
+    }[kind]
+    is_fine = len(groups) == n_groups and len(items) in n_parts and all(items)
+    return is_fine and (kind != WHO or len(ids) == 1)

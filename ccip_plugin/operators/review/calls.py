@@ -15,6 +15,7 @@ from ...review.overview.preview import Preview
 from ...review.problems import ReviewError
 from ...review.queue import queue_of
 from ...review.sources import chosen_source
+from ...storage.internals import dataset_id
 
 _SECRET = secrets.token_bytes(32)
 """Of this process. A page of another site can post to the App, but never reads what comes back: so it has no token."""
@@ -67,7 +68,7 @@ class Call:
 
     def token(self) -> str:
         """What writing methods want."""
-        return hmac.new(_SECRET, str(self.dataset.name).encode("utf-8", "replace"), hashlib.sha256).hexdigest()
+        return hmac.new(_SECRET, str(dataset_id(self.dataset)).encode(), hashlib.sha256).hexdigest()
 
     def check_token(self, given: object) -> None:
         """Checks the token of a writing method.
@@ -78,4 +79,7 @@ class Call:
         if not isinstance(given, str) or not hmac.compare_digest(
             given.encode("utf-8", "replace"), self.token().encode()
         ):
-            raise ReviewError("token", "the server was started again since this panel was opened: open it again")
+            raise ReviewError(
+                "token",
+                "the server was started again since this panel was opened, or it is another dataset: open it again",
+            )
