@@ -19,8 +19,8 @@ from ..storage.fields import STATUS_AUTO, STATUS_CONFIRMED, STATUS_IGNORED, UNAS
 from ..storage.targets import items_view
 from .board import ReviewBoard
 from .problems import ReviewError
-from .queue import MOST_ITEMS, ReviewQueue, id_of_question, kept_of, members_digest
-from .records import AnswerRecord
+from .queue import MOST_ITEMS, ReviewQueue, id_of_question, kept_of
+from .records import AnswerRecord, members_digest
 
 KINDS_ASKED = KINDS
 """The kinds of questions."""

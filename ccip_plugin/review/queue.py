@@ -1,7 +1,6 @@
 """The questions that are worth most, different ones for each tab."""
 
 import datetime
-import hashlib
 import threading
 import time
 import weakref
@@ -23,7 +22,7 @@ from ..labels.history import last_done
 from ..labels.history.hand_edits import HandEdits
 from .board import ReviewBoard
 from .pictures import pictures_of, rounded
-from .records import AnswerRecord, Records, begun_at, claim, claimed, edited_groups, question_of
+from .records import AnswerRecord, Records, begun_at, claim, claimed, edited_groups, members_digest, question_of
 
 MOST_ITEMS = 1_500
 """The most ids of items that are kept with a question."""
@@ -286,19 +285,13 @@ def matters_of(board: ReviewBoard, question: Question) -> frozenset[str]:
 
 def question_id(board: ReviewBoard, question: Question) -> str:
     """The id of a question: the same as long as it is about the same groups and images."""
-    sides = [[board.ids[row] for row in part] for part in question.items] if question.kind != SAME else []
-    return id_of_question(question.kind, question.groups, sides)
+    items = () if question.kind == SAME else question.items
+    return id_of_question(question.kind, question.groups, [[board.ids[row] for row in part] for part in items])
 
 
-def id_of_question(kind: str, groups: Iterable[int], sides: Iterable[Iterable[str]]) -> str:
+def id_of_question(kind: str, groups: Iterable[int], items: Iterable[Iterable[str]]) -> str:
     """The id of a question of a kind about groups and, but for two groups, the ids of items."""
-    text = repr((kind, tuple(map(int, groups)), [list(each) for each in sides])).encode()
-    return f"{kind}-{hashlib.sha256(text).hexdigest()[:16]}"
-
-
-def members_digest(ids: Iterable[str]) -> str:
-    """A short text that tells whether a group has the same images, whatever their order."""
-    return hashlib.sha256("".join(sorted(ids)).encode()).hexdigest()[:16]
+    return f"{kind}-{members_digest([repr((kind, tuple(map(int, groups)), [list(each) for each in items]))])}"
 
 
 def is_large(question: Question) -> bool:

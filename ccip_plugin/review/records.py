@@ -4,6 +4,7 @@ Each is a value of its own in an execution store, by the ids of groups and items
 the change of the history: when that is undone, the answer does not count any more.
 """
 
+import hashlib
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
@@ -253,3 +254,8 @@ def _merged(registry: Registry, first: int, second: int) -> int:
     chains = _chain(registry, first), _chain(registry, second)
     own = [[each for each in chain if each not in other] for chain, other in zip(chains, chains[::-1], strict=True)]
     return max((each[-1] for each in own if each), default=first)
+
+
+def members_digest(ids: Iterable[str]) -> str:
+    """A short text that tells whether a group has the same images, whatever their order."""
+    return hashlib.sha256("".join(sorted(ids)).encode()).hexdigest()[:16]
