@@ -3,7 +3,7 @@
 import io
 import itertools
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -13,6 +13,7 @@ import numpy as np
 from fiftyone.core.collections import SampleCollection
 from numpy.typing import NDArray
 
+from ..core.arrays import Vectors
 from ..core.errors import CCIPError
 from ..core.neighbors.vectors import UnitVectors
 from ..core.registry import DEFAULT_MODEL, get_spec
@@ -115,6 +116,29 @@ def load_embeddings(
     ids = [key.item_id for key in keys]
     sample_ids = [str(key.sample_id) for key in keys] if store.target.is_patches else ids
     return Embeddings(ids, sample_ids, vectors[: len(ids)], provenance, coverage.n_total - len(ids))
+
+
+def are_embedded(
+    samples: SampleCollection,
+    vectors: Mapping[str, Vectors],
+    model_name: str,
+    *,
+    embeddings_field: str,
+    patches_field: str | None,
+) -> bool:
+    """Whether these are the embeddings of images or detections, all of them. Reads them.
+
+    Args:
+        samples: a view of images
+        vectors: a vector by the id of its item
+        model_name: their model
+        embeddings_field: the field (on detections: the attribute) with the embeddings
+        patches_field: the field with the detections, None for whole images
+    """
+    found = load_embeddings(samples, embeddings_field=embeddings_field, patches_field=patches_field)
+    if found.provenance is None or found.provenance.model_name != model_name or set(found.ids) != vectors.keys():
+        return False
+    return all(np.array_equal(vectors[key], vector) for key, vector in zip(found.ids, found.vectors, strict=True))
 
 
 @with_database_errors

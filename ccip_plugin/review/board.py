@@ -14,10 +14,12 @@ from ..core.calibration import load as load_calibration
 from ..core.identity.groups import Draft
 from ..core.identity.ids import ids_of, texts_of
 from ..core.identity.state import Status
+from ..core.identity.typed import typed_id, with_typed_ids
 from ..core.plain import canonical_name
 from ..core.review.board import UNASSIGNED, Board
 from ..core.review.overview.rows import PICTURES, has_near_duplicates, shown_rows
 from ..embeddings.cache import VECTORS
+from ..embeddings.load import are_embedded
 from ..labels.identities import load_registry
 from ..labels.overview.making import items_of
 from ..labels.overview.stored import Marks, marks_of
@@ -208,9 +210,8 @@ class ReviewBoard:
         self.ids, self.sample_ids = map(texts_of, self.packed_ids)
         self.place = {item_id: row for row, item_id in enumerate(self.ids)}
         self._owners = self._rows_of_samples()
-        self.group_ids, self.status = items.group_ids, items.status
-        self.registry = state.registry
-        self._typed = dict(state.named)
+        self.group_ids, self._typed = with_typed_ids(items.group_ids, state.named)
+        self.status, self.registry = items.status, state.registry
         self.embeddings_field, self.model_name = fields[0], embeddings.provenance.model_name
         self.threshold = load_calibration(self.model_name).threshold
         vectors = embeddings.vectors if items.has_label.all() else embeddings.vectors[items.has_label]
@@ -291,6 +292,7 @@ class ReviewBoard:
         for group_id, name in self._typed.items():
             draft.new_group(name, group_id)
         moves: dict[tuple[int, int], list[int]] = {}
+        unmoved: set[str] = set()
         for chunk in batched(sample_ids):
             stored = self.store.read_stored(chunk)
             if len(stored) != sum(len(self._owners[key]) for key in chunk) or not stored.keys() <= self.place.keys():
@@ -298,13 +300,33 @@ class ReviewBoard:
             for item_id, each in stored.items():
                 row, label = self.place[item_id], self.store.from_raw(each.raw)
                 group_id = 0 if label is None else draft.id_of(label.group_name, label.group_id) or UNASSIGNED
-                status = _status(label)
+                group_id, status = self._stable(group_id, draft), _status(label)
                 if (group_id, status) != (self.group_ids[row], self.status[row]):
                     moves.setdefault((group_id, status), []).append(row)
-        self._typed |= {key: group.name for key, group in draft.groups.items() if key not in self.registry.groups}
+                else:
+                    unmoved.add(self.sample_ids[row])
+        if unmoved and not self._has_vectors_of(sorted(unmoved)):
+            return False
         for (group_id, status), rows in moves.items():
             self._put(np.array(rows, np.intp), group_id, status)
         return True
+
+    def _stable(self, group_id: int, draft: Draft) -> int:
+        """The id of a group, that of its name where it is not registered."""
+        if not group_id or group_id in self.registry.groups or group_id in self._typed:
+            return group_id
+        name = draft.groups[group_id].name
+        stable = typed_id(name, self._typed)
+        self._typed[stable] = name
+        return stable
+
+    def _has_vectors_of(self, sample_ids: list[str]) -> bool:
+        """Whether the embeddings of some samples, of which no label has changed, are those of the board."""
+        rows = [row for each in sample_ids for row in self._owners[each] if row < self.n_embedded]
+        known = {self.ids[row]: self.board.vectors[row] for row in rows}
+        view = self.target.whole().view.select(sample_ids)
+        field, patches_field = self.embeddings_field, self.target.patches_field
+        return are_embedded(view, known, self.model_name, embeddings_field=field, patches_field=patches_field)
 
     def _put(self, rows: IntArray, group_id: int, status: int) -> None:
         is_moved = self.group_ids[rows] != group_id
