@@ -13,7 +13,6 @@ import numpy as np
 from fiftyone.core.collections import SampleCollection
 from numpy.typing import NDArray
 
-from ..core.arrays import Vectors
 from ..core.errors import CCIPError
 from ..core.neighbors.vectors import UnitVectors
 from ..core.registry import DEFAULT_MODEL, get_spec
@@ -120,7 +119,7 @@ def load_embeddings(
 
 def are_embedded(
     samples: SampleCollection,
-    vectors: Mapping[str, Vectors],
+    vectors: Mapping[str, NDArray[np.float32]],
     model_name: str,
     *,
     embeddings_field: str,

@@ -20,13 +20,13 @@ export const GROUP_KEYS: [string, Word][] = [
 export function useGroupActions(groups: Card[], onDone: () => void) {
   const { session, ask } = useDesk();
   const ids = groups.map((group) => group.id);
+  const sizes = Object.fromEntries(groups.map((group) => [group.id, group.size])); // as they were shown
   const [first] = groups;
   const edit = async (method: string, args: Record<string, unknown>) => {
     if (await session.edit(method, args)) onDone();
   };
   const merge = () => {
     if (groups.length < 2) return session.set({ text: t("needTwo") });
-    const sizes = Object.fromEntries(groups.map((group) => [group.id, group.size]));
     ask(<MergeDialog groups={groups} onChosen={(name) => void edit("merge", { groups: ids, name, sizes })} />);
   };
   const rename = () => {
@@ -37,14 +37,14 @@ export function useGroupActions(groups: Card[], onDone: () => void) {
   const ignore = () => {
     const n = groups.reduce((sum, group) => sum + group.size, 0);
     const name = groups.map((group) => group.name).join(", ");
-    ask(<SureDialog title={t("ignoreSure", { n, name })} ok={t("ignore")} onOk={() => void edit("ignore", { groups: ids })} />);
+    ask(<SureDialog title={t("ignoreSure", { n, name })} ok={t("ignore")} onOk={() => void edit("ignore", { groups: ids, sizes })} />);
   };
   const split = () => ask(<SplitDialog name={first.name} onChosen={(k) => void edit("split", { group: first.id, k })} />);
   const keepApart = () =>
     groups.length < 2 ? session.set({ text: t("needTwo") }) : void edit("keep_apart", { groups: ids });
   const table: Record<string, () => void> = {
     o: () => void session.showInGrid({ groups: ids }),
-    c: () => void edit("confirm", { groups: ids }),
+    c: () => void edit("confirm", { groups: ids, sizes }),
     r: rename,
     m: merge,
     x: split,

@@ -43,12 +43,12 @@ export function OneGroup({ id, onBack }: { id: number; onBack(): void }) {
   const table: Record<string, () => void> = {
     v: () => withMarks(() => ask(<NameDialog title={t("moveTitle", { n: marked.length })} ok={t("move")} isNew
       onChosen={(to) => void edit("move", to.id == null ? { items: marked, to: null, name: to.name } : { items: marked, to: to.id })} />)),
-    x: () => withMarks(() => void edit("reject", { items: marked })),
+    x: () => withMarks(() => void edit("reject", { items: marked, group: id })),
     i: () => withMarks(() => void edit("ignore", { items: marked })),
     z: () => withMarks(() => void edit("split", { group: id, parts: [marked] })),
     t: () => withMarks(() => void edit("cover", { group: id, items: marked })),
     o: () => void session.showInGrid(marked.length ? { items: marked } : { groups: [id] }),
-    c: () => void edit("confirm", { groups: [id] }),
+    c: () => void edit("confirm", { groups: [id], sizes: { [id]: found?.n } }),
     u: () => void session.edit("undo", { number: null }),
   };
   const press = (key: string): boolean => {

@@ -43,7 +43,7 @@ export function Image() {
   const table: Record<string, () => void> = {
     v: () => ask(<NameDialog title={t("moveTitle", { n: 1 })} ok={t("move")} isNew
       onChosen={(to) => edit("move", to.id == null ? { to: null, name: to.name } : { to: to.id })} />),
-    x: () => edit("reject"),
+    x: () => edit("reject", { group: found?.group?.id }),
     i: () => edit("ignore"),
     t: () => edit("two"),
     u: () => void session.edit("undo", { number: null }),

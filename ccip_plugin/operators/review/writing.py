@@ -113,17 +113,33 @@ def answers(call: Call, *, answers: list[Result]) -> Result:
     return {"results": results}
 
 
-def confirm(call: Call, *, groups: list[int]) -> Result:
+def _check_sizes(board: ReviewBoard, sizes: Mapping[str, int] | None) -> None:
+    """Refuses groups that have more or fewer images than when they were shown."""
+    for key, n in (sizes or {}).items():
+        if len(board.members(int(key))) != n:
+            raise ReviewError("stale", f"the group {key} had {n} images when it was shown, and has others now")
+
+
+def confirm(call: Call, *, groups: list[int], sizes: Mapping[str, int] | None = None) -> Result:
     """Confirms all images of groups."""
     board = call.board()
+    _check_sizes(board, sizes)
     return _edit(call, confirm_items, groups=_reference(board)(groups))
 
 
-def ignore_all(call: Call, *, groups: list[int] | None = None, items: list[str] | None = None) -> Result:
+def ignore_all(
+    call: Call,
+    *,
+    groups: list[int] | None = None,
+    items: list[str] | None = None,
+    sizes: Mapping[str, int] | None = None,
+) -> Result:
     """Ignores images, or all of groups."""
     if (groups is None) == (items is None):
         raise ReviewError("invalid", "groups or items are expected, one of the two")
-    return _edit(call, ignore, groups=_reference(call.board())(groups), items=items)
+    board = call.board()
+    _check_sizes(board, sizes)
+    return _edit(call, ignore, groups=_reference(board)(groups), items=items)
 
 
 def rename(call: Call, *, group: int, name: str, merge: bool = False) -> Result:
@@ -142,10 +158,7 @@ def rename(call: Call, *, group: int, name: str, merge: bool = False) -> Result:
 
 def merge(call: Call, *, groups: list[int], name: str | None = None, sizes: Mapping[str, int] | None = None) -> Result:
     """Merges groups."""
-    board = call.board()
-    for key, n in (sizes or {}).items():
-        if len(board.members(int(key))) != n:
-            raise ReviewError("stale", f"the group {key} had {n} images when it was shown, and has others now")
+    _check_sizes(call.board(), sizes)
     return _edit(call, merge_groups, groups, name=name or None)
 
 
@@ -169,16 +182,21 @@ def put(call: Call, *, items: list[str], to: int | None = None, name: str | None
     return _edit(call, move, to if to is not None else (name or None), items=items)
 
 
-def refuse(call: Call, *, items: list[str]) -> Result:
+def _check_group(board: ReviewBoard, items: Sequence[str], group: int | None) -> None:
+    """Refuses images that are not in the group in which they were shown."""
+    if group is not None and any(board.group_ids[board.place[each]] != group for each in items if each in board.place):
+        raise ReviewError("stale", "the image is in another group now")
+
+
+def refuse(call: Call, *, items: list[str], group: int | None = None) -> Result:
     """Says that images are not of their group."""
+    _check_group(call.board(), items, group)
     return _edit(call, reject, items=items)
 
 
 def cover(call: Call, *, group: int, items: list[str]) -> Result:
     """Chooses the cover of a group."""
-    board = call.board()
-    if any(board.group_ids[board.place[each]] != group for each in items if each in board.place):
-        raise ReviewError("stale", "the image is in another group now")
+    _check_group(call.board(), items, group)
     return _edit(call, set_cover, items=items)
 
 
