@@ -35,7 +35,7 @@ def gallery(dataset, images, tmp_path):
 
 def open_view(app, dataset, name):
     """Opens a saved view; the App that has just been told of new views may show the dataset first."""
-    for _ in range(3):
+    for _ in range(6):
         app.page.goto(f"{app.url}/datasets/{dataset}?view={to_slug(name)}")
         with contextlib.suppress(app._timeout_error):
             app.page.get_by_text(name, exact=True).first.wait_for(timeout=40_000)

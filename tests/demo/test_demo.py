@@ -97,14 +97,16 @@ def process(servers: Servers, name: str) -> Running:
 def content(port: int) -> dict:
     """Everything in the database of the demo that does not change by opening a dataset and by trying a broken file.
 
-    The last report of a run, with its time, is that of the newest run.
+    The last report of a run, with its time, is that of the newest run; the overview of groups is that of the dataset
+    with the broken file's time.
     """
     import pymongo
 
     with pymongo.MongoClient("127.0.0.1", port) as client:
         database = client["ccip_demo"]
         found = {name: list(database[name].find(sort=[("_id", 1)])) for name in database.list_collection_names()}
-    found["execution_store"] = [each for each in found["execution_store"] if each["store_name"] != "ccip_reports"]
+    derived = ("ccip_reports", "ccip_overview")
+    found["execution_store"] = [each for each in found["execution_store"] if each["store_name"] not in derived]
     for dataset in found["datasets"]:
         dataset.pop("last_loaded_at")
         dataset["sample_fields"] = [field for field in dataset["sample_fields"] if field["name"] != "metadata"]
