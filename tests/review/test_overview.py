@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import json
 import random
 import threading
 
@@ -285,7 +286,7 @@ def test_what_is_damaged_is_not_used(made, what):
     data = made(LETTERS)
     stored, query = database().execution_store, {"dataset_id": dataset_id(data), "store_name": STORE}
     chunk = stored.find_one({**query, "key": {"$regex": "chunk"}})
-    value = {"cut": chunk["value"][:-1], "other bytes": bytes(len(chunk["value"]))}.get(what)
+    value = {"cut": chunk["value"][:-1], "other bytes": "A" * len(chunk["value"])}.get(what)
     if what == "missing":
         stored.delete_one({"_id": chunk["_id"]})
     elif value is None:
@@ -295,6 +296,13 @@ def test_what_is_damaged_is_not_used(made, what):
     assert kept(data) is None
     KEEPER.keep_now(board_of(data, IMAGES))
     assert (kept(data) is None) == (value is not None), "a name says what is in a chunk: it is not written again"
+
+
+def test_the_app_can_make_json_of_what_is_kept(made):
+    data = made(LETTERS)
+    board_of(data, IMAGES)
+    for document in database().execution_store.find({"dataset_id": dataset_id(data)}):
+        json.dumps(document["value"]), document["store_name"]
 
 
 def test_the_first_cards_need_no_embeddings(made):

@@ -3,8 +3,12 @@
 A chunk is named by its content and is never changed; the head lists the chunks and says of which state of the dataset
 they are. It is written last, so that after a crash, and when two processes write at once, there is a head of one state
 with the chunks of that state, or one with chunks that are missing, and that is not used.
+
+All values are texts and numbers: the App makes JSON of what is written into a store, and stops telling of changes where
+it cannot.
 """
 
+import base64
 import datetime
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -94,7 +98,7 @@ def save_overview(store: LabelStore, overview: Overview) -> int:
         if before == chunks.keys() and _read_head(store) == head:
             break
         for name in chunks.keys() - before:
-            content.set(f"{store.path}/{_CHUNK}{name}", chunks[name])
+            content.set(f"{store.path}/{_CHUNK}{name}", _text(chunks[name]))
             n_bytes += len(chunks[name])
         content.set(f"{store.path}/{_HEAD}", head)
         n_bytes += len(head["chunks"])
@@ -109,14 +113,16 @@ def load_overview(store: LabelStore) -> Overview | None:
     head = _read_head(store)
     if head is None or head.get("format") != _FORMAT or head.get("row") != ROW.itemsize:
         return None
-    marks = Marks(head["revision"], head["newest"], head["n"])
+    newest = head["newest"]
+    marks = Marks(head["revision"], newest and datetime.datetime.fromisoformat(newest), head["n"])
     if marks_of(store) != marks:
         return None
     prefix = f"{path}/{_CHUNK}"
-    chunks = {key.removeprefix(prefix): value for key, value in store_values(dataset, STORE, prefix).items()}
     try:
-        rows = rows_in(names_in(head["chunks"]), chunks)
-    except ChunkError:
+        stored = store_values(dataset, STORE, prefix).items()
+        chunks = {key.removeprefix(prefix): base64.b64decode(value, validate=True) for key, value in stored}
+        rows = rows_in(names_in(base64.b64decode(head["chunks"], validate=True)), chunks)
+    except (ChunkError, ValueError, TypeError):
         return None
     counts = Counts(**head["counts"])
     return Overview(rows, counts, marks, head["embeddings_field"], head["model_name"], head["threshold"])
@@ -128,17 +134,22 @@ def delete_overview(store: LabelStore) -> None:
 
 
 def _head(overview: Overview, names: bytes) -> dict[str, Any]:
-    counts = overview.counts
+    counts, newest = overview.counts, overview.marks.newest
     return {
         "format": _FORMAT,
         "row": ROW.itemsize,
         **overview.marks._asdict(),
-        "chunks": names,
+        "newest": newest and newest.isoformat(),
+        "chunks": _text(names),
         "counts": {name: getattr(counts, name) for name in counts.__dataclass_fields__},
         "embeddings_field": overview.embeddings_field,
         "model_name": overview.model_name,
         "threshold": overview.threshold,
     }
+
+
+def _text(content: bytes) -> str:
+    return base64.b64encode(content).decode("ascii")
 
 
 def _read_head(store: LabelStore) -> dict[str, Any] | None:
