@@ -155,11 +155,11 @@ def test_a_review_by_keyboard_alone(review, gallery):
     # confirm, ignore
     press("Escape")
     find(review, "Asuka")
-    card(review, "Asuka", 3)
-    press("c")
-    wait_for(gallery, n_first + 5)
+    card(review, "Asuka", 3)  # these are confirmed, as they were moved
     find(review, NAME)
     card(review, NAME, PER_GROUP - 3)
+    press("c")
+    wait_for(gallery, n_first + 5)
     press("i")
     review.cy("review-dialog").wait_for()
     press("Tab", "Enter")
