@@ -301,8 +301,10 @@ def test_what_is_damaged_is_not_used(made, what):
 def test_the_app_can_make_json_of_what_is_kept(made):
     data = made(LETTERS)
     board_of(data, IMAGES)
-    for document in database().execution_store.find({"dataset_id": dataset_id(data)}):
-        json.dumps(document["value"]), document["store_name"]
+    kept_here = list(database().execution_store.find({"dataset_id": dataset_id(data)}))
+    assert STORE in {each["store_name"] for each in kept_here}
+    for each in kept_here:
+        assert json.loads(json.dumps(each["value"])) == each["value"], each["store_name"]
 
 
 def test_the_first_cards_need_no_embeddings(made):
