@@ -50,7 +50,8 @@ IMPORTS: dict[str, set[str]] = {
         "core.system",
         "core.thumbnails",
     },
-    "core.detection": {"core.arrays", "core.encoder", "core.errors", "core.hub", "core.progress"},
+    "core.detection": {"core.arrays", "core.encoder", "core.errors", "core.hub", "core.preprocessing", "core.progress"}
+    | {"core.system"},
     "core.clustering": {
         "core.arrays",
         "core.calibration",

@@ -12,7 +12,7 @@ from ..arrays import Vectors
 from ..encoder.session import AUTO, FreeSession, open_free
 from ..errors import ModelMismatchError, ParameterError
 from .boxes import Box
-from .outputs import YOLO, decode
+from .outputs import YOLO, NotFiniteError, decode
 
 DEFAULT_SIZE = 640
 """Width and height of the input of a model that names none, in pixels."""
@@ -59,6 +59,11 @@ class Detector:
         self.input_size = _size(self._session)
 
     @property
+    def path(self) -> Path:
+        """The ONNX file."""
+        return self._session.path
+
+    @property
     def provider(self) -> str:
         """The execution provider on which it runs."""
         return self._session.provider
@@ -71,9 +76,14 @@ class Detector:
 
         Raises:
             SessionError: the provider failed
+            NotFiniteError: a box is not finite
             ModelMismatchError: the output is not of the layout
         """
-        return self.boxes(self._session.run(self.tensor(image)[None]), image.size)
+        return self.boxes(self.run(self.tensor(image)), image.size)
+
+    def run(self, tensor: Vectors) -> Vectors:
+        """The output of the model, ``(1, ...)`` float32, for one input ``(3, height, width)``."""
+        return self._session.run(tensor[None])
 
     def tensor(self, image: Image.Image) -> Vectors:
         """The input for an image: ``(3, height, width)`` float32, 0 to 1."""
@@ -86,6 +96,10 @@ class Detector:
         Args:
             output: ``(1, ...)`` float32
             image_size: width and height of the image, in pixels
+
+        Raises:
+            NotFiniteError: a box is not finite
+            ModelMismatchError: the output is not of the layout
         """
         try:
             return decode(
@@ -97,6 +111,8 @@ class Detector:
                 min_score=self._min_score,
                 max_overlap=self._max_overlap,
             )
+        except NotFiniteError:
+            raise
         except ParameterError as error:
             raise ModelMismatchError(self._session.path, str(error), expected=_EXPECTED) from error
 

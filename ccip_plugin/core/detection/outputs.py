@@ -17,6 +17,10 @@ _END_TO_END_OVERLAP = 0.7  # of the published runner: what it is given does not 
 _CORNERS = 6  # columns of the layout "end to end"
 
 
+class NotFiniteError(ParameterError):
+    """A box of the output is not finite: an image that the detector cannot cope with."""
+
+
 def decode(
     output: FloatArray,
     layout: str,
@@ -42,20 +46,24 @@ def decode(
         the boxes, the best first; those without an area are left out
 
     Raises:
-        ParameterError: the shape of the output is not that of the layout, or it is not finite
+        ParameterError: the shape of the output is not that of the layout
+        NotFiniteError: a box is not finite
     """
     if layout == YOLO and output.ndim == 2 and output.shape[1] == _CORNERS:
         layout = END_TO_END
     corners, scores, classes = _read(output, layout, len(labels))
-    is_kept = scores > min_score
+    is_kept = ~(scores <= min_score)  # and what is no number
     corners, scores, classes = corners[is_kept], scores[is_kept], classes[is_kept]
-    if not np.isfinite(corners).all():
-        raise ParameterError("output", "not finite", "boxes of finite numbers")
+    if not all(np.isfinite(each).all() for each in (corners, scores, classes)):
+        raise NotFiniteError("output", "not finite", "boxes of finite numbers")
+    numbers = classes.astype(int)
+    if len(numbers) and not 0 <= numbers.min() <= numbers.max() < len(labels):
+        raise ParameterError("output", f"class {numbers.max()}", f"classes from 0 to {len(labels) - 1}")
     best = keep_best(corners, scores, _END_TO_END_OVERLAP if layout == END_TO_END else max_overlap)
     width, height = (1.0, 1.0) if layout == RTDETR else input_size
     scale = np.array(image_size * 2) / np.array([width, height] * 2)
     pixels = np.clip(corners[best] * scale, 0, np.array(image_size * 2)).round().astype(int)
-    found = zip(pixels.tolist(), scores[best].tolist(), classes[best].tolist(), strict=True)
+    found = zip(pixels.tolist(), scores[best].tolist(), numbers[best].tolist(), strict=True)
     return [
         Box(left, top, right, bottom, labels[each], score)
         for (left, top, right, bottom), score, each in found
@@ -72,10 +80,7 @@ def _read(output: FloatArray, layout: str, n_labels: int) -> tuple[FloatArray, F
     if rows.ndim != 2 or rows.shape[1] != n_columns:
         raise ParameterError("output", f"of shape {output.shape}", f"{n_columns} numbers per box ({layout})")
     if layout == END_TO_END:
-        classes = rows[:, 5].astype(int)
-        if len(classes) and not 0 <= classes.min() <= classes.max() < n_labels:
-            raise ParameterError("output", f"class {classes.max()}", f"classes from 0 to {n_labels - 1}")
-        return rows[:, :4], rows[:, 4], classes
+        return rows[:, :4], rows[:, 4], rows[:, 5]
     x, y, width, height = rows[:, :4].T
     corners = np.stack([x - width / 2, y - height / 2, x + width / 2, y + height / 2], axis=1)
     return corners, rows[:, 4:].max(axis=1), rows[:, 4:].argmax(axis=1)

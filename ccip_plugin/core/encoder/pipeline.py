@@ -1,8 +1,7 @@
 """Extraction pipeline: reads image files and runs the model in parallel, in bounded memory. Independent of FiftyOne."""
 
-import contextlib
-import threading
-from collections.abc import Callable, Generator, Iterable, Iterator
+import functools
+from collections.abc import Generator, Iterable
 from dataclasses import replace
 from typing import Protocol
 
@@ -14,14 +13,14 @@ from ..errors import EmbeddingError
 from ..preprocessing import MAX_PIXELS
 from ..system import usable_cores
 from ..thumbnails import Thumbnails
-from .concurrency import AdaptiveSemaphore, Budget, Channel
+from .concurrency import Budget, Channel
 from .reading import BLANK_EMBED, Extracted, Item, Reader
+from .workers import Workers
 
 MEMORY = 1 << 30
 """Default memory limit of the images that are read at once, in bytes."""
 
 BATCH_SIZE = 32
-WAITING_RESULTS = 1024
 
 
 class Embedder(Protocol):
@@ -98,7 +97,7 @@ def extract(
         thumbnails=thumbnails,
     )
     pipeline = (
-        _Pipeline(items, reader, encoder, workers, spare)
+        Workers(items, reader, functools.partial(_embed, encoder), workers, spare)
         if encoder.is_cpu
         else _BatchPipeline(items, reader, encoder, workers, batch_size=batch_size)
     )
@@ -109,89 +108,19 @@ def extract(
         pipeline.stop()
 
 
-class _Pipeline:
-    """Worker threads, each of which reads an image and then runs the model on it.
-
-    There is one thread more than the semaphore usually admits to the model: it reads ahead.
-    """
-
-    def __init__(self, items: Iterable[Item], reader: Reader, encoder: Embedder, workers: int, spare: int = 0):
-        self._items, self._reader, self._encoder, self._workers = iter(items), reader, encoder, workers
-        self._model_slots = AdaptiveSemaphore(workers, spare)
-        self._items_lock = threading.Lock()
-        self._results: Channel[Extracted] = Channel(WAITING_RESULTS)
-        self._stopped = threading.Event()
-        self._threads: list[threading.Thread] = []
-
-    def start(self) -> None:
-        """Starts the threads."""
-        self._results.expect(self._workers + 1)
-        self._start(self._workers + 1, self._work)
-
-    def results(self) -> Iterator[Extracted]:
-        """Yields results in the order of completion."""
-        while results := self._results.take():
-            yield from results
-
-    def stop(self) -> None:
-        """Ends the threads, each after its current image."""
-        self._stopped.set()
-        self._reader.budget.close()
-        self._results.close()
-        for thread in self._threads:
-            thread.join()
-
-    def _start(self, n: int, work: Callable[[], None]) -> None:
-        for _ in range(n):
-            self._threads.append(threading.Thread(target=work, name=f"ccip-{len(self._threads)}", daemon=True))
-            self._threads[-1].start()
-
-    def _work(self) -> None:
-        with self._results.writing():
-            self._read_all(self._embed)
-
-    def _read_all(self, process: Callable[[Extracted, Vectors], None]) -> None:
-        try:
-            while (item := self._next_item()) is not None:
-                with contextlib.closing(self._reader.read(item)) as results:
-                    for result, tensor in results:
-                        if tensor is None:
-                            self._results.put(result)
-                        else:
-                            process(result, tensor)
-                        if self._stopped.is_set():
-                            return
-        except BaseException:
-            self._stopped.set()
-            raise
-
-    def _next_item(self) -> Item | None:
-        with self._items_lock:
-            return None if self._stopped.is_set() else next(self._items, None)
-
-    def _embed(self, result: Extracted, tensor: Vectors) -> None:
-        try:
-            with self._model_slots.hold():
-                vector = self._encoder.embed_tensor(tensor)
-            result = replace(result, vector=normalize(vector))
-        except EmbeddingError as error:
-            result = replace(result, error=str(error))
-        self._results.put(result)
-
-
-class _BatchPipeline(_Pipeline):
+class _BatchPipeline(Workers[Extracted]):
     """Worker threads read images, one more thread runs the model on batches."""
 
     def __init__(self, items: Iterable[Item], reader: Reader, encoder: Embedder, workers: int, *, batch_size: int):
-        super().__init__(items, reader, encoder, workers)
-        self._batch_size = batch_size
+        super().__init__(items, reader, functools.partial(_embed, encoder), workers)
+        self._encoder, self._batch_size = encoder, batch_size
         self._ready: Channel[tuple[Extracted, Vectors]] = Channel(2 * batch_size)
 
     def start(self) -> None:
         self._ready.expect(self._workers)
         self._results.expect(1)
-        self._start(self._workers, self._prepare)
-        self._start(1, self._run)
+        self.start_threads(self._workers, self._prepare)
+        self.start_threads(1, self._run)
 
     def stop(self) -> None:
         self._ready.close()
@@ -199,7 +128,7 @@ class _BatchPipeline(_Pipeline):
 
     def _prepare(self) -> None:
         with self._ready.writing():
-            self._read_all(lambda result, tensor: self._ready.put((result, tensor)))
+            self.read_all(lambda result, tensor: self._ready.put((result, tensor)))
 
     def _run(self) -> None:
         with self._results.writing():
@@ -215,7 +144,14 @@ class _BatchPipeline(_Pipeline):
             vectors = self._encoder.embed_tensors(np.stack([tensor for _, tensor in batch]))
         except EmbeddingError:  # raised for one of the images: run them one by one
             for result, tensor in batch:
-                self._embed(result, tensor)
+                self.process(result, tensor)
             return
         for (result, _), vector in zip(batch, vectors, strict=True):
             self._results.put(replace(result, vector=normalize(vector)))
+
+
+def _embed(encoder: Embedder, result: Extracted, tensor: Vectors) -> Extracted:
+    try:
+        return replace(result, vector=normalize(encoder.embed_tensor(tensor)))
+    except EmbeddingError as error:
+        return replace(result, error=str(error))

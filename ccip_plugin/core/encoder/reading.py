@@ -116,9 +116,9 @@ class Reader:
     def read(self, item: Item) -> Generator[tuple[Extracted, Vectors | None], None, None]:
         """Yields for each key a result without vector and the model input, None after a failure."""
         try:
-            with _open_file(item.filepath) as file:
+            with open_file(item.filepath) as file:
                 yield from self._read_open(item, file, os.fstat(file.fileno()))
-        except _CannotOpenError as error:
+        except CannotOpenError as error:
             for key in item.keys:
                 yield Extracted(key, error=str(error)), None
 
@@ -127,7 +127,7 @@ class Reader:
     ) -> Iterator[tuple[Extracted, Vectors | None]]:
         source = file_state(status)
         with contextlib.ExitStack() as held:
-            cost = _cost(file)
+            cost = reading_cost(file)
             held.enter_context(self.budget.hold(cost))
             try:
                 image = load_image(file, max_pixels=self._max_pixels)
@@ -139,7 +139,7 @@ class Reader:
                 keep = functools.partial(self._keep, item.filepath, status, None, image, image)
                 result = self._tensor(Extracted(item.key, source=source), image, keep)
                 del image, keep
-                _return_memory(cost)
+                return_memory(cost)
                 held.close()  # the model needs the tensor only
                 yield result
                 return
@@ -153,7 +153,7 @@ class Reader:
                     keep = functools.partial(self._keep, item.filepath, status, box, image, cut)
                     yield self._tensor(of_box, cut, keep)
             del image
-            _return_memory(cost)
+            return_memory(cost)
 
     def _failed(self, result: Extracted, reason: str) -> tuple[Extracted, None]:
         is_check = self._blank == BLANK_ONLY
@@ -195,25 +195,30 @@ class Reader:
             self._thumbnails.offer(filepath, status, box, lambda: crop(image, _numbers(box)))
 
 
-class _CannotOpenError(Exception):
+class CannotOpenError(Exception):
     """The file is missing, or cannot be opened."""
 
 
 @contextlib.contextmanager
-def _open_file(filepath: str) -> Iterator[BinaryIO]:
+def open_file(filepath: str) -> Iterator[BinaryIO]:
+    """Opens an image file.
+
+    Raises:
+        CannotOpenError: it is missing, no file, or cannot be opened
+    """
     try:
         if not stat.S_ISREG(os.stat(filepath).st_mode):  # noqa: PTH116 - opening a pipe would block
-            raise _CannotOpenError("not a file")
+            raise CannotOpenError("not a file")
         file = open(filepath, "rb")  # noqa: PTH123, SIM115 - closed below
     except FileNotFoundError:
-        raise _CannotOpenError(not_local(filepath) or "file not found") from None
+        raise CannotOpenError(not_local(filepath) or "file not found") from None
     except (OSError, ValueError) as error:  # ValueError: an invalid file name
-        raise _CannotOpenError(f"cannot open the file: {getattr(error, 'strerror', None) or error}") from error
+        raise CannotOpenError(f"cannot open the file: {getattr(error, 'strerror', None) or error}") from error
     with file:
         yield file
 
 
-def _cost(file: BinaryIO) -> Cost:
+def reading_cost(file: BinaryIO) -> Cost:
     """Estimates the memory for reading an image; none for a file that is not an image, whose reading will fail."""
     try:
         width, height = image_size(file)
@@ -232,7 +237,7 @@ def _bytes_per_pixel(head: bytes) -> int:
     return WEBP_BYTES_PER_PIXEL if is_webp else READING_BYTES_PER_PIXEL
 
 
-def _return_memory(freed: Cost) -> None:
+def return_memory(freed: Cost) -> None:
     """Returns freed memory of a large image to the system: glibc keeps some for each thread."""
     if freed.decoded > LARGE_BYTES and sys.platform == "linux":
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc only

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ccip_plugin.core.encoder import Encoder, concurrency, pipeline
+from ccip_plugin.core.encoder import Encoder, concurrency, pipeline, workers
 from ccip_plugin.core.encoder import reading as image_reading
 from ccip_plugin.core.encoder.pipeline import extract
 from ccip_plugin.core.encoder.reading import Item
@@ -245,7 +245,7 @@ def test_an_error_in_the_items_reaches_the_caller(encoder, images):
 
 @both_lines
 def test_closing_ends_the_work_after_the_images_in_hand(is_cpu, encoder, images, monkeypatch):
-    monkeypatch.setattr(pipeline, "WAITING_RESULTS", 2)
+    monkeypatch.setattr(workers, "WAITING_RESULTS", 2)
     path = str(images("a")[0])
     taken = []
 
@@ -262,7 +262,7 @@ def test_closing_ends_the_work_after_the_images_in_hand(is_cpu, encoder, images,
 
 
 def test_items_are_not_taken_far_ahead_of_a_slow_reader(encoder, images, monkeypatch):
-    monkeypatch.setattr(pipeline, "WAITING_RESULTS", 4)
+    monkeypatch.setattr(workers, "WAITING_RESULTS", 4)
     path = str(images("a")[0])
     taken = []
     items = (taken.append(number) or Item(number, path) for number in range(200))
