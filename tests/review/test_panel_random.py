@@ -50,10 +50,13 @@ def columns(board):
         if row < n:
             is_ignored = bool(core.ignored[row])
             mine = 0 if is_ignored else int(core.group_of[row])
-            numbers = core.vectors[row][:3], core.difference[row]  # what is nearest is approximate
+            numbers = core.vectors[row][:3], core.difference[row], core.rival_difference[row]
             items[item] += [mine, is_ignored, is_ignored or bool(core.confirmed[row])]
             items[item] += np.round(np.nan_to_num(np.hstack(numbers), posinf=9), 3).tolist()
-    groups = {int(each): [core.size(each), np.round(np.nan_to_num(core.inside(each)), 3)] for each in core.ids.tolist()}
+    rows = loaded("core.review.overview.rows").rows_of(core, board.group_ids, board.confirmed)
+    numbers = (np.round(np.nan_to_num(rows[name], posinf=9), 3).tolist() for name in ("inside", "rival_difference"))
+    flags = (rows[name].tolist() for name in ("size", "confirmed", "is_mixed"))
+    groups = dict(zip(rows["id"].tolist(), zip(*numbers, *flags, strict=True), strict=True))
     told = {tuple(sorted(each)) for each in core.apart}
     rejected = {key: sorted(board.ids[row] for row in rows) for key, rows in core.rejected.items() if rows}
     return {"items": items, "groups": groups, "apart": told, "rejected": rejected, "threshold": board.threshold}

@@ -8,9 +8,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..arrays import BoolArray, FloatArray, IntArray, Vectors
 from ..errors import ParameterError
-from .neighbors import N_CANDIDATES, N_RIVALS, NearestLists, blocks
+from .neighbors import N_CANDIDATES, N_RIVALS, SPARE, NearestLists, blocks
 
-_NEAR = 6  # rivals of a changed group whose images are compared with it again
 UNASSIGNED = 0
 """Group id of images in no group."""
 
@@ -240,7 +239,7 @@ class Board:
         self._slot_of = np.full(len(self.group_of), -1)
         for slot in range(k):
             self._average(slot)
-        self._rivals = NearestLists(k, N_RIVALS)
+        self._rivals = NearestLists(k, N_RIVALS, SPARE)
         self._candidates = NearestLists(len(self.group_of), N_CANDIDATES)
         for block in blocks(np.arange(k)):
             self._rivals.set_rows(block, self._to_all(block))
@@ -288,8 +287,7 @@ class Board:
         n, vectors = len(rows), self.vectors[rows]
         alike = vectors @ self._means[slot]
         self.difference[rows] = (1 - (n * alike - 1) / (n - 1)) / 2 if n > 1 else np.nan
-        rivals = self._rivals.slots[slot]
-        rivals = rivals[rivals >= 0]
+        rivals = self._rivals.sorted(slot)[0]
         best = (vectors @ self._means[rivals].T).max(axis=1) if len(rivals) else np.full(n, -np.inf)
         self.rival_difference[rows] = (1 - best) / 2
 
@@ -323,10 +321,11 @@ class Board:
         self._update_lists(np.array(changed, np.int64), np.array(gone, np.int64), rows)
 
     def _update_lists(self, changed: IntArray, gone: IntArray, rows: IntArray) -> None:
-        before = {int(slot) for each in (*changed, *gone) for slot in self._rivals.slots[each]}
-        concerned = np.array([*changed, *gone, *(before - {-1})], np.int64)
-        self._rivals.clear(gone)
         both = np.concatenate([changed, gone])
+        before = np.unique(self._rivals.slots[both])
+        concerned = np.concatenate([both, before[before >= 0]])
+        had_them = self._rivals.naming(both)
+        self._rivals.clear(gone)
         self._rivals.remove(both)
         to_all = self._to_all(changed)
         self._rivals.set_rows(changed, to_all)
@@ -336,8 +335,8 @@ class Board:
         short = self._rivals.short(others)
         self._rivals.set_rows(short, self._to_all(short))
         self._update_candidates(changed, both, concerned, rows)
-        near = [self._rivals.sorted(slot)[0][:_NEAR] for slot in changed.tolist()]
-        for slot in np.unique(np.concatenate([changed, *near])).tolist():
+        have_them = np.concatenate([changed, had_them, self._rivals.naming(changed)])
+        for slot in np.intersect1d(have_them, self._living()).tolist():
             self._measure(slot)
 
     def _update_candidates(self, changed: IntArray, both: IntArray, concerned: IntArray, rows: IntArray) -> None:

@@ -10,23 +10,29 @@ N_RIVALS = 20
 N_CANDIDATES = 5
 """How many nearest groups are kept of each image in no group."""
 
+SPARE = 8
+"""How many more are kept of each group, so that the nearest ones are still known when some of them move away."""
+
 _BLOCK = 512
-_FEWEST = 8  # a shorter list is recomputed
+_FEWEST = 2  # entries of a list without spare ones; with fewer it is recomputed
 
 
 class NearestLists:
     """Lists of the nearest groups, by slot: the row of a group's mean in the array of means.
 
-    A list is exact when it is made. Later changes of other groups enter it if they are nearer than its last entry.
+    A list is exact when it is made. Later changes of other groups enter it if they are nearer than its last entry. With
+    spare entries, the first ``width`` are always exact.
 
     Args:
         n: number of lists
         width: length of each
+        spare (0): entries that are kept beyond it, and not given
     """
 
-    def __init__(self, n: int, width: int) -> None:
-        self.slots = np.full((n, width), -1, np.int64)
-        self.differences = np.full((n, width), np.inf, np.float32)
+    def __init__(self, n: int, width: int, spare: int = 0) -> None:
+        self.slots = np.full((n, width + spare), -1, np.int64)
+        self.differences = np.full((n, width + spare), np.inf, np.float32)
+        self._width, self._least = width, width if spare else min(_FEWEST, width)
         self._reach = np.full(n, np.inf, np.float32)  # what is not in the list is at least as far as this
 
     def grow(self, n: int) -> None:
@@ -50,6 +56,11 @@ class NearestLists:
         self.differences[rows, :width] = nearest
         self._reach[rows] = self.differences[rows, -1]
 
+    def naming(self, slots: IntArray) -> IntArray:
+        """The lists that name any of some groups."""
+        lists: IntArray = np.flatnonzero(np.isin(self.slots, slots).any(axis=1))
+        return lists
+
     def remove(self, slots: IntArray, rows: IntArray | None = None) -> None:
         """Takes groups out of the lists of ``rows``, of all by default."""
         rows = np.arange(len(self.slots)) if rows is None else rows
@@ -65,15 +76,15 @@ class NearestLists:
         is_near = differences <= self._reach[rows]
         rows, differences = rows[is_near], differences[is_near]
         last = self.differences[rows].argmax(axis=1)
-        is_nearer = differences < self.differences[rows, last]
+        farthest = self.differences[rows, last]
+        full, is_nearer = rows[np.isfinite(farthest)], differences < farthest
         rows, last, differences = rows[is_nearer], last[is_nearer], differences[is_nearer]
-        full = np.isfinite(self.differences[rows, last])
         self.slots[rows, last], self.differences[rows, last] = slot, differences
-        self._reach[rows[full]] = self.differences[rows[full]].max(axis=1)
+        self._reach[full] = self.differences[full].max(axis=1)  # one group is left out, this one or the last
 
     def short(self, rows: IntArray) -> IntArray:
         """Which of the lists have become so short that they should be recomputed."""
-        few = np.isfinite(self.differences[rows]).sum(axis=1) < min(_FEWEST, self.slots.shape[1] // 2)
+        few = np.isfinite(self.differences[rows]).sum(axis=1) < self._least
         short: IntArray = rows[few & np.isfinite(self._reach[rows])]
         return short
 
@@ -88,7 +99,7 @@ class NearestLists:
         if len(but):
             n = len(self.slots)
             is_out = np.isin(rows[:, None] * n + slots, np.concatenate([but @ (n, 1), but @ (1, n)])) & (slots >= 0)
-            differences = np.where(is_out, np.inf, differences)
+            differences = np.where(is_out | (differences > self._last(differences)), np.inf, differences)
         places, best = np.arange(len(rows)), differences.argmin(axis=1)
         first, difference = slots[places, best], differences[places, best].astype(np.float64)
         return np.where(np.isfinite(difference), first, -1), difference
@@ -96,14 +107,21 @@ class NearestLists:
     def flat(self, rows: IntArray, limit: float) -> tuple[IntArray, IntArray, FloatArray]:
         """All entries of some lists up to a limit: lists, groups, differences."""
         differences = self.differences[rows]
-        row, column = np.nonzero((differences <= limit) & (self.slots[rows] >= 0))
+        is_meant = (differences <= limit) & (differences <= self._last(differences))
+        row, column = np.nonzero(is_meant & (self.slots[rows] >= 0))
         return rows[row], self.slots[rows[row], column], differences[row, column].astype(np.float64)
 
     def sorted(self, row: int) -> tuple[IntArray, FloatArray]:
         """One list, nearest first."""
         order = np.argsort(self.differences[row], kind="stable")
-        order = order[np.isfinite(self.differences[row, order])]
+        order = order[np.isfinite(self.differences[row, order])][: self._width]
         return self.slots[row, order], self.differences[row, order].astype(np.float64)
+
+    def _last(self, differences: Vectors) -> Vectors:
+        """The largest difference that counts, of each of some lists."""
+        place = self._width - 1
+        last: Vectors = np.partition(differences, place, axis=1)[:, place : place + 1]
+        return last
 
 
 def blocks(rows: IntArray) -> list[IntArray]:

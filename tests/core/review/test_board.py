@@ -67,6 +67,43 @@ def test_after_changes_it_equals_one_that_is_made_anew(seed):
         assert ids == expected_ids[: len(ids)] and len(ids) >= min(2, len(expected_ids))
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_rivals_of_many_groups_after_changes_are_those_of_a_board_that_is_made_anew(seed):
+    """More groups than a list of rivals has; groups move away from others, are emptied, divided and merged."""
+    random = np.random.default_rng(seed)
+    n, letters = 240, [chr(ord("A") + each) for each in range(48)]
+    vectors = vectors_of("".join(random.choice(letters, n)), spread=1.4, seed=seed)
+    board = Board(vectors, random.integers(0, 44, n), threshold=THRESHOLD)
+    for step in range(80):
+        a, b = (int(each) for each in random.choice(board.ids, 2, replace=False))
+        members, rows = board.members(a), random.choice(n, random.integers(1, 4), replace=False)
+        match random.integers(0, 6):
+            case 0:
+                board.assign(members[: len(members) // 2 + 1], b)
+            case 1:
+                board.assign(members, b)
+            case 2:
+                board.assign(members, 0)
+            case 3:
+                board.ignore(rows)
+            case 4:
+                board.assign(rows, 0)
+            case 5:
+                board.assign(rows, int(board.ids.max()) + 1)
+        fresh = Board(vectors, board.group_of, ignored=board.ignored, threshold=THRESHOLD)
+        assert board.rival_difference == pytest.approx(fresh.rival_difference, abs=1e-5), step
+        for group_id in fresh.ids.tolist():
+            assert board.rivals(group_id)[1] == pytest.approx(fresh.rivals(group_id)[1], abs=1e-5), step
+        pairs = (
+            {(*map(int, each[:2]),) for each in zip(*every.rival_pairs(), strict=True)} for every in (board, fresh)
+        )
+        first, second = ({frozenset(pair) for pair in each} for each in pairs)
+        assert first == second, step
+        for row in fresh.unassigned().tolist():
+            ids, expected_ids = board.candidates(row)[0].tolist(), fresh.candidates(row)[0].tolist()
+            assert ids == expected_ids[: len(ids)] and len(ids) >= min(2, len(expected_ids)), (step, row)
+
+
 def test_a_group_that_moves_as_a_whole_hands_on_what_was_said_about_it():
     board = board_of("aabbccdd", "11223340", apart=[(2, 3)], rejected={2: [0, 7]})
     board.assign(board.members(2), 1)
