@@ -20,7 +20,7 @@ from ..identities import StaleGroupsError, load_registry
 from ..store import LabelStore
 from ..tables import GroupLabel, table_of
 from .by_hand import record_by_hand
-from .members import follow_last_images, group_in, name_forms, named_items, stored_rows
+from .members import check_condition, follow_last_images, group_in, name_forms, named_items, stored_rows
 from .report import EditReport, about_groups
 
 GroupRef = str | int
@@ -148,6 +148,7 @@ def _edit(
     progress: ProgressCallback | None,
 ) -> EditReport:
     made = _read(store, action, groups, others)
+    check_condition(made.rows, made.draft)
     plan(made)
     _follow_last_images(made)
     identities = made.draft.changes()

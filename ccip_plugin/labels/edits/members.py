@@ -1,9 +1,11 @@
 """The items of groups as they are stored, and what becomes of a group that loses the last one."""
 
+import contextlib
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextvars import ContextVar
 from dataclasses import replace
 
 from bson.regex import Regex
@@ -18,6 +20,35 @@ from ..writer import Raw
 
 Move = tuple[str, int | None, int | None]
 """The id of an item, the group that it was in and the one that it comes to; None for none."""
+
+Rows = Sequence[tuple[str, str, GroupLabel | None]]
+"""Items: their ids, those of their samples, and their labels."""
+
+_condition: ContextVar[Callable[[Rows, Draft], None] | None] = ContextVar("ccip_condition_of_edits", default=None)
+
+
+@contextlib.contextmanager
+def only_if(check: Callable[[Rows, Draft], None]) -> Iterator[None]:
+    """Edits inside are written only if a check of the items and groups that they name raises nothing.
+
+    They are checked as they are read. When another process changes groups before an edit has the lease, it reads again,
+    and is checked again: what is written is what was checked.
+
+    Args:
+        check: it takes the items and the groups
+    """
+    token = _condition.set(check)
+    try:
+        yield
+    finally:
+        _condition.reset(token)
+
+
+def check_condition(rows: Rows, draft: Draft) -> None:
+    """Checks what an edit has read, see :func:`only_if`; raises what the check raises."""
+    check = _condition.get()
+    if check is not None:
+        check(rows, draft)
 
 
 def stored_rows(store: LabelStore, target: Target) -> list[tuple[str, str, GroupLabel | None]]:

@@ -34,6 +34,8 @@ ANSWER: Mapping[str, Check] = {
     "skip": take.listed(take.short, 50, "ids of questions"),
 }
 """What an answer is."""
+SIZES, SHOWN_IN = take.optional(take.sizes), take.optional(take.whole(0, take.MAX_ID))
+"""What was shown: the numbers of images of groups; the group in which images were, 0 for none."""
 _CHECKS: Mapping[str, Mapping[str, Check]] = {
     "open": {},
     "groups": {
@@ -63,19 +65,30 @@ _CHECKS: Mapping[str, Mapping[str, Check]] = {
     "cancel": {"id": take.short},
     "answer": ANSWER,
     "answers": {"answers": take.answers(ANSWER, ("question", "kind", "said", "shown"))},
-    "confirm": {"groups": take.group_ids, "sizes": take.optional(take.sizes)},
+    "confirm": {"groups": take.group_ids, "sizes": SIZES},
     "ignore": {
         "groups": take.optional(take.group_ids),
         "items": take.optional(take.items),
-        "sizes": take.optional(take.sizes),
+        "sizes": SIZES,
+        "group": SHOWN_IN,
     },
-    "rename": {"group": take.group_id, "name": take.name, "merge": switch},
-    "merge": {"groups": take.group_ids, "name": take.optional(take.name), "sizes": take.optional(take.sizes)},
-    "split": {"group": take.group_id, "k": take.optional(take.whole(2, 100)), "parts": take.optional(take.parts)},
-    "keep_apart": {"groups": take.group_ids},
-    "keep_together": {"groups": take.group_ids},
-    "move": {"items": take.items, "to": take.optional(take.group_id), "name": take.optional(take.name)},
-    "reject": {"items": take.items, "group": take.optional(take.group_id)},
+    "rename": {"group": take.group_id, "name": take.name, "merge": switch, "sizes": SIZES},
+    "merge": {"groups": take.group_ids, "name": take.optional(take.name), "sizes": SIZES},
+    "split": {
+        "group": take.group_id,
+        "k": take.optional(take.whole(2, 100)),
+        "parts": take.optional(take.parts),
+        "sizes": SIZES,
+    },
+    "keep_apart": {"groups": take.group_ids, "sizes": SIZES},
+    "keep_together": {"groups": take.group_ids, "sizes": SIZES},
+    "move": {
+        "items": take.items,
+        "to": take.optional(take.group_id),
+        "name": take.optional(take.name),
+        "group": SHOWN_IN,
+    },
+    "reject": {"items": take.items, "group": SHOWN_IN},
     "two": {"items": take.items},
     "cover": {"group": take.group_id, "items": take.items},
     "undo": {"number": take.optional(take.whole(1, take.MAX_ID))},

@@ -1,6 +1,7 @@
 """The methods of the panel that write, each by one function that Python has as well."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from ...grouping import split_group
@@ -15,6 +16,7 @@ from ...labels.edits import (
     rename_group,
     set_cover,
 )
+from ...labels.edits.members import only_if
 from ...labels.history import last_done, redo, undo
 from ...labels.reports import ApplyReport, action_text
 from ...review.answers import answer as answer_question
@@ -27,6 +29,7 @@ from ...review.work import WORKS, ProgressCallback, in_turn
 from ...storage.person import working_as
 from ...storage.targets import items_view
 from .calls import Call, progress
+from .expected import Shown
 from .reading import asked
 
 Result = dict[str, Any]
@@ -45,8 +48,10 @@ def _do(call: Call, task: Callable[[ReviewBoard, ProgressCallback], Result]) -> 
     return WORKS.do(work)
 
 
-def _edit(call: Call, function: Callable[..., Any], *arguments: Any, **options: Any) -> Result:
-    """Calls an edit of the whole dataset, or of some items of it."""
+def _edit(
+    call: Call, function: Callable[..., Any], *arguments: Any, shown: Shown | None = None, **options: Any
+) -> Result:
+    """Calls an edit of the whole dataset, or of some items of it, if they are as they were shown."""
 
     def task(board: ReviewBoard, progress: ProgressCallback) -> Result:
         ids = options.get("items")
@@ -54,7 +59,10 @@ def _edit(call: Call, function: Callable[..., Any], *arguments: Any, **options: 
         target = board.store.target
         view = target.view if ids is None else items_view(target, ids)
         path = {"group_field": board.source.group_field, "patches_field": target.patches_field}
-        report = function(view, *map(_reference(board), arguments), **others, **path, progress=progress)
+        reference = _reference(board)
+        condition = nullcontext() if shown is None else only_if(lambda rows, draft: shown.check(rows, draft, reference))
+        with condition:
+            report = function(view, *map(reference, arguments), **others, **path, progress=progress)
         return _reported(board, report)
 
     return _do(call, task)
@@ -113,18 +121,22 @@ def answers(call: Call, *, answers: list[Result]) -> Result:
     return {"results": results}
 
 
-def _check_sizes(board: ReviewBoard, sizes: Mapping[str, int] | None) -> None:
-    """Refuses groups that have more or fewer images than when they were shown."""
-    for key, n in (sizes or {}).items():
-        if len(board.members(int(key))) != n:
-            raise ReviewError("stale", f"the group {key} had {n} images when it was shown, and has others now")
+Sizes = Mapping[str, int] | None
+"""The numbers of images of groups as they were shown, by their ids."""
 
 
-def confirm(call: Call, *, groups: list[int], sizes: Mapping[str, int] | None = None) -> Result:
+def _of_groups(
+    call: Call, function: Callable[..., Any], about: list[int], /, *arguments: Any, sizes: Sizes, **options: Any
+) -> Result:
+    """Calls an edit of some groups, if they have as many images as when they were shown."""
+    shown = Shown(sizes)
+    shown.check_names(about)
+    return _edit(call, function, *arguments, shown=shown, **options)
+
+
+def confirm(call: Call, *, groups: list[int], sizes: Sizes = None) -> Result:
     """Confirms all images of groups."""
-    board = call.board()
-    _check_sizes(board, sizes)
-    return _edit(call, confirm_items, groups=_reference(board)(groups))
+    return _of_groups(call, confirm_items, groups, sizes=sizes, groups=_reference(call.board())(groups))
 
 
 def ignore_all(
@@ -132,72 +144,68 @@ def ignore_all(
     *,
     groups: list[int] | None = None,
     items: list[str] | None = None,
-    sizes: Mapping[str, int] | None = None,
+    sizes: Sizes = None,
+    group: int | None = None,
 ) -> Result:
     """Ignores images, or all of groups."""
     if (groups is None) == (items is None):
         raise ReviewError("invalid", "groups or items are expected, one of the two")
-    board = call.board()
-    _check_sizes(board, sizes)
-    return _edit(call, ignore, groups=_reference(board)(groups), items=items)
+    if groups is None:
+        return _edit(call, ignore, items=items, shown=Shown(group=group))
+    return _of_groups(call, ignore, groups, sizes=sizes, groups=_reference(call.board())(groups))
 
 
-def rename(call: Call, *, group: int, name: str, merge: bool = False) -> Result:
+def rename(call: Call, *, group: int, name: str, merge: bool = False, sizes: Sizes = None) -> Result:
     """Names a group; with a name that another one has, the two can be merged."""
-    board = call.board()
     if merge:
-        other = board.named(name, but=group)
+        other = call.board().named(name, but=group)
         if other is not None:
-            return _edit(call, merge_groups, [group, other], name=name)
-    done = _edit(call, rename_group, group, name)
+            groups = [group, other]
+            return _of_groups(call, merge_groups, groups, groups, name=name, sizes=sizes)
+    done = _of_groups(call, rename_group, [group], group, name, sizes=sizes)
     problem = done.get("problem")
     if problem and problem["code"] == "choose":
         problem["action"] = action("Merge the two", "rename", group=group, name=name, merge=True)
     return done
 
 
-def merge(call: Call, *, groups: list[int], name: str | None = None, sizes: Mapping[str, int] | None = None) -> Result:
+def merge(call: Call, *, groups: list[int], name: str | None = None, sizes: Sizes = None) -> Result:
     """Merges groups."""
-    _check_sizes(call.board(), sizes)
-    return _edit(call, merge_groups, groups, name=name or None)
+    return _of_groups(call, merge_groups, groups, groups, name=name or None, sizes=sizes)
 
 
-def split(call: Call, *, group: int, k: int | None = None, parts: list[list[str]] | None = None) -> Result:
+def split(
+    call: Call, *, group: int, k: int | None = None, parts: list[list[str]] | None = None, sizes: Sizes = None
+) -> Result:
     """Divides a group, along its own linkage or as given."""
-    return _edit(call, split_group, group, k=k, parts=parts)
+    return _of_groups(call, split_group, [group], group, k=k, parts=parts, sizes=sizes)
 
 
-def part(call: Call, *, groups: list[int]) -> Result:
+def part(call: Call, *, groups: list[int], sizes: Sizes = None) -> Result:
     """Keeps groups apart."""
-    return _edit(call, keep_apart, groups)
+    return _of_groups(call, keep_apart, groups, groups, sizes=sizes)
 
 
-def join(call: Call, *, groups: list[int]) -> Result:
+def join(call: Call, *, groups: list[int], sizes: Sizes = None) -> Result:
     """Keeps a group, or several, together."""
-    return _edit(call, keep_together, groups)
+    return _of_groups(call, keep_together, groups, groups, sizes=sizes)
 
 
-def put(call: Call, *, items: list[str], to: int | None = None, name: str | None = None) -> Result:
+def put(
+    call: Call, *, items: list[str], to: int | None = None, name: str | None = None, group: int | None = None
+) -> Result:
     """Moves images to a group, a named one or a new one."""
-    return _edit(call, move, to if to is not None else (name or None), items=items)
-
-
-def _check_group(board: ReviewBoard, items: Sequence[str], group: int | None) -> None:
-    """Refuses images that are not in the group in which they were shown."""
-    if group is not None and any(board.group_ids[board.place[each]] != group for each in items if each in board.place):
-        raise ReviewError("stale", "the image is in another group now")
+    return _edit(call, move, to if to is not None else (name or None), items=items, shown=Shown(group=group))
 
 
 def refuse(call: Call, *, items: list[str], group: int | None = None) -> Result:
     """Says that images are not of their group."""
-    _check_group(call.board(), items, group)
-    return _edit(call, reject, items=items)
+    return _edit(call, reject, items=items, shown=Shown(group=group))
 
 
 def cover(call: Call, *, group: int, items: list[str]) -> Result:
     """Chooses the cover of a group."""
-    _check_group(call.board(), items, group)
-    return _edit(call, set_cover, items=items)
+    return _edit(call, set_cover, items=items, shown=Shown(group=group))
 
 
 def two(call: Call, *, items: list[str]) -> Result:
