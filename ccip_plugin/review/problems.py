@@ -7,6 +7,7 @@ from typing import Any
 from ..core.errors import CCIPError
 from ..core.identity.groups import GroupNameError
 from ..labels.edits.chosen import NoSuchGroupError
+from ..labels.edits.members import ItemsGoneError
 from ..labels.edits.merging import SeveralNamesError
 from ..labels.edits.names import NameTakenError
 from ..labels.identities import StaleGroupsError
@@ -21,6 +22,7 @@ CODES = ("no_dataset", "no_embeddings", "no_groups", "choose", "stale", "gone", 
 _OF_ERRORS: tuple[tuple[type[Exception], str], ...] = (
     (StaleGroupsError, "stale"),
     (NoSuchGroupError, "gone"),
+    (ItemsGoneError, "gone"),
     (DatasetGoneError, "gone"),
     (LeaseHeldError, "busy"),
     (NameTakenError, "choose"),

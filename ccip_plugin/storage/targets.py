@@ -259,6 +259,18 @@ def items_view(target: Target, ids: Sequence[str]) -> fo.DatasetView:
     return samples.select(list(ids))
 
 
+def named_ids(target: Target) -> list[str]:
+    """The ids by which a view names its items, whether or not there are any; none where it does not."""
+    ids: list[str] = []
+    for stage in [] if target.is_whole else stages(target.view):
+        if target.is_patches and isinstance(stage, fo.SelectLabels):
+            labels = stage.labels or ()
+            ids += [str(each) for each in [*(stage.ids or ()), *(label["label_id"] for label in labels)]]
+        elif not target.is_patches and isinstance(stage, fo.Select):
+            ids += map(str, stage.sample_ids)
+    return list(dict.fromkeys(ids))
+
+
 def batched(items: Iterable[T]) -> Iterator[tuple[T, ...]]:
     """Splits items into tuples of at most :data:`CHUNK`."""
     iterator = iter(items)

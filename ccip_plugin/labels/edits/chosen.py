@@ -20,7 +20,7 @@ from ..identities import StaleGroupsError, load_registry
 from ..store import LabelStore
 from ..tables import GroupLabel, table_of
 from .by_hand import record_by_hand
-from .members import check_condition, follow_last_images, group_in, name_forms, named_items, stored_rows
+from .members import check_condition, chosen_rows, follow_last_images, group_in, name_forms, named_items, stored_rows
 from .report import EditReport, about_groups
 
 GroupRef = str | int
@@ -203,7 +203,7 @@ def _follow_last_images(made: Edit) -> None:
 def _read(store: LabelStore, action: str, groups: Sequence[GroupRef] | None, others: Sequence[GroupRef]) -> Edit:
     path = store.path
     if groups is None:
-        rows = stored_rows(store, store.target)
+        rows = chosen_rows(store)
         named = {(label.group_id, label.group_name) for _, _, label in rows if label is not None and label.group_name}
         refs = [*others, *(group_id for group_id, _ in named if group_id), *(name for _, name in named if name)]
         return Edit(store, action, rows, _load(store, refs))

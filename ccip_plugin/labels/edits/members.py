@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import replace
 
+from bson import ObjectId
 from bson.regex import Regex
 from fiftyone import ViewField as F
 
 from ...core.identity.groups import Draft, is_too_long
 from ...core.plain import BLANKS, canonical_name
-from ...storage.targets import Target, batched
+from ...storage.targets import Target, TargetError, batched, named_ids
 from ..store import LabelStore
 from ..tables import GroupLabel
 from ..writer import Raw
@@ -25,6 +26,16 @@ Rows = Sequence[tuple[str, str, GroupLabel | None]]
 """Items: their ids, those of their samples, and their labels."""
 
 _condition: ContextVar[Callable[[Rows, Draft], None] | None] = ContextVar("ccip_condition_of_edits", default=None)
+
+
+class ItemsGoneError(TargetError):
+    """None of the images or detections that a view names by their ids is in the dataset any more."""
+
+    def __init__(self, noun: str, ids: Sequence[str]):
+        what = f"the {noun[:-1]} {ids[0]} is not" if len(ids) == 1 else f"none of these {len(ids):,} {noun} is"
+        such = "" if len(ids) == 1 else f", such as {ids[0]}"
+        super().__init__(f"{what} in the dataset any more{such}: deleted meanwhile")
+        self.ids = tuple(ids)
 
 
 @contextlib.contextmanager
@@ -61,6 +72,26 @@ def stored_rows(store: LabelStore, target: Target) -> list[tuple[str, str, Group
         (item_id, sample_id, store.from_raw(stored.get(item_id)))
         for item_id, sample_id in zip(ids, sample_ids, strict=True)
     ]
+
+
+def chosen_rows(store: LabelStore) -> list[tuple[str, str, GroupLabel | None]]:
+    """The items of a view with their labels.
+
+    Raises:
+        ItemsGoneError: it names them by their ids, and none is in the dataset any more
+    """
+    rows = stored_rows(store, store.target)
+    ids = [] if rows else named_ids(store.target)
+    if ids and not _has_any(store, ids):
+        raise ItemsGoneError(store.target.noun, ids)
+    return rows
+
+
+def _has_any(store: LabelStore, ids: Iterable[str]) -> bool:
+    """Whether the dataset has any of some items."""
+    path = store.target.path("_id") if store.target.is_patches else "_id"
+    wanted = [ObjectId(each) for each in ids if ObjectId.is_valid(each)]
+    return store.documents.find_one({path: {"$in": wanted}}, {"_id": True}) is not None
 
 
 def name_forms(names: Iterable[str]) -> list[str | Regex]:

@@ -22,7 +22,7 @@ from ..reports import action_text, refused_text
 from ..store import LabelStore
 from ..tables import GroupLabel, table_of
 from .by_hand import record_by_hand
-from .members import check_condition, stored_rows
+from .members import check_condition, chosen_rows
 from .report import about_groups
 
 _NAMED = 5  # groups that are named in a sentence
@@ -146,7 +146,7 @@ def reject(
 
 
 def _reject(store: LabelStore, dry_run: bool, progress: ProgressCallback | None) -> Rejection:
-    labels = stored_rows(store, store.target)
+    labels = chosen_rows(store)
     draft = Draft(load_registry_of(store.target.dataset, store.path, [label for _, _, label in labels]))
     check_condition(labels, draft)
     removed = GroupLabel(UNASSIGNED, None, STATUS_AUTO, assigned=UNASSIGNED)

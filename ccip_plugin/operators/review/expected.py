@@ -16,10 +16,12 @@ class Shown:
     Attributes:
         sizes: the numbers of images of its groups, by their ids as texts
         group: the group in which its images were shown, 0 for none
+        items: the ids of its images or detections
     """
 
     sizes: Mapping[str, int] | None = None
     group: int | None = None
+    items: Sequence[str] | None = None
 
     def check_names(self, groups: Sequence[int]) -> None:
         """Checks that numbers of images are of the groups of the edit.
@@ -41,6 +43,9 @@ class Shown:
         Raises:
             ReviewError: it is not as it was shown
         """
+        gone = set(self.items or ()).difference(item_id for item_id, _, _ in rows)
+        if gone:
+            raise ReviewError("gone", f"nothing was changed: {_gone(sorted(gone))}")
         counts = Counter(group_in(draft, label) for _, _, label in rows)
         for key, shown in (self.sizes or {}).items():
             group_id = draft.find(reference(int(key)))
@@ -52,6 +57,12 @@ class Shown:
             expected = draft.find(reference(self.group)) if self.group else None
             if (self.group and expected is None) or counts.keys() - {expected}:
                 raise _stale("an image is in another group now")
+
+
+def _gone(ids: Sequence[str]) -> str:
+    if len(ids) == 1:
+        return f"the image {ids[0]} is not in the dataset any more"
+    return f"{len(ids):,} of the images are not in the dataset any more, such as {ids[0]}"
 
 
 def _stale(why: str) -> ReviewError:

@@ -151,7 +151,7 @@ def ignore_all(
     if (groups is None) == (items is None):
         raise ReviewError("invalid", "groups or items are expected, one of the two")
     if groups is None:
-        return _edit(call, ignore, items=items, shown=Shown(group=group))
+        return _edit(call, ignore, items=items, shown=Shown(group=group, items=items))
     return _of_groups(call, ignore, groups, sizes=sizes, groups=_reference(call.board())(groups))
 
 
@@ -195,17 +195,18 @@ def put(
     call: Call, *, items: list[str], to: int | None = None, name: str | None = None, group: int | None = None
 ) -> Result:
     """Moves images to a group, a named one or a new one."""
-    return _edit(call, move, to if to is not None else (name or None), items=items, shown=Shown(group=group))
+    shown = Shown(group=group, items=items)
+    return _edit(call, move, to if to is not None else (name or None), items=items, shown=shown)
 
 
 def refuse(call: Call, *, items: list[str], group: int | None = None) -> Result:
     """Says that images are not of their group."""
-    return _edit(call, reject, items=items, shown=Shown(group=group))
+    return _edit(call, reject, items=items, shown=Shown(group=group, items=items))
 
 
 def cover(call: Call, *, group: int, items: list[str]) -> Result:
     """Chooses the cover of a group."""
-    return _edit(call, set_cover, items=items, shown=Shown(group=group))
+    return _edit(call, set_cover, items=items, shown=Shown(group=group, items=items))
 
 
 def two(call: Call, *, items: list[str]) -> Result:
