@@ -25,6 +25,7 @@ __all__ = [
     "confirm",
     "count_missing",
     "delete_grouping",
+    "detect_characters",
     "drop_change",
     "evaluate_groups",
     "evaluate_model",
@@ -76,6 +77,7 @@ __all__ = [
 if TYPE_CHECKING:
     from .brain.similarity import compute_similarity
     from .brain.visualization import compute_visualization
+    from .detection import detect_characters
     from .embeddings import compute_embeddings, count_missing, load_embeddings
     from .evaluation import (
         calibrate,
@@ -127,6 +129,7 @@ if TYPE_CHECKING:
 _MODULES = {
     "brain.similarity": ("compute_similarity",),
     "brain.visualization": ("compute_visualization",),
+    "detection": ("detect_characters",),
     "embeddings": (
         "compute_embeddings",
         "count_missing",

@@ -247,6 +247,7 @@ def package_table() -> str:
 PARTS: Mapping[str, Callable[[], str]] = {
     "functions": functions,
     "embedding-options": lambda: options_of("compute_embeddings"),
+    "detection-options": lambda: options_of("detect_characters"),
     "grouping-options": lambda: options_of("group_characters"),
     "operators": operators,
     "models": models,

@@ -28,6 +28,7 @@ FUNCTIONS = {
     "confirm",
     "count_missing",
     "delete_grouping",
+    "detect_characters",
     "drop_change",
     "evaluate_groups",
     "evaluate_model",

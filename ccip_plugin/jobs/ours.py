@@ -8,6 +8,7 @@ import fiftyone as fo
 
 from ..brain.runs import ORIGIN
 from ..core.registry import MODELS
+from ..detection.store import DESCRIPTIONS as OF_DETECTIONS
 from ..embeddings.provenance import read_provenance
 from ..embeddings.store import DESCRIPTIONS as OF_EMBEDDINGS
 from ..labels.decisions.field import DESCRIPTION as OF_DECISIONS
@@ -139,7 +140,7 @@ def _embeddings(dataset: fo.Dataset, schema: Mapping[str, fo.Field]) -> tuple[li
 
 def _marked(schema: Mapping[str, fo.Field]) -> list[str]:
     """Fields that say of themselves that they are ours."""
-    descriptions = {*OF_EMBEDDINGS, OF_DECISIONS, OF_THUMBNAILS, ROLLUP}
+    descriptions = {*OF_EMBEDDINGS, *OF_DETECTIONS.values(), OF_DECISIONS, OF_THUMBNAILS, ROLLUP}
     return [path for path, field in schema.items() if field.description in descriptions or (field.info or {}).get(MARK)]
 
 

@@ -20,6 +20,7 @@ from demo.world import make_world
 from scripts.local_services import free_port
 from tests.docs.pages import PAGES, README, ROOT, blocks
 from tests.support import network_guard, services, tiny_models
+from tests.support.detection.rectangles import write_fixed_detector
 from tests.support.published import served_archive
 
 NOT_RUN = {"make test": "it runs all tests, and this one is among them"}
@@ -77,6 +78,7 @@ def environment(mongo, world, tmp_path_factory):
     (folder / "plugins").mkdir()
     for name in MODELS:
         tiny_models.write_model_dir(folder / "models", name=name)
+    write_fixed_detector(folder / "models" / "person_detect_v1.1_m" / "model.onnx")
     commands = folder / "bin"
     commands.mkdir()
     (commands / "ccip").write_text(f'#!/bin/sh\nexec "{sys.executable}" -c "{OWN_PYTHON}" "$@"\n', encoding="utf-8")
@@ -200,7 +202,7 @@ def test_the_job(environment, pictures, tmp_path):
     pictures.reload()
     assert len(pictures) > N_PICTURES
     assert pictures.count("character_group.label") > N_PICTURES
-    assert pictures.count("detections.detections.character_group") == N_PICTURES
+    assert pictures.count("persons.detections.character_group") == N_PICTURES
     assert list(tmp_path.iterdir()) == []
 
 
@@ -218,7 +220,7 @@ def test_the_example(environment, pictures, tmp_path):
     assert done.returncode == 0, done.stderr
     pictures.reload()
     assert pictures.count("character_group.label") == N_PICTURES
-    assert pictures.count("detections.detections.character_group") == N_PICTURES
+    assert pictures.count("persons.detections.character_group") == N_PICTURES
 
 
 def test_examples_of_other_pages(environment, pictures, world, tmp_path):

@@ -77,6 +77,31 @@ def write_detector(path: Path, layout: str = "yolo", **options: object) -> Path:
     return path
 
 
+def write_fixed_detector(path: Path, box: tuple[float, float, float, float] = (0.1, 0.1, 0.8, 0.8)) -> Path:
+    """Writes a detector that finds one person at the same place of every image: x, y, width, height as shares."""
+    x, y, width, height = (64 * each for each in box)
+    column = np.array([x + width / 2, y + height / 2, width, height, 0.9], np.float32).reshape(1, 5, 1)
+    graph = _Graph()
+    nothing = graph.do("Mul", graph.do("ReduceMean", "images", axes=[1, 2, 3], keepdims=0), graph.constant(0))
+    graph.nodes.append(helper.make_node("Add", [graph.constant(column), nothing], ["output0"]))
+    model = helper.make_model(
+        helper.make_graph(
+            graph.nodes,
+            "fixed",
+            [helper.make_tensor_value_info("images", TensorProto.FLOAT, [1, 3, 64, 64])],
+            [helper.make_tensor_value_info("output0", TensorProto.FLOAT, [1, 5, 1])],
+            graph.constants,
+        ),
+        opset_imports=[helper.make_opsetid("", 17)],
+        ir_version=9,
+    )
+    helper.set_model_props(model, {"names": "{0: 'person'}", "imgsz": "[64, 64]"})
+    onnx.checker.check_model(model)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    onnx.save(model, path)
+    return path
+
+
 def _box(graph: _Graph, color: tuple[int, int, int], width: int, height: int) -> tuple[list[str], str]:
     """Left, top, right, bottom of the pixels of a colour, each ``(1, 1, 1)``, and the share of it they cover."""
     wanted = graph.constant(np.reshape(color, (1, 3, 1, 1)) / 255.0)
