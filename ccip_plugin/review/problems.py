@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from ..core.errors import CCIPError
+from ..core.errors import CCIPError, printable
 from ..core.identity.groups import GroupNameError
 from ..labels.edits.chosen import NoSuchGroupError
 from ..labels.edits.members import ItemsGoneError
@@ -18,6 +18,9 @@ logger = logging.getLogger(__name__)
 
 CODES = ("no_dataset", "no_embeddings", "no_groups", "choose", "stale", "gone", "busy", "token", "updated")
 """The codes of :class:`ReviewError`; ``invalid`` and ``failed`` are those of all other errors."""
+
+LONGEST = 1_000
+"""The most characters of a sentence: two names, and what is said of them. Of a longer one the beginning is told."""
 
 _OF_ERRORS: tuple[tuple[type[Exception], str], ...] = (
     (StaleGroupsError, "stale"),
@@ -70,5 +73,6 @@ def answered(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 
 def _problem(code: str, text: str, helps: dict[str, Any] | None) -> dict[str, Any]:
-    sentence = " ".join(text.split()).removesuffix(".")
+    sentence = printable(" ".join(text.split()).removesuffix("."))
+    sentence = sentence if len(sentence) <= LONGEST else f"{sentence[:LONGEST]}.."
     return {"code": code, "message": f"{sentence[:1].upper()}{sentence[1:]}.", "action": helps}

@@ -13,6 +13,8 @@ from ..storage.runs import RunKind
 from ..storage.targets import all_images, field_path, resolve, split_path
 from .problems import ReviewError, action
 
+_SHOWN = 100  # characters of a path, in a sentence
+
 
 @dataclass(frozen=True)
 class Source:
@@ -79,7 +81,9 @@ def chosen_source(dataset: fo.Dataset, given: dict[str, Any] | None) -> Source:
         if wanted in sources:
             return wanted
         if sources:
-            raise ReviewError("choose", f"{wanted.path!r} has no character groups any more: choose another field")
+            raise ReviewError(
+                "choose", f"{wanted.path[:_SHOWN]!r} has no character groups any more: choose another field"
+            )
     if len(sources) > 1:
         raise ReviewError("choose", "several fields have character groups: choose the one to review")
     if not sources:

@@ -10,13 +10,23 @@ from .internals import dataset_document, reload_schema
 from .lease import lease
 
 _LEASE = "schema"
+_SHOWN = 100  # characters of a name, in a sentence
+
+
+def has_dataset(name: str) -> bool:
+    """Whether there is a dataset of a name; none has one that is no valid text, as half of a surrogate pair."""
+    try:
+        return bool(fo.dataset_exists(name))
+    except UnicodeError:
+        return False
 
 
 class DatasetGoneError(CCIPError):
     """The dataset was deleted."""
 
     def __init__(self, name: str):
-        super().__init__(f"the dataset {name!r} was deleted")
+        shown = repr(name) if len(name) <= _SHOWN else f"{name[:_SHOWN]!r}..."
+        super().__init__(f"the dataset {shown} was deleted")
         self.name = name
 
 

@@ -9,6 +9,7 @@ from ...app.selection import is_id
 MAX_ITEMS, MAX_GROUPS, MAX_ID = 20_000, 1_000, 2**31
 """The most items and groups of one call, and the largest id of a group."""
 MAX_DEPTH, MAX_VALUES = 6, 2_000  # of what was shown with a question
+_NAMED, _SHOWN = 3, 40  # unknown arguments that are named, and how much of their names is shown
 
 
 def whole(low: int, high: int) -> Check:
@@ -137,7 +138,10 @@ def problems_of(given: Any, checks: Mapping[str, Check], needed: Sequence[str]) 
         given = {}
     if not isinstance(given, dict) or not all(isinstance(key, str) for key in given):
         return {"args": "an object is expected"}
-    unknown = {key[:40]: "there is no such argument" for key in given if key not in checks}
+    others = [key for key in given if key not in checks]
+    unknown = {repr(key[:_SHOWN]): "there is no such argument" for key in others[:_NAMED]}
+    if len(others) > _NAMED:
+        unknown["others"] = f"there are {len(others) - _NAMED:,} more such arguments"
     wrong = {key: problem for key, value in given.items() if key in checks and (problem := checks[key](value))}
     missing = {key: "it is missing" for key in needed if key not in given}
     return {**unknown, **wrong, **missing}

@@ -2,13 +2,13 @@
 
 from typing import Any
 
-import fiftyone as fo
 from fiftyone.operators import types
 
 from ...app import route
 from ...app.forms import Form
 from ...app.operator import CCIPOperator
 from ...app.outputs import Output
+from ...storage.schema import has_dataset
 
 PANEL = "review_characters"
 
@@ -41,7 +41,7 @@ class OpenReview(CCIPOperator):
 
     def execute(self, ctx: Any) -> dict[str, Any]:
         name = ctx.request_params.get("dataset_name")
-        if isinstance(name, str) and fo.dataset_exists(name):
+        if isinstance(name, str) and has_dataset(name):
             open_panel(ctx)
         return {}
 

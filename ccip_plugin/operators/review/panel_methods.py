@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import fiftyone as fo
 from fiftyone.operators import types
 
 from ...app import route
@@ -10,7 +9,7 @@ from ...app.forms import Form
 from ...app.operator import CCIPOperator
 from ...app.outputs import Output
 from ...review.problems import ReviewError, answered
-from ...storage.schema import DatasetGoneError
+from ...storage.schema import DatasetGoneError, has_dataset
 from .calls import Call
 from .methods import call_method, dispatch
 
@@ -58,7 +57,7 @@ class Review(CCIPOperator):
         name = ctx.request_params.get("dataset_name")
         if not isinstance(name, str) or not name:
             raise ReviewError("no_dataset", "no dataset is open: open one first")
-        if not fo.dataset_exists(name):
+        if not has_dataset(name):
             raise DatasetGoneError(name)
         params = ctx.params if isinstance(ctx.params, dict) else {}
         call = Call(ctx.dataset, is_view=bool(ctx.request_params.get("view")), ctx=ctx)
