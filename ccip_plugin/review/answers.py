@@ -1,7 +1,7 @@
 """Makes answers true: each is one change of labels and groups, or none, and is kept."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..core.review.answers import DONE, LATER, NEW, NO, NONE, PICK, SAID, TWO, UNSURE, YES
@@ -20,7 +20,7 @@ from ..storage.targets import items_view
 from .board import ReviewBoard
 from .problems import ReviewError
 from .queue import MOST_ITEMS, ReviewQueue, id_of_question, kept_of
-from .records import AnswerRecord, members_digest
+from .records import AnswerRecord, Given
 
 KINDS_ASKED = KINDS
 """The kinds of questions."""
@@ -41,40 +41,8 @@ WORDS: Mapping[tuple[str, str], str] = {
     (WHO, TWO): "the image shows two characters",
 }
 """What an answer did, by kind of question and what was said."""
-
-
-@dataclass(frozen=True)
-class Given:
-    """An answer as it came.
-
-    Attributes:
-        kind: the kind of question
-        groups: the ids of its groups; 0 for a tile that is a single image
-        sizes: the numbers of images that they had
-        members: which images these were, as digests; none of a group of which that was not shown
-        items: the ids of its items, by side or tile
-        said: what was said
-        marked: the places of the marked tiles
-        name: the name of the group, where one was typed
-        difference: what the question said
-        question: the id of the question
-    """
-
-    kind: str
-    groups: tuple[int, ...]
-    sizes: Mapping[int, int]
-    items: tuple[tuple[str, ...], ...]
-    said: str
-    marked: tuple[int, ...] = ()
-    name: str | None = None
-    difference: float | None = None
-    question: str = ""
-    members: Mapping[int, str] = field(default_factory=dict)
-
-    def is_same(self, group_id: int, items: Iterable[str]) -> bool:
-        """Whether a group has the images that it had when it was shown."""
-        ids = list(items)
-        return len(ids) == self.sizes.get(group_id) and self.members.get(group_id) in (None, members_digest(ids))
+KEPT = "it was kept already"
+"""What is said of an answer that came twice."""
 
 
 @dataclass(frozen=True)
@@ -163,7 +131,9 @@ def answer(board: ReviewBoard, queue: ReviewQueue, given: Given, *, tab: str | N
     Raises:
         ReviewError: the question is about something that is not so any more
     """
-    check_current(board, given)
+    known = kept_before(board, queue, given, tab=tab, by=by)
+    if known is not None:
+        return Answered(known.change, KEPT)
     if given.said == PICK and len(given.marked) != 1:
         raise ReviewError("invalid", "one of the groups has to be picked")
     words = _words(board, given)
@@ -180,10 +150,39 @@ def answer(board: ReviewBoard, queue: ReviewQueue, given: Given, *, tab: str | N
         features=queue.features(given.question) if is_asked else (),
         by=by,
         tab=tab,
+        given=given.digest,
     )
     report = None if given.said in (UNSURE, LATER) else _write(board, given)
     board.refresh()
     return keep(queue, replace(record, new_id=_new_id(board, given)), report, words)
+
+
+def kept_before(
+    board: ReviewBoard, queue: ReviewQueue, given: Given, *, tab: str | None, by: str | None
+) -> AnswerRecord | None:
+    """The record of the very same answer of a tab, as when the server was killed before it could say that it is kept.
+
+    It is not looked for where it may be said once more on purpose: something was changed since, and it still fits.
+
+    Args:
+        board: the groups
+        queue: the questions about them
+        given: the answer
+        tab: the tab in which it was given
+        by: who gave it
+
+    Raises:
+        ReviewError: there is none, and the question is about something that is not so any more
+    """
+    queue.records.refresh()
+    known = queue.records.kept(given.digest, tab, by)
+    try:
+        check_current(board, given)
+    except ReviewError:
+        if known is None:
+            raise
+        return known
+    return known if known is not None and queue.records.is_last_of_tab(known) else None
 
 
 def keep(queue: ReviewQueue, record: AnswerRecord, report: EditReport | None, words: str) -> Answered:

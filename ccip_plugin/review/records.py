@@ -7,7 +7,7 @@ the change of the history: when that is undone, the answer does not count any mo
 import hashlib
 import secrets
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 import fiftyone as fo
@@ -26,6 +26,47 @@ STORE, CLAIMS = "ccip_review", "ccip_review_claims"
 _UNDONE = frozenset({"undone", "undoing", "pruned"})
 _DIGITS = 8
 _KEPT_SECONDS = 600  # after which the database deletes what a tab had in hand
+
+
+@dataclass(frozen=True)
+class Given:
+    """An answer as it came.
+
+    Attributes:
+        kind: the kind of question
+        groups: the ids of its groups; 0 for a tile that is a single image
+        sizes: the numbers of images that they had
+        members: which images these were, as digests; none of a group of which that was not shown
+        items: the ids of its items, by side or tile
+        said: what was said
+        marked: the places of the marked tiles
+        name: the name of the group, where one was typed
+        difference: what the question said
+        question: the id of the question
+    """
+
+    kind: str
+    groups: tuple[int, ...]
+    sizes: Mapping[int, int]
+    items: tuple[tuple[str, ...], ...]
+    said: str
+    marked: tuple[int, ...] = ()
+    name: str | None = None
+    difference: float | None = None
+    question: str = ""
+    members: Mapping[int, str] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """The same for answers that say the same of the same groups with the same images."""
+        shown = sorted(self.sizes.items()), sorted(self.members.items())
+        said = self.said, self.marked, self.name
+        return members_digest([repr((self.kind, self.groups, self.items, shown, said))])
+
+    def is_same(self, group_id: int, items: Iterable[str]) -> bool:
+        """Whether a group has the images that it had when it was shown."""
+        ids = list(items)
+        return len(ids) == self.sizes.get(group_id) and self.members.get(group_id) in (None, members_digest(ids))
 
 
 @dataclass(frozen=True)
@@ -50,6 +91,7 @@ class AnswerRecord:
         after: the number of the last change before an answer that changed nothing
         undone: whether an answer that changed nothing was undone
         key: tells answers apart that two processes gave the same number
+        given: the digest of the answer as it came, empty where that is not known
     """
 
     number: int
@@ -69,6 +111,7 @@ class AnswerRecord:
     after: int = 0
     undone: bool = False
     key: str = ""
+    given: str = ""
 
     def stored(self) -> dict[str, Any]:
         """The answer as plain values."""
@@ -131,11 +174,28 @@ class Records:
         found = [each for each in mine if each.change is None and not each.undone]
         return found[-1] if found else None
 
+    def kept(self, digest: str, tab: str | None, by: str | None) -> AnswerRecord | None:
+        """The last record of an answer that counts, of a tab and a person.
+
+        Args:
+            digest: that of the answer as it came
+            tab: the tab
+            by: the person
+        """
+        mine = [each for each in self._records.values() if (each.given, each.tab, each.by) == (digest, tab, by)]
+        counted = {each.key for each in self.counted(self.heads())} if mine else set()
+        return max((each for each in mine if each.key in counted), key=lambda each: each.number, default=None)
+
+    def is_last_of_tab(self, record: AnswerRecord) -> bool:
+        """Whether a tab has said nothing since an answer, and nothing was changed but by answers in other tabs."""
+        later = (each for each in self._records.values() if each.tab == record.tab and not each.undone)
+        return all(each.number <= record.number for each in later) and self.is_last(record)
+
     def is_last(self, record: AnswerRecord) -> bool:
-        """Whether nothing was changed after an answer that changed nothing, but for answers in other tabs."""
+        """Whether nothing was changed after an answer, but for answers in other tabs."""
         elsewhere = {each.change for each in self._records.values() if each.tab != record.tab}
         done = {number for number, head in self.heads().items() if head.get("state") not in _UNDONE}
-        return {number for number in done if number > record.after} <= elsewhere
+        return {number for number in done if number > (record.change or record.after)} <= elsewhere
 
     def add(self, record: AnswerRecord) -> AnswerRecord:
         """Keeps an answer, under the next number."""
