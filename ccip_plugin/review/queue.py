@@ -51,7 +51,7 @@ class ReviewQueue:
         self._board = weakref.proxy(board)
         self._lock = threading.RLock()
         self._ranking, self._probabilities = Ranking(), Probabilities()
-        self.memory, self._seen = Memory(), (-1, -1, -1)
+        self.memory, self._seen = Memory(), (-1, -1, (-1, ""))
         self._claims: dict[str, tuple[frozenset[str], float]] = {}
         self._features: dict[str, tuple[tuple[float, ...], ...]] = {}
         self._large: dict[str, tuple[tuple[str, ...], ...]] = {}
@@ -70,7 +70,7 @@ class ReviewQueue:
         board = self._board
         with board.lock, self._lock:
             self.records.refresh()
-            seen = board.generation, board.revision, self.records.n
+            seen = board.generation, board.revision, self.records.state
             if self._seen == seen:
                 return
             heads = self.records.heads()
@@ -113,8 +113,7 @@ class ReviewQueue:
         last = self.records.last_without_change(tab)
         if last is None or not self.records.is_last(last):
             return False
-        self.records.put(replace(last, undone=True))
-        self._seen = (-1, -1, -1)
+        self.records.undo(last)
         self.refresh()
         return True
 

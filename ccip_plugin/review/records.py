@@ -139,15 +139,24 @@ class Records:
         self._dataset, self._path = dataset, path
         self._store = ExecutionStore.create(STORE, dataset_id(dataset))
         self._records: dict[str, AnswerRecord] = {}
+        self._undone = ""
 
     @property
     def n(self) -> int:
         """Number of answers, those that were undone as well."""
         return len(self._records)
 
+    @property
+    def state(self) -> tuple[int, str]:
+        """Changes with every answer, and every one that is undone."""
+        return len(self._records), self._undone
+
     def refresh(self) -> None:
-        """Reads the answers that are new."""
+        """Reads the answers that are new; all, where an earlier one was undone by another process."""
         number, prefix = self._last(), f"{self._path}/"
+        undone = "".join(store_values(self._dataset, STORE, self._undone_key).values())
+        if undone != self._undone:
+            number, self._undone = 0, undone
         while found := store_values(self._dataset, STORE, f"{prefix}{number:0{_DIGITS}d}" if number else prefix):
             self._records |= {key: AnswerRecord.from_stored(values) for key, values in found.items()}
             if not number:
@@ -204,6 +213,17 @@ class Records:
 
     def _last(self) -> int:
         return max((each.number for each in self._records.values()), default=0)
+
+    def undo(self, record: AnswerRecord) -> None:
+        """Says of an answer that changed nothing that it was undone; other processes see it at their next refresh."""
+        self.put(replace(record, undone=True))
+        self._undone = secrets.token_hex(8)
+        self._store.set(self._undone_key, self._undone)
+
+    @property
+    def _undone_key(self) -> str:
+        """Where it is kept which answer was undone last: as a random text."""
+        return f"{self._path}#undone"
 
     def put(self, record: AnswerRecord) -> AnswerRecord:
         """Writes an answer."""
