@@ -101,8 +101,50 @@ def test_a_group_that_was_joined_and_divided_again(panel, alike):
     assert len(row["groups"]) == 2 and sorted(row["items"]) == sorted(ids[:8])
     restart()
     assert [each["id"] for each in one.read("disputes")["rows"]] == [row["id"]]
-    say(panel(data, "third"), "same", "same", dict.fromkeys(row["groups"], 4), [])
-    assert [each["about"] for each in one.read("disputes")["rows"]] == ["two parts of 'char_0001'"]
+    third = panel(data, "third")
+    say(third, "same", "same", dict.fromkeys(row["groups"], 4), [])
+    assert one.read("disputes")["rows"] == [], "the third answer settles it"
+    restart()
+    assert one.read("disputes")["rows"] == []
+    assert third.write("undo")["progress"]["disputes"] == 1
+    assert [each["id"] for each in one.read("disputes")["rows"]] == [row["id"]]
+
+
+@pytest.mark.parametrize("verdict", ["same", "different"])
+def test_a_later_answer_settles_it_and_undo_lists_it_again(panel, alike, verdict):
+    """Also one about the two parts of the group that the two have become."""
+    one, _ = said_twice(panel, alike)
+    (row,) = one.read("disputes")["rows"]
+    ids, third = alike.values("id"), panel(alike, "third")
+    say(third, "halves", verdict, {1: 8}, [ids[:4], ids[4:8]])
+    for _ in range(2):
+        assert one.read("disputes") == {"rows": [], "n": 0}
+        restart()
+    assert third.write("undo")["progress"]["disputes"] == 1
+    assert [each["id"] for each in one.read("disputes")["rows"]] == [row["id"]]
+
+
+def test_cannot_tell_settles_nothing(panel, alike):
+    one, _ = said_twice(panel, alike)
+    ids = alike.values("id")
+    say(panel(alike, "third"), "halves", "unsure", {1: 8}, [ids[:4], ids[4:8]])
+    assert one.read("disputes")["n"] == 1
+
+
+def test_a_fourth_answer_that_contradicts_the_third_lists_it_again(panel, made):
+    data = made("aaaaaabbbbbb", persistent=True)
+    tab, item = panel(data, "one"), data.values("id")[6]
+    n = []
+    for said, size, marked in (
+        ("out", 6, [item]),
+        ("in", 5, [item]),
+        ("out", 6, []),
+        ("out", 6, [item]),
+        ("in", 5, [item]),
+    ):
+        say(tab, said, "done", {2: size}, [[item]], marked)
+        n.append(tab.read("disputes")["n"])
+    assert n == [0, 1, 0, 1, 0]
 
 
 def test_an_image_and_a_group(panel, made):

@@ -15,6 +15,9 @@ LATER = 20
 Matter = frozenset[int] | tuple[int, int]
 """Two group ids; or an image and a group: row and group id."""
 
+Said = tuple[int, bool]
+"""The number of an answer, and whether it was that it is one character."""
+
 _MOST_TIMES = 2  # an answer is checked once; a contradiction is put a third time
 _SLIPS, _SLIPS_OF = 15.0, 1000.0  # assumed slips of the reviewer, and in how many answers
 _FOUND = 2.0  # a slip that another answer contradicts stands for so many
@@ -37,7 +40,7 @@ class Evidence:
     different: int = 0
     last: int = 0
     closed_until: int = 0
-    answers: list[tuple[int, bool]] = field(default_factory=list)
+    answers: list[Said] = field(default_factory=list)
 
     @property
     def n(self) -> int:
@@ -48,6 +51,11 @@ class Evidence:
     def n_slips(self) -> int:
         """How many of the answers the others contradict."""
         return min(self.same, self.different)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the last answer contradicts the ones before; the next answer settles it."""
+        return _is_open(self.answers)
 
     def add(self, is_same: bool, number: int) -> None:
         """Records an answer."""
@@ -175,16 +183,19 @@ class Memory:
         self._add(self._evidence(matter), is_same)
 
     def contradictions(self) -> list[tuple[Matter, Evidence]]:
-        """Matters with answers of both kinds, the latest first."""
+        """Matters whose last answer contradicts the ones before, the latest first."""
         both: list[tuple[Matter, Evidence]] = [*self._pairs.items(), *self._images.items()]
-        return sorted((each for each in both if each[1].n_slips), key=lambda each: -each[1].last)
+        return sorted((each for each in both if each[1].is_open), key=lambda each: -each[1].last)
 
     def contradicted(self) -> list[Contradicted]:
-        """What has answers of both kinds, divisions of groups as well, the latest first.
+        """What has answers that contradict each other, divisions of groups as well, the latest first.
 
-        Two groups can be parts of one before or after: what has all its answers from another matter is left out.
+        Two groups can be parts of one before or after: what has all its answers from another matter is left out, and
+        what an answer about the other one has settled.
         """
         found: list[Contradicted] = [*self.contradictions(), *self.contradicted_cuts()]
+        told = _Told(self._pairs.values(), [cut.evidence for each in self._cuts.values() for cut in each])
+        found = [each for each in found if _is_image(each[0]) or _is_open(told.with_others(each[1]))]
         answers = [frozenset(evidence.answers) for _, evidence in found]
         once = [
             each
@@ -197,8 +208,8 @@ class Memory:
         return sorted(once, key=lambda each: -each[1].last)
 
     def contradicted_cuts(self) -> list[tuple[tuple[int, Cut], Evidence]]:
-        """Divisions of groups with answers of both kinds, each with the group, the latest first."""
-        cuts = [(group_id, cut) for group_id, each in self._cuts.items() for cut in each if cut.evidence.n_slips]
+        """Divisions of groups whose last answer contradicts the ones before, each with its group, the latest first."""
+        cuts = [(group_id, cut) for group_id, each in self._cuts.items() for cut in each if cut.evidence.is_open]
         cuts.sort(key=lambda each: -each[1].evidence.last)
         return [(each, each[1].evidence) for each in cuts]
 
@@ -286,6 +297,45 @@ class Memory:
         self._cuts.setdefault(new, []).extend(self._cuts.pop(old, []))
         if old in self.whole:
             self.whole = (self.whole - {old}) | {new}
+
+
+class _Told:
+    """Answers about two groups and about two parts of one, where both are about the same images.
+
+    An answer that two groups are one is kept for the two groups and for the two parts that they are now.
+    """
+
+    def __init__(self, pairs: Iterable[Evidence], cuts: Iterable[Evidence]):
+        self._pairs, self._cuts = _by_answer(pairs), _by_answer(cuts)
+
+    def with_others(self, evidence: Evidence) -> list[Said]:
+        """All answers about the same images, in order."""
+        told, waiting = set(evidence.answers), list(evidence.answers)
+        while waiting:
+            for cut in self._cuts.get(waiting.pop(), ()):
+                pairs = [pair for answer in cut.answers for pair in self._pairs.get(answer, ())]
+                new = {answer for each in (cut, *pairs) for answer in each.answers} - told
+                told |= new
+                waiting += new
+        return sorted(told)
+
+
+def _by_answer(evidences: Iterable[Evidence]) -> dict[Said, list[Evidence]]:
+    found: dict[Said, list[Evidence]] = {}
+    for evidence in evidences:
+        for answer in evidence.answers:
+            found.setdefault(answer, []).append(evidence)
+    return found
+
+
+def _is_open(answers: Iterable[Said]) -> bool:
+    """Whether the last of some answers contradicts the ones before it, and no later one has settled that."""
+    holds: bool | None = None
+    is_open = False
+    for _, is_same in answers:
+        is_open = not is_open and holds is not None and is_same != holds
+        holds = is_same
+    return is_open
 
 
 def _is_image(matter: Matter | tuple[int, Cut]) -> bool:
