@@ -8,13 +8,14 @@ import numpy as np
 
 from ccip_plugin.core import calibration
 from ccip_plugin.core.clustering import cluster
+from ccip_plugin.core.detection.detector import Detector
 from ccip_plugin.core.differences import difference, differences, merge, same
 from ccip_plugin.core.encoder import Encoder
 from ccip_plugin.core.neighbors import radius_graph
 from ccip_plugin.core.preprocessing import load_image, preprocess
 from ccip_plugin.core.registry import DEFAULT_MODEL
 
-from .questions import CLUSTERINGS, DIFFERENT_ON_PURPOSE, METHODS, Answers, read_index, read_vectors
+from .questions import CLUSTERINGS, DIFFERENT_ON_PURPOSE, LIMITS, METHODS, Answers, read_index, read_vectors
 
 RADIUS = 0.25  # of a graph that serves every eps
 
@@ -23,6 +24,7 @@ def main(folder: Path) -> None:
     """Answers everything and writes ``ours.npz``."""
     index, sets, answers = read_index(folder), read_vectors(folder), Answers()
     _tensors(answers, index)
+    _boxes(answers, index)
     for model in index["models"]:
         with Encoder.open(model) as encoder:
             _features(answers, index["embedded"], encoder)
@@ -57,6 +59,22 @@ def _tensors(answers: Answers, index: dict[str, Any]) -> None:
         for odd, _ in pairs:
             answers.ask(f"plain/{kind}/{Path(odd).name}", _tensor, odd)
             answers.ask(f"stated/{kind}/{Path(odd).name}", _tensor, odd)
+
+
+def _boxes(answers: Answers, index: dict[str, Any]) -> None:
+    for layout, models in index["detectors"].items():
+        for model, path in models.items():
+            for limits in LIMITS:
+                detector = Detector(path, layout=layout, min_score=limits[0], max_overlap=limits[1])
+                for file in [*index["rectangles"], *index["embedded"]]:
+                    answers.ask(f"boxes/{layout}/{model}/{file}/{limits}", _detect, detector, file)
+    file = index["embedded"][-1]
+    answers["stated/boxes without an area/all"] = answers[f"boxes/yolo/yolo_random/{file}/{LIMITS[-1]}"]
+
+
+def _detect(detector: Detector, file: str) -> list[tuple[float, ...]]:
+    found = detector.detect(load_image(file))
+    return [(box.left, box.top, box.right, box.bottom, detector.labels.index(box.label), box.score) for box in found]
 
 
 def _features(answers: Answers, files: list[str], encoder: Encoder) -> None:

@@ -22,6 +22,11 @@ CLUSTERINGS: tuple[tuple[str, float | None, int | None], ...] = (
     ("optics", 0.3, 3),
 )
 
+LAYOUTS = ("yolo", "end_to_end", "rtdetr")
+DETECTOR_REPO = "parity/detectors"
+# (min_score, max_overlap) of detectors
+LIMITS = ((0.25, 0.7), (0.4, 0.5), (0.6, 0.3), (0.0, 1.0))
+
 # ours means eps=0, where theirs takes it for "not given"; ours puts too few images into no group, theirs fails
 DIFFERENT_ON_PURPOSE: dict[str, dict[str, Any]] = {
     "eps of 0": {"method": "dbscan", "eps": 0},

@@ -1,8 +1,8 @@
 """Does this package give what dghs-imgutils gives? Asks both the same and prints a table; fails on a difference.
 
 Each tool answers in an environment of its own, offline, from one prepared hub cache: `make parity` makes the one of
-dghs-imgutils. Compared are the tensors that the models are fed, raw embeddings, differences, thresholds and presets,
-groups, and merged embeddings; and what is different on purpose.
+dghs-imgutils. Compared are the tensors that the models are fed, boxes of detectors, raw embeddings, differences,
+thresholds and presets, groups, and merged embeddings; and what is different on purpose.
 """
 
 import argparse
@@ -105,6 +105,8 @@ def compare(ours: Answers, theirs: Answers) -> list[Row]:
         lines.append((f"tensor: {kind}", f"tensor/{kind}/", farthest, EQUAL))
     for kind in sorted({name.split("/")[1] for name in theirs if name.startswith("plain/")}):
         lines.append((f"tensor: {kind}, theirs of a plain copy", f"plain/{kind}/", farthest, EQUAL))
+    for layout in sorted({name.split("/")[1] for name in theirs if name.startswith("boxes/")}):
+        lines.append((f"boxes, classes and scores of a detector: {layout}", f"boxes/{layout}/", farthest, EQUAL))
     for model in sorted({name.split("/")[1] for name in theirs if name.startswith("raw/")}):
         lines.append((f"raw embedding: {model}, one a call", f"raw/{model}/one", farthest, EQUAL))
         lines.append((f"raw embedding: {model}, all in a call", f"raw/{model}/all", farthest, NEAR))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from imgutils.generic.yolo import yolo_predict
 from imgutils.metrics import (
     ccip_batch_differences,
     ccip_batch_extract_features,
@@ -19,13 +20,24 @@ from imgutils.metrics import (
     ccip_same,
 )
 
-from .questions import CLUSTERINGS, DIFFERENT_ON_PURPOSE, IDENTITY, METHODS, Answers, read_index, read_vectors
+from .questions import (
+    CLUSTERINGS,
+    DETECTOR_REPO,
+    DIFFERENT_ON_PURPOSE,
+    IDENTITY,
+    LIMITS,
+    METHODS,
+    Answers,
+    read_index,
+    read_vectors,
+)
 
 
 def main(folder: Path) -> None:
     """Answers everything and writes ``theirs.npz``."""
     index, sets, answers = read_index(folder), read_vectors(folder), Answers()
     _tensors(answers, index)
+    _boxes(answers, index)
     for model in index["models"]:
         _features(answers, index["embedded"], model)
     for model in index["published"]:
@@ -46,6 +58,26 @@ def _tensors(answers: Answers, index: dict[str, Any]) -> None:
         for odd, plain in pairs:
             answers.ask(f"plain/{kind}/{Path(odd).name}", ccip_extract_feature, plain, model=IDENTITY)
             answers.ask(f"stated/{kind}/{Path(odd).name}", ccip_extract_feature, odd, model=IDENTITY)
+
+
+def _boxes(answers: Answers, index: dict[str, Any]) -> None:
+    """Boxes without an area, those outside of the image, are left out of all but one answer."""
+    files = [*index["rectangles"], *index["embedded"]]
+    for layout, models in index["detectors"].items():
+        for model in models:
+            for file in files:
+                for limits in LIMITS:
+                    answers.ask(f"boxes/{layout}/{model}/{file}/{limits}", _detect, file, model, limits)
+    answers.ask("stated/boxes without an area/all", _all, files[-1], "yolo_random", LIMITS[-1])
+
+
+def _detect(file: str, model: str, limits: tuple[float, float]) -> list[tuple[float, ...]]:
+    return [box for box in _all(file, model, limits) if box[2] > box[0] and box[3] > box[1]]
+
+
+def _all(file: str, model: str, limits: tuple[float, float]) -> list[tuple[float, ...]]:
+    found = yolo_predict(file, DETECTOR_REPO, model_name=model, conf_threshold=limits[0], iou_threshold=limits[1])
+    return [(*box, ("head", "person").index(label), score) for box, label, score in found]
 
 
 def _features(answers: Answers, files: list[str], model: str) -> None:

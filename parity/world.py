@@ -7,13 +7,15 @@ from typing import Any
 import numpy as np
 import onnx
 from onnx import TensorProto, helper
-from PIL import Image, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter
 
 from benchmarks import common, make_models, simulation
 from ccip_plugin.core.registry import DEFAULT_MODEL, DEMO_MODEL, MODELS
 from tests.support import tiny_models
+from tests.support.detection.random_boxes import write_random_detector
+from tests.support.detection.rectangles import COLORS, write_detector
 
-from .questions import IDENTITY
+from .questions import DETECTOR_REPO, IDENTITY, LAYOUTS
 
 SIZES = ((384, 384), (1210, 1701), (37, 900), (640, 5), (1, 1))
 OWN_METRIC = "ccip-caformer-5_fp32"  # gets a metric file that is not (1 - cos) / 2
@@ -27,11 +29,13 @@ def build(folder: Path) -> dict[str, Any]:
         "files": _ordinary(folder / "images"),
         "stated": _stated(folder / "images"),
         "embedded": [str(path) for path in common.draw_images(folder / "drawings", 12, sides=(300, 900))],
+        "rectangles": _rectangles(folder / "rectangles"),
         "models": [name for name in models if (models[name] / "model_feat.onnx").exists() and name != IDENTITY],
         "published": [name for name in models if (models[name] / "metrics.json").exists()],
         "model_dir": str(folder / "models"),
         "nothing": str(folder / "nothing"),
         "env": common.hub_cache(folder / "cache", models),
+        "detectors": _detectors(folder / "cache" / "hub" / f"models--{DETECTOR_REPO.replace('/', '--')}"),
     }
     np.savez(folder / "vectors.npz", **_vectors())
     (folder / "nothing").mkdir()
@@ -57,6 +61,21 @@ def _models(folder: Path) -> dict[str, Path]:
     if (common.DEMO_MODEL / "model_feat.onnx").exists():
         models[DEMO_MODEL] = common.DEMO_MODEL
     return models
+
+
+def _detectors(repo: Path) -> dict[str, dict[str, str]]:
+    """Detectors of each layout, as in a cache of the hub: drawn rectangles, and many overlapping boxes."""
+    (repo / "refs").mkdir(parents=True)
+    (repo / "refs" / "main").write_text(common.COMMIT, encoding="utf-8")
+    found: dict[str, dict[str, str]] = {}
+    for layout in LAYOUTS:
+        for kind, write in (("rectangles", write_detector), ("random", write_random_detector)):
+            model = repo / "snapshots" / common.COMMIT / f"{layout}_{kind}"
+            path = write(model / "model.onnx", layout)
+            if layout == "rtdetr":
+                (model / "model_type.json").write_text(json.dumps({"model_type": layout}), encoding="utf-8")
+            found.setdefault(layout, {})[model.name] = str(path)
+    return found
 
 
 def _write_published(folder: Path, spec: Any, number: int) -> None:
@@ -136,6 +155,25 @@ def _stated(folder: Path) -> dict[str, list[tuple[str, str]]]:
     frames[0].save(folder / "moving.webp", save_all=True, append_images=frames[1:], duration=100, lossless=True)
     add("animation with a blank first frame", "moving.webp", image)
     return pairs
+
+
+def _rectangles(folder: Path) -> list[str]:
+    """Images with a rectangle of each class, of odd sizes, so that edges fall between pixels."""
+    folder.mkdir()
+    paths = []
+    for number, (width, height) in enumerate(((64, 64), (333, 217), (1000, 40), (71, 640))):
+        random = np.random.default_rng(number)
+        image = Image.new("RGB", (width, height), "white")
+        for label, column in zip(COLORS, random.permutation(2).tolist(), strict=True):
+            left, top = column * width // 2 + random.integers(width // 6 + 1), random.integers(height // 3 + 1)
+            right, bottom = (
+                left + random.integers(width // 5, width // 3),
+                top + random.integers(height // 3, height // 2),
+            )
+            ImageDraw.Draw(image).rectangle((left, top, right, bottom), COLORS[label])
+        paths.append(str(folder / f"{number}.png"))
+        image.save(paths[-1])
+    return paths
 
 
 def _cut_out(image: Image.Image) -> Image.Image:

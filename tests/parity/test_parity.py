@@ -7,6 +7,7 @@ from parity.questions import Answers
 from parity.run import compare, farthest, moved, relative
 
 KINDS = (
+    "boxes/yolo/a",
     "tensor/RGB/a",
     "plain/16-bit/a",
     "raw/model/one a call",
@@ -43,6 +44,10 @@ def test_no_difference_is_no_problem():
         pytest.param(
             {"plain": [1.0, 0.4]}, "tensor: 16-bit, theirs of a plain copy", id="what is different on purpose"
         ),
+        pytest.param(
+            {"boxes": [1.0, 1.5]}, "boxes, classes and scores of a detector: yolo", id="a box that is a pixel larger"
+        ),
+        pytest.param({"boxes": [1.0]}, "boxes, classes and scores of a detector: yolo", id="a box less"),
         pytest.param({"matrix": [1.0, 0.50001]}, "differences of all pairs", id="a difference"),
         pytest.param({"matrix": [1.0, np.nan]}, "differences of all pairs", id="not a number"),
         pytest.param({"matrix": [[1.0, 0.5]]}, "differences of all pairs", id="another shape"),

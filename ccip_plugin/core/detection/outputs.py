@@ -61,8 +61,8 @@ def decode(
         raise ParameterError("output", f"class {numbers.max()}", f"classes from 0 to {len(labels) - 1}")
     best = keep_best(corners, scores, _END_TO_END_OVERLAP if layout == END_TO_END else max_overlap)
     width, height = (1.0, 1.0) if layout == RTDETR else input_size
-    scale = np.array(image_size * 2) / np.array([width, height] * 2)
-    pixels = np.clip(corners[best] * scale, 0, np.array(image_size * 2)).round().astype(int)
+    of_input = corners[best].astype(np.float64) / np.array([width, height] * 2)  # in this order: halves are rounded
+    pixels = np.clip(of_input * np.array(image_size * 2), 0, np.array(image_size * 2)).round().astype(int)
     found = zip(pixels.tolist(), scores[best].tolist(), numbers[best].tolist(), strict=True)
     return [
         Box(left, top, right, bottom, labels[each], score)

@@ -21,7 +21,7 @@ def keep_best(corners: FloatArray, scores: FloatArray, max_overlap: float) -> In
     """
     left, top, right, bottom = corners.T
     areas = (right - left + 1) * (bottom - top + 1)
-    order = scores.argsort()[::-1]
+    order = scores.argsort(kind="stable")[::-1]  # the same with any numpy
     kept = []
     while len(order):
         best, rest = order[0], order[1:]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from ccip_plugin.core.detection import Box, decode
+from ccip_plugin.core.detection import Box, decode, keep_best
 from ccip_plugin.core.detection.detector import Detector
 from ccip_plugin.core.errors import ModelMismatchError, ParameterError
 from tests.support.detection.rectangles import COLORS, LABELS, LAYOUTS, write_detector
@@ -89,6 +89,13 @@ def test_suppression_is_over_all_classes(detector):
         max_overlap=0.7,
     )
     assert kept == Box(0, 0, 100, 100, "head", pytest.approx(0.9))
+
+
+def test_boxes_of_one_score_have_an_order():
+    """Sorts of numpy that are not stable differ between its versions, and between processors."""
+    corners = np.array([[20.0 * n, 0, 20 * n + 10, 10] for n in range(100)], np.float32)
+    scores = np.repeat(np.float32([0.5, 0.75]), 50)
+    assert keep_best(corners, scores, 0.5).tolist() == list(range(99, -1, -1))
 
 
 @pytest.mark.parametrize(
