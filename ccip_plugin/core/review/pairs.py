@@ -1,10 +1,10 @@
-"""Questions with two sides: two groups, or the halves of one."""
+"""Questions with two sides: two groups, the halves of one, or its confirmed images and the others."""
 
 from collections.abc import Iterator
 
 import numpy as np
 
-from ..arrays import FloatArray, IntArray
+from ..arrays import BoolArray, FloatArray, IntArray
 from . import features
 from .board import Board
 from .halves import SMALLEST, Halves, halve
@@ -17,6 +17,9 @@ N_SHOWN = 6
 
 LEAST_GAIN = 0.04
 """Questions that put less right are not asked."""
+
+MOST_WHOLE = 50
+"""The most questions about whole groups at one time."""
 
 
 def same_questions(matters: Matters) -> Iterator[Question]:
@@ -102,16 +105,52 @@ def _sides(parts: Halves) -> tuple[IntArray, IntArray]:
     return parts.first, parts.second
 
 
-def whole_question(board: Board, group_id: int) -> Question | None:
-    """Is the whole group the character of its confirmed images?"""
-    rows = board.members(group_id)
-    named, others = rows[board.confirmed[rows]], rows[~board.confirmed[rows]]
-    if not len(named) or not len(others):
+class WholeGroups:
+    """Groups with confirmed images and others; only those that changed are divided again."""
+
+    def __init__(self) -> None:
+        self._parts: dict[int, tuple[tuple[bytes, bytes], Halves | None]] = {}
+
+    def questions(self, matters: Matters) -> Iterator[Question]:
+        """Is the whole group the character of its confirmed images? In order of falling expected gain.
+
+        At most :data:`MOST_WHOLE`: labels may have been edited by hand in thousands of groups. Those that are hardly in
+        doubt come last, for their images to be confirmed.
+        """
+        board, memory = matters.board, matters.memory
+        asked = [each for each in memory.whole_to_ask() if each in board]
+        self._parts = {each: self._parts_of(board, each) for each in asked}
+        divided = [(each, parts) for each, (_, parts) in self._parts.items() if parts is not None]
+        if not divided:
+            return
+        p = matters.probabilities.same(HALVES, features.of_halves(board, [parts for _, parts in divided]))
+        sizes = np.array([min(len(parts.first), len(parts.second)) for _, parts in divided], np.float64)
+        gains = np.maximum(net_gain(1 - p, sizes, memory.slip_rate), LEAST_GAIN)
+        for i in np.argsort(-gains, kind="stable")[:MOST_WHOLE].tolist():
+            group_id, parts = divided[i]
+            named, others = _sides(parts)
+            means = board.vectors[named].mean(axis=0)
+            images = _shown(_central(board, named), 0), board.nearest_to(others, means, N_SHOWN, farthest=True)
+            yield Question(WHOLE, (group_id,), (named, others), float(gains[i]), parts.difference, float(p[i]), images)
+
+    def _parts_of(self, board: Board, group_id: int) -> tuple[tuple[bytes, bytes], Halves | None]:
+        rows = board.members(group_id)
+        is_named = board.confirmed[rows]
+        key = rows.tobytes(), is_named.tobytes()
+        known = self._parts.get(group_id)
+        return known if known is not None and known[0] == key else (key, _named_and_others(board, rows, is_named))
+
+
+def _named_and_others(board: Board, rows: IntArray, is_named: BoolArray) -> Halves | None:
+    """The confirmed images of a group and the others; None where either part is empty."""
+    parts = rows[is_named], rows[~is_named]
+    if not len(parts[0]) or not len(parts[1]):
         return None
-    means = [board.vectors[part].mean(axis=0, dtype=np.float64) for part in (named, others)]
-    images = _shown(_central(board, named), 0), board.nearest_to(others, means[0], N_SHOWN, farthest=True)
-    difference = float((1 - means[0] @ means[1]) / 2)
-    return Question(WHOLE, (group_id,), (named, others), float(len(others)), difference, 0.5, images)
+    first, second = (board.vectors[part].mean(axis=0, dtype=np.float64) for part in parts)
+    difference = float((1 - first @ second) / 2)
+    sizes_and_means = ((len(parts[0]), first), (len(parts[1]), second))
+    inside = [(1 - (n * float(mean @ mean) - 1) / (n - 1)) / 2 for n, mean in sizes_and_means if n > 1]
+    return Halves(*parts, difference, sum(inside) / len(inside) if inside else difference)
 
 
 def examples(board: Board, rows: IntArray, n_before: int) -> IntArray:

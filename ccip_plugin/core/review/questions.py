@@ -9,7 +9,7 @@ from .halves import Halves
 from .kinds import HALVES, IN, KINDS, OUT, SAME, WHO, WHOLE, Question
 from .matters import Matters
 from .memory import Memory
-from .pairs import HalvesOfGroups, halves_questions, same_questions, whole_question
+from .pairs import HalvesOfGroups, WholeGroups, halves_questions, same_questions
 from .probabilities import Probabilities
 from .strips import in_questions, out_questions, who_questions
 
@@ -23,7 +23,7 @@ class Ranking:
     """Ranks questions about one board again and again; keeps what did not change in between."""
 
     def __init__(self) -> None:
-        self._halves = HalvesOfGroups()
+        self._halves, self._whole = HalvesOfGroups(), WholeGroups()
 
     def rank(
         self, board: Board, memory: Memory, probabilities: Probabilities, *, n: int, kinds: Iterable[str] | None = None
@@ -40,7 +40,7 @@ class Ranking:
             OUT: lambda: out_questions(matters),
             IN: lambda: in_questions(matters),
             WHO: lambda: who_questions(matters),
-            WHOLE: lambda: _whole(board, memory),
+            WHOLE: lambda: self._whole.questions(matters),
         }
         return _independent(heapq.merge(*(search[kind]() for kind in kinds), key=lambda each: -each.gain), n)
 
@@ -91,8 +91,3 @@ def _independent(questions: Iterable[Question], n: int) -> list[Question]:
         if len(chosen) == n:
             break
     return chosen
-
-
-def _whole(board: Board, memory: Memory) -> Iterator[Question]:
-    questions = (whole_question(board, group_id) for group_id in memory.whole_to_ask() if group_id in board)
-    yield from sorted((each for each in questions if each is not None), key=lambda each: -each.gain)

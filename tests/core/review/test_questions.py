@@ -5,12 +5,13 @@ import pytest
 
 from ccip_plugin.core.errors import ParameterError
 from ccip_plugin.core.review.answers import SAID, apply, effects_of, forget, record
+from ccip_plugin.core.review.board import Board
 from ccip_plugin.core.review.kinds import HALVES, IN, KINDS, OUT, SAME, WHO, WHOLE, Question
 from ccip_plugin.core.review.memory import LATER, Memory
-from ccip_plugin.core.review.pairs import HalvesOfGroups
+from ccip_plugin.core.review.pairs import MOST_WHOLE, HalvesOfGroups
 from ccip_plugin.core.review.probabilities import Probabilities
 from ccip_plugin.core.review.questions import Ranking, rank
-from tests.core.review.worlds import board_of
+from tests.core.review.worlds import THRESHOLD, board_of, vectors_of
 
 NEW_ID = 90
 
@@ -244,3 +245,34 @@ def test_refuses_unknown_kinds_and_answers():
     with pytest.raises(ParameterError, match="marked"):
         effects_of(question, "done", (99,), new_id=NEW_ID)
     assert np.isfinite(question.gain)
+
+
+def test_whole_groups_are_ranked_by_what_they_put_right_as_others_are():
+    """Labels were edited by hand in many groups, most of which are one character."""
+    letters = "".join(letter * 8 for letter in "abcdefghij")
+    groups = "".join(digit * 8 for digit in "1234567899")  # i and j are in one group
+    confirmed = np.array([place % 8 == 0 and place < 80 for place in range(82)])
+    confirmed[64:72] = True
+    board = board_of(letters + "ab", groups + "77", confirmed=confirmed)  # and one image of each of two in another
+    memory, sane = Memory(), Probabilities()
+    memory.whole = set(range(1, 10))
+    asked = Ranking().rank(board, memory, sane, n=100, kinds=[WHOLE])
+    assert asked[0].groups == (9,) and asked[0].gain > 4 and sorted(each.groups[0] for each in asked) == [*range(1, 10)]
+    assert all(each.gain < 0.5 for each in asked if each.groups[0] not in (7, 9))
+    mixed = Ranking().rank(board, memory, sane, n=100)
+    kinds = [each.kind for each in mixed]
+    assert kinds[0] != "whole" and kinds[-1] == "whole", kinds
+    assert [each.gain for each in mixed] == sorted((each.gain for each in mixed), reverse=True)
+
+
+def test_no_more_whole_groups_at_once_than_a_few():
+    n = 3 * MOST_WHOLE
+    vectors = np.repeat(vectors_of("".join(chr(0x4E00 + each) for each in range(n))), 3, axis=0)
+    board = Board(vectors, np.repeat(np.arange(n), 3) + 1, confirmed=[True, False, False] * n, threshold=THRESHOLD)
+    memory, ranking = Memory(), Ranking()
+    memory.whole = set(range(1, n + 1))
+    first = ranking.rank(board, memory, Probabilities(), n=1000, kinds=[WHOLE])
+    assert len(first) == MOST_WHOLE
+    board.confirm(np.concatenate([each.items[1] for each in first]))
+    second = ranking.rank(board, memory, Probabilities(), n=1000, kinds=[WHOLE])
+    assert {each.groups for each in first}.isdisjoint(each.groups for each in second) and len(second) == MOST_WHOLE
