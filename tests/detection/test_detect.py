@@ -12,6 +12,7 @@ from ccip_plugin.core.errors import ModelFileMissingError, ParameterError
 from ccip_plugin.core.preprocessing import READING_POLICY
 from ccip_plugin.detection.provenance import OtherDetectorError, read_provenance
 from ccip_plugin.embeddings import compute_embeddings
+from ccip_plugin.jobs.removal import remove_ccip
 from ccip_plugin.storage.schema import FieldReadOnlyError, FieldTypeError, ForeignFieldError
 from ccip_plugin.storage.targets import TargetError
 from tests.support.detection.boxes import boxes_of
@@ -244,3 +245,13 @@ def test_a_slice_of_a_grouped_dataset(dataset, draw, detect):
     with pytest.raises(OtherDetectorError):
         detect(samples.select_group_slices("right"), detector=OTHER)
     assert detect(samples.select_group_slices(["left", "right"]), detector=OTHER).n_boxes == 4
+
+
+def test_what_is_beside_the_detections_is_removed_with_the_rest(samples, detect):
+    detect(samples)
+    ids = samples.values("persons.detections.id")
+    assert remove_ccip(samples).ours.fields == ("persons_detected", "persons_error", "persons_source")
+    assert samples.values("persons.detections.id") == ids
+    report = detect(samples)
+    assert (report.n_people, report.n_new) == (3, 0), "nobody knows any more whose they are"
+    assert samples.values("persons.detections.id") == ids
