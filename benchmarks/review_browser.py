@@ -25,6 +25,7 @@ from tests.support import services  # noqa: E402
 WARM = 5
 PAGES = 20
 TYPED = ("7", "73", "17", "35")  # parts of names; each key leaves other groups
+LOOK_MS = 1_000  # at a page, before the next one
 BURST = 10
 
 
@@ -93,7 +94,9 @@ def measure(
         opened.append(times.opening())
     add("open, warm", [each[0] for each in opened[1:]])
     add("open, warm, with pictures", [each[1] for each in opened[1:]])
-    add("next page", times.paging(min(PAGES, options.groups // 24 - 1)))
+    n_pages = min(PAGES, options.groups // 48 - 1)
+    add("next page, at once", times.paging(n_pages))
+    add("next page, after a look", times.paging(n_pages, LOOK_MS))
     add("key in find to the list", times.typing(TYPED))
     review.tab("questions")
     add("key to the next question", times.answering(options.answers))

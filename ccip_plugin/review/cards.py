@@ -20,8 +20,8 @@ from .problems import ReviewError
 from .queue import queue_of
 from .sources import Source
 
-SHOWN, NAMES = 60, 10
-"""The most pictures of a page of a group, and names that are proposed."""
+SHOWN, NAMES, LISTED = 60, 10, 20_000
+"""The most pictures of a page of a group, names that are proposed, and groups that the panel searches by itself."""
 _TINY = 2  # images of a group that is called tiny
 
 Order = Callable[["Table"], Any]
@@ -110,12 +110,37 @@ def groups_page(
         page: the number of the page, from 0; the last one where there are fewer
         per_page: groups of a page
     """
-    places = np.flatnonzero(_is_shown(shelf, table, show) & _is_found(table, find))
-    keys = np.asarray(_SORTS[sort](table))[places]
-    places = places[np.lexsort((table.ids[places], keys))]
+    places = _ordered(table, _is_shown(shelf, table, show) & _is_found(table, find), sort)
     page = min(page, max(0, (len(places) - 1) // per_page))
     chosen = places[page * per_page : (page + 1) * per_page]
     return {"n": len(places), "page": page, "cards": cards_of(shelf, table, chosen.tolist())}
+
+
+def list_groups(shelf: Shelf, table: Table, *, sort: str, show: str) -> list[tuple[int, str, int, int]]:
+    """All groups in their order, in short: id, name, number of images, number of those that are confirmed.
+
+    With them the panel finds names while one types, without a call for each key. None above :data:`LISTED` groups.
+
+    Args:
+        shelf: the groups
+        table: they as columns
+        sort: one of :data:`SORTS`
+        show: one of :data:`SHOWS`
+    """
+    if len(table.ids) > LISTED:
+        return []
+    places = _ordered(table, _is_shown(shelf, table, show), sort)
+    names = [table.names[place] for place in places.tolist()]
+    columns = (each[places].tolist() for each in (table.ids, table.sizes, table.confirmed))
+    return [(id_, name, size, n) for name, id_, size, n in zip(names, *columns, strict=True)]
+
+
+def _ordered(table: Table, is_chosen: BoolArray, sort: str) -> IntArray:
+    """The places of some groups, in an order."""
+    places = np.flatnonzero(is_chosen)
+    keys = np.asarray(_SORTS[sort](table))[places]
+    ordered: IntArray = places[np.lexsort((table.ids[places], keys))]
+    return ordered
 
 
 def _is_shown(shelf: Shelf, table: Table, show: str) -> BoolArray:

@@ -82,6 +82,20 @@ def test_groups_are_found_while_one_types(review):
     review.cards(N_GROUPS - 1)
 
 
+def test_names_are_found_before_the_server_answers(review):
+    review.cards(N_GROUPS)
+    review.press("/")
+    review.cy("review-find").fill("char")  # the names are there when this is
+    review.cards(N_GROUPS - 1)
+    with review.pages_held():
+        review.cy("review-find").fill("レイ")
+        review.cards(1)
+        assert review.names() == [NAME] and review.cy("review-range").get_attribute("data-n") == "1"
+        assert not review.cy("review-card").locator("img").count()
+        review.app.shot("review-found-by-name")
+    review._expect(review.cy("review-card").locator("img")).to_have_count(PER_GROUP)
+
+
 def test_a_group_is_looked_through(review, gallery):
     review.cy("review-sort").select_option("size")
     review.cards(N_GROUPS)

@@ -13,8 +13,9 @@ pytestmark = [pytest.mark.mongo, pytest.mark.browser, pytest.mark.slow]
 
 N_IMAGES, N_GROUPS = 2_000, 400
 BUSY = 3  # times as long as on a quiet machine
-OPEN_MS, PAGE_MS, KEY_MS, HEAP_MB = 2_000, 500, 60, 100
+OPEN_MS, PAGE_MS, TYPING_MS, KEY_MS, HEAP_MB = 2_000, 500, 100, 60, 100
 N_KEYS, N_BURST, N_PAGES = 20, 10, 8
+LOOK_MS = 2_000
 TYPED = "17", "35", "24"
 
 
@@ -54,10 +55,24 @@ def test_waiting(review):
         review.all_kept()
         medians["heap"] = times.heap()
     print(medians)
-    bars = {"open": OPEN_MS, "page": PAGE_MS, "key": KEY_MS, "heap": HEAP_MB}  # typing is printed: its bar is not met
-    assert {name: medians[name] for name, bar in bars.items() if medians[name] > BUSY * bar} == {}
+    bars = {"open": OPEN_MS, "page": PAGE_MS, "typing": TYPING_MS, "key": KEY_MS, "heap": HEAP_MB}
+    assert {name: value for name, value in medians.items() if value > BUSY * bars[name]} == {}
     assert len(times.calls("answer")) - n_before == N_BURST
     assert not review.cy("review-aside").count()
+
+
+def test_the_next_page_is_there_before_the_server_is_asked(review):
+    review.open()
+    review.unsigned()
+    review.cards(24)
+    review.page.wait_for_timeout(LOOK_MS)
+    with review.pages_held():
+        before = review.names()
+        review.press("PageDown")
+        review._expect(review.cy("review-range")).to_have_attribute("data-page", "1")
+        review._expect(review.cy("review-card").locator("b").first).not_to_have_text(before[0])
+        after = review.names()
+    assert len(after) == 24 and not {*before} & {*after}
 
 
 def _openings(review, times):

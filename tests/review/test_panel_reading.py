@@ -1,5 +1,7 @@
 """What the review panel reads, called as the panel calls it."""
 
+from types import SimpleNamespace
+
 import fiftyone as fo
 import numpy as np
 import pytest
@@ -101,6 +103,20 @@ def test_the_images_of_a_group_most_doubtful_first(call, made):
     assert found["n"] == 4 and len(differences) == 4 and found["card"]["id"] == 1
     assert call(data, "group", id=77)["problem"]["code"] == "gone"
     assert call(data, "names", text="CHAR_0002")["names"] == [{"id": 2, "name": "char_0002", "size": 2}]
+
+
+def test_all_groups_are_listed_in_the_order_of_their_pages(call, made):
+    from ccip_plugin import confirm
+    from ccip_plugin.review.cards import LISTED, list_groups
+
+    data = made("aaaabbbccd")
+    confirm(data[4:6])
+    for sort, show in (("size", "all"), ("name", "all"), ("reviewed", "open"), ("rival", "tiny")):
+        page = call(data, "groups", sort=sort, show=show)["cards"]
+        rows = call(data, "listing", sort=sort, show=show)["rows"]
+        assert page and rows == [[card[each] for each in ("id", "name", "size", "confirmed")] for card in page]
+    many = SimpleNamespace(ids=np.arange(LISTED + 1))
+    assert list_groups(None, many, sort="size", show="all") == [], "the server searches these"
 
 
 def test_history(call, made):

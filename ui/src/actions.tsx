@@ -26,11 +26,11 @@ export function useGroupActions(groups: Card[], onDone: () => void) {
     if (await session.edit(method, args)) onDone();
   };
   const merge = () => {
-    if (groups.length < 2) return session.set({ text: t("needTwo") });
+    if (groups.length < 2) return session.update({ text: t("needTwo") });
     ask(<MergeDialog groups={groups} onChosen={(name) => void edit("merge", { groups: ids, name, sizes })} />);
   };
   const rename = () => {
-    const chosen = (name: string) => void edit("rename", { group: first.id, name, merge: false });
+    const chosen = (name: string) => void edit("rename", { group: first.id, name, merge: false, sizes });
     ask(<NameDialog title={t("renameTitle", { name: first.name })} start={first.named ? first.name : ""} ok={t("rename")}
       onChosen={(each) => chosen(each.name)} />);
   };
@@ -39,9 +39,9 @@ export function useGroupActions(groups: Card[], onDone: () => void) {
     const name = groups.map((group) => group.name).join(", ");
     ask(<SureDialog title={t("ignoreSure", { n, name })} ok={t("ignore")} onOk={() => void edit("ignore", { groups: ids, sizes })} />);
   };
-  const split = () => ask(<SplitDialog name={first.name} onChosen={(k) => void edit("split", { group: first.id, k })} />);
+  const split = () => ask(<SplitDialog name={first.name} onChosen={(k) => void edit("split", { group: first.id, k, sizes })} />);
   const keepApart = () =>
-    groups.length < 2 ? session.set({ text: t("needTwo") }) : void edit("keep_apart", { groups: ids });
+    groups.length < 2 ? session.update({ text: t("needTwo") }) : void edit("keep_apart", { groups: ids, sizes });
   const table: Record<string, () => void> = {
     o: () => void session.showInGrid({ groups: ids }),
     c: () => void edit("confirm", { groups: ids, sizes }),

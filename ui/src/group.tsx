@@ -39,7 +39,7 @@ export function OneGroup({ id, onBack }: { id: number; onBack(): void }) {
     if (await session.edit(method, args)) setMarked([]);
   };
   const name = found?.card.name || "";
-  const withMarks = (act: () => void) => (marked.length ? act() : session.set({ text: t("needMarks") }));
+  const withMarks = (act: () => void) => (marked.length ? act() : session.update({ text: t("needMarks") }));
   const table: Record<string, () => void> = {
     v: () => withMarks(() => ask(<NameDialog title={t("moveTitle", { n: marked.length })} ok={t("move")} isNew
       onChosen={(to) => void edit("move", to.id == null ? { items: marked, to: null, name: to.name } : { items: marked, to: to.id })} />)),

@@ -1,37 +1,46 @@
 // The tab "Groups": pages of cards, and what can be done with one or several groups by key.
 import { h, Fragment, focusOn, useCallback, useEffect, useRef, useState } from "./react";
-import { clocked } from "./api";
 import { Card } from "./card";
 import { useDesk, useKeys } from "./desk";
 import { useGroupActions, GROUP_KEYS } from "./actions";
 import { OneGroup } from "./group";
 import { letter } from "./keys";
 import { Act, Pages, useRead } from "./parts";
+import { preload } from "./pictures";
 import { remember, remembered } from "./session";
 import { t, type Word } from "./words";
-import type { Card as Group, GroupsPage } from "./types";
+import type { Card as Group, GroupsPage, Listing } from "./types";
 
 const SORTS = ["rival", "size", "inside", "name", "reviewed"];
 const SHOWS = ["all", "unnamed", "mixed", "double", "tiny", "open"];
 const PER_PAGE = 24;
 const TYPING_MS = 50;
+const BARE = { named: false, flags: [], pictures: [] };
 const FIRST = { sort: "rival", show: "all", find: "", page: 0 };
 
-function usePage() {
+// What is typed is found by name here, at once; the cards with their pictures follow from the server.
+function matching({ rows }: Listing, { find, page }: typeof FIRST, old: GroupsPage): GroupsPage {
+  const found = rows.filter(([, name]) => name.toLowerCase().includes(find.toLowerCase()));
+  const cards = found.slice(page * PER_PAGE, (page + 1) * PER_PAGE).map(([id, name, size, confirmed]) =>
+    old.cards.find((card) => card.id === id) || { ...BARE, id, name, size, confirmed });
+  return { ...old, cards, n: found.length };
+}
+
+function usePage(isFinding: boolean) {
   const [what, setWhat] = useState(() => ({ ...FIRST, ...remembered("groups", FIRST) }));
   const typed = useRef(what.find);
-  const began = useRef(0);
   const delay = typed.current === what.find ? 0 : TYPING_MS;
-  const found = useRead<GroupsPage>("groups", { ...what, per_page: PER_PAGE }, delay);
+  const args = { ...what, per_page: PER_PAGE };
+  const { sort, show, find, page } = what;
+  const next = ({ n }: GroupsPage) => (page + 1) * PER_PAGE < n && { ...args, page: page + 1 };
+  const read = useRead<GroupsPage>("groups", args, delay, next, ({ cards }) => preload(cards.flatMap((card) => card.pictures)));
+  const listing = useRead<Listing>(isFinding || find ? "listing" : null, { sort, show });
+  const found = read && read.find !== find && listing?.rows[0] ? matching(listing, what, read) : read;
   useEffect(() => {
     typed.current = what.find;
-    began.current = performance.now();
     remember("groups", what);
   }, [what]);
-  useEffect(() => {
-    if (found && began.current) requestAnimationFrame(() => clocked("page", began.current));
-  }, [found]);
-  return { what, setWhat, found };
+  return [what, setWhat, found] as const;
 }
 
 // Scrolls the panel alone: scrollIntoView would move the whole App.
@@ -72,7 +81,8 @@ function useSelection(cards: Group[]) {
 
 export function Groups() {
   const { session, root } = useDesk();
-  const { what, setWhat, found } = usePage();
+  const [isFinding, setFinding] = useState(false);
+  const [what, setWhat, found] = usePage(isFinding);
   const [opened, setOpened] = useState<number | null>(null);
   const [at, setAt] = useState(0);
   const grid = useRef<HTMLDivElement>(null);
@@ -120,7 +130,7 @@ export function Groups() {
         <label>
           {t("find")}
           <input ref={find} type="search" value={what.find} placeholder={t("findHint")} maxLength={200} cy="find"
-            onChange={(event) => change({ find: event.target.value })}
+            onFocus={() => setFinding(true)} onChange={(event) => change({ find: event.target.value })}
             onKeyDown={(event) => {
               if (!/^(Enter|Escape)$/.test(event.key) || event.nativeEvent.isComposing) return;
               event.preventDefault(); // Escape would clear it

@@ -20,7 +20,7 @@ export function useCurrentSample(session: Session): void {
   const selected = useRecoilValue<Map<string, unknown> | Set<string>>(window.__fos__.selectedSamples);
   const current = open || [...(selected?.keys() || [])].pop() || null;
   useEffect(() => {
-    if (current) session.set({ sample: current.replace(/-modal$/, "") });
+    if (current) session.update({ sample: current.replace(/-modal$/, "") });
   }, [session, current]);
 }
 

@@ -13,14 +13,14 @@ export function Problems() {
   if (!problem || (opened && !opened.source && opened.sources.length > 1)) return null; // then the choice is offered
   const { action, code } = problem;
   const act = () => {
-    session.set({ problem: null });
+    session.update({ problem: null });
     if (!action) return void session.open();
     const { operator, params } = action;
     if (!operator.includes("/")) void session.edit(operator, params); // a method of the panel
     else window.__foo__.executeOperator(operator, params, { callback: () => void session.open(), skipErrorNotification: false });
   };
   return (
-    <Note cy="problem" code={code} onClose={opened ? () => session.set({ problem: null }) : undefined}
+    <Note cy="problem" code={code} onClose={opened ? () => session.update({ problem: null }) : undefined}
       buttons={(action || !opened || code === "unreachable") && <Act word="tryAgain" cy="help" text={action?.label} onPress={act} />}>
       {problem.message || named("problem_", code)}
     </Note>
@@ -37,7 +37,7 @@ export function SourceChoice() {
     const { group_field, patches_field } = sources[place];
     await queue.leave();
     await session.open({ group_field, patches_field });
-    queue.choose(queue.state.kinds);
+    queue.choose(queue.snapshot.kinds);
   };
   const isOpen = !!opened && !opened.source;
   useKeys((key) => isOpen && !!sources[Number(key) - 1] && (void choose(Number(key) - 1), true));
@@ -107,7 +107,7 @@ export function Notices({ hash }: { hash?: string }) {
         <Note cy="updated" buttons={<Act word="reload" onPress={() => window.location.reload()} />}>{t("updated")}</Note>
       )}
       {notice && (
-        <Note cy="notice" onClose={() => queue.set({ notice: null })}>{t(notice.word, { n: notice.n })}</Note>
+        <Note cy="notice" onClose={() => queue.update({ notice: null })}>{t(notice.word, { n: notice.n })}</Note>
       )}
       {plain.map((sentence) => <Note key={String(sentence)} isPlain>{sentence}</Note>)}
       {opened && by == null && <Signature />}

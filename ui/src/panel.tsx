@@ -28,7 +28,7 @@ function Head({ session, isOn, desk }: { session: Session; isOn: boolean; desk: 
   const { tab, progress, text, version } = useStore(session);
   const { pending } = useStore(desk.queue);
   useEffect(() => {
-    const timer = setTimeout(() => session.set({ text: "" }), SAID_MS); // the history keeps it
+    const timer = setTimeout(() => session.update({ text: "" }), SAID_MS); // the history keeps it
     return () => clearTimeout(timer);
   }, [session, text, version]);
   const choose = (name: Tab) => {
@@ -77,7 +77,7 @@ function useOpening(session: Session, desk: Desk): void {
   useEffect(() => {
     const began = performance.now();
     void session.open().then(() => clocked("opened", began));
-    desk.queue.state.questions.forEach((question) => preload(picturesOf(question)));
+    desk.queue.snapshot.questions.forEach((question) => preload(picturesOf(question)));
   }, [session, desk.queue]);
 }
 
@@ -95,10 +95,10 @@ function Review({ session, hash }: { session: Session; hash?: string }) {
   const onKeyDown = useCallback((event: React.KeyboardEvent) => {
     const { nativeEvent } = event;
     if (nativeEvent.defaultPrevented || !isForUs(nativeEvent) || isOnButton(nativeEvent)) return;
-    const [shown] = queue.state.questions;
+    const [shown] = queue.snapshot.questions;
     const next = TABS.find(([, , key]) => key && key === letter(event.key));
-    if (event.key === " ") pictures.looks.toggle(session.state.tab === "questions" && shown ? picturesOf(shown)[0] : null);
-    else if (event.key === "Escape" && pictures.looks.state.look) pictures.looks.close();
+    if (event.key === " ") pictures.looks.toggle(session.snapshot.tab === "questions" && shown ? picturesOf(shown)[0] : null);
+    else if (event.key === "Escape" && pictures.looks.snapshot.look) pictures.looks.close();
     else if (next) session.show(next[0]);
     else return;
     event.preventDefault();

@@ -1,10 +1,12 @@
 // Parts that several screens have: a button with its key, a sentence that stays, a reading call that follows changes.
-import { h, useEffect, useState } from "./react";
+import { h, useEffect, useRef, useState } from "./react";
 import { useDesk } from "./desk";
 import { useStore } from "./store";
 import { t, type Word } from "./words";
 import type { ReactNode } from "./react";
 import type { Progress } from "./types";
+
+const AHEAD_MS = 60; // after the pictures of this page were asked for
 
 type ActProps = { word: Word; k?: string; text?: string; cy?: string; isMain?: boolean; disabled?: boolean; onPress(): void };
 
@@ -42,26 +44,47 @@ export function Pages({ page, perPage, shown, n, onTurn }: { page: number; perPa
   );
 }
 
+type Arguments = Record<string, unknown>;
+
 // What the server says to a reading call, read anew after each edit; an older reply never replaces a newer one. No
-// method: nothing is read.
-export function useRead<T>(method: string | null, args: Record<string, unknown>, delay = 0): T | null {
+// method: nothing is read. With `next`, what will be wanted then is asked for as soon as this is on the screen.
+export function useRead<T>(
+  method: string | null,
+  args: Arguments,
+  delay = 0,
+  next?: (reply: T) => Arguments | false,
+  onAhead?: (reply: T) => void,
+): T | null {
   const { session } = useDesk();
   const { version } = useStore(session);
   const [found, setFound] = useState<T | null>(null);
-  const key = JSON.stringify(args);
+  const ahead = useRef<[key: string, reply: Promise<T>] | null>(null);
+  const keyOf = (what: Arguments) => JSON.stringify([version, what]);
+  const key = keyOf(args);
   useEffect(() => {
     if (!method) return undefined;
     let isCurrent = true;
-    const read = () => session.read<T & { progress?: Progress }>(method, args);
+    const read = (what: Arguments) => session.read<T & { progress?: Progress }>(method, what);
+    const prepare = (now: T) => {
+      const then = isCurrent && next?.(now);
+      if (!then) return;
+      const reply = read(then);
+      ahead.current = [keyOf(then), reply];
+      reply.then(onAhead, () => (ahead.current = null)); // asked for again when it is wanted
+    };
     const timer = setTimeout(() => {
-      read().then((reply) => isCurrent && setFound(reply), (problem) => {
-        if (isCurrent) session.fail(problem);
-      });
+      const [known, coming] = ahead.current || [];
+      const asked = known === key ? coming! : read(args);
+      asked.then((reply) => {
+        if (!isCurrent) return;
+        setFound(reply);
+        setTimeout(prepare, AHEAD_MS, reply);
+      }, (problem) => isCurrent && session.fail(problem));
     }, delay);
     return () => {
       isCurrent = false;
       clearTimeout(timer);
     };
-  }, [session, method, key, version]);
+  }, [session, method, key]);
   return found;
 }

@@ -34,7 +34,7 @@ export class Makings extends Store<{ made: Record<string, string> }> {
   }
 
   want(id: string): void {
-    if (this.state.made[id] || this.wanted.has(id)) return;
+    if (this.snapshot.made[id] || this.wanted.has(id)) return;
     this.wanted.set(id, MOST_POLLS);
     if (!this.timer) this.timer = window.setTimeout(() => void this.poll(), POLL_MS);
   }
@@ -51,7 +51,7 @@ export class Makings extends Store<{ made: Record<string, string> }> {
       const made = Object.values(reply?.pictures || {}).filter((picture) => picture.src);
       made.forEach((picture) => this.wanted.delete(picture.id));
       if (made.length) {
-        this.set({ made: { ...this.state.made, ...Object.fromEntries(made.map((each) => [each.id, each.src!])) } });
+        this.update({ made: { ...this.snapshot.made, ...Object.fromEntries(made.map((each) => [each.id, each.src!])) } });
       }
     } catch {
       // the next call that a person makes says what is wrong
@@ -70,24 +70,24 @@ export class Looks extends Store<{ look: Look }> {
     const middle = window.innerWidth / 2;
     this.under = { picture, side: x > middle ? "left" : "right" };
     clearTimeout(this.timer);
-    if (this.state.look?.stays) return;
-    this.timer = window.setTimeout(() => this.set({ look: { ...this.under!, stays: false } }), HOVER_MS);
+    if (this.snapshot.look?.stays) return;
+    this.timer = window.setTimeout(() => this.update({ look: { ...this.under!, stays: false } }), HOVER_MS);
   }
 
   leave(): void {
     clearTimeout(this.timer);
     this.under = null;
-    if (this.state.look && !this.state.look.stays) this.set({ look: null });
+    if (this.snapshot.look && !this.snapshot.look.stays) this.update({ look: null });
   }
 
   // Space: the large picture of what is below the pointer or has the focus, and away with it.
   toggle(fallback: Picture | null): void {
     const picture = this.under || (fallback && { picture: fallback, side: "right" as const });
-    this.set({ look: this.state.look || !picture ? null : { ...picture, stays: true } });
+    this.update({ look: this.snapshot.look || !picture ? null : { ...picture, stays: true } });
   }
 
   close(): void {
-    if (this.state.look) this.set({ look: null });
+    if (this.snapshot.look) this.update({ look: null });
   }
 }
 

@@ -206,7 +206,7 @@ export function Questions() {
   const { questions, kinds, done, loading, pending, early } = useStore(queue);
   const [question] = questions;
   useEffect(() => {
-    if (!queue.state.questions.length) void queue.load();
+    if (!queue.snapshot.questions.length) void queue.load();
   }, [queue]);
   useKeys((key) => {
     if (question || letter(key) !== "u") return false;

@@ -69,23 +69,23 @@ export class Queue extends Store<State> {
     this.restore();
     window.addEventListener("pagehide", () => this.close());
     window.addEventListener("beforeunload", (event) => {
-      if (this.state.pending.length) event.preventDefault();
+      if (this.snapshot.pending.length) event.preventDefault();
     });
   }
 
   async load(): Promise<void> {
-    if (this.state.loading) return;
-    this.set({ loading: true });
+    if (this.snapshot.loading) return;
+    this.update({ loading: true });
     try {
-      const { kinds } = this.state;
+      const { kinds } = this.snapshot;
       const { source } = this.session.api;
       const args = { tab: this.session.tabId, n: AHEAD, kinds, skip: this.skipped() };
       const asked = await this.session.read<Asked>("questions", args);
-      this.set({ loading: false });
-      if (kinds === this.state.kinds && source === this.session.api.source) this.take(asked.questions, asked.done);
+      this.update({ loading: false });
+      if (kinds === this.snapshot.kinds && source === this.session.api.source) this.take(asked.questions, asked.done);
       else await this.load();
     } catch (problem) {
-      this.set({ loading: false });
+      this.update({ loading: false });
       this.session.fail(problem);
     }
   }
@@ -93,35 +93,35 @@ export class Queue extends Store<State> {
   // Something else is going to be reviewed: no key answers or undoes until then, and all that was said is sent before.
   async leave(): Promise<void> {
     this.leaving = true;
-    while (this.state.pending.length) await wait(50);
+    while (this.snapshot.pending.length) await wait(50);
     this.given.length = 0;
   }
 
   choose(kinds: string[] | null): void {
     this.leaving = false;
     remember("kinds", kinds);
-    this.set({ kinds, questions: [], painted: null, done: null });
+    this.update({ kinds, questions: [], painted: null, done: null });
     void this.load();
   }
 
   wasPainted(id: string): void {
-    if (this.state.questions[0]?.id !== id || this.state.painted === id) return;
-    this.set({ painted: id });
+    if (this.snapshot.questions[0]?.id !== id || this.snapshot.painted === id) return;
+    this.update({ painted: id });
     if (this.pressedAt) clocked("next", this.pressedAt);
     this.pressedAt = 0;
   }
 
   // Whether the question on the screen can be answered now.
   get isReady(): boolean {
-    const shown = this.state.questions[0];
-    return !!shown && !this.leaving && this.state.painted === shown.id && this.state.pending.length < MOST_PENDING;
+    const shown = this.snapshot.questions[0];
+    return !!shown && !this.leaving && this.snapshot.painted === shown.id && this.snapshot.pending.length < MOST_PENDING;
   }
 
   answer(said: Said, marked: string[] = [], name?: string): void {
-    if (!this.isReady) return this.set({ early: this.state.early + 1 });
-    const [question, ...rest] = this.state.questions;
+    if (!this.isReady) return this.update({ early: this.snapshot.early + 1 });
+    const [question, ...rest] = this.snapshot.questions;
     const { id, kind, shown } = question;
-    const by = this.session.state.by || null;
+    const by = this.session.snapshot.by || null;
     const answer = { tab: this.session.tabId, by, question: id, kind, said, marked, name, shown };
     const groups = MOVES.includes(said) ? groupsOf(question) : [];
     this.pressedAt = performance.now();
@@ -129,22 +129,22 @@ export class Queue extends Store<State> {
   }
 
   undo(): void {
-    if (!this.leaving) this.push({ answer: null, question: null, groups: [] }, this.state.questions);
+    if (!this.leaving) this.push({ answer: null, question: null, groups: [] }, this.snapshot.questions);
   }
 
   // A question that was answered in another way.
   drop(question: Question): void {
-    this.set({ questions: this.state.questions.filter((each) => each !== question), painted: null });
+    this.update({ questions: this.snapshot.questions.filter((each) => each !== question), painted: null });
     void this.load();
   }
 
   dismiss(at: number): void {
-    this.set({ aside: this.state.aside.filter((_, each) => each !== at) });
+    this.update({ aside: this.snapshot.aside.filter((_, each) => each !== at) });
   }
 
   private push(pending: Pending, questions: Question[]): void {
-    const painted = questions[0] === this.state.questions[0] ? this.state.painted : null;
-    this.set({ questions, painted, pending: [...this.state.pending, pending], early: 0 });
+    const painted = questions[0] === this.snapshot.questions[0] ? this.snapshot.painted : null;
+    this.update({ questions, painted, pending: [...this.snapshot.pending, pending], early: 0 });
     this.keep();
     if (!questions.length) void this.load();
     void this.drain();
@@ -153,15 +153,15 @@ export class Queue extends Store<State> {
   private async drain(): Promise<void> {
     if (this.busy) return;
     this.busy = true;
-    while (this.state.pending.length) {
-      const first = this.state.pending[0];
+    while (this.snapshot.pending.length) {
+      const first = this.snapshot.pending[0];
       try {
         await this.send(first);
-        if (this.state.away) this.set({ away: false });
+        if (this.snapshot.away) this.update({ away: false });
       } catch (problem) {
         const { code } = problem as Problem;
         if (code === "unreachable" || code === "busy") {
-          this.set({ away: code === "unreachable" });
+          this.update({ away: code === "unreachable" });
           await wait(RETRY_MS);
           continue;
         }
@@ -169,19 +169,19 @@ export class Queue extends Store<State> {
       }
     }
     this.busy = false;
-    if (this.state.questions.length < 2 && !this.state.done) void this.load();
+    if (this.snapshot.questions.length < 2 && !this.snapshot.done) void this.load();
   }
 
   private async send(pending: Pending): Promise<void> {
     if (!pending.answer) return this.sendUndo(pending);
-    const { kinds } = this.state;
+    const { kinds } = this.snapshot;
     const args = { ...pending.answer, n: kinds ? 0 : AHEAD, skip: this.skipped() };
     const reply = await this.session.api.write<Written>("answer", args);
     this.settle(pending);
     if (pending.question) this.given.push({ question: pending.question, number: reply.number });
     this.session.written(reply);
     const next = Array.isArray(reply.questions) ? { questions: reply.questions, done: reply.done } : reply.questions;
-    if (kinds || this.state.kinds) await this.load(); // of these kinds only
+    if (kinds || this.snapshot.kinds) await this.load(); // of these kinds only
     else if (next) this.take(next.questions, next.done ?? null);
   }
 
@@ -192,8 +192,8 @@ export class Queue extends Store<State> {
     this.given.pop();
     this.settle(pending);
     this.session.written(reply);
-    const rest = last ? this.state.questions.filter((question) => question.id !== last.question.id) : [];
-    this.set({ questions: last ? [last.question, ...rest] : rest, painted: null, done: null });
+    const rest = last ? this.snapshot.questions.filter((question) => question.id !== last.question.id) : [];
+    this.update({ questions: last ? [last.question, ...rest] : rest, painted: null, done: null });
     await this.load();
   }
 
@@ -201,65 +201,66 @@ export class Queue extends Store<State> {
     this.settle(pending);
     const { question } = pending;
     if (!question || problem.code === "stale" || problem.code === "gone") {
-      this.set({ aside: [...this.state.aside.slice(-4), { question, reason: problem.message }] });
+      this.update({ aside: [...this.snapshot.aside.slice(-4), { question, reason: problem.message }] });
     } else {
-      this.set({ questions: [question, ...this.state.questions], painted: null });
+      this.update({ questions: [question, ...this.snapshot.questions], painted: null });
       this.session.fail(problem);
     }
   }
 
   private settle(pending: Pending): void {
-    this.set({ pending: this.state.pending.filter((each) => each !== pending) });
+    this.update({ pending: this.snapshot.pending.filter((each) => each !== pending) });
     this.keep();
   }
 
   private skipped(): string[] {
-    return this.state.pending.flatMap((each) => (each.answer ? [each.answer.question] : []));
+    return this.snapshot.pending.flatMap((each) => (each.answer ? [each.answer.question] : []));
   }
 
   // The question on the screen stays; what comes after it is what the server ranks now.
   private take(asked: Question[], done: string | null): void {
-    const [shown, ...old] = this.state.questions;
+    const [shown, ...old] = this.snapshot.questions;
     const skipped = this.skipped();
-    const groups = this.state.pending.flatMap((each) => each.groups);
+    const groups = this.snapshot.pending.flatMap((each) => each.groups);
     const isOpen = (question: Question) =>
       !skipped.includes(question.id) && !groupsOf(question).some((group) => groups.includes(group));
     const fresh = asked.filter((question) => question.id !== shown?.id && isOpen(question));
     const ids = fresh.map((question) => question.id);
-    const tail = this.state.pending.length ? old.filter((question) => !ids.includes(question.id)) : [];
+    const tail = this.snapshot.pending.length ? old.filter((question) => !ids.includes(question.id)) : [];
     const questions = [...(shown ? [asked.find((each) => each.id === shown.id && each === shown) || shown] : []), ...fresh, ...tail];
     questions.slice(0, AHEAD).forEach((question) => preload(picturesOf(question)));
-    this.set({ questions, done: questions.length ? null : done });
+    this.update({ questions, done: questions.length ? null : done });
   }
 
   // Answers survive a reload of the page.
   private keep(handed = false): void {
-    const answers = this.state.pending.flatMap((each) => (each.answer ? [each.answer] : []));
+    const answers = this.snapshot.pending.flatMap((each) => (each.answer ? [each.answer] : []));
     remember(`pending-${this.session.dataset}`, { answers, handed });
   }
 
   private restore(): void {
     const kept = remembered(`pending-${this.session.dataset}`, { answers: [] as Answer[], handed: false });
     if (!kept.answers.length) return;
-    this.set({ notice: { word: kept.handed ? "lost" : "resent", n: kept.answers.length } });
+    this.update({ notice: { word: kept.handed ? "lost" : "resent", n: kept.answers.length } });
     const pending = kept.handed ? [] : kept.answers.map((answer) => ({ answer, question: null, groups: [] }));
-    this.set({ pending });
+    this.update({ pending });
     this.keep();
     void this.drain();
   }
 
-  // The page is being closed: what was not sent yet goes as one batch that outlives the page.
+  // The page is being closed: what is not kept yet goes as one batch that outlives the page. The first answer is on its
+  // way, and may be cut off; the server knows one that comes twice.
   private close(): void {
-    const answers = this.state.pending.flatMap((each) => (each.answer ? [each.answer] : [])).slice(this.state.away ? 0 : 1);
-    if (!answers.length && !this.state.pending.length) return;
-    this.keep(!this.state.away);
-    if (!answers.length || this.state.away) return;
+    const answers = this.snapshot.pending.flatMap((each) => (each.answer ? [each.answer] : []));
+    if (!answers.length && !this.snapshot.pending.length) return;
+    this.keep(!this.snapshot.away);
+    if (!answers.length || this.snapshot.away) return;
     const body = {
       operator_uri: this.session.api.uri,
       dataset_name: this.session.dataset,
       params: this.session.api.params("answers", {
         tab: this.session.tabId,
-        by: this.session.state.by || null,
+        by: this.session.snapshot.by || null,
         answers: answers.map(({ tab: _tab, by: _by, ...answer }) => answer),
       }),
     };

@@ -70,7 +70,7 @@ export class Session extends Store<State> {
     });
     this.api = new Api(uri, idOfTab());
     this.api.source = remembered<Source | null>(`source-${dataset}`, null);
-    this.api.onWork = (work) => this.set({ work });
+    this.api.onWork = (work) => this.update({ work });
   }
 
   get tabId(): string {
@@ -82,26 +82,26 @@ export class Session extends Store<State> {
     try {
       const opened = await this.api.open();
       remember(`source-${this.dataset}`, opened.source);
-      this.set({ opened, progress: opened.progress, problem: null, version: this.state.version + 1 });
+      this.update({ opened, progress: opened.progress, problem: null, version: this.snapshot.version + 1 });
     } catch (problem) {
       if (!source && this.api.source && (problem as Problem).code !== "unreachable") {
         this.api.source = null; // the field that was reviewed last is not there any more
         return this.open();
       }
       const opened = (problem as Problem).reply as Opened | null;
-      this.set({ opened: opened?.sources ? opened : null });
+      this.update({ opened: opened?.sources ? opened : null });
       this.fail(problem);
     }
   }
 
   readonly fail = (problem: unknown) => {
     const known = problem instanceof Problem ? problem : new Problem("failed", String((problem as Error)?.message || ""));
-    this.set({ problem: known });
+    this.update({ problem: known });
   };
 
   show(tab: Tab): void {
     remember("tab", tab);
-    this.set({ tab });
+    this.update({ tab });
   }
 
   sign(by: string): void {
@@ -110,11 +110,11 @@ export class Session extends Store<State> {
     } catch {
       // asked again next time
     }
-    this.set({ by });
+    this.update({ by });
   }
 
   note(reply: { progress?: Progress }): void {
-    if (reply.progress) this.set({ progress: reply.progress });
+    if (reply.progress) this.update({ progress: reply.progress });
   }
 
   async read<T extends { progress?: Progress }>(method: string, args: Record<string, unknown>): Promise<T> {
@@ -126,7 +126,7 @@ export class Session extends Store<State> {
   // An edit: what it did is said, what went wrong is shown. Gives null where it was not done.
   async edit(method: string, args: Record<string, unknown>): Promise<Written | null> {
     try {
-      const reply = await this.api.write<Written>(method, { by: this.state.by || null, ...args });
+      const reply = await this.api.write<Written>(method, { by: this.snapshot.by || null, ...args });
       this.written(reply);
       return reply;
     } catch (problem) {
@@ -137,8 +137,8 @@ export class Session extends Store<State> {
 
   written(reply: Written): void {
     const text = [reply.text, ...(reply.left || [])].filter(Boolean).join(" ");
-    const progress = reply.progress || this.state.progress;
-    this.set({ progress, text, problem: null, version: this.state.version + 1 });
+    const progress = reply.progress || this.snapshot.progress;
+    this.update({ progress, text, problem: null, version: this.snapshot.version + 1 });
   }
 
   // The App's view; a reading call, since it changes no data.

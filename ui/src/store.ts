@@ -4,10 +4,10 @@ import { React } from "./react";
 export class Store<S> {
   private readonly followers = new Set<() => void>();
 
-  constructor(public state: S) {}
+  constructor(public snapshot: S) {}
 
-  set(change: Partial<S>): void {
-    this.state = { ...this.state, ...change };
+  update(change: Partial<S>): void {
+    this.snapshot = { ...this.snapshot, ...change };
     this.followers.forEach((follower) => follower());
   }
 
@@ -18,5 +18,5 @@ export class Store<S> {
 }
 
 export function useStore<S>(store: Store<S>): S {
-  return React.useSyncExternalStore(store.follow, () => store.state);
+  return React.useSyncExternalStore(store.follow, () => store.snapshot);
 }

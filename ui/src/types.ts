@@ -31,11 +31,12 @@ export type Card = {
   named: boolean;
   size: number;
   confirmed: number;
-  inside: number | null;
-  rival: { id: number; name: string; difference: number } | null;
   flags: string[];
   pictures: Picture[];
-  reviewed: boolean;
+  // not known yet where a group was found by its name alone
+  inside?: number | null;
+  rival?: { id: number; name: string; difference: number } | null;
+  reviewed?: boolean;
 };
 
 export type Side = { id: number | null; name: string | null; named: boolean; size: number; pictures: Picture[] };
@@ -69,7 +70,8 @@ export type Opened = {
   is_view: boolean;
   sources_hash?: string;
 };
-export type GroupsPage = { n: number; page: number; cards: Card[]; progress?: Progress };
+export type GroupsPage = { n: number; page: number; cards: Card[]; find: string; progress?: Progress };
+export type Listing = { rows: [id: number, name: string, size: number, confirmed: number][] };
 export type Asked = { questions: Question[]; done: string | null; progress?: Progress };
 export type Written = {
   number: number | null;

@@ -45,6 +45,7 @@ _CHECKS: Mapping[str, Mapping[str, Check]] = {
         "page": take.whole(0, take.MAX_ID),
         "per_page": take.whole(1, 48),
     },
+    "listing": {"sort": take.choice(*SORTS), "show": take.choice(*SHOWS)},
     "group": {"id": take.group_id, "page": take.whole(0, take.MAX_ID)},
     "names": {"text": text},
     "history": {"n": take.whole(1, 200), "skip": take.whole(0, 100_000)},

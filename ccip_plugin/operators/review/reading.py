@@ -5,7 +5,7 @@ from typing import Any
 
 from ...labels.edits.by_hand import count_by_hand
 from ...review.board import ReviewBoard
-from ...review.cards import group_page, groups_page, names_like
+from ...review.cards import group_page, groups_page, list_groups, names_like
 from ...review.overview.preview import n_labels, table_now
 from ...review.past import disputes_page, history_page
 from ...review.pictures import pictures_of
@@ -59,7 +59,14 @@ def groups(
     shelf = call.shelf()
     with shelf.lock:
         found = groups_page(shelf, table_now(shelf), sort=sort, show=show, find=find, page=page, per_page=per_page)
-        return {**found, "progress": progress(shelf)}
+        return {**found, "find": find, "progress": progress(shelf)}
+
+
+def listing(call: Call, *, sort: str = "rival", show: str = "all") -> dict[str, Any]:
+    """All groups in short, in the order of their pages."""
+    shelf = call.shelf()
+    with shelf.lock:
+        return {"rows": list_groups(shelf, table_now(shelf), sort=sort, show=show)}
 
 
 def group(call: Call, *, id: int, page: int = 0) -> dict[str, Any]:
@@ -165,6 +172,7 @@ def pictures(call: Call, *, ids: list[str]) -> dict[str, Any]:
 READING: Mapping[str, Callable[..., dict[str, Any]]] = {
     "open": opened,
     "groups": groups,
+    "listing": listing,
     "group": group,
     "names": names,
     "history": history,

@@ -83,6 +83,21 @@ class Review:
         """Waits until everything that was answered is on disk."""
         self.cy("review-unsaved", n=0).wait_for()
 
+    @contextlib.contextmanager
+    def pages_held(self) -> Iterator[None]:
+        """The server's pages of groups are kept from the panel meanwhile."""
+        held: list[Any] = []
+
+        def hold(route: Any) -> None:
+            is_page = (route.request.post_data_json.get("params") or {}).get("method") == "groups"
+            held.append(route) if is_page else route.continue_()
+
+        self.page.route("**/operators/execute", hold)
+        yield
+        for route in held:
+            route.continue_()
+        self.page.unroute("**/operators/execute", hold)
+
     def problem(self, code: str) -> str:
         """Waits for a sentence about what is wrong; gives it."""
         self.cy("review-problem", code=code).wait_for()

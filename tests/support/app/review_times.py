@@ -87,9 +87,13 @@ class Times:
         self._page.wait_for_function(f"() => {PICTURES}")
         return cards, max(cards, 1000 * (time.perf_counter() - began))
 
-    def paging(self, n: int) -> list[float]:
-        """Turns pages: milliseconds from each key to the cards."""
-        return [self._key("PageDown", CARDS) for _ in range(n)]
+    def paging(self, n: int, pause_ms: int = 0) -> list[float]:
+        """Turns pages, each looked at for a while: milliseconds from each key to the cards."""
+        found = []
+        for _ in range(n):
+            self._page.wait_for_timeout(pause_ms)
+            found.append(self._key("PageDown", CARDS))
+        return found
 
     def typing(self, texts: tuple[str, ...]) -> list[float]:
         """Types texts, each into an empty field: milliseconds from each key to the list that it leaves."""
