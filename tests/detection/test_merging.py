@@ -135,6 +135,13 @@ def test_of_two_boxes_that_overlap_the_deleted_one_stays_deleted_and_the_other_s
     assert (merged.n_dropped, merged.n_removed) == (1, 0)
 
 
+def test_all_detections_of_a_deleted_box_are_left_out():
+    """Detectors may give two boxes for one that is gone: one to one is not enough."""
+    gone = document((8, 8, 40, 40))
+    merged = merge([], [entry_of(gone)], (8, 8, 40, 40), (8, 8, 40, 50))
+    assert (merged.documents, merged.n_dropped) == ([], 2)
+
+
 def test_copies_of_a_sample_have_other_ids():
     first = merge([], None, A, B)
     copies = [{**each, "_id": ObjectId()} for each in first.documents]
