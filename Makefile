@@ -104,6 +104,8 @@ ifeq ($(findstring --quick,$(ARGS)),)
 	$(PYTHON_IN_VENV) benchmarks/reviewer.py quality --slips 0.03
 	$(PYTHON_IN_VENV) benchmarks/reviewer.py random
 	$(PYTHON_IN_VENV) benchmarks/reviewer.py speed
+	$(PYTHON_IN_VENV) benchmarks/review_browser.py
+	$(PYTHON_IN_VENV) benchmarks/review_browser.py --images 25000 --groups 5000
 	$(PYTHON_IN_VENV) benchmarks/indexes.py
 	$(PYTHON_IN_VENV) benchmarks/engine.py speed --tasks dbscan linkage kept
 	$(PYTHON_IN_VENV) benchmarks/engine.py quality --sizes 2000 8000 --seeds 2 \

@@ -1,6 +1,7 @@
 """Waiting times of the review panel: the real App in Chromium, by the clock of the page.
 
     python benchmarks/review_browser.py --images 10000 --groups 2000 --answers 100
+    python benchmarks/review_browser.py --images 25000 --groups 5000
 
 Makes image files, their thumbnails as ``compute_embeddings`` does, and a dataset of made-up embeddings, in a MongoDB of
 its own. "In milliseconds" begins at the event of the key or click, and ends with the frame that shows what follows.
@@ -61,8 +62,10 @@ def show(options: argparse.Namespace, folder: Path, dataset: Any) -> None:
     print(machine())
     with services.AppServer(folder / "app") as server, services.browser_page() as page:
         rows, heaps, notes = measure(options, page, server.url, dataset, folder)
+    title = f"{options.images:,} images, {options.groups:,} groups; the page's scripts hold {heaps[1]:.0f} MB in the end"
     header = ("milliseconds", "n", "median", "p95", "most")
-    table(f"{options.images:,} images, {options.groups:,} groups", header, [(name, *of(each)) for name, each in rows])
+    figures = [(name, *of(each)) for name, each in rows]
+    table(title, header, figures, save_as=f"review-browser-{options.groups}")
     print(f"JS heap: {heaps[0]:.0f} MB before the panel was opened, {heaps[1]:.0f} MB in the end\n{notes}")
     print(f"At the end: {machine()}")
 

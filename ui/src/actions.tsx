@@ -20,8 +20,10 @@ export const GROUP_KEYS: [string, Word][] = [
 export function useGroupActions(groups: Card[], onDone: () => void) {
   const { session, ask } = useDesk();
   const ids = groups.map((group) => group.id);
-  const sizes = Object.fromEntries(groups.map((group) => [group.id, group.size])); // as they were shown
+  const sizesOf = (some: Card[]) => Object.fromEntries(some.map((group) => [group.id, group.size])); // as they were shown
+  const sizes = sizesOf(groups);
   const [first] = groups;
+  const one = () => ({ group: first.id, sizes: sizesOf([first]) });
   const edit = async (method: string, args: Record<string, unknown>) => {
     if (await session.edit(method, args)) onDone();
   };
@@ -30,7 +32,7 @@ export function useGroupActions(groups: Card[], onDone: () => void) {
     ask(<MergeDialog groups={groups} onChosen={(name) => void edit("merge", { groups: ids, name, sizes })} />);
   };
   const rename = () => {
-    const chosen = (name: string) => void edit("rename", { group: first.id, name, merge: false, sizes });
+    const chosen = (name: string) => void edit("rename", { ...one(), name, merge: false });
     ask(<NameDialog title={t("renameTitle", { name: first.name })} start={first.named ? first.name : ""} ok={t("rename")}
       onChosen={(each) => chosen(each.name)} />);
   };
@@ -39,7 +41,7 @@ export function useGroupActions(groups: Card[], onDone: () => void) {
     const name = groups.map((group) => group.name).join(", ");
     ask(<SureDialog title={t("ignoreSure", { n, name })} ok={t("ignore")} onOk={() => void edit("ignore", { groups: ids, sizes })} />);
   };
-  const split = () => ask(<SplitDialog name={first.name} onChosen={(k) => void edit("split", { group: first.id, k, sizes })} />);
+  const split = () => ask(<SplitDialog name={first.name} onChosen={(k) => void edit("split", { ...one(), k })} />);
   const keepApart = () =>
     groups.length < 2 ? session.update({ text: t("needTwo") }) : void edit("keep_apart", { groups: ids, sizes });
   const table: Record<string, () => void> = {

@@ -48,6 +48,9 @@ export function Dialog({ title, ok, onOk, children, safe }: DialogProps) {
 
 export type Chosen = { id: number | null; name: string };
 
+// Where images are moved: a group, or a new one of that name.
+export const placeOf = ({ id, name }: Chosen) => ({ to: id, name: id == null ? name : undefined });
+
 // A name is typed; names that there are already are offered. Enter takes what is written, or the one chosen by arrows.
 export function NameDialog({ title, start, ok, isNew, onChosen }: {
   title: string;

@@ -1,7 +1,7 @@
 // One group with all its pictures, the most doubtful first: mark some and move, reject, ignore or split them off.
 import { h, Fragment, useState } from "./react";
 import { useDesk, useKeys } from "./desk";
-import { NameDialog } from "./dialogs";
+import { NameDialog, placeOf } from "./dialogs";
 import { letter } from "./keys";
 import { Act, Pages, useRead } from "./parts";
 import { Thumb } from "./pictures";
@@ -39,16 +39,17 @@ export function OneGroup({ id, onBack }: { id: number; onBack(): void }) {
     if (await session.edit(method, args)) setMarked([]);
   };
   const name = found?.card.name || "";
+  const [marks, sizes] = [{ items: marked, group: id }, { [id]: found?.n }]; // as they are shown
   const withMarks = (act: () => void) => (marked.length ? act() : session.update({ text: t("needMarks") }));
   const table: Record<string, () => void> = {
     v: () => withMarks(() => ask(<NameDialog title={t("moveTitle", { n: marked.length })} ok={t("move")} isNew
-      onChosen={(to) => void edit("move", to.id == null ? { items: marked, to: null, name: to.name } : { items: marked, to: to.id })} />)),
-    x: () => withMarks(() => void edit("reject", { items: marked, group: id })),
-    i: () => withMarks(() => void edit("ignore", { items: marked })),
-    z: () => withMarks(() => void edit("split", { group: id, parts: [marked] })),
-    t: () => withMarks(() => void edit("cover", { group: id, items: marked })),
+      onChosen={(to) => void edit("move", { ...marks, ...placeOf(to) })} />)),
+    x: () => withMarks(() => void edit("reject", marks)),
+    i: () => withMarks(() => void edit("ignore", marks)),
+    z: () => withMarks(() => void edit("split", { group: id, parts: [marked], sizes })),
+    t: () => withMarks(() => void edit("cover", marks)),
     o: () => void session.showInGrid(marked.length ? { items: marked } : { groups: [id] }),
-    c: () => void edit("confirm", { groups: [id], sizes: { [id]: found?.n } }),
+    c: () => void edit("confirm", { groups: [id], sizes }),
     u: () => void session.edit("undo", { number: null }),
   };
   const press = (key: string): boolean => {

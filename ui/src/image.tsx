@@ -2,7 +2,7 @@
 import { h, Fragment, useEffect } from "./react";
 import { Card } from "./card";
 import { useDesk, useKeys } from "./desk";
-import { NameDialog } from "./dialogs";
+import { NameDialog, placeOf } from "./dialogs";
 import { letter } from "./keys";
 import { Act, useRead } from "./parts";
 import { Thumb } from "./pictures";
@@ -39,13 +39,13 @@ export function Image() {
   const { sample: id } = useStore(session);
   const found = useRead<ThisImage>(id ? "image" : null, { id }); // the one before stays until this one is there
   const items = [found?.picture.id];
-  const edit = (method: string, args: Record<string, unknown> = {}) => void session.edit(method, { items, ...args });
+  const edit = (method: string, args: Record<string, unknown> = {}) => void session.edit(method, { items, group: found?.group?.id || 0, ...args });
   const table: Record<string, () => void> = {
     v: () => ask(<NameDialog title={t("moveTitle", { n: 1 })} ok={t("move")} isNew
-      onChosen={(to) => edit("move", to.id == null ? { to: null, name: to.name } : { to: to.id })} />),
-    x: () => edit("reject", { group: found?.group?.id }),
+      onChosen={(to) => edit("move", placeOf(to))} />),
+    x: () => edit("reject"),
     i: () => edit("ignore"),
-    t: () => edit("two"),
+    t: () => edit("two", { group: undefined }),
     u: () => void session.edit("undo", { number: null }),
   };
   const press = (key: string): boolean => {

@@ -2,6 +2,7 @@
 
 import time
 
+import fiftyone as fo
 import pytest
 
 from tests.review.tabs import state
@@ -46,6 +47,22 @@ CASES = [
     pytest.param("cover", {"items": [0], "group": 1}, id="cover"),
 ]
 WITH_A_WRITER = ("confirm", "merge", "split off", "join by name", "move", "reject")
+
+
+def test_an_image_is_moved_from_wherever_it_is(panel, made):
+    from ccip_plugin import confirm, ignore, reject
+
+    data = made("aaabbbcccd", persistent=True)
+    ids, tab = data.values("id"), panel(data)
+    ignore(data.select(ids[0]))
+    reject(data.select(ids[3]))
+    confirm(data.select(ids[6]))
+    data.add_sample(fo.Sample(filepath="/no embedding.png"))
+    for item in data.values("id"):
+        for name in ("Asuka", "Rei"):
+            shown = tab.read("image", id=item)["group"]
+            moved = tab.write("move", items=[item], group=shown["id"] if shown else 0, name=name)
+            assert "problem" not in moved, (item, moved)
 
 
 def with_ids(data, args):
