@@ -62,7 +62,9 @@ def show(options: argparse.Namespace, folder: Path, dataset: Any) -> None:
     print(machine())
     with services.AppServer(folder / "app") as server, services.browser_page() as page:
         rows, heaps, notes = measure(options, page, server.url, dataset, folder)
-    title = f"{options.images:,} images, {options.groups:,} groups; the page's scripts hold {heaps[1]:.0f} MB in the end"
+    title = (
+        f"{options.images:,} images, {options.groups:,} groups; the page's scripts hold {heaps[1]:.0f} MB in the end"
+    )
     header = ("milliseconds", "n", "median", "p95", "most")
     figures = [(name, *of(each)) for name, each in rows]
     table(title, header, figures, save_as=f"review-browser-{options.groups}")
