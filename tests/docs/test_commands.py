@@ -202,7 +202,7 @@ def test_the_job(environment, pictures, tmp_path):
     pictures.reload()
     assert len(pictures) > N_PICTURES
     assert pictures.count("character_group.label") > N_PICTURES
-    assert pictures.count("persons.detections.character_group") == N_PICTURES
+    assert pictures.count("detections.detections.character_group") == N_PICTURES
     assert list(tmp_path.iterdir()) == []
 
 
