@@ -21,7 +21,7 @@ const OURS = new RegExp(
     "session|queue|pending|painted|aside|early|opened|looks|makings|followers|perPage|pressedAt|given|wanted|showInGrid|" +
     "toggle|enter|leave|dismiss|take|sign|edit|word|look|buttons|wasPainted|sendUndo|settle|refused|skipped|restore|drain|" +
     "written|writeNow|leaving|choose|drop|answer|tabId|fail|under|made|stays|follow|notice|root|ask|version|dataset|hash|" +
-    "snapshot|update|read|load|away|busy|timer|api|poll|want|forget|tail|keep|send|uri|press|safe|share|reply)$",
+    "isLoading|onStay|place|tile|eager|numbers|desk|row|onAhead|snapshot|update|read|load|away|busy|timer|api|poll|want|forget|tail|keep|send|uri|press|safe|share|reply)$",
 );
 
 async function bundled(entry, format, banner = {}) {

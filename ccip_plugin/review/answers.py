@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..core.review.answers import DONE, LATER, NEW, NO, NONE, PICK, SAID, TWO, UNSURE, YES
+from ..core.review.answers import LATER, NEW, NO, NONE, PICK, SAID, TWO, UNSURE, YES
 from ..core.review.kinds import HALVES, IN, KINDS, OUT, SAME, WHO, WHOLE, is_question
 from ..labels.edits.chosen import Edit, GroupRef, edit
 from ..labels.edits.members import named_items, stored_rows
@@ -18,6 +18,7 @@ from ..labels.tables import GroupLabel
 from ..storage.fields import STATUS_AUTO, STATUS_CONFIRMED, STATUS_IGNORED, UNASSIGNED
 from ..storage.targets import items_view
 from .board import ReviewBoard
+from .past import name_of, words_of
 from .problems import ReviewError
 from .queue import MOST_ITEMS, ReviewQueue, id_of_question, kept_of
 from .records import AnswerRecord, Given
@@ -26,21 +27,6 @@ KINDS_ASKED = KINDS
 """The kinds of questions."""
 WORDS_SAID = tuple(sorted({said for each in SAID.values() for said in each}))
 """What can be said."""
-WORDS: Mapping[tuple[str, str], str] = {
-    (SAME, YES): "one character: {names}",
-    (SAME, NO): "different characters: {names}",
-    (HALVES, YES): "{names} is one character",
-    (HALVES, NO): "{names} was divided in two",
-    (WHOLE, YES): "all of {names} is confirmed",
-    (WHOLE, NO): "not all of {names} is one character",
-    (OUT, DONE): "{n} not {names}, the others confirmed",
-    (IN, DONE): "{n} joined {names}",
-    (WHO, PICK): "the image is {picked}",
-    (WHO, NEW): "the image is a new character",
-    (WHO, NONE): "the image shows no character",
-    (WHO, TWO): "the image shows two characters",
-}
-"""What an answer did, by kind of question and what was said."""
 KEPT = "it was kept already"
 """What is said of an answer that came twice."""
 
@@ -136,7 +122,7 @@ def answer(board: ReviewBoard, queue: ReviewQueue, given: Given, *, tab: str | N
         return Answered(known.change, KEPT)
     if given.said == PICK and len(given.marked) != 1:
         raise ReviewError("invalid", "one of the groups has to be picked")
-    words = _words(board, given)
+    words = words_of(board, given)
     items = _both(board, given) if given.kind == SAME else given.items
     is_asked = given.question == id_of_question(given.kind, given.groups, given.items)
     record = AnswerRecord(
@@ -152,7 +138,7 @@ def answer(board: ReviewBoard, queue: ReviewQueue, given: Given, *, tab: str | N
         tab=tab,
         given=given.digest,
     )
-    report = None if given.said in (UNSURE, LATER) else _write(board, given)
+    report = None if given.said in (UNSURE, LATER) else _write(board, given, words)
     board.refresh()
     return keep(queue, replace(record, new_id=_new_id(board, given)), report, words)
 
@@ -219,18 +205,6 @@ def _new_id(board: ReviewBoard, given: Given) -> int:
     return int(board.group_ids[row]) if row >= 0 else 0
 
 
-def _words(board: ReviewBoard, given: Given) -> str:
-    if given.said == UNSURE:
-        return "cannot tell"
-    if given.said == LATER:
-        return "put off"
-    names = [board.name(each) for each in given.groups if each and len(board.members(each))]
-    shown = names if given.kind == SAME else names[:1]
-    picked = board.name(given.groups[given.marked[0]]) if given.said == PICK else ""
-    listed = " and ".join(map(repr, shown))
-    return WORDS[given.kind, given.said].format(names=listed, n=len(given.marked), picked=repr(picked))
-
-
 def check_current(board: ReviewBoard, given: Given) -> None:
     """Checks that what was shown with a question is still so.
 
@@ -240,7 +214,7 @@ def check_current(board: ReviewBoard, given: Given) -> None:
     for group_id in filter(None, given.groups):
         n, shown = len(board.members(group_id)), given.sizes.get(group_id)
         if not n:
-            raise _stale(f"the group {group_id} has no images any more")
+            raise _stale(f"{name_of(board, group_id)} has no images any more: it was merged, moved or ignored")
         if shown != n:
             raise _stale(f"{board.name(group_id)!r} had {shown} images when it was shown, and has {n} now")
         if not given.is_same(group_id, [board.ids[row] for row in board.members(group_id)]):
@@ -272,29 +246,33 @@ def _stale(why: str) -> ReviewError:
 # -- writing
 
 
-def _write(board: ReviewBoard, given: Given) -> EditReport | None:
-    """Writes the change of an answer; None where there is none."""
+def _write(board: ReviewBoard, given: Given, words: str) -> EditReport | None:
+    """Writes the change of an answer, with what it says for the history; None where there is none."""
     if given.kind == SAME:
-        return _write_pair(board, given)
+        return _write_pair(board, given, words)
     if given.kind == HALVES and given.said == NO:
         return split(board.store, board.reference(given.groups[0]), [given.items[1]])
     if given.kind == HALVES:
-        return _of_groups(board, given, lambda made, ids: made.draft.hold(ids[0]))
+        return _of_groups(board, given, words, lambda made, ids: made.draft.hold(ids[0]))
     if given.kind == WHOLE:
-        return _of_groups(board, given, _confirm_all) if given.said == YES else None
+        return _of_groups(board, given, words, _confirm_all) if given.said == YES else None
     plans = {OUT: _plan_out, IN: _plan_in, WHO: _plan_who}
-    return _of_items(board, given, plans[given.kind])
+    return _of_items(board, given, words, plans[given.kind])
 
 
-def _write_pair(board: ReviewBoard, given: Given) -> EditReport:
+def _write_pair(board: ReviewBoard, given: Given, words: str) -> EditReport:
     if given.said == NO:
-        return _of_groups(board, given, lambda made, ids: made.draft.keep_apart(ids))
+        return _of_groups(board, given, words, lambda made, ids: made.draft.keep_apart(ids))
     name = given.name or board.name(kept_of(board, given.groups))
-    return _of_groups(board, given, lambda made, ids: merge(made, ids, name.strip()), others=[name.strip()])
+    return _of_groups(board, given, words, lambda made, ids: merge(made, ids, name.strip()), others=[name.strip()])
 
 
 def _of_groups(
-    board: ReviewBoard, given: Given, plan: Callable[[Edit, list[int]], None], others: Sequence[GroupRef] = ()
+    board: ReviewBoard,
+    given: Given,
+    about: str,
+    plan: Callable[[Edit, list[int]], None],
+    others: Sequence[GroupRef] = (),
 ) -> EditReport:
     references = [board.reference(each) for each in given.groups]
 
@@ -307,6 +285,7 @@ def _of_groups(
             if not given.is_same(shown, members.get(group_id, ())):
                 raise _stale(f"{made.draft.groups[group_id].name!r} was changed at this moment")
         plan(made, ids)
+        made.about = about
 
     return edit(board.store, "answer", checked, groups=references, others=others, dry_run=False, progress=None)
 
@@ -318,7 +297,9 @@ def _confirm_all(made: Edit, ids: list[int]) -> None:
             made.write(item_id, sample_id, label, label.confirmed(ids[0]))
 
 
-def _of_items(board: ReviewBoard, given: Given, plan: Callable[[Edit, Given, list[int]], None]) -> EditReport:
+def _of_items(
+    board: ReviewBoard, given: Given, about: str, plan: Callable[[Edit, Given, list[int]], None]
+) -> EditReport:
     target, owners = board.store.target, _owners(given)
     store = LabelStore(replace(target, view=items_view(target, list(owners))), board.store.group_field)
     references = {each: board.reference(each) for each in given.groups if each}
@@ -331,6 +312,7 @@ def _of_items(board: ReviewBoard, given: Given, plan: Callable[[Edit, Given, lis
             if (made.group_of(label) or 0) != ids[owners[item_id]]:
                 raise _stale("an image was moved at this moment")
         plan(made, given, [ids[each] for each in given.groups])
+        made.about = about
 
     others = [*references.values(), *([given.name.strip()] if given.name else [])]
     return edit(store, "answer", checked, groups=None, others=others, dry_run=False, progress=None)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.arrays import BoolArray, FloatArray, IntArray
+from ..core.identity.typed import FIRST_TYPED
 from ..core.plain import canonical_name
 from ..core.review.board import UNASSIGNED
 from ..core.review.overview.rows import Rows, rows_of
@@ -20,8 +21,9 @@ from .problems import ReviewError
 from .queue import queue_of
 from .sources import Source
 
-SHOWN, NAMES, LISTED = 60, 10, 20_000
-"""The most pictures of a page of a group, names that are proposed, and groups that the panel searches by itself."""
+SHOWN, NAMES, LISTED, MOST_SHOWN = 60, 10, 20_000, 48
+"""The most pictures of a page of a group, names that are proposed, groups that the panel searches by itself, and groups
+of a page."""
 _TINY = 2  # images of a group that is called tiny
 
 Order = Callable[["Table"], Any]
@@ -97,9 +99,19 @@ def _table(board: ReviewBoard) -> Table:
 
 
 def groups_page(
-    shelf: Shelf, table: Table, *, sort: str, show: str, find: str, page: int, per_page: int
+    shelf: Shelf,
+    table: Table,
+    *,
+    sort: str,
+    show: str,
+    find: str,
+    page: int,
+    per_page: int,
+    ids: Sequence[int] = (),
+    newest: int = 0,
 ) -> dict[str, Any]:
-    """A page of groups.
+    """A page of groups. A page that is there already keeps its groups in their places, whatever they are now; groups
+    that were made since follow, where they would be on such a page.
 
     Args:
         shelf: the groups
@@ -109,11 +121,21 @@ def groups_page(
         find: a part of the names
         page: the number of the page, from 0; the last one where there are fewer
         per_page: groups of a page
+        ids (()): the groups that are on the page already, also those that are gone and may come back
+        newest (0): the largest id when it was read
     """
     places = _ordered(table, _is_shown(shelf, table, show) & _is_found(table, find), sort)
     page = min(page, max(0, (len(places) - 1) // per_page))
-    chosen = places[page * per_page : (page + 1) * per_page]
-    return {"n": len(places), "page": page, "cards": cards_of(shelf, table, chosen.tolist())}
+    chosen, found = places[page * per_page : (page + 1) * per_page].tolist(), set(table.ids[places].tolist())
+    shown = table.ids[chosen].tolist()
+    known = {int(group_id): place for place, group_id in enumerate(table.ids)} if ids else {}
+    if not known.keys().isdisjoint(ids):
+        new = sorted(each for each in found if newest < each < FIRST_TYPED and each not in ids)
+        shown = [*ids, *new][:MOST_SHOWN]
+        chosen = [known[each] for each in shown if each in known]
+    registered = table.ids[table.ids < FIRST_TYPED]
+    cards = cards_of(shelf, table, chosen)
+    return {"n": len(places), "page": page, "cards": cards, "ids": shown, "newest": int(registered.max(initial=0))}
 
 
 def list_groups(shelf: Shelf, table: Table, *, sort: str, show: str) -> list[tuple[int, str, int, int]]:

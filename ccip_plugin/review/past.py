@@ -1,13 +1,15 @@
 """What was done: the history of a field, and answers that contradict each other, as the panel lists them."""
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..core.arrays import IntArray
 from ..core.identity.state import Status
+from ..core.review.answers import DONE, LATER, NEW, NO, NONE, PICK, TWO, UNSURE, YES
+from ..core.review.kinds import HALVES, IN, OUT, SAME, WHO, WHOLE
 from ..core.review.memory import Contradicted, Cut, Evidence
 from ..labels.history import history, last_undone
 from ..labels.history.timeline import HistoryRow
@@ -16,7 +18,7 @@ from ..storage.targets import Target
 from .board import ReviewBoard
 from .pictures import pictures_of
 from .queue import ReviewQueue
-from .records import AnswerRecord
+from .records import AnswerRecord, Given
 
 
 def history_page(target: Target, group_field: str, *, n: int, skip: int) -> dict[str, Any]:
@@ -107,7 +109,7 @@ def _dispute(board: ReviewBoard, queue: ReviewQueue, found: Contradicted) -> tup
         words = ("different characters", "one character")
     else:
         key, about, groups, rows, now = _image(board, *matter)
-        words = (f"not {_name(board, matter[1])}", f"it is {_name(board, matter[1])}")
+        words = (f"not {name_of(board, matter[1])}", f"it is {name_of(board, matter[1])}")
     plain = {
         "id": key,
         "kind": "disagreement" if _is_of_two(records) else "contradiction",
@@ -124,13 +126,13 @@ _Matter = tuple[str, str, list[int], list[int], str]
 
 
 def _pair(board: ReviewBoard, ids: list[int], records: Sequence[AnswerRecord]) -> _Matter:
-    about = " and ".join(_name(board, each) for each in ids)
+    about = " and ".join(name_of(board, each) for each in ids)
     living = [each for each in ids if len(board.members(each))]
     if len(living) == len(ids):
         now = "kept apart" if board.board.is_apart(*ids) else "two groups"
         sides = [board.members(each) for each in ids]
     else:
-        now = f"one group, {_name(board, living[0])}" if living else "both are gone"
+        now = f"one group, {name_of(board, living[0])}" if living else "both are gone"
         sides = next((sides for each in records if (sides := _sides(board, each))), [])
     return f"groups-{ids[0]}-{ids[-1]}", about, living, _first(sides), now
 
@@ -144,16 +146,16 @@ def _sides(board: ReviewBoard, record: AnswerRecord) -> list[IntArray]:
 def _parts(board: ReviewBoard, group_id: int, cut: Cut, evidence: Evidence) -> _Matter:
     rows = np.concatenate([cut.first, cut.second])
     groups = [int(each) for each in np.unique(board.group_ids[rows]) if each]
-    now = f"one group, {_name(board, groups[0])}" if len(groups) == 1 else f"in {len(groups)} groups"
+    now = f"one group, {name_of(board, groups[0])}" if len(groups) == 1 else f"in {len(groups)} groups"
     key = f"parts-{group_id}-{evidence.answers[0][0]}"
-    return key, f"two parts of {_name(board, group_id)}", groups, _first([cut.first, cut.second]), now
+    return key, f"two parts of {name_of(board, group_id)}", groups, _first([cut.first, cut.second]), now
 
 
 def _image(board: ReviewBoard, row: int, group_id: int) -> _Matter:
     current = int(board.group_ids[row])
     is_ignored = board.status[row] == Status.IGNORED
-    now = f"in {_name(board, current)}" if current else "ignored" if is_ignored else "in no group"
-    about = f"{board.source.noun[:-1]} and {_name(board, group_id)}"
+    now = f"in {name_of(board, current)}" if current else "ignored" if is_ignored else "in no group"
+    about = f"{board.source.noun[:-1]} and {name_of(board, group_id)}"
     groups = [each for each in dict.fromkeys((group_id, current)) if each and len(board.members(each))]
     return f"item-{board.ids[row]}-{group_id}", about, groups, [row], now
 
@@ -162,7 +164,8 @@ def _first(sides: Sequence[IntArray]) -> list[int]:
     return [int(row) for side in sides for row in side[: PICTURES // 2]]
 
 
-def _name(board: ReviewBoard, group_id: int) -> str:
+def name_of(board: ReviewBoard, group_id: int) -> str:
+    """The name of a group in quotes, also of one that is gone; its number where it has none."""
     known = group_id in board.names or group_id in board.registry.groups
     return repr(board.name(group_id)) if known else f"group {group_id}"
 
@@ -177,3 +180,41 @@ def _is_of_two(records: Sequence[tuple[AnswerRecord, bool]]) -> bool:
 
 def _said(record: AnswerRecord, is_same: bool, words: str) -> dict[str, Any]:
     return {"same": is_same, "said": words, "by": record.by, "at": _local(record.at), "number": record.change}
+
+
+# -- what an answer did
+
+WORDS: Mapping[tuple[str, str], str] = {
+    (SAME, YES): "one character: {names}",
+    (SAME, NO): "different characters: {names}",
+    (HALVES, YES): "{names} is one character",
+    (HALVES, NO): "{names} was divided in two",
+    (WHOLE, YES): "all of {names} is confirmed",
+    (WHOLE, NO): "not all of {names} is one character",
+    (OUT, DONE): "{n} of {shown} images are not {names}, the others are confirmed",
+    (IN, DONE): "{n} of {shown} joined {names}",
+    (WHO, PICK): "the image is {picked}",
+    (WHO, NEW): "the image is a new character",
+    (WHO, NONE): "the image shows no character",
+    (WHO, TWO): "the image shows two characters",
+}
+"""What an answer did, by kind of question and what was said."""
+
+
+def words_of(board: ReviewBoard, given: Given) -> str:
+    """What an answer does, in words; before it is written.
+
+    Args:
+        board: the groups
+        given: the answer
+    """
+    if given.said == UNSURE:
+        return "cannot tell"
+    if given.said == LATER:
+        return "put off"
+    names = [board.name(each) for each in given.groups if each and len(board.members(each))]
+    shown = names if given.kind == SAME else names[:1]
+    picked = board.name(given.groups[given.marked[0]]) if given.said == PICK else ""
+    listed = " and ".join(map(repr, shown))
+    counts = {"n": len(given.marked), "shown": len(given.items[0] if given.kind == OUT else given.items)}
+    return WORDS[given.kind, given.said].format(names=listed, picked=repr(picked), **counts)

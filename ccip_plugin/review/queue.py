@@ -11,7 +11,7 @@ from typing import Any
 
 from ..core.arrays import IntArray
 from ..core.identity.state import Status
-from ..core.review.answers import TWO, learn
+from ..core.review.answers import LATER, TWO, learn
 from ..core.review.answers import record as remember
 from ..core.review.kinds import HALVES, IN, OUT, SAME, WHO, WHOLE
 from ..core.review.memory import Contradicted, Memory
@@ -29,6 +29,7 @@ MOST_ITEMS = 1_500
 CLAIM_SECONDS = 120.0
 """How long a tab has a question for itself."""
 DONE = "Done: another answer is as likely to harm as to help."
+TOO_FEW = "There are not two groups to compare: group again, with a smaller or larger distance."
 _KEPT = 1_000  # questions that were asked, with what their probabilities were computed from
 _EVERY = 10  # answers after which it is estimated again how many questions are left
 _PAUSE = 0.001  # seconds; without it the thread that waits does not get a lock
@@ -190,12 +191,16 @@ class ReviewQueue:
         key = self._state(kinds)
         if self._ranked[0] != key or len(self._ranked[1]) < n:
             best = self._ranking.rank(board.board, self.memory, self._probabilities, n=wanted, kinds=kinds)
+            if not best and self.memory.return_put_off():
+                best = self._ranking.rank(board.board, self.memory, self._probabilities, n=wanted, kinds=kinds)
+                key = self._state(kinds)
             self._ranked = key, best
         return self._ranked[1]
 
     def _state(self, kinds: Sequence[str] | None = None) -> tuple[Any, ...]:
         """What the ranked questions depend on."""
-        return self._board.version, self.memory.number, len(self.counted), tuple(kinds or KINDS)
+        memory = self.memory
+        return self._board.version, memory.number, memory.n_returned, len(self.counted), tuple(kinds or KINDS)
 
     def _held_by_others(self, tab: str | None) -> frozenset[str]:
         now, board = time.time(), self._board
@@ -256,8 +261,8 @@ class ReviewQueue:
             return self._contradicted[1]
 
     def answers_by_kind(self) -> dict[str, int]:
-        """Numbers of answers by kind of question."""
-        return dict(Counter(each.kind for each in self.counted))
+        """Numbers of answers by kind of question; to put a question off is none."""
+        return dict(Counter(each.kind for each in self.counted if each.said != LATER))
 
     def is_empty(self) -> bool:
         """Whether there is nothing worth asking, of anybody."""

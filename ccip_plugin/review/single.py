@@ -19,9 +19,10 @@ from ..labels.tables import GroupLabel
 from ..storage.fields import STATUS_AUTO, STATUS_CONFIRMED, STATUS_IGNORED
 from ..storage.fields import UNASSIGNED as NO_GROUP
 from ..storage.targets import Target, items_view
-from .answers import WORDS, Answered, keep
+from .answers import Answered, keep
 from .board import ReviewBoard
 from .cards import Table, cards_of, place_of
+from .past import WORDS
 from .pictures import pictures_of
 from .problems import ReviewError
 from .queue import ReviewQueue

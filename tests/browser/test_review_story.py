@@ -71,7 +71,7 @@ def find(review, text):
     review.page.wait_for_function("document.activeElement.dataset.cy === 'review-find'")
     review.press("Control+a", "Backspace")
     review.page.keyboard.type(text)
-    review.press("Escape")  # leaves the field, and what was typed in it
+    review.press("Enter")  # leaves the field, and what was typed in it
     assert review.cy("review-find").input_value() == text
 
 
@@ -102,9 +102,9 @@ def card(review, name, size):
 
 
 def wait_for(data, n):
-    """Waits until as many changes are done."""
+    """Waits until as many changes are done, their labels too."""
     for _ in range(100):
-        if len(done(data)) == n:
+        if len(done(data)) == n and all(each.is_finished for each in history(data)):
             return
         time.sleep(0.1)
     assert len(done(data)) == n
@@ -152,6 +152,7 @@ def test_a_review_by_keyboard_alone(review, gallery):
     press("Enter")
     wait_for(gallery, n_first + 4)
     assert (names(gallery).count("Asuka"), names(gallery).count(NAME)) == (3, PER_GROUP - 3)
+    review._expect(review.cy("review-picture", marked="true")).to_have_count(0)  # the panel has heard of it
     # confirm, ignore
     press("Escape")
     find(review, "Asuka")

@@ -121,6 +121,30 @@ def test_cannot_tell_is_remembered_after_a_restart_and_undone(panel, doubtful):
     assert question["id"] in {each["id"] for each in tab.ask(12)}
 
 
+def test_what_was_put_off_comes_back_when_nothing_else_is_left(panel, doubtful):
+    tab, first = panel(doubtful), None
+    seen = []
+    while len(seen) < 60 and (questions := tab.ask(1)):
+        seen.append(questions[0]["id"])
+        first = first or questions[0]
+        tab.answer(questions[0], "later")
+    assert len(seen) == 2 * len(set(seen)), "each once more, and then the review ends"
+    assert tab.read("questions", n=1)["done"] and tab.read("open")["progress"]["answers"] == {}
+    restart()
+    assert [each["id"] for each in panel(doubtful).ask(1)], "they are asked again in another process"
+
+
+def test_what_was_done_is_said(panel, doubtful):
+    tab = panel(doubtful)
+    (question,) = tab.ask(1, kinds=["same"])
+    names = " and ".join(repr(side["name"]) for side in question["sides"])
+    tab.answer(question, "different")
+    assert tab.read("history")["rows"][0]["text"] == f"answer a question: different characters: {names}"
+    assert tab.write("undo")["text"] == f"undid answer a question: different characters: {names}"
+    tab.write("rename", group=1, name="Rei")
+    assert tab.write("undo")["text"] == "undid rename group: 'char_0001' is 'Rei' now"
+
+
 def test_undo_takes_back_what_this_tab_said(panel, doubtful):
     one, other = panel(doubtful, "one"), panel(doubtful, "other")
     mine, theirs = one.ask(1)[0], other.ask(1)[0]

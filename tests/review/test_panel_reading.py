@@ -119,6 +119,34 @@ def test_all_groups_are_listed_in_the_order_of_their_pages(call, made):
     assert list_groups(None, many, sort="size", show="all") == [], "the server searches these"
 
 
+def test_a_page_keeps_its_groups_in_their_places(panel, made):
+    data = made("aaaaabbbbcccdd", persistent=True)
+    tab = panel(data)
+    page = tab.read("groups", sort="size")
+    assert [card["id"] for card in page["cards"]] == [1, 2, 3, 4]
+    again = {"sort": "size", "ids": [1, 2, 3, 4], "newest": page["newest"]}
+    tab.write("move", items=data.values("id")[:4], to=4)
+    assert [card["id"] for card in tab.read("groups", sort="size")["cards"]] == [4, 2, 3, 1]
+    stays = tab.read("groups", **again)
+    assert [(card["id"], card["size"]) for card in stays["cards"]] == [(1, 1), (2, 4), (3, 3), (4, 6)]
+    tab.write("merge", groups=[2, 3])
+    tab.write("split", group=4, parts=[data.values("id")[:2]])
+    stays = tab.read("groups", **again)
+    assert [(card["id"], card["size"]) for card in stays["cards"]] == [(1, 1), (2, 7), (4, 4), (5, 2)], (
+        "a new one follows"
+    )
+    found = tab.read("groups", find="char_0001", ids=[1], newest=page["newest"])
+    assert [card["id"] for card in found["cards"]] == [1], "the new one has another name"
+    tab.write("undo")
+    tab.write("undo")
+    again |= {each: stays[each] for each in ("ids", "newest")}
+    shown = [(card["id"], card["size"]) for card in tab.read("groups", **again)["cards"]]
+    assert shown == [(1, 1), (2, 4), (3, 3), (4, 6)], "as before, in their places"
+    tab.write("redo")
+    gone = tab.read("groups", sort="size", ids=[3], newest=5)
+    assert [card["id"] for card in gone["cards"]] == [2, 4, 1], "none of them is left"
+
+
 def test_history(call, made):
     from ccip_plugin import confirm, undo
 

@@ -23,7 +23,7 @@ export function Card({ group, isSelected, isCurrent, onClick, onFocus }: CardPro
   const flags = group.flags.map((flag) => named("flag_", flag));
   const label = [group.name, t("nImages", { n: group.size }), t("confirmedShare", { p: share }), ...flags].join(", ");
   return (
-    <div c={`card${isCurrent ? " current" : ""}`} role="option" aria-selected={!!isSelected} aria-label={label} tabIndex={isCurrent ? 0 : -1}
+    <div c={`card${isCurrent ? " current" : ""}`} role="option" aria-selected={!!isSelected} label={label} tabIndex={isCurrent ? 0 : -1}
       cy="card" data-id={group.id} onClick={onClick} onFocus={onFocus}>
       <div c="mosaic">
         {group.pictures.slice(0, 8).map((picture) => <Thumb key={picture.id} picture={picture} />)}

@@ -1,6 +1,6 @@
 // What every screen of the panel needs, by React's context.
-import { createContext, useContext, useEffect, useRef } from "./react";
-import { isForUs, isOnButton } from "./keys";
+import { createContext, focusOn, useContext, useEffect, useRef } from "./react";
+import { halt, isForUs, isOnButton } from "./keys";
 import type { Queue } from "./queue";
 import type { Session } from "./session";
 import type { ReactNode, RefObject } from "./react";
@@ -21,11 +21,15 @@ export function useKeys(handle: (key: string, event: globalThis.KeyboardEvent) =
   const latest = useRef(handle);
   latest.current = handle;
   useEffect(() => {
+    // What had the focus is gone, as a card of the last page: keys stay with the panel.
+    if (document.activeElement === document.body && root.current?.matches(".cr-on")) focusOn(root.current);
+  });
+  useEffect(() => {
     const panel = root.current;
     const heard = (event: globalThis.KeyboardEvent) => {
       if (!isForUs(event) || isOnButton(event) || event.defaultPrevented) return;
       if (!latest.current(event.key, event)) return;
-      event.preventDefault();
+      halt(event);
       event.stopPropagation();
     };
     panel?.addEventListener("keydown", heard);

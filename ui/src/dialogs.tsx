@@ -1,5 +1,6 @@
 // Dialogs: a name with suggestions, a choice, a "sure?".
 import { h, focusOn, useEffect, useRef, useState } from "./react";
+import { halt } from "./keys";
 import { useDesk } from "./desk";
 import { t } from "./words";
 import type { ReactNode } from "./react";
@@ -26,15 +27,15 @@ export function Dialog({ title, ok, onOk, children, safe }: DialogProps) {
     const all = [...box.current!.querySelectorAll<HTMLElement>("input, button:not(:disabled)")];
     const at = all.indexOf(document.activeElement as HTMLElement);
     all[(at + (event.shiftKey ? all.length - 1 : 1)) % all.length]?.focus();
-    event.preventDefault();
+    halt(event);
   };
   const submit = (event: React.FormEvent) => {
-    event.preventDefault();
+    halt(event);
     onOk?.();
   };
   return (
     <div c="shade" onPointerDown={(event) => event.target === event.currentTarget && close()}>
-      <form ref={box} c="dialog" role="dialog" aria-modal aria-label={title} cy="dialog" onKeyDown={onKeyDown} onSubmit={submit}>
+      <form ref={box} c="dialog" role="dialog" aria-modal label={title} cy="dialog" onKeyDown={onKeyDown} onSubmit={submit}>
         <h3>{title}</h3>
         {children}
         <div c="end">
@@ -87,7 +88,7 @@ export function NameDialog({ title, start, ok, isNew, onChosen }: {
   const onKeyDown = (event: React.KeyboardEvent) => {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (!step || event.nativeEvent.isComposing) return;
-    event.preventDefault();
+    halt(event);
     setAt(Math.max(-1, Math.min(names.length - 1, at + step)));
   };
   const change = (value: string) => {
@@ -96,9 +97,9 @@ export function NameDialog({ title, start, ok, isNew, onChosen }: {
   };
   return (
     <Dialog title={title} ok={ok} onOk={agree}>
-      <input value={text} aria-label={t("name")} placeholder={isNew ? t("newGroup") : t("name")} maxLength={200} cy="name"
+      <input value={text} label={t("name")} placeholder={isNew ? t("newGroup") : t("name")} maxLength={200} cy="name"
         onChange={(event) => change(event.target.value)} onKeyDown={onKeyDown} />
-      <ul role="listbox" aria-label={t("name")}>
+      <ul role="listbox" label={t("name")}>
         {names.map((each, place) => (
           <li key={each.id} role="presentation">
             <button type="button" role="option" aria-selected={place === at} tabIndex={-1} onClick={() => take(each)}>

@@ -27,6 +27,7 @@ interface Window {
 
 declare namespace React {
   interface DOMAttributes<T> {
+    label?: string;
     c?: string;
     cy?: string | null;
   }

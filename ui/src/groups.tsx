@@ -4,7 +4,7 @@ import { Card } from "./card";
 import { useDesk, useKeys } from "./desk";
 import { useGroupActions, GROUP_KEYS } from "./actions";
 import { OneGroup } from "./group";
-import { letter } from "./keys";
+import { halt, letter } from "./keys";
 import { Act, Pages, useRead } from "./parts";
 import { preload } from "./pictures";
 import { remember, remembered } from "./session";
@@ -33,7 +33,8 @@ function usePage(isFinding: boolean) {
   const args = { ...what, per_page: PER_PAGE };
   const { sort, show, find, page } = what;
   const next = ({ n }: GroupsPage) => (page + 1) * PER_PAGE < n && { ...args, page: page + 1 };
-  const read = useRead<GroupsPage>("groups", args, delay, next, ({ cards }) => preload(cards.flatMap((card) => card.pictures)));
+  const read = useRead<GroupsPage>("groups", args, delay, next, ({ cards }) => preload(cards.flatMap((card) => card.pictures)),
+    ({ ids, newest }) => ({ ids, newest }));
   const listing = useRead<Listing>(isFinding || find ? "listing" : null, { sort, show });
   const found = read && read.find !== find && listing?.rows[0] ? matching(listing, what, read) : read;
   useEffect(() => {
@@ -46,9 +47,10 @@ function usePage(isFinding: boolean) {
 // Scrolls the panel alone: scrollIntoView would move the whole App.
 function reveal(card: HTMLElement): void {
   const body = card.closest(".cr-body")!;
-  const bottom = body.querySelector(".cr-keys")?.getBoundingClientRect().top ?? body.getBoundingClientRect().bottom;
-  const box = card.getBoundingClientRect();
-  const over = Math.max(0, box.bottom - bottom + 8) || Math.min(0, box.top - body.getBoundingClientRect().top - 8);
+  const keys = body.querySelector(".cr-keys"); // these lie over the last cards
+  const [box, all] = [card, body].map((each) => each.getBoundingClientRect());
+  const bottom = all.bottom - (keys?.clientHeight || 0);
+  const over = Math.max(0, box.bottom - bottom + 8) || Math.min(0, box.top - all.top - 8);
   body.scrollBy(0, over);
 }
 
@@ -117,6 +119,7 @@ export function Groups() {
     if (key === "PageUp" || key === "[") return turn(-1), true;
     if (key === "/" || letter(key) === "f") return focusOn(find.current), true;
     if (key === "Escape" && selected.length) return clear(), true;
+    if (key === "Escape" && what.find) return change({ find: "" }), true;
     if (letter(key) === "s" && current) return toggle(current), true;
     if (letter(key) === "d" && current) return setOpened(current.id), true;
     return actions.press(key);
@@ -133,7 +136,8 @@ export function Groups() {
             onFocus={() => setFinding(true)} onChange={(event) => change({ find: event.target.value })}
             onKeyDown={(event) => {
               if (!/^(Enter|Escape)$/.test(event.key) || event.nativeEvent.isComposing) return;
-              event.preventDefault(); // Escape would clear it
+              if (event.key === "Escape") change({ find: "" });
+              halt(event);
               focusOn(root.current);
             }} />
         </label>
@@ -142,7 +146,7 @@ export function Groups() {
       </div>
       {!found && <div c="empty">{t("loading")}</div>}
       {found && !cards.length && <div c="empty" cy="empty">{t("noGroups")}</div>}
-      <div ref={grid} c="cards" role="listbox" aria-multiselectable aria-label={t("groups")}>
+      <div ref={grid} c="cards" role="listbox" aria-multiselectable label={t("groups")}>
         {cards.map((group, place) => (
           <Card key={group.id} group={group} isCurrent={place === at} onFocus={() => setAt(place)}
             isSelected={selected.some((each) => each.id === group.id)}

@@ -67,7 +67,7 @@ export function Image() {
       <div c="pictures"><Thumb picture={picture} size={240} /></div>
       <Row word="why" pictures={found.nearest} />
       {!!rivals.length && <h4>{t("rivals")}</h4>}
-      <div c="cards" role="listbox" aria-label={t("rivals")}>
+      <div c="cards" role="listbox" label={t("rivals")}>
         {rivals.map((rival) => <Card key={rival.id} group={rival} onClick={() => edit("move", { to: rival.id })} />)}
       </div>
       <Row word="neighbours" pictures={found.neighbours} />

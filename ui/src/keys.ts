@@ -30,3 +30,5 @@ export function tileOf(key: string, n: number): number {
 // Enter and Space belong to a button that has the focus.
 export const isOnButton = (event: Pressed) =>
   ["Enter", " "].includes(event.key) && !!(event.target as HTMLElement).closest("button, a, [role=tab]");
+
+export const halt = (event: { preventDefault(): void }) => event.preventDefault();

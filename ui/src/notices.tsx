@@ -1,5 +1,6 @@
 // Sentences that stay until they are read: what is wrong, with the button that helps, and what one should know.
 import { h, Fragment, focusOn, useState } from "./react";
+import { halt } from "./keys";
 import { useDesk, useKeys } from "./desk";
 import { Act, Note } from "./parts";
 import { useStore } from "./store";
@@ -72,11 +73,11 @@ function Signature() {
   };
   return (
     <form c="note" cy="by" onSubmit={(event) => {
-      event.preventDefault();
+      halt(event);
       sign(name);
     }}>
       <span>{t("yourName")}</span>
-      <input value={name} maxLength={80} aria-label={t("yourName")} onChange={(event) => setName(event.target.value)} />
+      <input value={name} maxLength={80} label={t("yourName")} onChange={(event) => setName(event.target.value)} />
       <button type="submit">{t("keepName")}</button>
       <button type="button" onClick={() => sign("")}>{t("noName")}</button>
     </form>

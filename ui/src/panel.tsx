@@ -5,7 +5,7 @@ import { Notices, Problems, SourceChoice } from "./notices";
 import { DeskContext, type Desk } from "./desk";
 import { Groups } from "./groups";
 import { Image, useCurrentSample } from "./image";
-import { isForUs, isOnButton, letter } from "./keys";
+import { halt, isForUs, isOnButton, letter } from "./keys";
 import { Large, Looks, Makings, Pictures, preload } from "./pictures";
 import { Progress } from "./progress";
 import { Questions } from "./questions";
@@ -38,7 +38,7 @@ function Head({ session, isOn, desk }: { session: Session; isOn: boolean; desk: 
   const step = (event: React.KeyboardEvent) => {
     const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (!by) return;
-    event.preventDefault();
+    halt(event);
     event.stopPropagation();
     const [name] = TABS[(TABS.findIndex((each) => each[0] === tab) + by + TABS.length) % TABS.length];
     session.show(name);
@@ -46,7 +46,7 @@ function Head({ session, isOn, desk }: { session: Session; isOn: boolean; desk: 
   };
   return (
     <div c="head">
-      <div role="tablist" aria-label={t("review")} onKeyDown={step}>
+      <div role="tablist" label={t("review")} onKeyDown={step}>
         {TABS.map(([name, word, key]) => (
           <button key={name} role="tab" aria-selected={tab === name} tabIndex={tab === name ? 0 : -1} cy={`tab-${name}`} onClick={() => choose(name)}>
             {t(word)}{key && <kbd>{key}</kbd>}
@@ -101,7 +101,7 @@ function Review({ session, hash }: { session: Session; hash?: string }) {
     else if (event.key === "Escape" && pictures.looks.snapshot.look) pictures.looks.close();
     else if (next) session.show(next[0]);
     else return;
-    event.preventDefault();
+    halt(event);
     event.stopPropagation();
   }, [session, queue, pictures]);
   // After a click keys are for the panel, not for the button that was clicked, which may be gone by now.
@@ -114,7 +114,7 @@ function Review({ session, hash }: { session: Session; hash?: string }) {
   return (
     <DeskContext.Provider value={desk}>
       <Pictures.Provider value={pictures}>
-        <div ref={root} className={`cr${isOn ? " cr-on" : ""}`} tabIndex={0} data-cy="review" role="region" aria-label={t("review")}
+        <div ref={root} className={`cr${isOn ? " cr-on" : ""}`} tabIndex={0} data-cy="review" role="region" label={t("review")}
           onKeyDown={onKeyDown} onClick={refocus} onFocus={() => setOn(true)}
           onBlur={(event) => event.currentTarget.contains(event.relatedTarget) || setOn(false)}>
           <Head session={session} isOn={isOn} desk={desk} />

@@ -25,7 +25,7 @@ export function Note({ cy, code, isPlain, children, onClose, buttons }: NoteProp
     <div c={`note${isPlain ? "" : " bad"}`} role={isPlain ? "status" : "alert"} cy={cy || "note"} data-code={code}>
       <span>{children}</span>
       {buttons}
-      {onClose && <button onClick={onClose} aria-label={t("dismiss")}>✕</button>}
+      {onClose && <button onClick={onClose} label={t("dismiss")}>✕</button>}
     </div>
   );
 }
@@ -38,8 +38,8 @@ export function Pages({ page, perPage, shown, n, onTurn }: { page: number; perPa
       <span c="soft" cy="range" data-page={page} data-n={n} aria-live="polite">
         {t("range", { from: n ? from + 1 : 0, to: from + shown, n })}
       </span>
-      <button onClick={() => onTurn(-1)} disabled={!page} aria-label={t("previous")} cy="previous">‹</button>
-      <button onClick={() => onTurn(1)} disabled={from + perPage >= n} aria-label={t("next")} cy="next">›</button>
+      <button onClick={() => onTurn(-1)} disabled={!page} label={t("previous")} cy="previous">‹</button>
+      <button onClick={() => onTurn(1)} disabled={from + perPage >= n} label={t("next")} cy="next">›</button>
     </span>
   );
 }
@@ -54,6 +54,7 @@ export function useRead<T>(
   delay = 0,
   next?: (reply: T) => Arguments | false,
   onAhead?: (reply: T) => void,
+  onStay?: (shown: T) => Arguments, // of what is shown already
 ): T | null {
   const { session } = useDesk();
   const { version } = useStore(session);
@@ -61,6 +62,7 @@ export function useRead<T>(
   const ahead = useRef<[key: string, reply: Promise<T>] | null>(null);
   const keyOf = (what: Arguments) => JSON.stringify([version, what]);
   const key = keyOf(args);
+  const shown = useRef<[args: string, reply: T] | null>(null);
   useEffect(() => {
     if (!method) return undefined;
     let isCurrent = true;
@@ -74,9 +76,12 @@ export function useRead<T>(
     };
     const timer = setTimeout(() => {
       const [known, coming] = ahead.current || [];
-      const asked = known === key ? coming! : read(args);
+      const [last, old] = shown.current || [];
+      const now = JSON.stringify(args);
+      const asked = known === key ? coming! : read(last === now ? { ...args, ...onStay?.(old!) } : args);
       asked.then((reply) => {
         if (!isCurrent) return;
+        shown.current = [now, reply];
         setFound(reply);
         setTimeout(prepare, AHEAD_MS, reply);
       }, (problem) => isCurrent && session.fail(problem));

@@ -125,7 +125,7 @@ export function Thumb({ picture, size, label, eager }: ThumbProps) {
           onError={() => setBroken(src)}
         />
       ) : (
-        <span c="blank" role="img" aria-label={`${t("beingMade")}: ${name}`} title={name} cy="blank" />
+        <span c="blank" role="img" label={`${t("beingMade")}: ${name}`} title={name} cy="blank" />
       )}
     </span>
   );

@@ -123,7 +123,7 @@ export function Progress() {
         <Act word="undo" k="u" disabled={!history?.rows.some((row) => !row.undone)} onPress={() => undo(null)} />
         <Act word="redo" k="r" disabled={!history?.can_redo} onPress={() => void session.edit("redo", {})} />
       </div>
-      {history && !history.rows.length && <div c="empty">{t("noHistory")}</div>}
+      {!history?.rows.length && <div c="empty">{t(history ? "noHistory" : "loading")}</div>}
       {!!history?.rows.length && <ol c="history">{history.rows.map((row) => <Row key={row.number} row={row} onUndo={undo} />)}</ol>}
       {history && history.rows.length >= n && <Act word="more" onPress={() => setN(n + ROWS)} />}
     </>

@@ -42,7 +42,7 @@ function usePainted(box: React.RefObject<HTMLDivElement>, id: string | undefined
 
 function SideBox({ side, size }: { side: Side; size: number }) {
   return (
-    <section c="side" cy="side" data-id={side.id ?? undefined} aria-label={side.name || undefined}>
+    <section c="side" cy="side" data-id={side.id ?? undefined} label={side.name || undefined}>
       <div c="name">
         <b title={side.name || undefined}>{side.name || "?"}</b>
         <span c="size soft">{t("nImages", { n: side.size })}</span>
@@ -64,7 +64,7 @@ function TileBox({ tile, place, isMarked, isWho, onClick }: {
   const key = TILE_KEYS[place];
   const name = tile.name || tile.pictures[0]?.name || tile.id;
   return (
-    <button c="tile" aria-pressed={isMarked} aria-label={`${key}: ${name}`} title={`${key} · ${TILE_SECOND[place]}`}
+    <button c="tile" aria-pressed={isMarked} label={`${key}: ${name}`} title={`${key} · ${TILE_SECOND[place]}`}
       cy="tile" data-id={tile.id} data-marked={isMarked} onClick={onClick}>
       <kbd>{key}</kbd>
       <span c="pictures">
@@ -203,11 +203,9 @@ function Asides() {
 
 export function Questions() {
   const { queue, root, session } = useDesk();
-  const { questions, kinds, done, loading, pending, early } = useStore(queue);
+  const { questions, kinds, done, isLoading, pending, early } = useStore(queue);
   const [question] = questions;
-  useEffect(() => {
-    if (!queue.snapshot.questions.length) void queue.load();
-  }, [queue]);
+  useEffect(() => queue.choose(queue.snapshot.kinds), [queue]); // groups may have been edited elsewhere
   useKeys((key) => {
     if (question || letter(key) !== "u") return false;
     queue.undo();
@@ -221,7 +219,7 @@ export function Questions() {
     remember("groups", { show: "open" });
     session.show("groups");
   };
-  const isComing = loading || (!!pending.length && !done);
+  const isComing = isLoading || (!!pending.length && !done);
   return (
     <>
       <div c="bar">

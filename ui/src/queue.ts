@@ -1,6 +1,7 @@
 // The questions that come next, and the answers that are on their way. An answer counts at once and is written in
 // order; whatever cannot be written brings its question back, or puts it aside with the reason.
 import { clocked, Problem, wait } from "./api";
+import { halt } from "./keys";
 import { Store } from "./store";
 import { preload, url } from "./pictures";
 import { remember, remembered, type Session } from "./session";
@@ -32,7 +33,7 @@ type State = {
   early: number; // keys that came before their question
   aside: { question: Question | null; reason: string }[];
   done: string | null;
-  loading: boolean;
+  isLoading: boolean;
   kinds: string[] | null;
   notice: { word: "lost" | "resent"; n: number } | null;
 };
@@ -62,30 +63,30 @@ export class Queue extends Store<State> {
       early: 0,
       aside: [],
       done: null,
-      loading: false,
+      isLoading: false,
       kinds: remembered<string[] | null>("kinds", null),
       notice: null,
     });
     this.restore();
     window.addEventListener("pagehide", () => this.close());
     window.addEventListener("beforeunload", (event) => {
-      if (this.snapshot.pending.length) event.preventDefault();
+      if (this.snapshot.pending.length) halt(event);
     });
   }
 
   async load(): Promise<void> {
-    if (this.snapshot.loading) return;
-    this.update({ loading: true });
+    if (this.snapshot.isLoading) return;
+    this.update({ isLoading: true });
     try {
       const { kinds } = this.snapshot;
       const { source } = this.session.api;
       const args = { tab: this.session.tabId, n: AHEAD, kinds, skip: this.skipped() };
       const asked = await this.session.read<Asked>("questions", args);
-      this.update({ loading: false });
+      this.update({ isLoading: false });
       if (kinds === this.snapshot.kinds && source === this.session.api.source) this.take(asked.questions, asked.done);
       else await this.load();
     } catch (problem) {
-      this.update({ loading: false });
+      this.update({ isLoading: false });
       this.session.fail(problem);
     }
   }
@@ -227,7 +228,7 @@ export class Queue extends Store<State> {
     const fresh = asked.filter((question) => question.id !== shown?.id && isOpen(question));
     const ids = fresh.map((question) => question.id);
     const tail = this.snapshot.pending.length ? old.filter((question) => !ids.includes(question.id)) : [];
-    const questions = [...(shown ? [asked.find((each) => each.id === shown.id && each === shown) || shown] : []), ...fresh, ...tail];
+    const questions = [...(shown ? [shown] : []), ...fresh, ...tail];
     questions.slice(0, AHEAD).forEach((question) => preload(picturesOf(question)));
     this.update({ questions, done: questions.length ? null : done });
   }

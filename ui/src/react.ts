@@ -4,11 +4,13 @@ import type * as R from "react";
 export const React: typeof R = window.React;
 export const { Fragment, createContext, useCallback, useContext, useEffect, useLayoutEffect, useMemo, useRef, useState } = React;
 
-// An element. Those of HTML have `c` for the classes of this panel and `cy` for the name by which tests find them.
+// An element. Those of HTML have `c` for the classes of this panel, `cy` for the name by which tests find them, and
+// `label` for what screen readers say.
 export function h(type: any, props?: any, ...children: any[]): R.ReactElement {
-  const { c, cy, ...rest } = props || {};
+  const { c, cy, label, ...rest } = props || {};
   if (typeof type !== "string") return React.createElement(type, props, ...children);
   if (c) rest.className = `cr-${c.replaceAll(" ", " cr-")}`;
+  if (label) rest["aria-label"] = label;
   if (cy) rest["data-cy"] = `review-${cy}`;
   return React.createElement(type, rest, ...children);
 }

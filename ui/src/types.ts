@@ -70,7 +70,7 @@ export type Opened = {
   is_view: boolean;
   sources_hash?: string;
 };
-export type GroupsPage = { n: number; page: number; cards: Card[]; find: string; progress?: Progress };
+export type GroupsPage = { n: number; page: number; cards: Card[]; find: string; ids: number[]; newest: number; progress?: Progress };
 export type Listing = { rows: [id: number, name: string, size: number, confirmed: number][] };
 export type Asked = { questions: Question[]; done: string | null; progress?: Progress };
 export type Written = {

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from ..arrays import IntArray
 from ..plain import canonical_name
 
-_FIRST = 1 << 30
+FIRST_TYPED = 1 << 30
 """The first such id; as many follow. The registry counts from 1, and has fewer."""
 
 
@@ -18,10 +18,10 @@ def typed_id(name: str, taken: Mapping[int, str]) -> int:
         taken: the names that have such an id; where two names would have the same, the later one gets the next
     """
     digest = hashlib.sha256(canonical_name(name).encode("utf-8", "surrogatepass")).digest()
-    number = int.from_bytes(digest[:8]) % _FIRST
-    while canonical_name(taken.get(_FIRST + number, name)) != canonical_name(name):
-        number = (number + 1) % _FIRST
-    return _FIRST + number
+    number = int.from_bytes(digest[:8]) % FIRST_TYPED
+    while canonical_name(taken.get(FIRST_TYPED + number, name)) != canonical_name(name):
+        number = (number + 1) % FIRST_TYPED
+    return FIRST_TYPED + number
 
 
 def with_typed_ids(group_ids: IntArray, named: Iterable[tuple[int, str]]) -> tuple[IntArray, dict[int, str]]:

@@ -108,12 +108,16 @@ class Memory:
         whole: groups of which is to be asked whether all images are the character of the confirmed ones
         n_facts: number of matters answered; a strip is one per tile
         n_slips: how many of these answers others contradict
+        n_returned: how often questions that were put off came back
     """
 
     def __init__(self) -> None:
         self.number, self.n_facts, self.n_slips = 0, 0, 0
         self.whole: set[int] = set()
         self._whole_closed: dict[int, int] = {}
+        self.n_returned = 0
+        self._put_off: list[Evidence | int] = []  # what comes back when nothing else is left to ask
+        self._returned: set[int] = set()
         self._pairs: dict[frozenset[int], Evidence] = {}
         self._images: dict[tuple[int, int], Evidence] = {}
         self._cuts: dict[int, list[Cut]] = {}
@@ -228,7 +232,24 @@ class Memory:
     def close(self, matters: Iterable[Matter], *, forever: bool) -> None:
         """Does not ask about matters, ever or until later."""
         for matter in matters:
-            self._evidence(matter).closed_until = _FOREVER if forever else self.number + LATER
+            self._close(self._evidence(matter), forever)
+
+    def _close(self, evidence: Evidence, forever: bool) -> None:
+        evidence.closed_until = _FOREVER if forever else self.number + LATER
+        if not forever and id(evidence) not in self._returned:
+            self._put_off.append(evidence)
+
+    def return_put_off(self) -> bool:
+        """Asks at once about what was put off, once each; whether there is anything."""
+        returned, self._put_off = self._put_off, []
+        for each in returned:
+            if isinstance(each, int):
+                self._whole_closed.pop(each, None)
+            elif each.closed_until < _FOREVER:
+                each.closed_until = each.last + LATER if each.last else 0
+            self._returned.add(each if isinstance(each, int) else id(each))
+        self.n_returned += bool(returned)
+        return bool(returned)
 
     def reopen(self, matters: Iterable[Matter]) -> None:
         """May ask about matters again."""
@@ -241,8 +262,7 @@ class Memory:
 
     def close_cut(self, group_id: int, first: IntArray, second: IntArray, *, forever: bool) -> None:
         """Does not ask about a division of a group, ever or until later."""
-        cut = self._new_cut(group_id, first, second)
-        cut.evidence.closed_until = _FOREVER if forever else self.number + LATER
+        self._close(self._new_cut(group_id, first, second).evidence, forever)
 
     def whole_to_ask(self) -> list[int]:
         """Groups of which is to be asked now whether they are one character; not those that were put off."""
@@ -251,6 +271,8 @@ class Memory:
     def put_off_whole(self, group_id: int) -> None:
         """Does not ask about a whole group until later."""
         self._whole_closed[group_id] = self.number + LATER
+        if group_id not in self._returned:
+            self._put_off.append(group_id)
 
     def count_strip(self, group_id: int) -> None:
         """Records that a group had a strip."""

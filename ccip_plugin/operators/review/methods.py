@@ -10,7 +10,7 @@ import fiftyone as fo
 from ...app.packages import check_packages
 from ...app.route import Check, switch, text
 from ...review.answers import KINDS_ASKED, WORDS_SAID
-from ...review.cards import SHOWS, SORTS
+from ...review.cards import MOST_SHOWN, SHOWS, SORTS
 from ...review.problems import ReviewError, answered
 from . import arguments as take
 from .calls import Call
@@ -43,7 +43,9 @@ _CHECKS: Mapping[str, Mapping[str, Check]] = {
         "show": take.choice(*SHOWS),
         "find": text,
         "page": take.whole(0, take.MAX_ID),
-        "per_page": take.whole(1, 48),
+        "per_page": take.whole(1, MOST_SHOWN),
+        "ids": take.optional(take.listed(take.group_id, MOST_SHOWN, "ids of groups")),
+        "newest": take.whole(0, take.MAX_ID),
     },
     "listing": {"sort": take.choice(*SORTS), "show": take.choice(*SHOWS)},
     "group": {"id": take.group_id, "page": take.whole(0, take.MAX_ID)},

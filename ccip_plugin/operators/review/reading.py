@@ -10,7 +10,7 @@ from ...review.overview.preview import n_labels, table_now
 from ...review.past import disputes_page, history_page
 from ...review.pictures import pictures_of
 from ...review.problems import problem_of
-from ...review.queue import DONE, ReviewQueue, plain_questions, queue_of
+from ...review.queue import DONE, TOO_FEW, ReviewQueue, plain_questions, queue_of
 from ...review.single import answered_items, doubtful_items, image_page, ordered_view, several_items
 from ...review.sources import Source, chosen_source, sources_of, store_of
 from ...review.work import WORKS
@@ -53,12 +53,21 @@ def _n_labels(call: Call, source: Source) -> int:
 
 
 def groups(
-    call: Call, *, sort: str = "rival", show: str = "all", find: str = "", page: int = 0, per_page: int = 24
+    call: Call,
+    *,
+    sort: str = "rival",
+    show: str = "all",
+    find: str = "",
+    page: int = 0,
+    per_page: int = 24,
+    ids: Sequence[int] | None = None,
+    newest: int = 0,
 ) -> dict[str, Any]:
-    """A page of groups."""
+    """A page of groups; with those that are on it already, they stay where they are."""
+    what: dict[str, Any] = {"sort": sort, "show": show, "find": find, "page": page, "per_page": per_page}
     shelf = call.shelf()
     with shelf.lock:
-        found = groups_page(shelf, table_now(shelf), sort=sort, show=show, find=find, page=page, per_page=per_page)
+        found = groups_page(shelf, table_now(shelf), **what, ids=ids or (), newest=newest)
         return {**found, "find": find, "progress": progress(shelf)}
 
 
@@ -107,7 +116,8 @@ def asked(
     if not n:  # the tab keeps what it has in hand
         return {"questions": [], "done": None}
     chosen = queue.next(tab, n, kinds, skip)
-    done = DONE if not chosen and queue.is_empty() else None
+    none = TOO_FEW if len(board.names) < 2 and not queue.counted else DONE
+    done = none if not chosen and queue.is_empty() else None
     return {"questions": plain_questions(board, chosen), "done": done}
 
 

@@ -226,15 +226,11 @@ def take_back(call: Call, *, number: int | None = None) -> Result:
         if number is None and queue_of(board).undo_answer(call.tab):
             return {"number": None, "text": "undid an answer that changed nothing", "left": []}
         field, patches_field = board.source.group_field, board.source.patches_field
-        return _turned(
-            undo(
-                board.store.target.view,
-                number=number,
-                group_field=field,
-                patches_field=patches_field,
-                progress=progress,
-            )
+        chosen, heads = number or queue_of(board).last_change(), queue_of(board).records.heads()
+        done = undo(
+            board.store.target.view, number=number, group_field=field, patches_field=patches_field, progress=progress
         )
+        return _turned(done, str(heads.get(chosen, {}).get("about") or ""))
 
     return _do(call, task)
 
@@ -249,9 +245,10 @@ def repeat(call: Call) -> Result:
     return _do(call, task)
 
 
-def _turned(report: ApplyReport) -> Result:
+def _turned(report: ApplyReport, about: str = "") -> Result:
     left = f"{report.n_left:,} labels were edited or deleted since, and stay" if report.n_left else None
-    return {"number": report.number, "text": action_text(report.action), "left": [left] if left else []}
+    text = f"{action_text(report.action)}: {about}" if about else action_text(report.action)
+    return {"number": report.number, "text": text, "left": [left] if left else []}
 
 
 WRITING: Mapping[str, Callable[..., Result]] = {
