@@ -148,7 +148,8 @@ def kept_before(
 ) -> AnswerRecord | None:
     """The record of the very same answer of a tab, as when the server was killed before it could say that it is kept.
 
-    It is not looked for where it may be said once more on purpose: something was changed since, and it still fits.
+    It is not looked for where it may be said once more on purpose: something was changed since, and it still fits; or
+    the question was put off, and has come back.
 
     Args:
         board: the groups
@@ -161,7 +162,7 @@ def kept_before(
         ReviewError: there is none, and the question is about something that is not so any more
     """
     queue.records.refresh()
-    known = queue.records.kept(given.digest, tab, by)
+    known = None if given.said == LATER else queue.records.kept(given.digest, tab, by)
     try:
         check_current(board, given)
     except ReviewError:

@@ -31,7 +31,7 @@ def n_answers(tab):
 
 
 @pytest.mark.parametrize("is_restarted", [False, True], ids=["same server", "a new server"])
-@pytest.mark.parametrize("said", ["same", "different", "unsure", "later"])
+@pytest.mark.parametrize("said", ["same", "different", "unsure"])
 def test_it_is_kept_once(panel, alike, said, is_restarted):
     tab = panel(alike)
     question = pair(tab)
@@ -43,6 +43,17 @@ def test_it_is_kept_once(panel, alike, said, is_restarted):
     assert "problem" not in again, again
     assert (again["number"], again["text"]) == (first["number"], "it was kept already")
     assert state(alike) == after and tab.read("history")["n"] == rows and n_answers(tab) == 1
+
+
+def test_the_only_question_is_put_off_twice_and_no_more(panel, alike):
+    tab, seen = panel(alike), []
+    for question in tab.ask(12):
+        if set(question["shown"]["groups"]) != {1, 2}:
+            tab.answer(question, "unsure")
+    while len(seen) < 5 and (questions := tab.ask(1)):
+        seen.append(questions[0]["id"])
+        tab.answer(questions[0], "later")
+    assert seen == 2 * seen[:1], seen
 
 
 def test_a_strip_is_kept_once(panel, alike):
