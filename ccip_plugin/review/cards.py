@@ -110,7 +110,7 @@ def groups_page(
     ids: Sequence[int] = (),
     newest: int = 0,
 ) -> dict[str, Any]:
-    """A page of groups. A page that is there already keeps its groups in their places, whatever they are now; groups
+    """A page of groups. A page that was read before keeps its groups in their places, whatever they are now; groups
     that were made since follow, where they would be on such a page.
 
     Args:

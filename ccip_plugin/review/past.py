@@ -202,7 +202,7 @@ WORDS: Mapping[tuple[str, str], str] = {
 
 
 def words_of(board: ReviewBoard, given: Given) -> str:
-    """What an answer does, in words; before it is written.
+    """What an answer does, as text; before it is written.
 
     Args:
         board: the groups

@@ -191,7 +191,7 @@ class ReviewQueue:
         key = self._state(kinds)
         if self._ranked[0] != key or len(self._ranked[1]) < n:
             best = self._ranking.rank(board.board, self.memory, self._probabilities, n=wanted, kinds=kinds)
-            if not best and self.memory.return_put_off():
+            if not best and kinds is None and self.memory.return_put_off():
                 best = self._ranking.rank(board.board, self.memory, self._probabilities, n=wanted, kinds=kinds)
                 key = self._state(kinds)
             self._ranked = key, best
