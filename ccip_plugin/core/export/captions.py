@@ -12,9 +12,8 @@ SEPARATOR = ", "
 
 _DROPPED, _BLANK = ("Cf", "Cs", "Cn"), ("Cc", "Zl", "Zp", "Zs")
 _KAOMOJI = frozenset(
-    ["0_0", "(o)_(o)", "+_+", "+_-", "._.", "<o>_<o>", "<|>_<|>", "=_=", ">_<", "3_3", "6_9", ">_o", "@_@", "^_^"]
-    + ["o_o", "u_u", "x_x", "|_|", "||_||"]
-)  # tags that are faces: their underscore is no blank
+    ("0_0", "(o)_(o)", "+_+", "+_-", "._.", "<o>_<o>", "<|>_<|>", "=_=", ">_<", "3_3", "6_9", ">_o", "@_@", "^_^")
+) | {"o_o", "u_u", "x_x", "|_|", "||_||"}  # tags that are faces: their underscore is no blank
 _WEIGHTS = str.maketrans({"(": r"\(", ")": r"\)", "[": r"\[", "]": r"\]"})
 _KOHYA_SEPARATORS = re.compile(r"\|\|\|+|;;;+")
 _PLACEHOLDERS = re.compile(r"\[(name|trigger)\]", re.IGNORECASE)
