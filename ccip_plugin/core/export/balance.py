@@ -35,7 +35,8 @@ def repeats_for(counts: IntArray, *, target: int | None = None, max_repeats: int
     if not len(numbers):
         return numbers
     goal = int(numbers.max()) if target is None else target
-    return np.clip((2 * goal + numbers) // (2 * numbers), 1, max_repeats)
+    repeats: IntArray = np.clip((2 * goal + numbers) // (2 * numbers), 1, max_repeats)
+    return repeats
 
 
 def diverse(vectors: Vectors, n_kept: int) -> IntArray:
