@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from ..errors import CCIPError
@@ -78,17 +78,21 @@ def get_layout(name: str) -> Layout:
     return LAYOUTS[name]
 
 
-def files_of(plan: Plan, layout: Layout, root: Path) -> tuple[PlannedFile, ...]:
+def files_of(
+    plan: Plan, layout: Layout, root: Path, captions: Mapping[str, str] | None = None
+) -> tuple[PlannedFile, ...]:
     """The files of an export.
 
     Args:
         plan: what the export contains
         layout: what the trainer reads
         root: the folder of the export, for settings that name folders by their whole path
+        captions (None): captions that a user edited, by the key of the image, instead of those of the plan
 
     Returns:
         the files: images, each followed by its caption, then settings; their paths differ on every system
     """
+    edited = captions or {}
     files = []
     for folder in plan.folders:
         for image in folder.images:
@@ -97,14 +101,33 @@ def files_of(plan: Plan, layout: Layout, root: Path) -> tuple[PlannedFile, ...]:
             picture = Picture(image.image.path, image.image.box, margin, layout.is_rewritten(image.image))
             files.append(PlannedFile(path, "image", picture, key))
             if layout.has_caption_files:
-                files.append(PlannedFile(caption_path(path), "caption", f"{image.caption}\n", key))
-    settings = layout.settings(layout, plan, root)
+                text = edited.get(key, caption_text(image.caption))
+                files.append(PlannedFile(caption_path(path), "caption", text, key))
+    settings = layout.settings(layout, _with_captions(plan, edited) if edited else plan, root)
     return (*files, *(PlannedFile(path, "settings", text) for path, text in settings.items()))
 
 
 def caption_path(image_path: str) -> str:
     """The path of the caption of an image."""
     return str(PurePosixPath(image_path).with_suffix(CAPTION_SUFFIX))
+
+
+def caption_text(caption: str) -> str:
+    """The text of a caption file."""
+    return f"{caption}\n"
+
+
+def _with_captions(plan: Plan, captions: Mapping[str, str]) -> Plan:
+    folders = []
+    for folder in plan.folders:
+        images = (replace(each, caption=_text(captions.get(each.image.key, each.caption))) for each in folder.images)
+        folders.append(replace(folder, images=tuple(images)))
+    return replace(plan, folders=tuple(folders))
+
+
+def _text(caption: str) -> str:
+    """A caption as a string of JSON; of what was not UTF-8, question marks."""
+    return caption.strip().encode("utf-8", "replace").decode("utf-8")
 
 
 # -- settings of the trainers

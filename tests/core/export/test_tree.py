@@ -1,0 +1,271 @@
+"""Writing exports: which folders are accepted, what a second export changes, and what it keeps."""
+
+import os
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from ccip_plugin.core.export.exchange import Places
+from ccip_plugin.core.export.layouts import get_layout
+from ccip_plugin.core.export.manifest import MANIFEST, ManifestError, read_manifest
+from ccip_plugin.core.export.planning import ExportOptions, plan_export
+from ccip_plugin.core.export.records import ExportError, TargetError, TrainingImage
+from ccip_plugin.core.export.tree import ExportWriteError, write_export
+from ccip_plugin.core.progress import Cancelled
+from tests.core.export.trainers import READERS
+
+
+@pytest.fixture
+def images(tmp_path):
+    """Three images of Rei and two of Asuka, one of them a detection."""
+    folder = tmp_path / "media"
+    folder.mkdir()
+    boxes = {"e": (0.25, 0.0, 0.5, 0.5)}
+    result = []
+    for number, key in enumerate("abcde"):
+        path = folder / f"{key}.png"
+        Image.effect_noise((40 + number, 60), 80).save(path)
+        character = "Rei" if key in "abc" else "Asuka"
+        result.append(TrainingImage(key, str(path), character, box=boxes.get(key), tags=("1girl",)))
+    return result
+
+
+def export(images, target, layout="kohya", options=None, **values):
+    plan = plan_export(images, options, escape=get_layout(layout).escape)
+    return write_export(plan, get_layout(layout), target, **values)
+
+
+def contents(folder):
+    """The content of each file but the manifest."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+REI, ASUKA = "1_Rei", "2_Asuka"
+
+
+@pytest.mark.parametrize("layout", READERS)
+def test_trainers_read_what_is_written(images, tmp_path, layout):
+    report = export(images, tmp_path / "out", layout)
+    assert (report.n_images, report.n_new, report.failed, report.old) == (5, 5, {}, None)
+    for reader in READERS[layout]:
+        trained = reader(tmp_path / "out")
+        assert sorted(caption for _, caption in trained.values()) == ["Asuka, 1girl"] * 2 + ["Rei, 1girl"] * 3
+    assert {path.name for path in tmp_path.iterdir()} == {"media", "out", ".out.ccip-lock"}
+
+
+def test_images_are_equal_and_crops_without_loss(images, tmp_path):
+    export(images, tmp_path / "out")
+    assert (tmp_path / "out" / REI / "Rei_a.png").read_bytes() == Path(images[0].path).read_bytes()
+    whole = Image.open(images[4].path).convert("RGB")
+    crop = Image.open(tmp_path / "out" / ASUKA / "Asuka_e.png")
+    assert crop.tobytes() == whole.crop((11, 0, 33, 30)).tobytes()
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_links_only_if_asked(images, tmp_path, link):
+    export(images, tmp_path / "out", link=link)
+    assert (tmp_path / "out" / REI / "Rei_a.png").samefile(images[0].path) == link
+    assert not (tmp_path / "out" / ASUKA / "Asuka_e.png").samefile(images[4].path)
+
+
+def test_a_second_export_takes_what_is_unchanged(images, tmp_path):
+    out = tmp_path / "out"
+    export(images, out)
+    before = contents(out)
+    inode = (out / REI / "Rei_a.png").stat().st_ino
+    Image.new("RGB", (9, 9)).save(images[1].path)
+    report = export(images[:4], out, provenance={"dataset": "x"})
+    assert (report.n_images, report.n_new, report.n_unchanged) == (4, 1, 3)
+    assert (out / "1_Rei" / "Rei_a.png").stat().st_ino == inode
+    assert (out / "1_Rei" / "Rei_b.png").read_bytes() == Path(images[1].path).read_bytes()
+    assert (out / "3_Asuka" / "Asuka_d.txt").read_text() == "Asuka, 1girl\n"
+    assert not (out / ASUKA).exists()
+    assert report.old == tmp_path / "out.old" and contents(report.old) == before
+    manifest = read_manifest(out)
+    assert (manifest.generation, manifest.provenance) == (2, {"dataset": "x"})
+    export(images, out)
+    assert read_manifest(tmp_path / "out.old").generation == 2
+
+
+def test_what_users_edited_is_kept(images, tmp_path):
+    out = tmp_path / "out"
+    export(images, out)
+    (out / ASUKA / "Asuka_d.txt").write_text("my caption")
+    (out / REI / "Rei_a.txt").write_text(" \n")  # which kohya's scripts do not survive
+    (out / "dataset.toml").write_text("mine = 1\n")
+    report = export(images[:4], out)
+    assert report.n_edited_captions == 1
+    assert (out / "3_Asuka" / "Asuka_d.txt").read_text() == "my caption"
+    assert (out / REI / "Rei_a.txt").read_text() == "Rei, 1girl\n"
+    assert (out / "dataset.edited-1.toml").read_text() == "mine = 1\n"
+    assert "image_dir" in (out / "dataset.toml").read_text()
+    export(images[:4], out)
+    assert (out / "3_Asuka" / "Asuka_d.txt").read_text() == "my caption"
+    assert (out / "dataset.edited-1.toml").read_text() == "mine = 1\n"
+
+
+def test_captions_edited_in_the_metadata_are_kept_in_every_layout(images, tmp_path):
+    out = tmp_path / "out"
+    export(images, out, "imagefolder")
+    text = (out / "metadata.jsonl").read_text().replace('"Rei, 1girl"', '"綾波, my caption"', 1)
+    (out / "metadata.jsonl").write_text(text, encoding="utf-8")
+    export(images, out, "imagefolder")
+    assert READERS["imagefolder"][0](out)["Rei/Rei_a.png"] == (1, "綾波, my caption")
+    export(images, out, "onetrainer")
+    assert (out / "Rei" / "Rei_a.txt").read_text(encoding="utf-8") == "綾波, my caption"
+
+
+def test_files_that_are_not_ours_move_along(images, tmp_path):
+    out = tmp_path / "out"
+    export(images, out)
+    (out / "notes.md").write_text("note")
+    (out / ASUKA / "Asuka_d_0064x0064_sdxl.npz").write_bytes(b"latents of d")
+    (out / ASUKA / "Asuka_d-masklabel.png").write_bytes(b"mask")
+    (out / ASUKA / "more" / "deep").mkdir(parents=True)
+    (out / ASUKA / "more" / "deep" / "x.bin").write_bytes(b"x" * (2 << 20))
+    (out / REI / "Rei_b_0064x0064_sdxl.npz").write_bytes(b"latents of b")
+    (out / "link").symlink_to("/nowhere")
+    Image.new("RGB", (9, 9)).save(images[1].path)
+    report = export(images[:4], out)
+    assert (out / "notes.md").read_text() == "note"
+    assert (out / "3_Asuka" / "Asuka_d_0064x0064_sdxl.npz").read_bytes() == b"latents of d"
+    assert (out / "3_Asuka" / "Asuka_d-masklabel.png").read_bytes() == b"mask"
+    assert (out / "3_Asuka" / "more" / "deep" / "x.bin").stat().st_size == 2 << 20
+    assert (out / "link").readlink() == Path("/nowhere")
+    assert report.carried.n_files == 5
+    assert report.carried.stale == [f"{REI}/Rei_b_0064x0064_sdxl.npz"]
+    assert (tmp_path / "out.old" / REI / "Rei_b_0064x0064_sdxl.npz").exists()
+
+
+def test_a_file_with_the_name_of_one_of_ours_gets_another(images, tmp_path):
+    out = tmp_path / "out"
+    export(images[:2], out)
+    (out / REI / "REI_C.png").write_bytes(b"theirs")
+    report = export(images[:3], out)
+    assert report.carried.renamed == [(f"{REI}/REI_C.png", f"{REI}/REI_C.kept-1.png")]
+    assert (out / REI / "REI_C.kept-1.png").read_bytes() == b"theirs"
+
+
+def test_editing_in_place_does_not_change_the_old_export(images, tmp_path):
+    out = tmp_path / "out"
+    export(images, out)
+    (out / "notes.md").write_text("note")
+    export(images, out)
+    for path in (out / "notes.md", out / REI / "Rei_a.txt", out / "dataset.toml"):
+        with path.open("r+") as file:
+            file.write("edited")
+    assert (tmp_path / "out.old" / "notes.md").read_text() == "note"
+    assert (tmp_path / "out.old" / REI / "Rei_a.txt").read_text() == "Rei, 1girl\n"
+
+
+def _file(path):
+    path.write_text("mine")
+
+
+def _folder(path):
+    path.mkdir()
+    _file(path / "photo.png")
+
+
+def _empty(path):
+    path.mkdir()
+
+
+def _damaged(path):
+    _folder(path)
+    (path / MANIFEST).write_text("{}")
+
+
+def _escaping(path):
+    _folder(path)
+    entry = '{"path": "../media/a.png", "kind": "image", "key": "a"}'
+    head = '"format": "ccip-export", "version": 1, "layout": "kohya", "generation": 1, "created": ""'
+    (path / MANIFEST).write_text(f'{{{head}, "entries": [{entry}], "left_out": {{}}, "provenance": {{}}}}')
+
+
+@pytest.mark.parametrize("make", [_file, _folder, _damaged, _escaping], ids=lambda make: make.__name__)
+@pytest.mark.parametrize("name", ["out", "out.old", ".out.ccip-new"])
+def test_a_folder_of_others_is_refused(images, tmp_path, make, name):
+    if make in (_damaged, _escaping) and name != "out":
+        pytest.skip("a folder with a manifest beside the target is ours")
+    make(tmp_path / name)
+    before = contents(tmp_path)
+    with pytest.raises(TargetError):
+        export(images, tmp_path / "out")
+    assert {**contents(tmp_path), ".out.ccip-lock": b""} == {**before, ".out.ccip-lock": b""}
+
+
+def test_an_empty_folder_is_taken(images, tmp_path):
+    _empty(tmp_path / "out")
+    assert export(images, tmp_path / "out").n_images == 5
+
+
+@pytest.mark.parametrize("target", ["no/out", "a\nb", "/"])
+def test_a_target_that_cannot_be_is_refused(images, tmp_path, target):
+    with pytest.raises(TargetError):
+        export(images, tmp_path / target)
+
+
+def test_an_image_that_cannot_be_read_costs_only_itself(images, tmp_path):
+    Path(images[0].path).unlink()
+    Path(images[4].path).write_bytes(b"no image")
+    report = export(images, tmp_path / "out", "imagefolder")
+    assert report.failed.keys() == {"a", "e"}
+    assert READERS["imagefolder"][0](tmp_path / "out").keys() == {"Rei/Rei_b.png", "Rei/Rei_c.png", "Asuka/Asuka_d.png"}
+
+
+def test_an_image_whose_file_is_gone_stays_in_the_export(images, tmp_path):
+    export(images, tmp_path / "out")
+    Path(images[0].path).unlink()
+    report = export(images, tmp_path / "out")
+    assert (report.n_images, report.failed) == (5, {})
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_nothing_is_written_if_it_is_cancelled(images, tmp_path, is_first):
+    if not is_first:
+        export(images, tmp_path / "out")
+    before = contents(tmp_path)
+
+    def cancel(progress):
+        if progress.done == 3:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        export(images, tmp_path / "out", progress=cancel)
+    assert {**before, ".out.ccip-lock": b""} == contents(tmp_path)
+
+
+def test_no_images(images, tmp_path):
+    with pytest.raises(ExportError):
+        export([], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_cannot_be_written(images, tmp_path):
+    (tmp_path / "locked").mkdir(mode=0o500)
+    with pytest.raises(ExportWriteError):
+        export(images, tmp_path / "locked" / "out")
+
+
+def test_what_is_excluded_stands_in_the_manifest(images, tmp_path):
+    export(images, tmp_path / "out", options=ExportOptions(cap=2))
+    assert set(read_manifest(tmp_path / "out").left_out.values()) == {"over the limit of images"}
+
+
+def test_a_newer_manifest_is_refused(images, tmp_path):
+    export(images, tmp_path / "out")
+    path = tmp_path / "out" / MANIFEST
+    path.write_text(path.read_text().replace('"version": 1', '"version": 2'))
+    with pytest.raises(ManifestError, match="update"):
+        read_manifest(tmp_path / "out")
+
+
+def test_two_processes_do_not_write_one_folder(images, tmp_path):
+    from filelock import FileLock
+
+    with FileLock(Places.of(tmp_path / "out").lock), pytest.raises(TargetError, match="another process"):
+        export(images, tmp_path / "out")
