@@ -84,6 +84,7 @@ IMPORTS: dict[str, set[str]] = {
         "core.registry",
     },
     "core.review": {"core.arrays", "core.errors"},
+    "core.export": {"core.arrays", "core.errors", "core.plain", "core.preprocessing", "core.progress", "core.system"},
     "storage": {"core.errors"},
     "reports": {"core.errors", "core.plain", "core.progress"},
     "embeddings": {

@@ -47,9 +47,9 @@ def edited_captions(folder: Path, manifest: Manifest) -> dict[str, str]:
         manifest: its manifest
 
     Returns:
-        their texts; what is not UTF-8 is kept by surrogates
+        their texts, also of images that were in an earlier export; what is not UTF-8 is kept by surrogates
     """
-    edited = {}
+    edited = dict(manifest.captions)
     for key, entry in manifest.of_kind("caption").items():
         text = _text_of(folder / entry.path)
         if text is not None and text.strip() and hash_of(text) != entry.text:
@@ -96,7 +96,8 @@ def carry(
         OSError: a file cannot be read or written
     """
     moves = _Moves(manifest, files)
-    taken = {folded(file.path) for file in files} | {folded(MANIFEST)}
+    own = {folded(file.path) for file in files} | {folded(MANIFEST)}
+    taken = own | {folded(str(folder)) for folder in {PurePosixPath(file.path).parent for file in files}}
     result = Carried()
     settings = edited_settings(folder, manifest)
     ours = {entry.path for entry in manifest.entries} | {MANIFEST}
@@ -107,8 +108,8 @@ def carry(
         if key in changed and PurePosixPath(path).suffix.lower() in CACHE_SUFFIXES:
             result.stale.append(path)
             continue
-        if folded(place) in taken:
-            place = _free(place, taken)
+        if (free := _free(place, taken, own)) != place:
+            place = free
             result.renamed.append((path, place))
         taken.add(folded(place))
         _take(folder / path, new / place)
@@ -170,9 +171,17 @@ def _take(source: Path, target: Path) -> None:
         link_or_copy(source, target)
 
 
-def _free(path: str, taken: set[str]) -> str:
-    file, number = PurePosixPath(path), 1
-    while folded(free := str(file.with_name(f"{file.stem}.kept-{number}{file.suffix}"))) in taken:
+def _free(path: str, taken: set[str], own: set[str]) -> str:
+    """A path that is not taken, in a folder that is no file of ours; the path itself if it is free."""
+    for parent in PurePosixPath(path).parents:
+        if folded(str(parent)) in own:
+            path = f"{_numbered(parent, own)}{path[len(str(parent)) :]}"
+    return _numbered(PurePosixPath(path), taken) if folded(path) in taken else path
+
+
+def _numbered(path: PurePosixPath, taken: set[str]) -> str:
+    number = 1
+    while folded(free := str(path.with_name(f"{path.stem}.kept-{number}{path.suffix}"))) in taken:
         number += 1
     return free
 

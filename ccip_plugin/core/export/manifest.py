@@ -1,7 +1,9 @@
 """The manifest of an export: what was written, from what. It says that a folder may be replaced."""
 
+import errno
 import hashlib
 import json
+import stat
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
@@ -59,6 +61,7 @@ class Manifest:
         entries: its files
         left_out: why images are not in it, by their key
         provenance: what the caller says about the images: data set, field, model, options
+        captions: captions that users edited, of images that are not in it now, by their key
     """
 
     layout: str
@@ -67,6 +70,7 @@ class Manifest:
     entries: tuple[Entry, ...] = ()
     left_out: Mapping[str, str] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    captions: Mapping[str, str] = field(default_factory=dict)
 
     def of_kind(self, kind: Kind) -> dict[str, Entry]:
         """The images or captions, by the key of the image."""
@@ -82,9 +86,11 @@ def state_of(path: str | Path) -> str:
     """Size in bytes and time of change of a file.
 
     Raises:
-        OSError: there is no such file
+        OSError: there is no such file, or it is a folder, a device or the like
     """
     status = Path(path).stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "no regular file", str(path))
     return f"{status.st_size}:{status.st_mtime_ns}"
 
 
@@ -142,6 +148,7 @@ def read_manifest(folder: Path) -> Manifest:
             entries=tuple(_entry(path, each) for each in _checked(values["entries"], list)),
             left_out=_checked(values["left_out"], dict),
             provenance=_checked(values["provenance"], dict),
+            captions=_texts(values["captions"]),
         )
     except (KeyError, TypeError) as error:
         raise ManifestError(path, f"it is damaged ({error})") from error
@@ -151,6 +158,10 @@ def _checked(value: Any, kind: type) -> Any:
     if not isinstance(value, kind):
         raise TypeError(f"{value!r:.50} is no {kind.__name__}")
     return value
+
+
+def _texts(values: Any) -> dict[str, str]:
+    return {key: _checked(text, str) for key, text in _checked(values, dict).items()}
 
 
 def _entry(path: Path, values: Any) -> Entry:

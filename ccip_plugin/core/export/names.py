@@ -19,6 +19,7 @@ NAMELESS = "character"
 
 _RESERVED = re.compile(r"(?:con|prn|aux|nul|clock\$|conin\$|conout\$|(?:com|lpt)[0-9¹²³])", re.IGNORECASE)
 _FORBIDDEN = str.maketrans({**dict.fromkeys('<>:"/\\|?*', "-"), "[": "(", "]": ")"})  # brackets: loaders glob
+_ENDING = re.compile(r"\.(?=[0-9A-Za-z]{1,5}$)")  # a folder with the name of an image, or of settings
 _DROPPED = "Cf", "Cs", "Cn"  # no width, no valid text, no character
 _BLANK = "Cc", "Zl", "Zp", "Zs"
 _FIRST = " .-_~"  # hidden, caches of trainers, options of commands
@@ -37,8 +38,8 @@ def safe_name(text: str, *, max_bytes: int = MAX_FOLDER_BYTES, fallback: str = N
         fallback: the name of a text that has no usable character; safe itself
 
     Returns:
-        a name in NFC, without separators, reserved names of Windows, blanks and dots at its ends, and control
-        characters
+        a name in NFC, without separators, reserved names of Windows, blanks and dots at its ends, control characters,
+        and the ending of a file
 
     Raises:
         ParameterError: ``max_bytes`` is too small
@@ -146,7 +147,7 @@ def _cleaned(text: str, max_bytes: int) -> str:
     """One pass of the rules; a pass can make work for another one, so they run until nothing changes."""
     kept = (_character(each) for each in unicodedata.normalize("NFC", text))
     name = " ".join("".join(kept).translate(_FORBIDDEN).split())
-    name = _shortened(name.lstrip(_FIRST), max_bytes).rstrip(_LAST)
+    name = _ENDING.sub("-", _shortened(name.lstrip(_FIRST), max_bytes).rstrip(_LAST))
     base, dot, rest = name.partition(".")
     if _RESERVED.fullmatch(base.rstrip(" ")):
         name = _shortened(f"{base.rstrip(' ')}-{dot}{rest}", max_bytes)

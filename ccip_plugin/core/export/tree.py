@@ -41,6 +41,9 @@ class ExportReport:
         n_unchanged: images taken from the export before
         n_edited_captions: captions that were kept because a user edited them
         carried: files that are not ours
+        restored: keys of images that a user deleted from the export before, and that are in it again
+        superseded: keys of images that a user edited in the export before, whose source has changed as well; the edited
+            ones are in ``old``
         failed: why images are missing, by their key
         recovered: what became of an interrupted export, None if there was none
     """
@@ -52,6 +55,8 @@ class ExportReport:
     n_unchanged: int = 0
     n_edited_captions: int = 0
     carried: Carried = field(default_factory=Carried)
+    restored: list[str] = field(default_factory=list)
+    superseded: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
     recovered: str | None = None
 
@@ -142,7 +147,7 @@ def _build(
     plan = _without(plan, result.failed)
     written = {image.image.key: image.caption for folder in plan.folders for image in folder.images}
     edited = {} if before is None else edited_captions(places.target, before)
-    edited = {key: text for key, text in edited.items() if text.strip() != written.get(key, text.strip())}
+    edited = {key: text for key, text in edited.items() if text.strip() != written.get(key)}
     planned = {file.path: file for file in files_of(plan, layout, places.target)}
     files = files_of(plan, layout, places.target, edited)
     texts = []
@@ -156,15 +161,35 @@ def _build(
     if before is not None:
         old = {key: entry.origin for key, entry in before.of_kind("image").items()}
         changed = frozenset(entry.key for entry in entries if entry.key and old.get(entry.key) != entry.origin)
+        _compare(places.target, before, frozenset(written), changed, result)
         result.carried = carry(places.target, before, places.new, files, changed)
     images = [replace(entry, text=hash_of(written[entry.key or ""])) for entry in entries]
     result.n_images = len(images)
     result.n_edited_captions = len(edited.keys() & written.keys())
     _sync(new_files)
+    kept = {key: text for key, text in edited.items() if key not in written}
     created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     generation = 1 if before is None else before.generation + 1
-    manifest = Manifest(layout.name, generation, created, (*images, *texts), dict(plan.left_out), dict(provenance))
-    write_manifest(places.new, manifest)
+    entries = [*images, *texts]
+    write_manifest(
+        places.new,
+        Manifest(layout.name, generation, created, tuple(entries), dict(plan.left_out), dict(provenance), kept),
+    )
+
+
+def _compare(
+    folder: Path, before: Manifest, exported: frozenset[str], changed: frozenset[str], result: ExportReport
+) -> None:
+    """Reports what users did to images of the export before, where this one does not keep it."""
+    for key, entry in before.of_kind("image").items():
+        if key in exported:
+            try:
+                state = state_of(folder / entry.path)
+            except OSError:
+                result.restored.append(key)
+                continue
+            if key in changed and state != entry.state:
+                result.superseded.append(key)
 
 
 def _place_images(
@@ -232,7 +257,7 @@ def _is_about_source(error: Exception, file: PlannedFile) -> bool:
     if isinstance(error, CCIPError):
         return True
     assert isinstance(error, OSError) and isinstance(file.content, Picture)
-    return error.filename == file.content.source and error.filename2 is None
+    return error.filename2 is None and Path(str(error.filename)) == Path(file.content.source)
 
 
 def _without(plan: Plan, failed: Mapping[str, str]) -> Plan:
@@ -254,7 +279,9 @@ def _locked(places: Places) -> Iterator[None]:
     try:
         with file_lock(places.lock, give_up):
             yield
-    except PermissionError as error:
+    except OSError as error:
+        if isinstance(error, CCIPError):
+            raise
         raise ExportWriteError(places.target, error) from error
 
 

@@ -26,7 +26,8 @@ HOSTILE = [
     "綾波" * 90, "e" + "\u0301" * 200, "ß", "SS", "ﬁ", "fi", "İ", "i̇", "[a]*", "1_2_3_4_5_6", "a.b.png", "%s", "$(id)",
     "`id`", "\u3000", "👩‍👩‍👧", "a\u200d", "\U000e0001", "con\u200d", "con .x",
     "．．", "\u0378", "com0", "CONIN$",
-    "a -masklabel",    "char_0007-masklabel-masklabel",
+    "a -masklabel",    "char_0007-masklabel-masklabel", "metadata.jsonl", "concepts.json", "Datasets.YAML",
+    "dataset.toml", "Dr. Stone",
 ]  # fmt: skip
 TEXTS = st.one_of(st.sampled_from(HOSTILE), st.text(alphabet=st.characters(), max_size=40))
 RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in "0123456789¹²³")}
@@ -94,7 +95,8 @@ def test_an_export_has_each_stem_once(images):
         pytest.param("../../x", "x", id="a path upwards"),
         pytest.param("Rei/Ayanami", "Rei-Ayanami", id="a separator"),
         pytest.param("A:B?*", "A-B--", id="forbidden on Windows"),
-        pytest.param("con.txt", "con-.txt", id="a device with an ending"),
+        pytest.param("con. x", "con-. x", id="a device with an ending"),
+        pytest.param("metadata.jsonl", "metadata-jsonl", id="a file of a trainer"),
         pytest.param("e\u0301", "é", id="decomposed"),
         pytest.param("_controls", "controls", id="a folder that ai-toolkit leaves out"),
         pytest.param("a\n b", "a b", id="a line break"),

@@ -1,6 +1,7 @@
 """Writing exports: which folders are accepted, what a second export changes, and what it keeps."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -148,6 +149,43 @@ def test_a_file_with_the_name_of_one_of_ours_gets_another(images, tmp_path):
     assert (out / REI / "REI_C.kept-1.png").read_bytes() == b"theirs"
 
 
+def test_a_file_in_the_place_of_a_folder_gets_another_name(images, tmp_path):
+    out = tmp_path / "out"
+    export(images[:3], out, "plain")
+    (out / "Asuka").write_text("theirs")
+    (out / "Rei" / "Rei_a.png").unlink()
+    (out / "Rei" / "Rei_a.png").mkdir()
+    (out / "Rei" / "Rei_a.png" / "x").write_text("x")
+    report = export(images, out, "plain")
+    assert (out / "Asuka.kept-1").read_text() == "theirs"
+    assert (out / "Rei" / "Rei_a.kept-1.png" / "x").read_text() == "x"
+    assert (out / "Rei" / "Rei_a.png").is_file()
+    assert report.restored == ["a"]
+
+
+def test_an_edited_caption_waits_for_its_image(images, tmp_path):
+    out = tmp_path / "out"
+    export(images, out)
+    (out / REI / "Rei_a.txt").write_text("my caption")
+    export(images[1:], out)
+    export(images[1:], out)
+    assert export(images, out).n_edited_captions == 1
+    assert (out / REI / "Rei_a.txt").read_text() == "my caption"
+
+
+def test_images_that_users_edited(images, tmp_path):
+    out = tmp_path / "out"
+    export(images, out)
+    for key in "ab":
+        (out / REI / f"Rei_{key}.png").write_bytes(b"retouched")
+    Image.new("RGB", (9, 9)).save(images[1].path)
+    report = export(images, out)
+    assert (out / REI / "Rei_a.png").read_bytes() == b"retouched"
+    assert (out / REI / "Rei_b.png").read_bytes() == Path(images[1].path).read_bytes()
+    assert report.superseded == ["b"]
+    assert (tmp_path / "out.old" / REI / "Rei_b.png").read_bytes() == b"retouched"
+
+
 def test_editing_in_place_does_not_change_the_old_export(images, tmp_path):
     out = tmp_path / "out"
     export(images, out)
@@ -182,7 +220,9 @@ def _escaping(path):
     _folder(path)
     entry = '{"path": "../media/a.png", "kind": "image", "key": "a"}'
     head = '"format": "ccip-export", "version": 1, "layout": "kohya", "generation": 1, "created": ""'
-    (path / MANIFEST).write_text(f'{{{head}, "entries": [{entry}], "left_out": {{}}, "provenance": {{}}}}')
+    (path / MANIFEST).write_text(
+        f'{{{head}, "entries": [{entry}], "left_out": {{}}, "provenance": {{}}, "captions": {{}}}}'
+    )
 
 
 @pytest.mark.parametrize("make", [_file, _folder, _damaged, _escaping], ids=lambda make: make.__name__)
@@ -244,11 +284,29 @@ def test_no_images(images, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_cannot_be_written(images, tmp_path):
-    (tmp_path / "locked").mkdir(mode=0o500)
-    with pytest.raises(ExportWriteError):
-        export(images, tmp_path / "locked" / "out")
+@pytest.mark.skipif(sys.platform == "win32", reason="limits the size of files")
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_disk_that_is_full(images, tmp_path, is_first):
+    import resource
+
+    if not is_first:
+        export(images, tmp_path / "out")
+    Image.effect_noise((90, 90), 80).save(images[0].path)
+    before = contents(tmp_path)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))
+    try:
+        with pytest.raises(ExportWriteError, match="out cannot be written"):
+            export(images, tmp_path / "out")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert contents(tmp_path) == {**before, ".out.ccip-lock": b""}
+
+
+def test_a_pipe_costs_only_itself(images, tmp_path):
+    Path(images[0].path).unlink()
+    os.mkfifo(images[0].path)
+    assert export(images, tmp_path / "out").failed.keys() == {"a"}
 
 
 def test_what_is_excluded_stands_in_the_manifest(images, tmp_path):

@@ -116,8 +116,7 @@ def imagefolder(root):
         assert (root / name).is_file()
         trained[name] = row["repeats"], row["text"]
     assert len(trained) == len(rows), "a file is named twice"
-    files = [path for path in root.rglob("*") if path.suffix in KOHYA_IMAGES and path.is_file()]
-    images = {path.relative_to(root).as_posix() for path in files}
+    images = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.suffix in KOHYA_IMAGES}
     assert images == trained.keys(), f"no metadata: {images ^ trained.keys()}"
     return trained
 
