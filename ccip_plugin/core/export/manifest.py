@@ -5,8 +5,8 @@ import hashlib
 import json
 import stat
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from pathlib import Path, PurePosixPath
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from ..errors import printable
@@ -105,7 +105,8 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     Raises:
         OSError: it cannot be written
     """
-    content = {"format": FORMAT, "version": VERSION, **asdict(manifest)}
+    entries = [{name: value for name, value in vars(entry).items() if value is not None} for entry in manifest.entries]
+    content = {"format": FORMAT, "version": VERSION, **vars(manifest), "entries": entries}
     with atomic_write(folder / MANIFEST) as part:
         part.write_text(json.dumps(content), encoding="utf-8")
 
@@ -168,7 +169,7 @@ def _entry(path: Path, values: Any) -> Entry:
     entry = Entry(**_checked(values, dict))
     if not all(isinstance(each, str | None) for each in values.values()):
         raise TypeError("an entry is no text")
-    parts = PurePosixPath(entry.path).parts
-    if not parts or entry.path.startswith("/") or ".." in parts or set(entry.path) & {"\\", "\0", ":"}:
+    parts = entry.path.split("/")
+    if not all(parts) or "." in parts or ".." in parts or not set(entry.path).isdisjoint("\\\0:"):
         raise ManifestError(path, f"{entry.path!r:.80} is no path inside the folder")
     return entry

@@ -3,17 +3,18 @@
 import contextlib
 import datetime
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ..errors import CCIPError, printable
+from ..plain import plain
 from ..progress import ProgressCallback, report
 from ..system import file_lock
 from .carrying import Carried, carry, edited_captions
 from .exchange import Places, check_target, exchange, recover, start_new
-from .layouts import Layout, files_of
+from .layouts import Layout, caption_text, files_of
 from .manifest import Entry, Manifest, hash_of, origin_of, state_of, write_manifest
 from .pictures import link_or_copy, place
 from .records import ExportError, Picture, Plan, PlannedFile, TargetError
@@ -100,7 +101,6 @@ def write_export(
         raise TargetError(places.target, "trainers cannot read this path: it is no valid text")
     with _locked(places):
         try:
-            check_target(places)
             result.recovered = recover(places)
             before = check_target(places)
             start_new(places)
@@ -148,16 +148,8 @@ def _build(
     written = {image.image.key: image.caption for folder in plan.folders for image in folder.images}
     edited = {} if before is None else edited_captions(places.target, before)
     edited = {key: text for key, text in edited.items() if text.strip() != written.get(key)}
-    planned = {file.path: file for file in files_of(plan, layout, places.target)}
     files = files_of(plan, layout, places.target, edited)
-    texts = []
-    for file in files:
-        if not isinstance(file.content, Picture):
-            path = places.new / file.path
-            path.write_bytes(file.content.encode("utf-8", "surrogateescape"))
-            new_files.append(path)
-            text = planned[file.path].content if file.kind == "caption" else file.content
-            texts.append(Entry(file.path, file.kind, file.key, text=hash_of(str(text))))
+    texts, text_files = _write_texts(places.new, files, written)
     if before is not None:
         old = {key: entry.origin for key, entry in before.of_kind("image").items()}
         changed = frozenset(entry.key for entry in entries if entry.key and old.get(entry.key) != entry.origin)
@@ -166,15 +158,36 @@ def _build(
     images = [replace(entry, text=hash_of(written[entry.key or ""])) for entry in entries]
     result.n_images = len(images)
     result.n_edited_captions = len(edited.keys() & written.keys())
-    _sync(new_files)
+    _sync([*new_files, *text_files])
     kept = {key: text for key, text in edited.items() if key not in written}
     created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     generation = 1 if before is None else before.generation + 1
     entries = [*images, *texts]
     write_manifest(
         places.new,
-        Manifest(layout.name, generation, created, tuple(entries), dict(plan.left_out), dict(provenance), kept),
+        Manifest(layout.name, generation, created, tuple(entries), dict(plan.left_out), plain(provenance), kept),
     )
+
+
+def _write_texts(
+    folder: Path, files: Sequence[PlannedFile], written: Mapping[str, str]
+) -> tuple[list[Entry], list[Path]]:
+    """Writes captions and settings; gives their entries and the files.
+
+    Args:
+        folder: the new folder
+        files: all files of the export
+        written: the planned captions, by key: edited ones differ from them, and so from their entry
+    """
+    entries, paths = [], []
+    for file in files:
+        if isinstance(file.content, str):
+            path = folder / file.path
+            path.write_bytes(file.content.encode("utf-8", "surrogateescape"))
+            paths.append(path)
+            text = caption_text(written[file.key or ""]) if file.kind == "caption" else file.content
+            entries.append(Entry(file.path, file.kind, file.key, text=hash_of(text)))
+    return entries, paths
 
 
 def _compare(
