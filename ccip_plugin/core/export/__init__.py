@@ -6,6 +6,7 @@ from .layouts import LAYOUTS, Layout, UnknownLayoutError, files_of, get_layout
 from .manifest import MANIFEST, Manifest, ManifestError, read_manifest
 from .names import file_stems, folder_names, safe_name, safe_stem
 from .planning import ExportOptions, plan_export
+from .preview import ExportPreview, FolderPreview, preview_export
 from .records import (
     ExportError,
     Picture,
@@ -24,8 +25,10 @@ __all__ = [
     "CaptionRules",
     "ExportError",
     "ExportOptions",
+    "ExportPreview",
     "ExportReport",
     "ExportWriteError",
+    "FolderPreview",
     "Layout",
     "Manifest",
     "ManifestError",
@@ -45,6 +48,7 @@ __all__ = [
     "folder_names",
     "get_layout",
     "plan_export",
+    "preview_export",
     "read_manifest",
     "recover_export",
     "repeats_for",

@@ -20,6 +20,9 @@ COPIED_BYTES = 1 << 20
 CACHE_SUFFIXES = frozenset({".npz", ".safetensors", ".pt"})
 """Endings of files that trainers compute from an image."""
 
+LEFT_OVER = "left over"
+"""The folder for what lies in folders of characters that are no longer exported; no number, so kohya skips it."""
+
 _CAPTION_BYTES = 1 << 20
 _BOUNDARY = re.compile(r"[^0-9A-Za-z]|$")
 
@@ -80,7 +83,8 @@ def carry(
     """Takes the files of an export that are not ours over to the next one.
 
     A file that begins with the stem of an image stays beside the image; others stay in the folder of the character,
-    whatever it is called now.
+    whatever it is called now. If the character is no longer exported they go to a folder :data:`LEFT_OVER`, so that no
+    trainer reads a mask without an image as an image.
 
     Args:
         folder: the old export
@@ -129,6 +133,7 @@ class _Moves:
             self._images.setdefault(str(path.parent), {})[path.stem] = key, after.get(key)
             if key in after:
                 folders.setdefault(str(path.parent), set()).add(str(after[key].parent))
+        self._after = {str(path.parent) for path in after.values()}
         self._folders = {folder: others.pop() for folder, others in folders.items() if len(others) == 1}
 
     def of(self, path: str) -> tuple[str | None, str]:
@@ -137,14 +142,18 @@ class _Moves:
         stems = self._images.get(str(file.parent), {})
         for end in sorted((match.start() for match in _BOUNDARY.finditer(file.name)), reverse=True):
             key, image = stems.get(file.name[:end], (None, None))
-            if key is not None:
-                if image is None:
-                    return key, path
+            if key is not None and image is not None:
                 return key, str(image.with_name(image.stem + file.name[end:]))
-        for parent in file.parents:
-            if str(parent) in self._folders:
-                return None, str(PurePosixPath(self._folders[str(parent)]) / file.relative_to(parent))
-        return None, path
+        return None, self._in_folder(file)
+
+    def _in_folder(self, file: PurePosixPath) -> str:
+        """The new path of a file that belongs to no image of the new export."""
+        for folder in map(str, file.parents):
+            if folder in self._folders:
+                return str(PurePosixPath(self._folders[folder]) / file.relative_to(folder))
+            if folder in self._images and folder not in self._after:
+                return f"{LEFT_OVER}/{file}"
+        return str(file)
 
 
 def _files_in(folder: Path) -> Iterator[str]:

@@ -140,6 +140,18 @@ def test_files_that_are_not_ours_move_along(images, tmp_path):
     assert (tmp_path / "out.old" / REI / "Rei_b_0064x0064_sdxl.npz").exists()
 
 
+def test_files_beside_images_that_are_gone(images, tmp_path):
+    out = tmp_path / "out"
+    export(images, out)
+    (out / REI / "Rei_a-masklabel.png").write_bytes(b"mask of a")
+    (out / ASUKA / "Asuka_d-masklabel.png").write_bytes(b"mask of d")
+    for _ in range(2):
+        export(images[1:3], out)
+        assert (out / REI / "Rei_a-masklabel.png").read_bytes() == b"mask of a"
+        assert (out / "left over" / ASUKA / "Asuka_d-masklabel.png").read_bytes() == b"mask of d"
+        assert not (out / ASUKA).exists()
+
+
 def test_a_file_with_the_name_of_one_of_ours_gets_another(images, tmp_path):
     out = tmp_path / "out"
     export(images[:2], out)
@@ -225,11 +237,19 @@ def _escaping(path):
     )
 
 
-@pytest.mark.parametrize("make", [_file, _folder, _damaged, _escaping], ids=lambda make: make.__name__)
-@pytest.mark.parametrize("name", ["out", "out.old", ".out.ccip-new"])
+@pytest.mark.parametrize(
+    "make, name",
+    [
+        pytest.param(_file, "out", id="a file"),
+        pytest.param(_folder, "out", id="a folder"),
+        pytest.param(_damaged, "out", id="a damaged manifest"),
+        pytest.param(_escaping, "out", id="a manifest that names files elsewhere"),
+        pytest.param(_file, "out.old", id="a file in the way"),
+        pytest.param(_folder, "out.old", id="a folder in the way"),
+        pytest.param(_folder, ".out.ccip-new", id="a hidden one in the way"),
+    ],
+)
 def test_a_folder_of_others_is_refused(images, tmp_path, make, name):
-    if make in (_damaged, _escaping) and name != "out":
-        pytest.skip("a folder with a manifest beside the target is ours")
     make(tmp_path / name)
     before = contents(tmp_path)
     with pytest.raises(TargetError):
