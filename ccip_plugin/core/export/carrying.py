@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from .layouts import METADATA
+from .layouts import METADATA, caption_text
 from .manifest import MANIFEST, MAX_BYTES, Manifest, hash_of
 from .names import folded
 from .pictures import link_or_copy
@@ -55,7 +55,7 @@ def edited_captions(folder: Path, manifest: Manifest) -> dict[str, str]:
     edited = dict(manifest.captions)
     for key, entry in manifest.of_kind("caption").items():
         text = _text_of(folder / entry.path)
-        if text is not None and text.strip() and hash_of(text) != entry.text:
+        if text is not None and text.strip() and hash_of(_as_written(text)) != entry.text:
             edited[key] = text
     if (folder / METADATA).is_file():
         keys = {entry.path: (entry.key, entry.text) for entry in manifest.of_kind("image").values()}
@@ -193,6 +193,11 @@ def _numbered(path: PurePosixPath, taken: set[str]) -> str:
     while folded(free := str(path.with_name(f"{path.stem}.kept-{number}{path.suffix}"))) in taken:
         number += 1
     return free
+
+
+def _as_written(text: str) -> str:
+    """A caption without what editors add when they save a file: a byte order mark, blanks, another line end."""
+    return caption_text(text.removeprefix("\ufeff").strip())
 
 
 def _metadata(path: Path) -> Iterator[tuple[str, str]]:

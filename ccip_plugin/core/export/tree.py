@@ -19,7 +19,7 @@ from .manifest import Entry, Manifest, hash_of, origin_of, state_of, write_manif
 from .pictures import link_or_copy, place
 from .records import ExportError, Picture, Plan, PlannedFile, TargetError
 
-_MANY = 64  # new files from which one sync of all is quicker than one of each
+_MANY = 64  # files from which one sync of all is quicker than one of each
 
 
 class ExportWriteError(ExportError, OSError):
@@ -141,7 +141,7 @@ def _build(
     result: ExportReport,
 ) -> None:
     """Fills the new folder; its manifest comes last."""
-    entries, new_files = _place_images(places, files_of(plan, layout, places.target), before, link, progress, result)
+    entries = _place_images(places, files_of(plan, layout, places.target), before, link, progress, result)
     if not entries:
         raise ExportError(f"no image can be exported: {next(iter(result.failed.values()), 'the plan has none')}")
     plan = _without(plan, result.failed)
@@ -149,7 +149,7 @@ def _build(
     edited = {} if before is None else edited_captions(places.target, before)
     edited = {key: text for key, text in edited.items() if text.strip() != written.get(key)}
     files = files_of(plan, layout, places.target, edited)
-    texts, text_files = _write_texts(places.new, files, written)
+    texts = _write_texts(places.new, files, written)
     if before is not None:
         old = {key: entry.origin for key, entry in before.of_kind("image").items()}
         changed = frozenset(entry.key for entry in entries if entry.key and old.get(entry.key) != entry.origin)
@@ -158,7 +158,7 @@ def _build(
     images = [replace(entry, text=hash_of(written[entry.key or ""])) for entry in entries]
     result.n_images = len(images)
     result.n_edited_captions = len(edited.keys() & written.keys())
-    _sync([*new_files, *text_files])
+    _sync(places.new)
     kept = {key: text for key, text in edited.items() if key not in written}
     created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     generation = 1 if before is None else before.generation + 1
@@ -169,25 +169,21 @@ def _build(
     )
 
 
-def _write_texts(
-    folder: Path, files: Sequence[PlannedFile], written: Mapping[str, str]
-) -> tuple[list[Entry], list[Path]]:
-    """Writes captions and settings; gives their entries and the files.
+def _write_texts(folder: Path, files: Sequence[PlannedFile], written: Mapping[str, str]) -> list[Entry]:
+    """Writes captions and settings; gives their entries.
 
     Args:
         folder: the new folder
         files: all files of the export
         written: the planned captions, by key: edited ones differ from them, and so from their entry
     """
-    entries, paths = [], []
+    entries = []
     for file in files:
         if isinstance(file.content, str):
-            path = folder / file.path
-            path.write_bytes(file.content.encode("utf-8", "surrogateescape"))
-            paths.append(path)
+            (folder / file.path).write_bytes(file.content.encode("utf-8", "surrogateescape"))
             text = caption_text(written[file.key or ""]) if file.kind == "caption" else file.content
             entries.append(Entry(file.path, file.kind, file.key, text=hash_of(text)))
-    return entries, paths
+    return entries
 
 
 def _compare(
@@ -212,11 +208,11 @@ def _place_images(
     link: bool,
     progress: ProgressCallback | None,
     result: ExportReport,
-) -> tuple[list[Entry], list[Path]]:
-    """Writes the images; gives their entries, and the files with new content."""
+) -> list[Entry]:
+    """Writes the images; gives their entries."""
     known = {} if before is None else before.of_kind("image")
     images = [file for file in files if file.kind == "image"]
-    entries, new_files = [], []
+    entries = []
     for n, file in enumerate(images):
         report(progress, "exporting", n, len(images), unit="images")
         path = places.new / file.path
@@ -232,11 +228,10 @@ def _place_images(
                 path.parent.rmdir()
             continue
         entries.append(Entry(file.path, "image", file.key, origin=origin, state=state_of(path)))
-        if is_new:
-            new_files.append(path)
+        result.n_new += is_new
     report(progress, "exporting", len(images), len(images), unit="images")
-    result.n_new, result.n_unchanged = len(new_files), len(entries) - len(new_files)
-    return entries, new_files
+    result.n_unchanged = len(entries) - result.n_new
+    return entries
 
 
 def _place_image(places: Places, file: PlannedFile, path: Path, old: Entry | None, link: bool) -> tuple[str, bool]:
@@ -302,11 +297,18 @@ def _is_text(path: Path) -> bool:
     return not any(ord(each) < 32 or 0xD800 <= ord(each) < 0xE000 for each in str(path))
 
 
-def _sync(files: list[Path]) -> None:
-    """Syncs files to disk, so that the manifest is never newer than what it describes."""
-    if len(files) >= _MANY and hasattr(os, "sync"):
+def _sync(folder: Path) -> None:
+    """Syncs a folder and everything in it to disk, so that the manifest is never newer than what it describes."""
+    paths = [Path(parent) / name for parent, _, names in os.walk(folder) for name in (".", *names)]
+    if len(paths) >= _MANY and hasattr(os, "sync"):
         os.sync()
         return
-    for path in files:
-        with path.open("rb") as file, contextlib.suppress(OSError):
-            os.fsync(file.fileno())
+    for path in paths:
+        if path.is_symlink():
+            continue
+        with contextlib.suppress(OSError):  # on systems that cannot
+            handle = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)

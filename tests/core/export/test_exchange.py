@@ -12,7 +12,7 @@ from ccip_plugin.core.export.exchange import Places, exchange, recover, start_ne
 from ccip_plugin.core.export.manifest import Manifest, write_manifest
 
 ROOT = Path(__file__).resolve().parents[3]
-SCRIPT = ROOT / "tests" / "core" / "export" / "killed.py"
+SCRIPT = ROOT / "tests" / "support" / "export" / "killed.py"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="ends child processes in the middle")

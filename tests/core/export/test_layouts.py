@@ -12,7 +12,7 @@ from ccip_plugin.core.export.names import folded
 from ccip_plugin.core.export.planning import ExportOptions, plan_export
 from ccip_plugin.core.export.records import Picture, TrainingImage
 from tests.core.export.test_names import HOSTILE
-from tests.core.export.trainers import READERS
+from tests.support.export.trainers import READERS
 
 TAGS = ["", "1girl", "long_hair", "a,b", "\n", "[trigger]", "|||", ";;;", "rei (eva)", "\udcff", "\ufeff", "^_^", "\\"]
 SUFFIXES = [".png", ".PNG", ".jpg", ".JPeG", ".webp", ".gif", ".avif", ".tiff", "", ".jxl", ".bmp"]

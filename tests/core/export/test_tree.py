@@ -14,7 +14,7 @@ from ccip_plugin.core.export.planning import ExportOptions, plan_export
 from ccip_plugin.core.export.records import ExportError, TargetError, TrainingImage
 from ccip_plugin.core.export.tree import ExportWriteError, write_export
 from ccip_plugin.core.progress import Cancelled
-from tests.core.export.trainers import READERS
+from tests.support.export.trainers import READERS
 
 
 @pytest.fixture
@@ -105,6 +105,14 @@ def test_what_users_edited_is_kept(images, tmp_path):
     export(images[:4], out)
     assert (out / "3_Asuka" / "Asuka_d.txt").read_text() == "my caption"
     assert (out / "dataset.edited-1.toml").read_text() == "mine = 1\n"
+
+
+def test_a_caption_that_was_only_saved_again_is_not_edited(images, tmp_path):
+    out = tmp_path / "out"
+    export(images, out)
+    (out / REI / "Rei_a.txt").write_bytes("\ufeffRei, 1girl\r\n".encode())
+    assert export(images, out).n_edited_captions == 0
+    assert (out / REI / "Rei_a.txt").read_bytes() == b"Rei, 1girl\n"
 
 
 def test_captions_edited_in_the_metadata_are_kept_in_every_layout(images, tmp_path):
